@@ -1,0 +1,84 @@
+//! Data sets: what one is, and one file a format that reads into it.
+
+use std::collections::BTreeMap;
+
+/// What a sample is labelled with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labels {
+    /// One class a sample, each below `classes.len()`.
+    Class(Vec<u32>),
+    /// `classes.len()` findings a sample, row-major, each 0 or 1.
+    Findings(Vec<u8>),
+}
+
+/// A labelled data set in memory, in its own (physical) units, samples in the file's order.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Registry name, or the path it was read from.
+    pub name: String,
+    /// Which split of it this is: `train`, `val`, `test` or `all`.
+    pub split: String,
+    /// Made by a generator; every table, row and plot then says so.
+    pub synthetic: bool,
+    /// SHA-256 of the bytes it was read from (of the generator's name, version and seed if synthetic).
+    pub sha256: String,
+    /// Shape of one sample, channels last: `[height, width, channels]` (a signal has height 1), or `[features]`.
+    pub shape: Vec<usize>,
+    /// `n * shape` values, row-major, in `unit`.
+    pub values: Vec<f32>,
+    /// The labels, `n` of them.
+    pub labels: Labels,
+    /// Names of the classes or findings.
+    pub classes: Vec<String>,
+    /// What one unit of a value is: `pixel`, `mV`, `sd`, `quantile`, ...
+    pub unit: String,
+    /// Who or what a sample came from (patient, record): samples of one group are not independent.
+    pub group: Option<Vec<String>>,
+    /// Columns that results may be broken down by (sex, site, ...), `n` values each.
+    pub subgroups: BTreeMap<String, Vec<String>>,
+    /// A stable index for every sample: its row in the source file, so that a subset keeps its samples' identity.
+    pub index: Vec<u64>,
+    /// What an attack may do to each feature.
+    pub domain: Domain,
+}
+
+/// What an attack may do to the values of a sample.
+///
+/// A vector has one entry (for every feature) or as many as a sample has values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Domain {
+    /// Smallest physical value, in the data's unit.
+    pub low: Vec<f32>,
+    /// Largest physical value.
+    pub high: Vec<f32>,
+    /// What a perturbation of 1 in the study's `eps` means for this feature, in the data's unit (1 for images and signals).
+    pub scale: Vec<f32>,
+    /// Features that cannot change (age, sex); empty means that all can.
+    pub immutable: Vec<bool>,
+    /// Ranges of features that are the one-hot coding of one category each, and must stay so.
+    pub one_hot: Vec<std::ops::Range<usize>>,
+    /// The features' names, empty for images and signals.
+    pub features: Vec<String>,
+}
+
+impl Dataset {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Number of values in one sample.
+    pub fn sample_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The values of sample `i` (a position, not its `index`).
+    pub fn sample(&self, i: usize) -> &[f32] {
+        &self.values[i * self.sample_len()..][..self.sample_len()]
+    }
+}

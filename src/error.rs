@@ -1,0 +1,74 @@
+//! What went wrong, in a form that a user can act on.
+
+use std::path::{Path, PathBuf};
+
+/// Every failure that percuss reports; [`Error::exit_code`] maps it to the process exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Input from outside (a file, a study key, an argument) that is not what it should be.
+    #[error("{file}: {place}: found {found}, expected {expected}")]
+    Input {
+        /// The file, or the argument, that holds it.
+        file: String,
+        /// The key, tensor, line or byte within it.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
+    /// The operating system refused a file operation (missing file, full disk, permissions).
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+    /// The device failed: lost, out of memory, or no such adapter.
+    #[error(transparent)]
+    Device(#[from] percuss_kernels::Error),
+    /// Anything that ends a run and is not the user's input: a failed download, a failed write.
+    #[error("{0}")]
+    Failed(String),
+    /// Ctrl-C: what was finished is kept.
+    #[error("interrupted; the same command again continues")]
+    Interrupted,
+}
+
+/// The crate's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Bad input at `place` of `file`.
+    pub fn input(
+        file: impl ToString,
+        place: impl ToString,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        Self::Input {
+            file: file.to_string(),
+            place: place.to_string(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    /// A closure for `map_err` that names `path`.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    /// 2 for bad input, 130 when interrupted, 1 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input { .. } => 2,
+            // A path that the user named and that is not there is bad input, too.
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 2,
+            Self::Interrupted => 130,
+            _ => 1,
+        }
+    }
+}

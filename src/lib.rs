@@ -1,0 +1,8 @@
+//! percuss puts medical AI models through thousands of attack configurations in one run.
+//!
+//! ARCHITECTURE.md draws the map; each module's first line says what lives in it.
+
+pub mod data;
+mod error;
+
+pub use error::{Error, Result};

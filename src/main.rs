@@ -1,0 +1,3 @@
+//! The `percuss` program.
+
+fn main() {}
