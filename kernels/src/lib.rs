@@ -1,5 +1,12 @@
-//! The device layer of percuss: buffers, programs of launches, and the ops with their CPU and WGSL kernels.
+//! The device layer of percuss: programs of launches, the ops with their CPU and WGSL kernels, and the two executors.
 
+pub mod cpu;
+mod device;
 mod error;
+pub mod gpu;
+pub mod ops;
+mod program;
 
+pub use device::{Device, DeviceInfo, DeviceKind, Program, SharedArena};
 pub use error::{Error, Result};
+pub use program::{ALIGNMENT, Arena, Launch, ProgramSpec, Span};

@@ -1,0 +1,38 @@
+//! The GPU executor: wgpu adapters, cached pipelines, arenas, many launches a submit.
+
+/// What an op needs to know of the adapter to choose its kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// A software rasteriser: barriers are slow, workgroup memory is no faster than any other.
+    pub software: bool,
+    /// Largest number of workgroups along one axis.
+    pub max_workgroups: u32,
+    /// Workgroup memory in bytes.
+    pub workgroup_memory: u32,
+    /// Largest number of invocations in a workgroup.
+    pub max_invocations: u32,
+    /// Storage buffers that one launch may bind.
+    pub max_storage_buffers: u32,
+}
+
+/// Where a binding of a kernel points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The op's input `i`.
+    Input(usize),
+    /// The op's output `i`.
+    Output(usize),
+}
+
+/// One launch: a complete WGSL module with every size a constant, and how it is dispatched.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The WGSL text. Bindings are `@group(0) @binding(i) var<storage, read_write>`, in the order of `bindings`.
+    pub source: String,
+    /// The entry point.
+    pub entry: &'static str,
+    /// What is bound.
+    pub bindings: Vec<Binding>,
+    /// Workgroups along x, y, z.
+    pub workgroups: [u32; 3],
+}
