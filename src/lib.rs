@@ -4,5 +4,7 @@
 
 pub mod data;
 mod error;
+pub mod graph;
+pub mod models;
 
 pub use error::{Error, Result};

@@ -1,0 +1,175 @@
+//! A model's `config.json`: the architecture, the input's shape and scaling, what the outputs mean.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::net::Net;
+use super::{cnn, iseeu, mlp, resnet, resnet1d};
+use crate::graph::Tensor;
+use crate::{Error, Result};
+
+/// What a model's outputs mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// Logits of classes that exclude each other.
+    #[default]
+    Softmax,
+    /// One logit for each finding, or the single logit of a binary model.
+    Sigmoid,
+}
+
+/// `(x - mean) / std`, part of the attacked graph; one entry for all values, one a channel, or one a feature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputScaling {
+    /// Subtracted, in the data's units.
+    pub mean: Vec<f32>,
+    /// Divided by, in the data's units, positive.
+    pub std: Vec<f32>,
+}
+
+/// The architecture families; each is one file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename_all = "lowercase")]
+pub enum Architecture {
+    /// Fully connected.
+    Mlp(mlp::Mlp),
+    /// A list of layers.
+    Cnn(cnn::Cnn),
+    /// torchvision's ResNets.
+    Resnet(resnet::Resnet),
+    /// Their 1-d kin.
+    Resnet1d(resnet1d::Resnet1d),
+    /// ISeeU (Caicedo-Torres & Gutierrez 2019).
+    Iseeu(iseeu::Iseeu),
+}
+
+impl Architecture {
+    /// The family's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mlp(_) => "mlp",
+            Self::Cnn(_) => "cnn",
+            Self::Resnet(_) => "resnet",
+            Self::Resnet1d(_) => "resnet1d",
+            Self::Iseeu(_) => "iseeu",
+        }
+    }
+}
+
+/// A model's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Family and its own keys.
+    #[serde(flatten)]
+    pub architecture: Architecture,
+    /// Names of the classes or findings; empty means `0`, `1`, ...
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// What the outputs mean.
+    #[serde(default)]
+    pub head: Head,
+    /// Scaling of the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_scaling: Option<InputScaling>,
+    /// What the model was trained on, how, and how it did: written by `percuss train`, never read by the graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<serde_json::Value>,
+}
+
+impl Config {
+    /// Reads a `config.json`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Parses a configuration; `file` names it in errors.
+    pub fn parse(text: &str, file: &str) -> Result<Self> {
+        let config: Self = serde_json::from_str(text)
+            .map_err(|e| Error::input(file, format!("line {}", e.line()), e.to_string(), "a model configuration"))?;
+        config.check(file)?;
+        Ok(config)
+    }
+
+    fn check(&self, file: &str) -> Result<()> {
+        let shape = match &self.architecture {
+            Architecture::Mlp(mlp) => mlp.check(),
+            Architecture::Cnn(cnn) => cnn.check(),
+            Architecture::Resnet(resnet) => resnet.check(),
+            Architecture::Resnet1d(resnet) => resnet.check(),
+            Architecture::Iseeu(_) => Ok(()),
+        };
+        shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
+        if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
+            let found = format!("{} names", self.class_names.len());
+            return Err(Error::input(file, "class_names", found, format!("{} names", self.classes())));
+        }
+        if let Some(scaling) = &self.input_scaling {
+            let sample: usize = self.input_shape().iter().product();
+            let channels = self.input_shape().last().copied().unwrap_or(1);
+            for (key, values) in [("mean", &scaling.mean), ("std", &scaling.std)] {
+                if ![1, channels, sample].contains(&values.len()) {
+                    let found = format!("{} values", values.len());
+                    return Err(Error::input(file, format!("input_scaling.{key}"), found, format!("1, {channels} or {sample}")));
+                }
+                let bad = values.iter().find(|v| !v.is_finite() || (key == "std" && **v <= 0.0));
+                if let Some(bad) = bad {
+                    let expected = if key == "std" { "positive numbers" } else { "finite numbers" };
+                    return Err(Error::input(file, format!("input_scaling.{key}"), bad, expected));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The shape of one sample, channels last.
+    pub fn input_shape(&self) -> Vec<usize> {
+        match &self.architecture {
+            Architecture::Mlp(mlp) => vec![mlp.inputs],
+            Architecture::Cnn(cnn) => cnn.input.to_vec(),
+            Architecture::Resnet(resnet) => resnet.input.to_vec(),
+            Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
+            Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
+        }
+    }
+
+    /// Number of outputs.
+    pub fn classes(&self) -> usize {
+        match &self.architecture {
+            Architecture::Mlp(mlp) => mlp.classes,
+            Architecture::Cnn(cnn) => cnn.classes,
+            Architecture::Resnet(resnet) => resnet.classes,
+            Architecture::Resnet1d(resnet) => resnet.classes,
+            Architecture::Iseeu(_) => 1,
+        }
+    }
+
+    /// Builds the model on `x` (`[.., sample shape]`): its logits `[.., classes]`.
+    pub fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
+        let x = match &self.input_scaling {
+            Some(scaling) => net.scale_input(x, scaling),
+            None => x,
+        };
+        match &self.architecture {
+            Architecture::Mlp(mlp) => mlp.forward(net, x),
+            Architecture::Cnn(cnn) => cnn.forward(net, x),
+            Architecture::Resnet(resnet) => resnet.forward(net, x),
+            Architecture::Resnet1d(resnet) => resnet.forward(net, x),
+            Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
+        }
+    }
+}
+
+/// A wrong value in a configuration: place, found, expected.
+pub(crate) type Misfit = (String, String, String);
+
+/// A value that must be at least 1.
+pub(crate) fn positive(place: &str, value: usize) -> Result<(), Misfit> {
+    match value {
+        1..=1_000_000 => Ok(()),
+        _ => Err((place.into(), value.to_string(), "a whole number from 1 to 1000000".into())),
+    }
+}

@@ -1,0 +1,115 @@
+//! Models: one file an architecture family, read by the names that its ecosystem gives its tensors.
+
+mod cnn;
+mod config;
+mod iseeu;
+mod mlp;
+mod net;
+mod resnet;
+mod resnet1d;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+pub use config::{Architecture, Config, Head, InputScaling};
+pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
+pub use weights::{WeightTensor, Weights};
+
+use crate::graph::{Graph, Shape, Tensor};
+use crate::{Error, Result};
+
+/// A trained model: its configuration and weights, checked against each other.
+#[derive(Debug)]
+pub struct Model {
+    /// The folder or file it came from.
+    pub path: PathBuf,
+    /// What it computes.
+    pub config: Config,
+    /// Its tensors, under their own names.
+    pub weights: Weights,
+    /// SHA-256 over configuration and weights: a retrained model is another one.
+    pub sha256: String,
+}
+
+impl Model {
+    /// Reads `config.json` and `model.safetensors` from a folder, or one safetensors file whose metadata hold the
+    /// configuration (key `config`).
+    ///
+    /// # Errors
+    /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
+    /// another shape than the configuration implies, or not finite: each named with what was expected.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (config, weights, file) = if path.is_dir() {
+            let file = path.join("model.safetensors");
+            let config = Config::read(&path.join("config.json"))?;
+            (config, Weights::read(&file)?, file)
+        } else {
+            let weights = Weights::read(path)?;
+            let text = weights.metadata.get("config").ok_or_else(|| {
+                Error::input(path.display(), "metadata", "no key \"config\"", "the model's configuration as JSON")
+            })?;
+            (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
+        };
+        let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights };
+        model.check(&file)?;
+        Ok(model)
+    }
+
+    /// A model from weights in memory.
+    pub fn new(config: Config, weights: Weights) -> Result<Self> {
+        let sha256 = weights.sha256(&config);
+        let model = Self { path: PathBuf::new(), sha256, config, weights };
+        model.check(Path::new("the weights"))?;
+        Ok(model)
+    }
+
+    /// Logits `[.., classes]` of x, per lane one sample in the data's own units; input scaling is part of the graph.
+    pub fn logits(&self, graph: &mut Graph, x: Tensor) -> Tensor {
+        let mut net = Net::with_weights(graph, &self.weights);
+        self.config.forward(&mut net, x)
+    }
+
+    /// The tensors that a configuration calls for, in the order of their use.
+    pub fn declare(config: &Config) -> Vec<Declared> {
+        let mut graph = Graph::new();
+        let input = graph.state("input", Shape::lanes(&config.input_shape()));
+        let x = graph.load(input);
+        let mut net = Net::declaring(&mut graph);
+        config.forward(&mut net, x);
+        net.into_declared()
+    }
+
+    fn check(&self, file: &Path) -> Result<()> {
+        let declared = Self::declare(&self.config);
+        for wanted in &declared {
+            let Some(found) = self.weights.tensors.get(&wanted.name) else {
+                return Err(Error::input(
+                    file.display(),
+                    format!("tensor {}", wanted.name),
+                    "no such tensor",
+                    format!("shape {:?}", wanted.shape),
+                ));
+            };
+            if found.shape != wanted.shape {
+                return Err(Error::input(
+                    file.display(),
+                    format!("tensor {}", wanted.name),
+                    format!("shape {:?}", found.shape),
+                    format!("shape {:?}", wanted.shape),
+                ));
+            }
+        }
+        for name in self.weights.tensors.keys() {
+            let counter = name.ends_with("num_batches_tracked");
+            if !counter && !declared.iter().any(|wanted| wanted.name == *name) {
+                return Err(Error::input(
+                    file.display(),
+                    format!("tensor {name}"),
+                    "a tensor that the configuration has no place for",
+                    format!("the {} tensors of a {}", declared.len(), self.config.architecture.name()),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! Named tensors from and to safetensors files, in PyTorch's layouts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
+
+use super::Config;
+use crate::{Error, Result};
+
+/// A tensor as its file holds it, widened to f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightTensor {
+    /// PyTorch's shape.
+    pub shape: Vec<usize>,
+    /// Row-major values, finite.
+    pub data: Vec<f32>,
+}
+
+/// All tensors of a model.
+#[derive(Debug, Default)]
+pub struct Weights {
+    /// By name.
+    pub tensors: BTreeMap<String, WeightTensor>,
+    /// The file's string metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Tensors in the layout of the kernels, made once so that every program shares one copy.
+    prepared: Mutex<HashMap<String, Arc<Vec<f32>>>>,
+}
+
+impl Weights {
+    /// Weights from tensors in memory.
+    pub fn new(tensors: BTreeMap<String, WeightTensor>) -> Self {
+        Self { tensors, ..Self::default() }
+    }
+
+    /// Reads a safetensors file of f32, f16, bf16 or f64 tensors (integer step counters of batch norm are skipped).
+    ///
+    /// # Errors
+    /// A file that is truncated or whose header lies (offsets out of range, overlapping, unknown dtype), or a value that is
+    /// not finite, with the tensor and position.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let file = path.display();
+        let broken = |e: safetensors::SafeTensorError| Error::input(file, "header", e, "a whole safetensors file");
+        let parsed = SafeTensors::deserialize(&bytes).map_err(broken)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let mut tensors = BTreeMap::new();
+        for (name, view) in parsed.tensors() {
+            if name.ends_with("num_batches_tracked") {
+                continue;
+            }
+            let data = widen(view.dtype(), view.data()).ok_or_else(|| {
+                Error::input(file, format!("tensor {name}"), format!("dtype {:?}", view.dtype()), "F32, F16, BF16 or F64")
+            })?;
+            if let Some(position) = data.iter().position(|value| !value.is_finite()) {
+                let place = format!("tensor {name}, element {position}");
+                return Err(Error::input(file, place, data[position], "a finite number"));
+            }
+            tensors.insert(name, WeightTensor { shape: view.shape().to_vec(), data });
+        }
+        Ok(Self { tensors, metadata, ..Self::default() })
+    }
+
+    /// Writes a safetensors file of f32 tensors, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let views: Vec<(String, safetensors::tensor::TensorView)> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| {
+                let bytes: &[u8] = bytemuck::cast_slice(&tensor.data);
+                safetensors::tensor::TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+                    .map(|view| (name.clone(), view))
+                    .map_err(|e| Error::Failed(format!("tensor {name}: {e}")))
+            })
+            .collect::<Result<_>>()?;
+        let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone().into_iter().collect());
+        let bytes = safetensors::serialize(views, metadata).map_err(|e| Error::Failed(e.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
+        std::io::Write::write_all(&mut temporary, &bytes).map_err(Error::io(path))?;
+        temporary.as_file().sync_all().map_err(Error::io(path))?;
+        temporary.persist(path).map_err(|e| Error::io(path)(e.error))?;
+        Ok(())
+    }
+
+    /// SHA-256 over the configuration's meaning and all tensors.
+    pub fn sha256(&self, config: &Config) -> String {
+        let mut hash = Sha256::new();
+        let meaning = Config { training: None, ..config.clone() };
+        hash.update(serde_json::to_vec(&meaning).unwrap_or_default());
+        for (name, tensor) in &self.tensors {
+            hash.update(name.as_bytes());
+            hash.update(format!("{:?}", tensor.shape));
+            hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
+        }
+        hex(&hash.finalize())
+    }
+
+    /// The tensor `key`, made by `make` the first time.
+    pub(super) fn prepared(&self, key: &str, make: impl FnOnce(&Self) -> Vec<f32>) -> Arc<Vec<f32>> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = prepared.get(key) {
+            return known.clone();
+        }
+        let made = Arc::new(make(self));
+        prepared.insert(key.to_string(), made.clone());
+        made
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Dtype::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Dtype::F64 => bytes
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
+            .collect(),
+        _ => return None,
+    })
+}
