@@ -1,0 +1,149 @@
+//! The losses that evasion ascends, one value a lane, and the margin that decides success.
+
+use percuss_kernels::ops::{Binary, Reduction};
+
+use crate::graph::{Graph, Tensor};
+
+/// A loss by its resolved name: what a row's `loss` column says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// Cross-entropy of the true class (of the target, negated).
+    CrossEntropy,
+    /// Largest other logit minus the true one (Carlini & Wagner 2017, f6 without the confidence clamp).
+    Margin,
+    /// Difference of logits ratio (Croce & Hein 2020, equation 6; targeted: equation 7).
+    Dlr,
+}
+
+impl Loss {
+    /// The loss for the study's word, the number of classes and whether there is a target. DLR needs 3 classes, targeted 4; with
+    /// fewer the margin takes its place.
+    pub fn resolve(word: &str, classes: usize, targeted: bool) -> Self {
+        match word {
+            "margin" => Self::Margin,
+            "dlr" if classes >= if targeted { 4 } else { 3 } => Self::Dlr,
+            "dlr" => Self::Margin,
+            _ => Self::CrossEntropy,
+        }
+    }
+
+    /// The name in the `loss` column; a substitute names both.
+    pub fn column(word: &str, classes: usize, targeted: bool) -> String {
+        let resolved = Self::resolve(word, classes, targeted);
+        match (word, resolved) {
+            ("dlr", Self::Margin) => "margin (for dlr: too few classes)".into(),
+            _ => word.into(),
+        }
+    }
+}
+
+/// The loss to ascend. logits `[classes]`, label `[]` (the true class), target `[]` if targeted.
+pub fn ascended(graph: &mut Graph, loss: Loss, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
+    match (loss, target) {
+        (Loss::CrossEntropy, None) => graph.cross_entropy(logits, label),
+        (Loss::CrossEntropy, Some(target)) => {
+            let value = graph.cross_entropy(logits, target);
+            graph.unary(percuss_kernels::ops::Unary::Neg, value)
+        }
+        (Loss::Margin, None) => {
+            let margin = margin(graph, logits, label);
+            graph.unary(percuss_kernels::ops::Unary::Neg, margin)
+        }
+        (Loss::Margin, Some(target)) => margin(graph, logits, target),
+        (Loss::Dlr, target) => dlr(graph, logits, label, target),
+    }
+}
+
+/// `z_c - max over j != c of z_j`: positive where class c wins.
+pub fn margin(graph: &mut Graph, logits: Tensor, class: Tensor) -> Tensor {
+    let classes = graph.dims(logits)[0];
+    let chosen = graph.one_hot(class, classes);
+    let own = pick(graph, logits, chosen);
+    let lowest = graph.scalar(f32::MIN);
+    let others = graph.select(chosen, lowest, logits);
+    let best = graph.reduce(Reduction::Max, others, 0..1);
+    graph.sub(own, best)
+}
+
+/// The logit where `chosen` is 1.
+fn pick(graph: &mut Graph, logits: Tensor, chosen: Tensor) -> Tensor {
+    let zero = graph.scalar(0.0);
+    let only = graph.select(chosen, logits, zero);
+    graph.sum(only, 0..1)
+}
+
+fn dlr(graph: &mut Graph, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
+    let classes = graph.dims(logits)[0];
+    let sorted = largest(graph, logits, if target.is_some() { 4 } else { 3 });
+    let tiny = graph.scalar(1e-12);
+    match target {
+        None => {
+            let margin = margin(graph, logits, label);
+            let spread = graph.sub(sorted[0], sorted[2]);
+            let safe = graph.add(spread, tiny);
+            let ratio = graph.div(margin, safe);
+            graph.unary(percuss_kernels::ops::Unary::Neg, ratio)
+        }
+        Some(target) => {
+            let (of_label, of_target) = (graph.one_hot(label, classes), graph.one_hot(target, classes));
+            let own = pick(graph, logits, of_label);
+            let wanted = pick(graph, logits, of_target);
+            let gap = graph.sub(own, wanted);
+            let lower = graph.add(sorted[2], sorted[3]);
+            let half = graph.scale(lower, 0.5);
+            let spread = graph.sub(sorted[0], half);
+            let safe = graph.add(spread, tiny);
+            let ratio = graph.div(gap, safe);
+            graph.unary(percuss_kernels::ops::Unary::Neg, ratio)
+        }
+    }
+}
+
+/// The `count` largest logits, descending; of equal ones the first comes first.
+fn largest(graph: &mut Graph, logits: Tensor, count: usize) -> Vec<Tensor> {
+    let classes = graph.dims(logits)[0];
+    let position = graph.index(&[classes], 0);
+    let lowest = graph.scalar(f32::MIN);
+    let beyond = graph.scalar(classes as f32);
+    let mut rest = logits;
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let best = graph.reduce(Reduction::Max, rest, 0..1);
+        let wide = graph.expand(best, 1);
+        let hit = graph.equal(rest, wide);
+        let places = graph.select(hit, position, beyond);
+        let first = graph.reduce(Reduction::Min, places, 0..1);
+        let chosen = graph.one_hot(first, classes);
+        // Picked from the logits themselves, so that the gradient flows to this one entry.
+        found.push(pick(graph, logits, chosen));
+        rest = graph.select(chosen, lowest, rest);
+    }
+    found
+}
+
+/// The logits that decide: those of the classes, or `[0, z]` for the one finding that a sigmoid head is asked about; the second
+/// shifted so that it wins exactly where the score is above the threshold.
+pub fn decision_logits(
+    graph: &mut Graph,
+    logits: Tensor,
+    sigmoid: bool,
+    finding: Tensor,
+    threshold_logit: Tensor,
+) -> Tensor {
+    let classes = graph.dims(logits)[0];
+    let shift = graph.expand(threshold_logit, 1);
+    let second = graph.index(&[2], 0);
+    if sigmoid {
+        let chosen = graph.one_hot(finding, classes);
+        let value = pick(graph, logits, chosen);
+        let value = graph.expand(value, 1);
+        let above = graph.sub(value, shift);
+        let zero = graph.scalar(0.0);
+        return graph.select(second, above, zero);
+    }
+    if classes != 2 {
+        return logits;
+    }
+    let moved = graph.binary(Binary::Sub, logits, shift);
+    graph.select(second, moved, logits)
+}

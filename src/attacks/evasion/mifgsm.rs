@@ -1,0 +1,49 @@
+//! Momentum iterative FGSM: steps along a running sum of l1-normalised gradients.
+
+use super::ball::{direction, l1_length};
+use super::parameters::{LOSS, PROJECTION, STEPS, STEP_SIZE, whole};
+use super::StepContext;
+use crate::attacks::{Attack, Kind, Knowledge, Norm, Parameter, Value};
+use crate::graph::Tensor;
+
+/// MI-FGSM.
+pub static MI_FGSM: Attack = Attack {
+    name: "mi-fgsm",
+    aliases: &["mifgsm", "momentum"],
+    summary: "Gradient steps along an accumulated, normalised gradient.",
+    paper: "Dong et al. 2018, Boosting adversarial attacks with momentum (arXiv 1710.06081), algorithm 1",
+    knowledge: Knowledge::WhiteBox,
+    revision: 1,
+    norms: &[Norm::Linf, Norm::L2],
+    parameters: &[
+        STEPS,
+        STEP_SIZE,
+        Parameter {
+            name: "decay",
+            doc: "How much of the accumulated gradient is kept each step (mu in the paper).",
+            kind: Kind::Real(0.0, 10.0),
+            default: Value::Real(1.0),
+        },
+        LOSS,
+        PROJECTION,
+    ],
+    deterministic: |_| true,
+    step,
+    steps: |get| whole(get("steps")),
+    step_size: |get| get("step_size"),
+};
+
+/// `m <- decay m + g / |g|_1; x + step_size * direction(m)` (equations 6 and 7).
+fn step(context: &mut StepContext) -> Tensor {
+    let momentum = context.state("momentum");
+    let decay = context.parameter("decay");
+    let graph = &mut *context.graph;
+    let length = l1_length(graph, context.gradient);
+    let unit = graph.div(context.gradient, length);
+    let kept = graph.load(momentum);
+    let kept = graph.mul(kept, decay);
+    let sum = graph.add(kept, unit);
+    context.assign(momentum, sum);
+    let along = direction(context.graph, context.norm, sum);
+    context.advance(along)
+}

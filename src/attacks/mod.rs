@@ -1,0 +1,149 @@
+//! Attacks: what one declares, and the ordered registry of all of them.
+//!
+//! `percuss attacks`, the study file's schema and its validation are generated from [`REGISTRY`]. A new attack is one file under
+//! its threat's folder, one line here, and one row in the parity tests.
+
+pub mod evasion;
+
+use std::fmt;
+
+/// Every attack, in the order in which it is listed.
+pub static REGISTRY: &[&Attack] =
+    &[&evasion::fgsm::FGSM, &evasion::bim::BIM, &evasion::pgd::PGD, &evasion::mifgsm::MI_FGSM];
+
+/// What the adversary knows of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// Weights and gradients.
+    WhiteBox,
+    /// Scores of chosen inputs.
+    GreyBox,
+    /// Decisions of chosen inputs.
+    BlackBox,
+}
+
+/// How a perturbation is measured, in the data's scaled units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Norm {
+    /// Largest change of any feature.
+    Linf,
+    /// Euclidean length.
+    L2,
+    /// Sum of absolute changes.
+    L1,
+}
+
+impl Norm {
+    /// Its name in studies and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "linf",
+            Self::L2 => "l2",
+            Self::L1 => "l1",
+        }
+    }
+
+    /// The norm called `name`.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Linf, Self::L2, Self::L1].into_iter().find(|norm| norm.name() == name)
+    }
+}
+
+/// What values a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A whole number in this range, inclusive.
+    Whole(u64, u64),
+    /// A real number in this range, inclusive.
+    Real(f64, f64),
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A step size: an absolute number in the data's units, `{ abs = NUMBER }`, or `{ rel = NUMBER }` times eps. Positive.
+    StepSize,
+}
+
+/// A parameter's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// A whole number.
+    Whole(u64),
+    /// A real number.
+    Real(f64),
+    /// A flag.
+    Flag(bool),
+    /// A word, from the parameter's own list.
+    Word(&'static str),
+    /// A step size as a multiple of eps.
+    Relative(f64),
+    /// A step size in the data's units.
+    Absolute(f64),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Whole(value) => write!(f, "{value}"),
+            Self::Real(value) => write!(f, "{value}"),
+            Self::Flag(value) => write!(f, "{value}"),
+            Self::Word(value) => f.write_str(value),
+            Self::Relative(value) => write!(f, "{{ rel = {value} }}"),
+            Self::Absolute(value) => write!(f, "{value}"),
+        }
+    }
+}
+
+/// A hyper-parameter of an attack.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its key in a study file.
+    pub name: &'static str,
+    /// One line for `percuss attacks NAME`.
+    pub doc: &'static str,
+    /// Type and range.
+    pub kind: Kind,
+    /// Used where the study says nothing.
+    pub default: Value,
+}
+
+/// An attack's declaration.
+#[derive(Debug)]
+pub struct Attack {
+    /// Its name in studies and results.
+    pub name: &'static str,
+    /// Other names that studies may use.
+    pub aliases: &'static [&'static str],
+    /// One line.
+    pub summary: &'static str,
+    /// Where it is from.
+    pub paper: &'static str,
+    /// What the adversary knows.
+    pub knowledge: Knowledge,
+    /// Raised when the same configuration starts to give other results.
+    pub revision: u32,
+    /// The norms it supports.
+    pub norms: &'static [Norm],
+    /// Its hyper-parameters.
+    pub parameters: &'static [Parameter],
+    /// Whether seeds change nothing under these parameters (so that a study's seeds do not multiply it).
+    pub deterministic: fn(&dyn Fn(&str) -> Value) -> bool,
+    /// From an iterate and the loss's gradient there to the next candidate, before projection.
+    pub step: evasion::Step,
+    /// The number of steps under these parameters.
+    pub steps: fn(&dyn Fn(&str) -> Value) -> u64,
+    /// The step size under these parameters.
+    pub step_size: fn(&dyn Fn(&str) -> Value) -> Value,
+}
+
+impl Attack {
+    /// The parameter called `name`.
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+}
+
+/// The attack called `name`, by its name or an alias.
+pub fn find(name: &str) -> Option<&'static Attack> {
+    REGISTRY.iter().copied().find(|attack| attack.name == name || attack.aliases.contains(&name))
+}
