@@ -7,5 +7,6 @@ pub mod data;
 mod error;
 pub mod graph;
 pub mod models;
+pub mod results;
 
 pub use error::{Error, Result};

@@ -43,8 +43,7 @@ impl Pool {
     /// Output height and width.
     pub fn out_size(&self) -> [usize; 2] {
         let side = |size: usize, axis: usize| {
-            (size + self.pad[axis] + self.pad[axis + 2]).saturating_sub(self.kernel[axis])
-                / self.stride[axis]
+            (size + self.pad[axis] + self.pad[axis + 2]).saturating_sub(self.kernel[axis]) / self.stride[axis]
                 + 1
         };
         [side(self.height, 0), side(self.width, 1)]

@@ -135,7 +135,7 @@ pub struct Slots {
     pub stop: State,
     /// 1 once the lane ended early.
     pub done: State,
-    /// Steps at which the gradient was zero throughout.
+    /// Sum over the steps of the share of the gradient's entries that were exactly zero.
     pub zero_gradients: State,
     /// Real parameters of the attack.
     pub parameters: Vec<(&'static str, State)>,
@@ -252,7 +252,6 @@ fn running(graph: &mut Graph, slots: &Slots, success: Tensor) -> Tensor {
 /// Advances the counters.
 fn count(graph: &mut Graph, step: &mut Phase, slots: &Slots, running: Tensor, success: Tensor, gradient: Tensor) {
     let zero = graph.scalar(0.0);
-    let one = graph.scalar(1.0);
     let remaining = graph.load(slots.remaining);
     let less = graph.sub(remaining, running);
     step.assign(graph, slots.remaining, less);
@@ -263,12 +262,11 @@ fn count(graph: &mut Graph, step: &mut Phase, slots: &Slots, running: Tensor, su
     let done = graph.load(slots.done);
     let done = graph.max(done, ended);
     step.assign(graph, slots.done, done);
-    let rank = graph.dims(gradient).len();
-    let magnitude = graph.unary(Unary::Abs, gradient);
-    let largest = graph.reduce(Reduction::Max, magnitude, 0..rank);
-    let vanished = graph.equal(largest, zero);
-    let counted = graph.select(vanished, one, zero);
-    let counted = graph.mul(counted, running);
+    let entries = graph.shape(gradient).lane_len();
+    let vanished = graph.equal(gradient, zero);
+    let vanished = graph.sum_lane(vanished);
+    let share = graph.scale(vanished, 1.0 / entries as f32);
+    let counted = graph.mul(share, running);
     let zeros = graph.load(slots.zero_gradients);
     let zeros = graph.add(zeros, counted);
     step.assign(graph, slots.zero_gradients, zeros);
