@@ -107,6 +107,11 @@ impl Graph {
         self.push(NodeOp::State(state), &[], shape)
     }
 
+    /// The shape of `state`.
+    pub fn state_shape(&self, state: State) -> &Shape {
+        &self.states[state.0].1
+    }
+
     pub(crate) fn push(&mut self, op: NodeOp, inputs: &[Tensor], shape: Shape) -> Tensor {
         let key = format!("{op:?}{inputs:?}{shape:?}");
         if let Some(&known) = self.interned.get(&key) {

@@ -1,0 +1,51 @@
+//! The judge: an f32 forward pass over stored inputs, in full blocks.
+
+use percuss_kernels::Device;
+
+use crate::attacks::evasion::JudgeProgram;
+use crate::graph::{Compiled, Executable, Uploads};
+use crate::models::Model;
+use crate::Result;
+
+/// Inputs wait here until there is a block of them; their logits come out in order.
+#[derive(Debug)]
+pub struct Judge {
+    program: JudgeProgram,
+    executable: Executable,
+    sample_len: usize,
+    classes: usize,
+}
+
+impl Judge {
+    /// A judge of `model` that works on blocks of `lanes` inputs.
+    pub fn new(model: &Model, lanes: usize, device: &Device, uploads: &mut Uploads, threads: usize) -> Result<Self> {
+        let program = JudgeProgram::new(model);
+        let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.judge), lanes)?;
+        let executable = compiled.instantiate(device, uploads, threads)?;
+        let sample_len = model.config.input_shape().iter().product();
+        Ok(Self { program, executable, sample_len, classes: model.config.classes() })
+    }
+
+    /// Inputs in a block.
+    pub fn block(&self) -> usize {
+        self.executable.lanes()
+    }
+
+    /// The raw logits of every input: `inputs.len() * classes`. The rest of the last block is filled with zeros, which changes nothing,
+    /// since no op mixes lanes.
+    pub fn logits(&mut self, inputs: &[&[f32]]) -> Result<Vec<f32>> {
+        let block = self.block();
+        let mut out = Vec::with_capacity(inputs.len() * self.classes);
+        let mut filled = vec![0.0; block * self.sample_len];
+        for chunk in inputs.chunks(block) {
+            for (place, input) in filled.chunks_exact_mut(self.sample_len).zip(chunk) {
+                place.copy_from_slice(input);
+            }
+            self.executable.write(self.program.x, &filled)?;
+            self.executable.run(0, 1)?;
+            let logits = self.executable.read(self.program.logits)?;
+            out.extend_from_slice(&logits[..chunk.len() * self.classes]);
+        }
+        Ok(out)
+    }
+}
