@@ -36,3 +36,68 @@ pub struct Kernel {
     /// Workgroups along x, y, z.
     pub workgroups: [u32; 3],
 }
+
+pub(crate) mod launch;
+
+use std::sync::Arc;
+
+use crate::{DeviceInfo, Error, ProgramSpec, Result, Span};
+
+/// An opened adapter.
+#[derive(Debug)]
+pub struct GpuDevice;
+
+/// Read-only data in an adapter's memory.
+#[derive(Debug)]
+pub struct GpuBuffer;
+
+/// A program on a GPU.
+#[derive(Debug)]
+pub struct GpuProgram;
+
+/// The first hardware adapter.
+pub fn hardware() -> Option<Arc<GpuDevice>> {
+    None
+}
+
+/// The adapter that a selector names.
+pub fn open(selector: &str) -> Result<Arc<GpuDevice>> {
+    Err(Error::NoDevice { wanted: selector.into(), available: "cpu".into() })
+}
+
+/// Every adapter.
+pub fn list() -> Vec<DeviceInfo> {
+    Vec::new()
+}
+
+fn missing() -> Error {
+    Error::Driver { device: "gpu".into(), reason: "not built in".into() }
+}
+
+impl GpuDevice {
+    pub(crate) fn upload(&self, _data: &[f32]) -> Result<GpuBuffer> {
+        Err(missing())
+    }
+}
+
+impl GpuProgram {
+    pub(crate) fn new(
+        _device: &Arc<GpuDevice>,
+        _spec: &ProgramSpec,
+        _shared: &[Arc<GpuBuffer>],
+    ) -> Result<Self> {
+        Err(missing())
+    }
+
+    pub(crate) fn write(&mut self, _span: Span, _data: &[f32]) -> Result<()> {
+        Err(missing())
+    }
+
+    pub(crate) fn read(&mut self, _span: Span, _data: &mut [f32]) -> Result<()> {
+        Err(missing())
+    }
+
+    pub(crate) fn run(&mut self, _phase: usize, _times: usize) -> Result<()> {
+        Err(missing())
+    }
+}

@@ -1,6 +1,6 @@
 //! Matrix products, batched, each factor in any of the two memory orders, with a fused epilogue.
 
-use super::{Epilogue, Operation};
+use super::{Activation, Epilogue, Operation, check_sizes};
 use crate::Result;
 use crate::cpu::Context;
 use crate::gpu::{Adapter, Kernel};
@@ -35,4 +35,78 @@ pub struct Matmul {
     pub b: Layout,
     /// Fused tail.
     pub epilogue: Epilogue,
+}
+
+impl Epilogue {
+    /// Lengths of its operands for a result `[sets, .., columns]` of `len` elements, with one bias for all if `shared`.
+    pub(super) fn lens(&self, biases: usize, columns: usize, len: usize) -> Vec<usize> {
+        let bias = self.bias.then_some(biases * columns);
+        bias.into_iter().chain(self.residual.then_some(len)).collect()
+    }
+
+    pub(super) fn flops(&self, len: usize) -> u64 {
+        let steps = [self.bias, self.residual, self.activation != Activation::Identity];
+        steps.into_iter().filter(|step| *step).count() as u64 * len as u64
+    }
+}
+
+impl Operation for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn check(&self) -> Result<()> {
+        let name = self.name();
+        check_sizes(name, "A", &[self.batch, self.m, self.k])?;
+        check_sizes(name, "B", &[self.batch, self.k, self.n])?;
+        check_sizes(name, "C", &[self.batch, self.m, self.n])
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        let count = |layout: Layout| if layout.shared { 1 } else { self.batch };
+        let b = count(self.b);
+        let mut lens = vec![count(self.a) * self.m * self.k, b * self.k * self.n];
+        lens.extend(self.epilogue.lens(b, self.n, self.batch * self.m * self.n));
+        lens
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.batch * self.m * self.n]
+    }
+
+    fn flops(&self) -> u64 {
+        let results = self.batch * self.m * self.n;
+        2 * (results * self.k) as u64 + self.epilogue.flops(results)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _context: &mut Context) {
+        let (m, n, k) = (self.m, self.n, self.k);
+        for i in 0..self.batch {
+            let a = &inputs[0][if self.a.shared { 0 } else { i * m * k }..];
+            let b = &inputs[1][if self.b.shared { 0 } else { i * n * k }..];
+            let c = &mut outputs[0][i * m * n..][..m * n];
+            for r in 0..m {
+                for q in 0..n {
+                    let mut sum = 0.0_f32;
+                    for p in 0..k {
+                        let a = a[if self.a.transposed { p * m + r } else { r * k + p }];
+                        let b = b[if self.b.transposed { q * k + p } else { p * n + q }];
+                        sum = a.mul_add(b, sum);
+                    }
+                    if self.epilogue.bias {
+                        sum += inputs[2][if self.b.shared { q } else { i * n + q }];
+                    }
+                    if self.epilogue.residual {
+                        sum += inputs[2 + usize::from(self.epilogue.bias)][(i * m + r) * n + q];
+                    }
+                    c[r * n + q] =
+                        if self.epilogue.activation == Activation::Relu { sum.max(0.0) } else { sum };
+                }
+            }
+        }
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::matmul(self, adapter)
+    }
 }
