@@ -76,6 +76,7 @@ class BasicBlock1d(nn.Module):
         self.bn1 = nn.BatchNorm1d(outputs)
         self.conv2 = nn.Conv1d(outputs, outputs, kernel, 1, kernel // 2, bias=False)
         self.bn2 = nn.BatchNorm1d(outputs)
+        self.relu = nn.ReLU()
         self.downsample = None
         if stride != 1 or inputs != outputs:
             shortcut = nn.Conv1d(inputs, outputs, 1, stride, bias=False)
@@ -83,8 +84,8 @@ class BasicBlock1d(nn.Module):
 
     def forward(self, x):
         shortcut = x if self.downsample is None else self.downsample(x)
-        y = torch.relu(self.bn1(self.conv1(x)))
-        return torch.relu(self.bn2(self.conv2(y)) + shortcut)
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + shortcut)
 
 
 class ResNet1d(nn.Module):
@@ -95,6 +96,7 @@ class ResNet1d(nn.Module):
         stride = config["stem_stride"]
         self.conv1 = nn.Conv1d(config["in_channels"], inputs, kernel, stride, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm1d(inputs)
+        self.relu = nn.ReLU()
         self.stages = []
         for s, (width, blocks) in enumerate(zip(widths, config["blocks"])):
             stage = []
@@ -106,7 +108,7 @@ class ResNet1d(nn.Module):
         self.fc = nn.Linear(inputs, config["classes"])
 
     def forward(self, x):
-        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn1(self.conv1(x)))
         for stage in self.stages:
             x = getattr(self, stage)(x)
         return self.fc(x.mean(dim=2))

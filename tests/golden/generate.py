@@ -1,19 +1,21 @@
 """Writes the golden values of models, convolutions and losses: `python generate.py [NAME ...]`.
 
+`--search NAME,... TRIES` finds an input that stays away from the kinks of a model's ReLUs and max pooling.
+
 Every value is computed in float64 by PyTorch from weights and inputs that formula.py gives, and stored as f32.
 """
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
+from torch import nn
 from torch.nn import functional as F
 
 import architectures
 import formula
+import store
 
 HERE = Path(__file__).resolve().parent
 SGD = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-4}
@@ -22,18 +24,8 @@ OPTIMISER_STEPS = 3
 
 
 def write(name, tensors, **metadata):
-    arrays = {k: stored(v) for k, v in sorted(tensors.items())}
-    metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     metadata["made_by"] = f"torch {torch.__version__.split('+')[0]}, numpy {np.__version__}"
-    path = HERE / f"{name}.safetensors"
-    save_file(arrays, path, metadata)
-    print(f"{path.name}: {path.stat().st_size} bytes, {len(arrays)} tensors")
-
-
-def stored(value):
-    """Whole numbers stay as they are; reals become f32."""
-    array = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-    return np.ascontiguousarray(array.astype(np.float32) if array.dtype.kind == "f" else array)
+    store.save(HERE / f"{name}.safetensors", tensors, metadata)
 
 
 def model_in(config, dtype=torch.float64):
@@ -42,7 +34,8 @@ def model_in(config, dtype=torch.float64):
 
 
 def batch(shape, classes, spec):
-    make = {"unit": lambda: formula.unit("input", shape), "signed": lambda: formula.signed("input", shape, spec["scale"])}
+    name = spec["name"]
+    make = {"unit": lambda: formula.unit(name, shape), "signed": lambda: formula.signed(name, shape, spec["scale"])}
     labels = (formula.hashes("labels", shape[0]) >> np.uint64(40)) % np.uint64(classes)
     return torch.from_numpy(make[spec["formula"]]()).double(), torch.from_numpy(labels.astype(np.int64))
 
@@ -67,8 +60,19 @@ def trained(config, x, labels, train_mode):
     loss.backward()
     out |= {"train.logits": logits, "train.loss": loss.reshape(1), "train.grad_input": x.grad}
     out |= {f"grad.{name}": p.grad for name, p in model.named_parameters()}
+    for key, (model, losses) in optimised(config, x, labels, train_mode).items():
+        out[f"{key}.losses"] = losses
+        state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+        out |= {f"{key}.{name}": value for name, value in state.items()}
+    return out
+
+
+def optimised(config, x, labels, train_mode, watch=lambda model: None):
+    """A model after steps on the one batch, and its losses before each step, for both optimisers."""
+    out = {}
     for key, kind, options in (("sgd", torch.optim.SGD, SGD), ("adamw", torch.optim.AdamW, ADAMW)):
         model = model_in(config, x.dtype).train(train_mode)
+        watch(model)
         optimiser = kind(model.parameters(), **options)
         losses = []
         for _ in range(OPTIMISER_STEPS):
@@ -77,10 +81,49 @@ def trained(config, x, labels, train_mode):
             loss.backward()
             optimiser.step()
             losses.append(loss.detach())
-        out[f"{key}.losses"] = torch.stack(losses)
-        state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-        out |= {f"{key}.{name}": value for name, value in state.items()}
+        out[key] = model, torch.stack(losses)
     return out
+
+
+def kink_distance(config, x, labels, train_mode):
+    """How far, in all passes, the nearest ReLU or max-pooling window is from switching, over the root mean square of its layer.
+
+    Below about 1e-6 a float32 gradient may differ from the float64 one through no fault of its own.
+    """
+    distances = []
+
+    def look(module, inputs):
+        value = inputs[0].detach()
+        gap = value.abs()
+        if isinstance(module, nn.MaxPool2d):
+            size = {"kernel_size": module.kernel_size, "stride": module.stride, "padding": 0}
+            windows = F.unfold(value.flatten(0, 1).unsqueeze(1), **size)
+            top = windows.topk(2, dim=1).values
+            gap = (top[:, 0] - top[:, 1])[top[:, 0] > 0]
+        distances.append(float(gap.min() / value.square().mean().sqrt()))
+
+    def watch(model):
+        for module in model.modules():
+            if isinstance(module, (nn.ReLU, nn.MaxPool2d)):
+                module.register_forward_pre_hook(look)
+
+    model = model_in(config)
+    watch(model)
+    with torch.no_grad():
+        model(x)
+    if train_mode is not None:
+        optimised(config, x, labels, train_mode, watch)
+    return min(distances)
+
+
+def search(name, tries):
+    """Which of the inputs `input.0`, `input.1`, ... keeps furthest from every kink."""
+    config, shape, spec, train_mode = MODELS[name]
+    found = []
+    for i in range(tries):
+        x, labels = batch(shape, config["classes"], spec | {"name": f"input.{i}"})
+        found.append((kink_distance(config, x, labels, train_mode), i))
+    print(name, "(distance, input):", sorted(found, reverse=True)[:3])
 
 
 MLP = {"architecture": "mlp", "inputs": 45, "hidden": [64, 64], "classes": 2}
@@ -109,17 +152,26 @@ RESNET1D = {
     "architecture": "resnet1d", "in_channels": 1, "classes": 5, "stem_kernel": 7, "stem_stride": 2,
     "widths": [16, 32, 64], "blocks": [1, 1, 1], "kernel": 5,
 }
-UNIT, SIGNED = {"formula": "unit"}, {"formula": "signed", "scale": 2.0}
 
-# name: config, input shape in PyTorch's order, input formula, mode in which parameters are trained (None: not).
+
+def unit(index):
+    return {"formula": "unit", "name": f"input.{index}"}
+
+
+def signed(index, scale=2.0):
+    return {"formula": "signed", "name": f"input.{index}", "scale": scale}
+
+
+# name: config, input shape in PyTorch's order, input formula (its index found by --search), mode in which
+# parameters are trained (None: not).
 MODELS = {
-    "mlp": (MLP, (16, 45), SIGNED, False),
-    "cnn_pooled": (CNN_POOLED, (8, 1, 28, 28), UNIT, True),
-    "cnn_flattened": (CNN_FLATTENED, (8, 2, 13, 10), UNIT, False),
-    "resnet18_7x7": (RESNET18_7X7, (2, 3, 64, 64), UNIT, None),
-    "resnet18_3x3": (RESNET18_3X3, (4, 1, 28, 28), UNIT, None),
-    "resnet50_7x7": (RESNET50_7X7, (2, 3, 64, 64), UNIT, None),
-    "resnet1d": (RESNET1D, (8, 1, 256), SIGNED, True),
+    "mlp": (MLP, (16, 45), signed(242), False),
+    "cnn_pooled": (CNN_POOLED, (8, 1, 28, 28), unit(248), True),
+    "cnn_flattened": (CNN_FLATTENED, (8, 2, 13, 10), unit(5), False),
+    "resnet18_7x7": (RESNET18_7X7, (2, 3, 64, 64), unit(69), None),
+    "resnet18_3x3": (RESNET18_3X3, (2, 1, 28, 28), unit(66), None),
+    "resnet50_7x7": (RESNET50_7X7, (2, 3, 64, 64), unit(26), None),
+    "resnet1d": (RESNET1D, (8, 1, 256), signed(249), True),
 }
 
 
@@ -127,6 +179,7 @@ def write_model(name):
     config, shape, spec, train_mode = MODELS[name]
     x, labels = batch(shape, config["classes"], spec)
     metadata = {"config": config, "input_shape": shape, "input": spec}
+    metadata["kink_distance"] = float(f"{kink_distance(config, x, labels, train_mode):.2e}")
     if train_mode is not None:
         metadata |= {"train_mode": train_mode, "sgd": SGD, "adamw": ADAMW, "optimiser_steps": OPTIMISER_STEPS}
     compute = lambda x: evaluated(config, x, labels) | (
@@ -311,6 +364,8 @@ def write_losses():
 
 def main():
     torch.set_num_threads(1)
+    if sys.argv[1:2] == ["--search"]:
+        return [search(name, int(sys.argv[3])) for name in sys.argv[2].split(",")]
     wanted = sys.argv[1:] or [*MODELS, "convolutions", "losses"]
     for name in wanted:
         if name in MODELS:
