@@ -156,7 +156,12 @@ impl Graph {
         if shape.dims == dims {
             return x;
         }
-        assert_eq!(shape.lane_len(), dims.iter().product::<usize>(), "reshape of {:?} to {dims:?}", shape.dims);
+        assert_eq!(
+            shape.lane_len(),
+            dims.iter().product::<usize>(),
+            "reshape of {:?} to {dims:?}",
+            shape.dims
+        );
         let source = match self.nodes[x.0].op {
             NodeOp::Reshape => self.nodes[x.0].inputs[0],
             _ => x,
@@ -224,5 +229,9 @@ impl Graph {
 }
 
 fn split(dims: &[usize], axes: &Range<usize>) -> (usize, usize, usize) {
-    (dims[..axes.start].iter().product(), dims[axes.clone()].iter().product(), dims[axes.end..].iter().product())
+    (
+        dims[..axes.start].iter().product(),
+        dims[axes.clone()].iter().product(),
+        dims[axes.end..].iter().product(),
+    )
 }

@@ -101,17 +101,26 @@ impl Places<'_> {
 impl Compiled {
     /// Compiles `phases` for `lanes` lanes. What depends on constants alone is computed now, once.
     pub fn new(graph: &Graph, phases: &[Phase], lanes: usize) -> Result<Self> {
-        let roots: Vec<Tensor> = phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
+        let roots: Vec<Tensor> =
+            phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
         let nodes = graph.reachable(&roots, &HashSet::new());
         let hoisted = graph.evaluate_constants(&graph.constant_nodes(&nodes, &roots))?;
         Ok(Self::with_constants(graph, phases, lanes, hoisted))
     }
 
-    fn with_constants(graph: &Graph, phases: &[Phase], lanes: usize, hoisted: Vec<(Tensor, Arc<Vec<f32>>)>) -> Self {
-        let roots: Vec<Tensor> = phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
-        let leaves = graph.reachable(&roots, &HashSet::new()).into_iter().filter_map(|node| match graph.nodes[node.0].op {
-            NodeOp::Constant(index) => Some((node, graph.constants[index].clone())),
-            _ => None,
+    fn with_constants(
+        graph: &Graph,
+        phases: &[Phase],
+        lanes: usize,
+        hoisted: Vec<(Tensor, Arc<Vec<f32>>)>,
+    ) -> Self {
+        let roots: Vec<Tensor> =
+            phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
+        let leaves = graph.reachable(&roots, &HashSet::new()).into_iter().filter_map(|node| {
+            match graph.nodes[node.0].op {
+                NodeOp::Constant(index) => Some((node, graph.constants[index].clone())),
+                _ => None,
+            }
         });
         let mut shared: Vec<Arc<Vec<f32>>> = Vec::new();
         let mut arenas = vec![Arena::Private(0), Arena::Private(0)];
@@ -247,7 +256,8 @@ impl Graph {
             .copied()
             .filter(|&tensor| {
                 let op = &self.nodes[tensor.0].op;
-                let leaf = op.is_stored() || matches!(op, NodeOp::Scalar(_) | NodeOp::Index(_) | NodeOp::Reshape);
+                let leaf =
+                    op.is_stored() || matches!(op, NodeOp::Scalar(_) | NodeOp::Index(_) | NodeOp::Reshape);
                 constant[tensor.0] && !leaf && used.contains(&tensor)
             })
             .collect()
@@ -275,7 +285,11 @@ impl Graph {
         let device = Device::Cpu { threads: 1 };
         let mut executable = compiled.instantiate(&device, &mut Uploads::default(), 1)?;
         executable.run(0, 1)?;
-        wanted.iter().zip(states).map(|(&tensor, state)| Ok((tensor, Arc::new(executable.read(state)?)))).collect()
+        wanted
+            .iter()
+            .zip(states)
+            .map(|(&tensor, state)| Ok((tensor, Arc::new(executable.read(state)?))))
+            .collect()
     }
 }
 
@@ -285,7 +299,8 @@ fn lower_phase(places: &mut Places, phase: &Phase) -> (Vec<Launch>, usize) {
     let ready: HashSet<Tensor> = places.constants.keys().copied().collect();
     let roots: Vec<Tensor> = phase.assigns.iter().map(|&(_, value)| value).collect();
     let grouping = graph.group(&roots, &ready);
-    let steps: Vec<Step> = grouping.groups.iter().map(|group| lower_group(places, group, &grouping)).collect();
+    let steps: Vec<Step> =
+        grouping.groups.iter().map(|group| lower_group(places, group, &grouping)).collect();
     let (direct, copies) = settle_assigns(places, phase, &steps);
     place_temporaries(places, &steps, &direct, &copies)
 }
@@ -336,7 +351,8 @@ fn settle_assigns(
             _ => (base, 0),
         };
         let writer = steps.iter().position(|step| step.outputs.contains(&key));
-        let reads_state = |tensor: Tensor| matches!(graph.nodes[graph.base(tensor).0].op, NodeOp::State(s) if s == state);
+        let reads_state =
+            |tensor: Tensor| matches!(graph.nodes[graph.base(tensor).0].op, NodeOp::State(s) if s == state);
         let free = writer.is_some_and(|writer| {
             steps.iter().enumerate().all(|(i, step)| {
                 step.inputs.iter().zip(&step.aligned).all(|(&input, &aligned)| {
@@ -393,7 +409,8 @@ fn place_temporaries(
                 let source = owner(input);
                 let slot = *home.get(&source)?;
                 let dies = demands[slot].last == i && last.get(&source) == Some(&i);
-                (aligned && step.op.in_place() && dies && demands[slot].len == len && !taken.contains(&slot)).then_some(slot)
+                (aligned && step.op.in_place() && dies && demands[slot].len == len && !taken.contains(&slot))
+                    .then_some(slot)
             });
             let slot = reuse.unwrap_or_else(|| {
                 demands.push(Demand { len, first: i, last: until });

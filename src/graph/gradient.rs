@@ -82,7 +82,8 @@ impl Graph {
             NodeOp::Binary(function) => {
                 for i in 0..2 {
                     if wants(i)
-                        && let Some(gradient) = self.binary_gradient(function, [inputs[0], inputs[1]], i, node, g)
+                        && let Some(gradient) =
+                            self.binary_gradient(function, [inputs[0], inputs[1]], i, node, g)
                     {
                         give(self, i, gradient);
                     }
@@ -171,7 +172,8 @@ impl Graph {
             NodeOp::Gather { rows, inner, count } => {
                 if wants(0) {
                     let shape = self.shape(inputs[0]).clone();
-                    let gradient = self.push(NodeOp::ScatterAdd { rows, inner, count }, &[g, inputs[1]], shape);
+                    let gradient =
+                        self.push(NodeOp::ScatterAdd { rows, inner, count }, &[g, inputs[1]], shape);
                     give(self, 0, gradient);
                 }
             }
@@ -308,7 +310,14 @@ impl Graph {
         self.reshape(repeated, &shape.dims)
     }
 
-    fn reduce_gradient(&mut self, kind: Reduction, y: Tensor, x: Tensor, g: Tensor, [outer, len, inner]: [usize; 3]) -> Tensor {
+    fn reduce_gradient(
+        &mut self,
+        kind: Reduction,
+        y: Tensor,
+        x: Tensor,
+        g: Tensor,
+        [outer, len, inner]: [usize; 3],
+    ) -> Tensor {
         if kind == Reduction::Sum {
             return self.spread(g, x, outer, len, inner);
         }
@@ -340,7 +349,14 @@ impl Graph {
         }
     }
 
-    fn slice_gradient(&mut self, x: Tensor, g: Tensor, [outer, len, inner]: [usize; 3], start: usize, count: usize) -> Tensor {
+    fn slice_gradient(
+        &mut self,
+        x: Tensor,
+        g: Tensor,
+        [outer, len, inner]: [usize; 3],
+        start: usize,
+        count: usize,
+    ) -> Tensor {
         let shape = self.shape(x).clone();
         let g = self.reshape(g, &[outer, count, inner]);
         let mut parts = vec![g];

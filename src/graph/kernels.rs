@@ -62,7 +62,11 @@ impl Graph {
         let mut grouping = Grouping::default();
         for &node in &nodes {
             let op = &self.nodes[node.0].op;
-            if ready.contains(&node) || op.is_stored() || op.is_view() || matches!(op, NodeOp::Scalar(_) | NodeOp::Index(_)) {
+            if ready.contains(&node)
+                || op.is_stored()
+                || op.is_view()
+                || matches!(op, NodeOp::Scalar(_) | NodeOp::Index(_))
+            {
                 continue;
             }
             if let Some(&(op_node, tail)) = tails.get(&node) {
@@ -129,28 +133,36 @@ impl Graph {
         };
         let mut tails = HashMap::new();
         let mut absorbed: HashSet<Tensor> = HashSet::new();
+        // A sum of two convolutions may end the tail of one of them only.
+        let mut claimed: HashSet<Tensor> = HashSet::new();
         for &node in nodes {
             if !self.nodes[node.0].op.takes_epilogue() || ready.contains(&node) {
                 continue;
             }
             let (mut end, mut tail) = (node, Tail::NONE);
             while let Some(user) = only_user(end) {
-                if !self.extend_tail(user, end, node, &mut tail, ready) {
+                if claimed.contains(&user) || !self.extend_tail(user, end, node, &mut tail, ready) {
                     break;
                 }
+                claimed.insert(user);
                 absorbed.insert(end);
                 end = user;
             }
             absorbed.remove(&end);
             tails.insert(end, (node, tail));
         }
-        // A residual must itself be stored, so it may not be a node that another tail swallowed midway; none is, since a swallowed
-        // node has one user.
         (tails, absorbed)
     }
 
     /// Whether `user` continues the tail of `op` that ends in `end`; if so it is recorded.
-    fn extend_tail(&self, user: Tensor, end: Tensor, op: Tensor, tail: &mut Tail, ready: &HashSet<Tensor>) -> bool {
+    fn extend_tail(
+        &self,
+        user: Tensor,
+        end: Tensor,
+        op: Tensor,
+        tail: &mut Tail,
+        ready: &HashSet<Tensor>,
+    ) -> bool {
         if tail.activation != Activation::Identity || self.shape(user) != self.shape(end) {
             return false;
         }
@@ -193,12 +205,19 @@ impl Graph {
     }
 
     /// Marks what each fused launch must store, and cuts launches that would bind too many buffers.
-    fn split_wide(&self, grouping: &mut Grouping, roots: &[Tensor], nodes: &[Tensor], ready: &HashSet<Tensor>) {
+    fn split_wide(
+        &self,
+        grouping: &mut Grouping,
+        roots: &[Tensor],
+        nodes: &[Tensor],
+        ready: &HashSet<Tensor>,
+    ) {
         loop {
             self.mark_stored(grouping, roots, nodes, ready);
             let Some(wide) = grouping.groups.iter().position(|group| match group {
                 Group::Fused { nodes, stored, .. } => {
-                    nodes.len() > 1 && self.external_inputs(nodes, grouping).len() + stored.len() > MAX_BUFFERS
+                    nodes.len() > 1
+                        && self.external_inputs(nodes, grouping).len() + stored.len() > MAX_BUFFERS
                 }
                 Group::Op { .. } => false,
             }) else {
@@ -206,7 +225,11 @@ impl Graph {
             };
             let Group::Fused { shape, nodes: members, .. } = grouping.groups[wide].clone() else { return };
             let (first, second) = members.split_at(members.len() / 2);
-            let half = |nodes: &[Tensor]| Group::Fused { shape: shape.clone(), nodes: nodes.to_vec(), stored: vec![] };
+            let half = |nodes: &[Tensor]| Group::Fused {
+                shape: shape.clone(),
+                nodes: nodes.to_vec(),
+                stored: vec![],
+            };
             grouping.groups.splice(wide..=wide, [half(first), half(second)]);
             for group in grouping.of.values_mut().filter(|group| **group > wide) {
                 *group += 1;
@@ -217,7 +240,13 @@ impl Graph {
         }
     }
 
-    fn mark_stored(&self, grouping: &mut Grouping, roots: &[Tensor], nodes: &[Tensor], ready: &HashSet<Tensor>) {
+    fn mark_stored(
+        &self,
+        grouping: &mut Grouping,
+        roots: &[Tensor],
+        nodes: &[Tensor],
+        ready: &HashSet<Tensor>,
+    ) {
         let mut outside: HashSet<Tensor> = roots.iter().map(|&root| self.base(root)).collect();
         for &node in nodes.iter().filter(|node| !ready.contains(node)) {
             for &input in &self.nodes[node.0].inputs {
@@ -243,7 +272,9 @@ impl Graph {
         for &node in members {
             for &input in &self.nodes[node.0].inputs {
                 let inline = matches!(self.nodes[input.0].op, NodeOp::Scalar(_) | NodeOp::Index(_))
-                    || (self.nodes[input.0].op.is_pointwise() && grouping.of.get(&input) == group && members.contains(&input));
+                    || (self.nodes[input.0].op.is_pointwise()
+                        && grouping.of.get(&input) == group
+                        && members.contains(&input));
                 if !inline && !inputs.contains(&input) {
                     inputs.push(input);
                 }

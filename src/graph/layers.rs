@@ -36,19 +36,31 @@ impl Graph {
     pub fn matmul(&mut self, a: Tensor, a_transposed: bool, b: Tensor, b_transposed: bool) -> Tensor {
         let (sa, sb) = (self.shape(a).clone(), self.shape(b).clone());
         let (ra, rb) = (sa.dims.len(), sb.dims.len());
-        let [kb, n] = if b_transposed { [sb.dims[rb - 1], sb.dims[rb - 2]] } else { [sb.dims[rb - 2], sb.dims[rb - 1]] };
+        let [kb, n] = if b_transposed {
+            [sb.dims[rb - 1], sb.dims[rb - 2]]
+        } else {
+            [sb.dims[rb - 2], sb.dims[rb - 1]]
+        };
         let dims = if rb == 2 && !sb.lane && !a_transposed {
             assert_eq!(sa.dims[ra - 1], kb, "matmul of {:?} and {:?}", sa.dims, sb.dims);
             let mut dims = sa.dims.clone();
             dims[ra - 1] = n;
             dims
         } else {
-            let [m, k] = if a_transposed { [sa.dims[ra - 1], sa.dims[ra - 2]] } else { [sa.dims[ra - 2], sa.dims[ra - 1]] };
+            let [m, k] = if a_transposed {
+                [sa.dims[ra - 1], sa.dims[ra - 2]]
+            } else {
+                [sa.dims[ra - 2], sa.dims[ra - 1]]
+            };
             assert_eq!(k, kb, "matmul of {:?} and {:?}", sa.dims, sb.dims);
             let lead = if ra >= rb { &sa.dims[..ra - 2] } else { &sb.dims[..rb - 2] };
             [lead, &[m, n]].concat()
         };
-        self.push(NodeOp::Matmul { a_transposed, b_transposed }, &[a, b], Shape { lane: sa.lane || sb.lane, dims })
+        self.push(
+            NodeOp::Matmul { a_transposed, b_transposed },
+            &[a, b],
+            Shape { lane: sa.lane || sb.lane, dims },
+        )
     }
 
     /// `x w + bias` over the last axis. w `[in, out]`, bias `[out]`; where they have lanes, x is `[lanes, batch, in]`.
@@ -80,7 +92,13 @@ impl Graph {
             groups: geometry.groups,
             epilogue: Epilogue::NONE,
         };
-        assert_eq!(sw.dims[2] * spec.groups, spec.in_channels, "the weight {:?} fits the input {:?}", sw.dims, sx.dims);
+        assert_eq!(
+            sw.dims[2] * spec.groups,
+            spec.in_channels,
+            "the weight {:?} fits the input {:?}",
+            sw.dims,
+            sx.dims
+        );
         let mut dims = sx.dims.clone();
         let [height, width] = spec.out_size();
         dims[rank - 3..].copy_from_slice(&[height, width, spec.out_channels]);
@@ -114,7 +132,12 @@ impl Graph {
     }
 
     /// `(x - mean) / sqrt(variance + epsilon)` over a contiguous range of axes; also the mean and biased variance.
-    pub fn normalize(&mut self, x: Tensor, axes: std::ops::Range<usize>, epsilon: f32) -> (Tensor, Tensor, Tensor) {
+    pub fn normalize(
+        &mut self,
+        x: Tensor,
+        axes: std::ops::Range<usize>,
+        epsilon: f32,
+    ) -> (Tensor, Tensor, Tensor) {
         let (mean, variance) = self.moments(x, axes.clone());
         let mut kept = self.dims(x).to_vec();
         kept[axes].fill(1);
@@ -128,7 +151,13 @@ impl Graph {
     /// Batch norm in training mode (Ioffe & Szegedy 2015): over all axes but the last of each lane's own minibatch.
     ///
     /// Returns the result and the batch's mean and biased variance, for the running averages.
-    pub fn batch_norm(&mut self, x: Tensor, weight: Tensor, bias: Tensor, epsilon: f32) -> (Tensor, Tensor, Tensor) {
+    pub fn batch_norm(
+        &mut self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        epsilon: f32,
+    ) -> (Tensor, Tensor, Tensor) {
         let axes = 0..self.dims(x).len() - 1;
         let (unit, mean, variance) = self.normalize(x, axes, epsilon);
         let scaled = self.mul_last(unit, weight);
@@ -171,16 +200,32 @@ impl Graph {
         let (sx, si) = (self.shape(x).clone(), self.shape(index).clone());
         let (rows, inner, count) = (sx.dims[0], sx.dims[1..].iter().product(), si.dims[0]);
         let dims = [&[count], &sx.dims[1..]].concat();
-        self.push(NodeOp::Gather { rows, inner, count }, &[x, index], Shape { lane: sx.lane || si.lane, dims })
+        self.push(
+            NodeOp::Gather { rows, inner, count },
+            &[x, index],
+            Shape { lane: sx.lane || si.lane, dims },
+        )
     }
 
     /// Random numbers of shape `dims` in every lane, from the lane's key `[2]` (u32 bits) and step `[]`.
-    pub fn random(&mut self, distribution: Distribution, key: Tensor, step: Tensor, dims: &[usize]) -> Tensor {
+    pub fn random(
+        &mut self,
+        distribution: Distribution,
+        key: Tensor,
+        step: Tensor,
+        dims: &[usize],
+    ) -> Tensor {
         self.push(NodeOp::Random(distribution), &[key, step], Shape::lanes(dims))
     }
 
     /// The nearest point to x in the box and the ball around x0: see [`percuss_kernels::ops::Project`]. scale has x's dims, no lanes.
-    pub fn project(&mut self, ball: Ball, [x, x0, low, high]: [Tensor; 4], scale: Tensor, radius: Tensor) -> Tensor {
+    pub fn project(
+        &mut self,
+        ball: Ball,
+        [x, x0, low, high]: [Tensor; 4],
+        scale: Tensor,
+        radius: Tensor,
+    ) -> Tensor {
         let shape = self.shape(x).clone();
         self.push(NodeOp::Project(ball), &[x, x0, low, high, scale, radius], shape)
     }

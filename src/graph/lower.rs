@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use percuss_kernels::ops::{
-    Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad, Epilogue, Gather, Instr, Layout, Matmul,
-    Moments, Operation, Permute, Pointwise, Pool, PoolGrad, Project, Random, Reduce, ScatterAdd, Slice, Softmax,
+    Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad, Epilogue, Gather, Instr,
+    Layout, Matmul, Moments, Operation, Permute, Pointwise, Pool, PoolGrad, Project, Random, Reduce,
+    ScatterAdd, Slice, Softmax,
 };
 
 use super::kernels::Grouping;
@@ -45,9 +46,12 @@ impl Graph {
             false => Conv { images: spec.images * times(x), ..spec.clone() },
         };
         match self.nodes[node.0].op.clone() {
-            NodeOp::Matmul { a_transposed, b_transposed } => {
-                Arc::new(self.matmul_spec([inputs[0], inputs[1]], [a_transposed, b_transposed], epilogue, lanes))
-            }
+            NodeOp::Matmul { a_transposed, b_transposed } => Arc::new(self.matmul_spec(
+                [inputs[0], inputs[1]],
+                [a_transposed, b_transposed],
+                epilogue,
+                lanes,
+            )),
             NodeOp::Conv(spec) => {
                 let lane = self.shape(inputs[1]).lane;
                 Arc::new(Conv { epilogue, ..sets_images(&spec, inputs[0], lane) })
@@ -55,7 +59,9 @@ impl Graph {
             NodeOp::ConvInputGrad(spec) => {
                 Arc::new(ConvInputGrad(sets_images(&spec, inputs[0], self.shape(inputs[1]).lane)))
             }
-            NodeOp::ConvWeightGrad(spec) => Arc::new(ConvWeightGrad(sets_images(&spec, inputs[0], shape.lane))),
+            NodeOp::ConvWeightGrad(spec) => {
+                Arc::new(ConvWeightGrad(sets_images(&spec, inputs[0], shape.lane)))
+            }
             NodeOp::Pool(spec) => Arc::new(Pool { images: spec.images * here, ..spec }),
             NodeOp::PoolGrad(spec) => Arc::new(PoolGrad(Pool { images: spec.images * here, ..spec })),
             NodeOp::Reduce { kind, outer, len, inner } => {
@@ -94,7 +100,13 @@ impl Graph {
         CrossEntropy { rows, classes: self.dims(logits).last().copied().unwrap_or(1) }
     }
 
-    fn matmul_spec(&self, [a, b]: [Tensor; 2], [ta, tb]: [bool; 2], epilogue: Epilogue, lanes: usize) -> Matmul {
+    fn matmul_spec(
+        &self,
+        [a, b]: [Tensor; 2],
+        [ta, tb]: [bool; 2],
+        epilogue: Epilogue,
+        lanes: usize,
+    ) -> Matmul {
         let (sa, sb) = (self.shape(a), self.shape(b));
         let (ra, rb) = (sa.dims.len(), sb.dims.len());
         let (k, n) = if tb { (sb.dims[rb - 1], sb.dims[rb - 2]) } else { (sb.dims[rb - 2], sb.dims[rb - 1]) };

@@ -61,7 +61,8 @@ mod tests {
         for i in 0..demands.len() {
             for j in 0..i {
                 let together = demands[i].first <= demands[j].last && demands[j].first <= demands[i].last;
-                let apart = offsets[i] + demands[i].len <= offsets[j] || offsets[j] + demands[j].len <= offsets[i];
+                let apart =
+                    offsets[i] + demands[i].len <= offsets[j] || offsets[j] + demands[j].len <= offsets[i];
                 assert!(!together || apart, "{i} and {j}");
             }
             assert_eq!(offsets[i] % ALIGNMENT, 0);

@@ -16,7 +16,7 @@ mod node;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use compile::{Compiled, Phase};
+pub use compile::{Compiled, Executable, Phase, Uploads};
 pub use layers::{ConvGeometry, PoolGeometry};
 pub(crate) use node::{Node, NodeOp};
 

@@ -1,8 +1,6 @@
 //! What a node can be: leaves, views, elementwise functions, and the ops of the device layer with lanes left open.
 
-use percuss_kernels::ops::{
-    Activation, Ball, Binary, Conv, Distribution, Pool, Reduction, Unary,
-};
+use percuss_kernels::ops::{Activation, Ball, Binary, Conv, Distribution, Pool, Reduction, Unary};
 
 use super::{Shape, State, Tensor};
 
@@ -28,23 +26,58 @@ pub(crate) enum NodeOp {
     Binary(Binary),
     Select,
     /// a `[.., m, k]` times b `[.., k, n]`, each stored transposed where its flag says so.
-    Matmul { a_transposed: bool, b_transposed: bool },
+    Matmul {
+        a_transposed: bool,
+        b_transposed: bool,
+    },
     Conv(Conv),
     ConvInputGrad(Conv),
     ConvWeightGrad(Conv),
     Pool(Pool),
     PoolGrad(Pool),
     /// Over a contiguous range of axes that the node's shape no longer has: `[outer, len, inner]`.
-    Reduce { kind: Reduction, outer: usize, len: usize, inner: usize },
-    Moments { outer: usize, len: usize, inner: usize },
-    Softmax { log: bool },
+    Reduce {
+        kind: Reduction,
+        outer: usize,
+        len: usize,
+        inner: usize,
+    },
+    Moments {
+        outer: usize,
+        len: usize,
+        inner: usize,
+    },
+    Softmax {
+        log: bool,
+    },
     CrossEntropy,
     CrossEntropyGrad,
-    Gather { rows: usize, inner: usize, count: usize },
-    ScatterAdd { rows: usize, inner: usize, count: usize },
-    Permute { axes: Vec<usize>, flip: Vec<bool> },
-    Concat { outer: usize, parts: Vec<usize>, inner: usize },
-    Slice { outer: usize, len: usize, inner: usize, start: usize, count: usize },
+    Gather {
+        rows: usize,
+        inner: usize,
+        count: usize,
+    },
+    ScatterAdd {
+        rows: usize,
+        inner: usize,
+        count: usize,
+    },
+    Permute {
+        axes: Vec<usize>,
+        flip: Vec<bool>,
+    },
+    Concat {
+        outer: usize,
+        parts: Vec<usize>,
+        inner: usize,
+    },
+    Slice {
+        outer: usize,
+        len: usize,
+        inner: usize,
+        start: usize,
+        count: usize,
+    },
     Random(Distribution),
     Project(Ball),
 }

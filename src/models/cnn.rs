@@ -125,7 +125,11 @@ impl Cnn {
             shape = step(&format!("layers[{i}]"), layer, &shape)?;
         }
         if shape != [self.classes] {
-            return Err(("classes".into(), self.classes.to_string(), format!("{shape:?}, what the last layer yields")));
+            return Err((
+                "classes".into(),
+                self.classes.to_string(),
+                format!("{shape:?}, what the last layer yields"),
+            ));
         }
         Ok(())
     }
@@ -171,12 +175,15 @@ fn pool(net: &mut Net, kind: PoolKind, x: Tensor, kernel: Pair, stride: Option<P
 
 /// The shape after a layer, or why it does not fit.
 fn step(place: &str, layer: &Layer, shape: &[usize]) -> Result<Vec<usize>, Misfit> {
-    let misfit = |expected: &str| Err((place.to_string(), format!("{layer:?} on a sample of shape {shape:?}"), expected.into()));
+    let misfit = |expected: &str| {
+        Err((place.to_string(), format!("{layer:?} on a sample of shape {shape:?}"), expected.into()))
+    };
     match layer {
         Layer::Conv { out, kernel, stride, padding, dilation, groups, .. } => {
             let &[height, width, channels] = shape else { return misfit("an image") };
             positive(&format!("{place}.out"), *out)?;
-            let (kernel, stride, padding, dilation) = (kernel.get(), stride.get(), padding.get(), dilation.get());
+            let (kernel, stride, padding, dilation) =
+                (kernel.get(), stride.get(), padding.get(), dilation.get());
             for (key, pair) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
                 pair.iter().try_for_each(|&size| positive(&format!("{place}.{key}"), size))?;
             }
@@ -210,7 +217,11 @@ fn step(place: &str, layer: &Layer, shape: &[usize]) -> Result<Vec<usize>, Misfi
         Layer::Flatten {} => Ok(vec![shape.iter().product()]),
         Layer::Linear { out } => {
             positive(&format!("{place}.out"), *out)?;
-            if shape.len() == 1 { Ok(vec![*out]) } else { misfit("a flat sample: put flatten or global_avg_pool before it") }
+            if shape.len() == 1 {
+                Ok(vec![*out])
+            } else {
+                misfit("a flat sample: put flatten or global_avg_pool before it")
+            }
         }
         Layer::BatchNorm {} | Layer::Relu {} | Layer::Dropout { .. } => Ok(shape.to_vec()),
     }

@@ -88,8 +88,9 @@ impl Config {
 
     /// Parses a configuration; `file` names it in errors.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
-        let config: Self = serde_json::from_str(text)
-            .map_err(|e| Error::input(file, format!("line {}", e.line()), e.to_string(), "a model configuration"))?;
+        let config: Self = serde_json::from_str(text).map_err(|e| {
+            Error::input(file, format!("line {}", e.line()), e.to_string(), "a model configuration")
+        })?;
         config.check(file)?;
         Ok(config)
     }
@@ -113,7 +114,12 @@ impl Config {
             for (key, values) in [("mean", &scaling.mean), ("std", &scaling.std)] {
                 if ![1, channels, sample].contains(&values.len()) {
                     let found = format!("{} values", values.len());
-                    return Err(Error::input(file, format!("input_scaling.{key}"), found, format!("1, {channels} or {sample}")));
+                    return Err(Error::input(
+                        file,
+                        format!("input_scaling.{key}"),
+                        found,
+                        format!("1, {channels} or {sample}"),
+                    ));
                 }
                 let bad = values.iter().find(|v| !v.is_finite() || (key == "std" && **v <= 0.0));
                 if let Some(bad) = bad {

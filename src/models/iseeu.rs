@@ -20,8 +20,9 @@ pub struct Iseeu {}
 impl Iseeu {
     /// The input is standardised: `(value - training mean) / training deviation` of each variable.
     pub(super) fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
-        let branches: Vec<Tensor> =
-            [("3h_conv", 3), ("6h_conv", 6), ("12h_conv", 12)].map(|(name, rows)| branch(net, name, rows, x)).to_vec();
+        let branches: Vec<Tensor> = [("3h_conv", 3), ("6h_conv", 6), ("12h_conv", 12)]
+            .map(|(name, rows)| branch(net, name, rows, x))
+            .to_vec();
         let axis = net.graph.dims(x).len() - 1;
         let joined = net.graph.concat(&branches, axis);
         let x = norm(net, "bn1", joined);
@@ -42,11 +43,13 @@ fn variable(layer: &str, name: &str) -> String {
 
 fn branch(net: &mut Net, name: &str, rows: usize, x: Tensor) -> Tensor {
     let hours = INPUT_SHAPE[2];
-    let weight = net.tensor(&variable(name, "kernel"), &[rows, 1, hours, FILTERS], Role::Kernels, rows * hours);
+    let weight =
+        net.tensor(&variable(name, "kernel"), &[rows, 1, hours, FILTERS], Role::Kernels, rows * hours);
     let bias = net.tensor(&variable(name, "bias"), &[FILTERS], Role::Bias, rows * hours);
     // Keras's 'same' padding of an even kernel puts the odd row at the bottom.
     let top = (rows - 1) / 2;
-    let geometry = ConvGeometry { stride: [1; 2], pad: [top, 0, rows - 1 - top, 0], dilation: [1; 2], groups: 1 };
+    let geometry =
+        ConvGeometry { stride: [1; 2], pad: [top, 0, rows - 1 - top, 0], dilation: [1; 2], groups: 1 };
     let y = net.graph.conv(x, weight, geometry);
     let y = net.graph.add(y, bias);
     let y = net.graph.relu(y);

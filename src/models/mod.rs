@@ -46,7 +46,12 @@ impl Model {
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {
-                Error::input(path.display(), "metadata", "no key \"config\"", "the model's configuration as JSON")
+                Error::input(
+                    path.display(),
+                    "metadata",
+                    "no key \"config\"",
+                    "the model's configuration as JSON",
+                )
             })?;
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };

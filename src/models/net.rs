@@ -165,7 +165,8 @@ impl<'a> Net<'a> {
             let weights = *weights;
             let fold = Fold { conv: name, bias, norm };
             let data = weights.prepared(&format!("{weight_name} folded into {norm}"), |w| fold.weight(w));
-            let shift = weights.prepared(&format!("{bias_name} folded into {norm}"), |w| fold.shift(w, outputs));
+            let shift =
+                weights.prepared(&format!("{bias_name} folded into {norm}"), |w| fold.shift(w, outputs));
             let weight = self.graph.constant(&data, &[window[0], window[1], inputs, outputs]);
             let shift = self.graph.constant(&shift, &[outputs]);
             let y = self.graph.conv(x, weight, geometry);
@@ -175,7 +176,7 @@ impl<'a> Net<'a> {
         let mut y = self.graph.conv(x, weight, geometry);
         if bias {
             let bias = self.tensor(&bias_name, &[outputs], Role::Bias, fan_in);
-                y = self.graph.add(y, bias);
+            y = self.graph.add(y, bias);
         }
         match norm {
             Some(norm) => self.batch_norm(norm, y, BATCH_NORM_EPSILON),
@@ -185,7 +186,8 @@ impl<'a> Net<'a> {
 
     /// Batch norm over the last axis: tensors `NAME.weight`, `.bias`, `.running_mean`, `.running_var`.
     pub fn batch_norm(&mut self, name: &str, x: Tensor, epsilon: f32) -> Tensor {
-        let names = ["weight", "bias", "running_mean", "running_var"].map(|suffix| format!("{name}.{suffix}"));
+        let names =
+            ["weight", "bias", "running_mean", "running_var"].map(|suffix| format!("{name}.{suffix}"));
         self.batch_norm_named(&names, x, epsilon)
     }
 
@@ -193,7 +195,8 @@ impl<'a> Net<'a> {
     pub fn batch_norm_named(&mut self, names: &[String; 4], x: Tensor, epsilon: f32) -> Tensor {
         let channels = self.graph.dims(x).last().copied().unwrap_or(1);
         let roles = [Role::Scale, Role::Shift, Role::RunningMean, Role::RunningVariance];
-        let [weight, bias, mean, variance] = [0, 1, 2, 3].map(|i| self.tensor(&names[i], &[channels], roles[i], channels));
+        let [weight, bias, mean, variance] =
+            [0, 1, 2, 3].map(|i| self.tensor(&names[i], &[channels], roles[i], channels));
         if let Source::Train(_) = self.source {
             let (y, batch_mean, batch_variance) = self.graph.batch_norm(x, weight, bias, epsilon);
             let count: usize = self.graph.dims(x).iter().product::<usize>() / channels;
@@ -284,7 +287,8 @@ impl Fold<'_> {
     fn factors(&self, weights: &Weights) -> Vec<f64> {
         let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm)].data;
         let variance = part("running_var");
-        let scale = |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(BATCH_NORM_EPSILON)).sqrt();
+        let scale =
+            |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(BATCH_NORM_EPSILON)).sqrt();
         part("weight").iter().zip(variance).map(scale).collect()
     }
 

@@ -58,7 +58,11 @@ impl Resnet {
             for block in 0..blocks {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{block}", stage + 1);
-                x = if self.depth == 50 { bottleneck(net, &name, x, width, stride) } else { basic(net, &name, x, width, stride) };
+                x = if self.depth == 50 {
+                    bottleneck(net, &name, x, width, stride)
+                } else {
+                    basic(net, &name, x, width, stride)
+                };
             }
         }
         let pooled = net.graph.global_average(x);
@@ -66,12 +70,27 @@ impl Resnet {
     }
 }
 
-fn conv(net: &mut Net, [name, norm]: [&str; 2], x: Tensor, width: usize, kernel: usize, stride: usize) -> Tensor {
+fn conv(
+    net: &mut Net,
+    [name, norm]: [&str; 2],
+    x: Tensor,
+    width: usize,
+    kernel: usize,
+    stride: usize,
+) -> Tensor {
     let geometry = ConvGeometry { stride: [stride; 2], pad: [kernel / 2; 4], dilation: [1; 2], groups: 1 };
     net.conv(name, x, width, Kernel::Square([kernel; 2]), geometry, false, Some(norm))
 }
 
-fn part(net: &mut Net, block: &str, index: usize, x: Tensor, width: usize, kernel: usize, stride: usize) -> Tensor {
+fn part(
+    net: &mut Net,
+    block: &str,
+    index: usize,
+    x: Tensor,
+    width: usize,
+    kernel: usize,
+    stride: usize,
+) -> Tensor {
     let names = [format!("{block}.conv{index}"), format!("{block}.bn{index}")];
     conv(net, [&names[0], &names[1]], x, width, kernel, stride)
 }

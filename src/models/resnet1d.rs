@@ -42,7 +42,11 @@ impl Resnet1d {
         self.widths.iter().try_for_each(|&width| positive("widths", width))?;
         self.blocks.iter().try_for_each(|&blocks| positive("blocks", blocks))?;
         if self.blocks.len() != self.widths.len() {
-            return Err(("blocks".into(), format!("{} stages", self.blocks.len()), format!("{}, one a width", self.widths.len())));
+            return Err((
+                "blocks".into(),
+                format!("{} stages", self.blocks.len()),
+                format!("{}, one a width", self.widths.len()),
+            ));
         }
         for (place, kernel) in [("stem_kernel", self.stem_kernel), ("kernel", self.kernel)] {
             if kernel % 2 == 0 {
@@ -81,7 +85,14 @@ impl Resnet1d {
     }
 }
 
-fn conv(net: &mut Net, [name, norm]: [&str; 2], x: Tensor, width: usize, kernel: usize, stride: usize) -> Tensor {
+fn conv(
+    net: &mut Net,
+    [name, norm]: [&str; 2],
+    x: Tensor,
+    width: usize,
+    kernel: usize,
+    stride: usize,
+) -> Tensor {
     let pad = kernel / 2;
     let geometry = ConvGeometry { stride: [1, stride], pad: [0, pad, 0, pad], dilation: [1; 2], groups: 1 };
     net.conv(name, x, width, Kernel::Line(kernel), geometry, false, Some(norm))

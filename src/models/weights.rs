@@ -44,10 +44,11 @@ impl Weights {
     /// not finite, with the tensor and position.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let file = path.display();
-        let broken = |e: safetensors::SafeTensorError| Error::input(file, "header", e, "a whole safetensors file");
-        let parsed = SafeTensors::deserialize(&bytes).map_err(broken)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+        let file = path.display().to_string();
+        let broken =
+            |e: safetensors::SafeTensorError| Error::input(&file, "header", e, "a whole safetensors file");
+        let parsed = SafeTensors::deserialize(&bytes).map_err(&broken)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(&broken)?;
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         let mut tensors = BTreeMap::new();
         for (name, view) in parsed.tensors() {
@@ -55,11 +56,16 @@ impl Weights {
                 continue;
             }
             let data = widen(view.dtype(), view.data()).ok_or_else(|| {
-                Error::input(file, format!("tensor {name}"), format!("dtype {:?}", view.dtype()), "F32, F16, BF16 or F64")
+                Error::input(
+                    &file,
+                    format!("tensor {name}"),
+                    format!("dtype {:?}", view.dtype()),
+                    "F32, F16, BF16 or F64",
+                )
             })?;
             if let Some(position) = data.iter().position(|value| !value.is_finite()) {
                 let place = format!("tensor {name}, element {position}");
-                return Err(Error::input(file, place, data[position], "a finite number"));
+                return Err(Error::input(&file, place, data[position], "a finite number"));
             }
             tensors.insert(name, WeightTensor { shape: view.shape().to_vec(), data });
         }

@@ -74,7 +74,13 @@ pub(super) struct Region {
 }
 
 /// Brings a candidate back into ball and bounds.
-pub(super) fn project(graph: &mut Graph, norm: Norm, exact: bool, candidate: Tensor, region: Region) -> Tensor {
+pub(super) fn project(
+    graph: &mut Graph,
+    norm: Norm,
+    exact: bool,
+    candidate: Tensor,
+    region: Region,
+) -> Tensor {
     let ball = match norm {
         Norm::Linf => return graph.clamp(candidate, region.low, region.high),
         Norm::L2 => Ball::L2,

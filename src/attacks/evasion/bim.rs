@@ -1,7 +1,7 @@
 //! The basic iterative method: small gradient-sign steps from the clean input, projected back each time.
 
 use super::ball::steepest_ascent;
-use super::parameters::{LOSS, PROJECTION, STEPS, STEP_SIZE, whole};
+use super::parameters::{LOSS, PROJECTION, STEP_SIZE, STEPS, whole};
 use crate::attacks::{Attack, Knowledge, Norm};
 
 /// BIM, also known as I-FGSM.

@@ -38,7 +38,13 @@ impl Loss {
 }
 
 /// The loss to ascend. logits `[classes]`, label `[]` (the true class), target `[]` if targeted.
-pub fn ascended(graph: &mut Graph, loss: Loss, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
+pub fn ascended(
+    graph: &mut Graph,
+    loss: Loss,
+    logits: Tensor,
+    label: Tensor,
+    target: Option<Tensor>,
+) -> Tensor {
     match (loss, target) {
         (Loss::CrossEntropy, None) => graph.cross_entropy(logits, label),
         (Loss::CrossEntropy, Some(target)) => {

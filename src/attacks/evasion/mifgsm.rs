@@ -1,8 +1,8 @@
 //! Momentum iterative FGSM: steps along a running sum of l1-normalised gradients.
 
-use super::ball::{direction, l1_length};
-use super::parameters::{LOSS, PROJECTION, STEPS, STEP_SIZE, whole};
 use super::StepContext;
+use super::ball::{direction, l1_length};
+use super::parameters::{LOSS, PROJECTION, STEP_SIZE, STEPS, whole};
 use crate::attacks::{Attack, Kind, Knowledge, Norm, Parameter, Value};
 use crate::graph::Tensor;
 

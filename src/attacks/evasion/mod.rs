@@ -98,7 +98,8 @@ impl Settings {
     /// Whether lanes under the other settings can run in the same program.
     pub fn shares_program(&self, other: &Self) -> bool {
         std::ptr::fn_addr_eq(self.attack.step, other.attack.step)
-            && (self.norm, self.loss, self.targeted, self.exact) == (other.norm, other.loss, other.targeted, other.exact)
+            && (self.norm, self.loss, self.targeted, self.exact)
+                == (other.norm, other.loss, other.targeted, other.exact)
             && self.scale == other.scale
             && self.one_hot == other.one_hot
     }
@@ -250,7 +251,14 @@ fn running(graph: &mut Graph, slots: &Slots, success: Tensor) -> Tensor {
 }
 
 /// Advances the counters.
-fn count(graph: &mut Graph, step: &mut Phase, slots: &Slots, running: Tensor, success: Tensor, gradient: Tensor) {
+fn count(
+    graph: &mut Graph,
+    step: &mut Phase,
+    slots: &Slots,
+    running: Tensor,
+    success: Tensor,
+    gradient: Tensor,
+) {
     let zero = graph.scalar(0.0);
     let remaining = graph.load(slots.remaining);
     let less = graph.sub(remaining, running);

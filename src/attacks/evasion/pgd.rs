@@ -1,7 +1,7 @@
 //! Projected gradient descent on the negative loss, from a random point of the ball, restarted at will.
 
 use super::ball::steepest_ascent;
-use super::parameters::{LOSS, PROJECTION, RANDOM_START, RESTARTS, STEPS, STEP_SIZE, whole};
+use super::parameters::{LOSS, PROJECTION, RANDOM_START, RESTARTS, STEP_SIZE, STEPS, whole};
 use crate::attacks::{Attack, Knowledge, Norm, Value};
 
 /// PGD.

@@ -38,7 +38,9 @@ impl Bounds {
                 let low = (at(&domain.low, i) as f32).min(value);
                 let high = (at(&domain.high, i) as f32).max(value);
                 match norm {
-                    Norm::Linf => (low.max(reach(value, scale, eps, -1.0)), high.min(reach(value, scale, eps, 1.0))),
+                    Norm::Linf => {
+                        (low.max(reach(value, scale, eps, -1.0)), high.min(reach(value, scale, eps, 1.0)))
+                    }
                     Norm::L2 | Norm::L1 => (low, high),
                 }
             };
@@ -72,7 +74,11 @@ fn reach(x0: f32, scale: f64, eps: f64, sign: f64) -> f32 {
 
 /// The norm of `x - x0` in scaled units.
 pub fn distance(norm: Norm, x: &[f32], x0: &[f32], scale: &[f32]) -> f64 {
-    let units = x.iter().zip(x0).enumerate().map(|(i, (&x, &x0))| ((f64::from(x) - f64::from(x0)) / at(scale, i)).abs());
+    let units = x
+        .iter()
+        .zip(x0)
+        .enumerate()
+        .map(|(i, (&x, &x0))| ((f64::from(x) - f64::from(x0)) / at(scale, i)).abs());
     match norm {
         Norm::Linf => units.fold(0.0, f64::max),
         Norm::L2 => units.map(|u| u * u).sum::<f64>().sqrt(),
@@ -115,9 +121,17 @@ impl Stream {
 ///
 /// linf: every feature uniform. l2: a Gaussian direction, l1: a Laplace direction, each with radius `eps * u^(1/n)` (n features that can
 /// move). One-hot features start clean.
-pub fn random_start(norm: Norm, eps: f64, x0: &[f32], bounds: &Bounds, domain: &Domain, key: [u32; 2]) -> Vec<f32> {
+pub fn random_start(
+    norm: Norm,
+    eps: f64,
+    x0: &[f32],
+    bounds: &Bounds,
+    domain: &Domain,
+    key: [u32; 2],
+) -> Vec<f32> {
     let mut stream = Stream { key, block: 0 };
-    let movable = |i: usize| bounds.low[i] < bounds.high[i] && !domain.one_hot.iter().any(|group| group.contains(&i));
+    let movable =
+        |i: usize| bounds.low[i] < bounds.high[i] && !domain.one_hot.iter().any(|group| group.contains(&i));
     let mut units: Vec<f64> = (0..x0.len())
         .map(|i| {
             let draw = match norm {
@@ -138,5 +152,9 @@ pub fn random_start(norm: Norm, eps: f64, x0: &[f32], bounds: &Bounds, domain: &
         let radius = eps * (1.0 - 1e-5) * stream.pair()[0].powf(1.0 / dimensions as f64);
         units.iter_mut().for_each(|u| *u *= if length > 0.0 { radius / length } else { 0.0 });
     }
-    units.iter().enumerate().map(|(i, u)| bounds.clamp(i, f64::from(x0[i]) + u * at(&domain.scale, i))).collect()
+    units
+        .iter()
+        .enumerate()
+        .map(|(i, u)| bounds.clamp(i, f64::from(x0[i]) + u * at(&domain.scale, i)))
+        .collect()
 }
