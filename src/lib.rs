@@ -4,5 +4,6 @@
 
 pub mod data;
 mod error;
+pub mod results;
 
 pub use error::{Error, Result};

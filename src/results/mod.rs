@@ -1,0 +1,20 @@
+//! What a sweep leaves behind: typed tables in Parquet, the statistics over them, and how they are shown.
+//!
+//! [`Store`] writes a results folder and [`Results`] reads it; [`records`] documents every column.
+//! This module is a leaf: it knows nothing of attacks, models or studies but their names.
+
+pub mod records;
+mod schema;
+mod shard;
+mod sources;
+mod store;
+mod table_file;
+
+mod reader;
+
+pub use reader::Results;
+pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
+pub use schema::{Column, DESCRIPTION, Row};
+pub use shard::Shard;
+pub use store::{Store, StudyText};
+pub use table_file::{read_rows, write_rows};

@@ -1,0 +1,90 @@
+//! Reading a results folder: finished shards and, while a sweep is still running, its parts.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
+use super::schema::Row;
+use super::sources::{Homes, Places, discover, names};
+use super::table_file::read_rows;
+use crate::{Error, Result};
+
+/// A results folder, as it was when it was opened.
+pub struct Results {
+    dir: PathBuf,
+    homes: Homes,
+    samples: OnceCell<Places>,
+}
+
+impl Results {
+    /// Opens a folder that [`Store`](super::Store) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the folder holds no results, or a file in it is no table of ours.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let sources = discover(dir)?;
+        if sources.is_empty() {
+            let found = if dir.is_dir() { "no cells-*.parquet" } else { "no such folder" };
+            return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
+        }
+        Ok(Self { dir: dir.to_path_buf(), homes: Homes::of(sources)?, samples: OnceCell::new() })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Ids of the finished cells, in file order.
+    pub fn cell_ids(&self) -> &[String] {
+        &self.homes.cells
+    }
+
+    /// Every finished cell, in file order.
+    pub fn cells(&self) -> Result<Vec<CellRow>> {
+        self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))
+    }
+
+    /// Every metric, in the cells' order.
+    pub fn metrics(&self) -> Result<Vec<MetricRow>> {
+        self.homes.places::<MetricRow>()?.rows(self.homes.cells.iter().map(String::as_str))
+    }
+
+    /// The sample rows of one cell, by sample; memory holds that cell alone.
+    pub fn samples(&self, cell: &str) -> Result<Vec<SampleRow>> {
+        let places = match self.samples.get() {
+            Some(places) => places,
+            None => {
+                let places = self.homes.places::<SampleRow>()?;
+                self.samples.get_or_init(|| places)
+            }
+        };
+        places.rows(std::iter::once(cell))
+    }
+
+    /// The metrics of every cell, by cell id.
+    pub fn metrics_by_cell(&self) -> Result<HashMap<String, Vec<MetricRow>>> {
+        let mut by_cell: HashMap<String, Vec<MetricRow>> = HashMap::new();
+        for metric in self.metrics()? {
+            by_cell.entry(metric.cell_id.clone()).or_default().push(metric);
+        }
+        Ok(by_cell)
+    }
+
+    /// The worst-case curves, as [`write_curves`](super::curves::write_curves) left them.
+    pub fn curves(&self) -> Result<Vec<CurveRow>> {
+        read_rows(&self.dir.join("curves.parquet"))
+    }
+
+    /// One row an invocation, in file-name order.
+    pub fn runs(&self) -> Result<Vec<RunRow>> {
+        let mut runs = Vec::new();
+        for name in names(&self.dir)? {
+            if name.starts_with(&format!("{}-", RunRow::TABLE)) && name.ends_with(".parquet") {
+                runs.extend(read_rows(&self.dir.join(name))?);
+            }
+        }
+        Ok(runs)
+    }
+}

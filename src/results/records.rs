@@ -1,0 +1,287 @@
+//! The rows of every results table; a field's documentation is its column's description in the file.
+
+use super::schema::table;
+
+table! {
+    /// One cell: one configuration of one attack on one model, over one sample set.
+    CellRow = "cells" {
+        /// Hash of the complete configuration, the contents of model, data and sample set, and the attack's revision.
+        cell_id: String,
+        /// Name of the study.
+        study: String,
+        /// The model's id in the study.
+        model: String,
+        /// SHA-256 of the model's weights and config.
+        model_sha256: String,
+        /// The data set's id in the study.
+        data: String,
+        /// SHA-256 of the data set.
+        data_sha256: String,
+        /// Which split of the data was attacked: train, val, test or all.
+        split: String,
+        /// SHA-256 of the identities of the samples that were evaluated.
+        sample_set_sha256: String,
+        /// Whether the data were made by a generator.
+        synthetic: bool,
+        /// The defense's id in the study.
+        defense: String,
+        /// Whether the attack knew of the defense and worked through it.
+        adaptive: bool,
+        /// Kind of threat: evasion, poisoning, backdoor, privacy or availability.
+        threat: String,
+        /// The attack's name in the registry.
+        attack: String,
+        /// Revision of the attack; another revision may give other numbers.
+        attack_revision: u32,
+        /// What the adversary knows: white, grey or black box.
+        knowledge: String,
+        /// What counts as success: any (any wrong answer), hide (finding to none), raise (none to finding) or target.
+        aim: Option<String>,
+        /// The class that the attack wants, where aim is target.
+        target: Option<u32>,
+        /// The finding of a multi-label model that this cell attacks.
+        finding: Option<String>,
+        /// The norm of the budget: linf, l2, l1 or l0; null where the threat has no budget.
+        norm: Option<String>,
+        /// The budget in eps_unit, before any normalisation.
+        eps: Option<f64>,
+        /// The unit of eps: the data's own.
+        eps_unit: Option<String>,
+        /// Steps that a lane may take.
+        steps: Option<u64>,
+        /// Step size in eps_unit.
+        step_size: Option<f64>,
+        /// How often the attack starts anew; 1 is a single run.
+        restarts: Option<u64>,
+        /// Whether an attack starts at a random point of the budget.
+        random_start: Option<bool>,
+        /// The loss that the attack climbs.
+        loss: Option<String>,
+        /// When a lane ends: success (at its first success) or steps (when its steps are done).
+        stop: Option<String>,
+        /// The seed; null where nothing in the configuration is random.
+        seed: Option<u64>,
+        /// The complete configuration, as JSON.
+        params: String,
+        /// Samples evaluated.
+        n: u64,
+        /// Samples attacked: right when clean and, where targeted, not of the target class.
+        n_attacked: u64,
+        /// Attacked samples on which the attack reached its aim, by the second, f32 forward pass.
+        n_success: u64,
+        /// Samples wrong when clean and right under attack; never credited to robust_accuracy.
+        n_recovered: u64,
+        /// Groups among the samples; null where none is declared and samples are taken as independent.
+        n_groups: Option<u64>,
+        /// Share of samples that are right when clean.
+        clean_accuracy: Option<f64>,
+        /// Share of samples that are right under attack, recovered ones included (what Foolbox reports).
+        accuracy_adv: Option<f64>,
+        /// Share of samples that are right when clean and right under attack.
+        robust_accuracy: Option<f64>,
+        /// Lower end of the 95% interval of robust_accuracy.
+        robust_accuracy_low: Option<f64>,
+        /// Upper end of the 95% interval of robust_accuracy.
+        robust_accuracy_high: Option<f64>,
+        /// How the interval was made: wilson or cluster-bootstrap.
+        ci_method: Option<String>,
+        /// n_success / n_attacked; null where nothing was attacked.
+        attack_success_rate: Option<f64>,
+        /// Probability at which a binary or multi-label head says yes; null where the largest score decides.
+        threshold: Option<f64>,
+        /// Median l2 norm over attacked samples, an unbroken one counting as infinite; null where nothing was attacked.
+        median_l2: Option<f64>,
+        /// Median linf norm over attacked samples, an unbroken one counting as infinite; null where nothing was attacked.
+        median_linf: Option<f64>,
+        /// Mean forward passes a sample, as if the cell had run alone, the re-check not counted.
+        forward_calls: Option<f64>,
+        /// Mean gradients a sample, as if the cell had run alone.
+        gradient_calls: Option<f64>,
+        /// Share of the gradient's entries that were exactly zero.
+        zero_gradient_share: Option<f64>,
+        /// Sanity checks that fired.
+        flags: Vec<String>,
+        /// Arithmetic of the search: f32, f16, ...; success is always judged in f32.
+        precision: String,
+        /// The device that ran the cell.
+        device: String,
+        /// Version of percuss.
+        version: String,
+        /// Device time in seconds that this cell caused, shared launches divided among their cells.
+        device_seconds_attributed: f64,
+    }
+}
+
+table! {
+    /// One further number of a cell, over all of its samples or over one class or subgroup.
+    MetricRow = "metrics" {
+        /// The cell.
+        cell_id: String,
+        /// Name of the metric: auroc, brier, ece, sensitivity, robust_accuracy, ...
+        metric: String,
+        /// Over which samples: all, class:k, or column=value of a subgroup.
+        scope: String,
+        /// The metric on clean inputs; null where it is undefined there.
+        value_clean: Option<f64>,
+        /// The metric under attack; null where it is undefined or would flatter (scores with stop = success).
+        value: Option<f64>,
+        /// Lower end of the 95% interval of value.
+        low: Option<f64>,
+        /// Upper end of the 95% interval of value.
+        high: Option<f64>,
+        /// Samples that the metric is over.
+        n: u64,
+        /// Groups among those samples; null where none is declared.
+        n_groups: Option<u64>,
+        /// How value or its interval was made.
+        method: Option<String>,
+    }
+}
+
+table! {
+    /// One sample under one cell.
+    SampleRow = "samples" {
+        /// The cell.
+        cell_id: String,
+        /// The sample's stable index in its source.
+        sample: u64,
+        /// Salted hash of the patient or record that the sample came from; null where none is declared.
+        group: Option<String>,
+        /// The true class (multi-label: 1 where the finding is present).
+        label: u32,
+        /// The class that the model says of the clean input.
+        clean_pred: u32,
+        /// The class that the model says of the stored adversarial input, by the second, f32 forward pass.
+        adv_pred: u32,
+        /// Scores of the clean input, a probability a class (one alone for a single-logit head).
+        scores_clean: Vec<f32>,
+        /// Scores of the adversarial input.
+        scores_adv: Vec<f32>,
+        /// Whether the attack reached its aim; null where the sample was not attacked.
+        success: Option<bool>,
+        /// Right when clean and right under attack.
+        robust: bool,
+        /// How many values changed.
+        l0: u64,
+        /// l1 norm of the change, in eps_unit.
+        l1: f64,
+        /// l2 norm of the change, in eps_unit.
+        l2: f64,
+        /// linf norm of the change, in eps_unit.
+        linf: f64,
+        /// Steps taken.
+        steps_used: u64,
+        /// Forward passes, as if the cell had run alone, the re-check not counted.
+        forward_calls: u64,
+        /// Clean margin of the true answer in logits; positive where right.
+        margin_clean: f64,
+        /// Margin of the true answer under attack; positive where right.
+        margin_adv: f64,
+    }
+}
+
+table! {
+    /// The worst case per sample over all attacks and seeds at one budget; the minimum over cells is not that.
+    CurveRow = "curves" {
+        /// Name of the study.
+        study: String,
+        /// The model's id in the study.
+        model: String,
+        /// SHA-256 of the model.
+        model_sha256: String,
+        /// The data set's id in the study.
+        data: String,
+        /// SHA-256 of the data set.
+        data_sha256: String,
+        /// Which split of the data.
+        split: String,
+        /// SHA-256 of the identities of the samples.
+        sample_set_sha256: String,
+        /// Whether the data were made by a generator.
+        synthetic: bool,
+        /// The defense's id in the study.
+        defense: String,
+        /// What counts as success.
+        aim: Option<String>,
+        /// The wanted class, where aim is target.
+        target: Option<u32>,
+        /// The finding of a multi-label model.
+        finding: Option<String>,
+        /// The norm of the budget.
+        norm: String,
+        /// The budget in eps_unit.
+        eps: f64,
+        /// The unit of eps.
+        eps_unit: Option<String>,
+        /// Samples that every one of the cells evaluated.
+        n: u64,
+        /// Groups among the samples; null where none is declared.
+        n_groups: Option<u64>,
+        /// Cells (attacks by seeds by hyper-parameters) that the worst case is over.
+        n_cells: u64,
+        /// Share of samples that are right when clean.
+        clean_accuracy: Option<f64>,
+        /// Share of samples that are right when clean and right under every attack.
+        robust_accuracy: Option<f64>,
+        /// Lower end of the 95% interval of robust_accuracy.
+        robust_accuracy_low: Option<f64>,
+        /// Upper end of the 95% interval of robust_accuracy.
+        robust_accuracy_high: Option<f64>,
+        /// How the interval was made: wilson or cluster-bootstrap.
+        ci_method: Option<String>,
+        /// The attack that broke the most samples with the smallest change; null where none was broken.
+        worst_attack: Option<String>,
+        /// The attacks, by name.
+        attacks: Vec<String>,
+        /// For each of attacks, how many samples it broke with a smaller change than all others.
+        attack_broke: Vec<u64>,
+        /// The samples, ascending.
+        samples: Vec<u64>,
+        /// For each of samples, whether it was right when clean and under every attack.
+        robust: Vec<bool>,
+        /// For each of samples, the attack that broke it with the smallest change (ties by name); null where none did.
+        broken_by: Vec<Option<String>>,
+        /// Sanity checks that fired.
+        flags: Vec<String>,
+    }
+}
+
+table! {
+    /// One invocation of percuss that wrote to the folder.
+    RunRow = "runs" {
+        /// Name of the study.
+        study: String,
+        /// SHA-256 of the resolved study.
+        study_sha256: String,
+        /// The command line.
+        command: String,
+        /// When it started, RFC 3339 in UTC.
+        started: String,
+        /// Wall time in seconds.
+        wall_seconds: f64,
+        /// How it ended: done, interrupted or failed.
+        outcome: String,
+        /// The shard, 1 to shards.
+        shard: u32,
+        /// The number of shards.
+        shards: u32,
+        /// Cells that it finished.
+        cells_done: u64,
+        /// Cells that it found finished.
+        cells_found: u64,
+        /// The device.
+        device: String,
+        /// The device's driver and its version.
+        driver: Option<String>,
+        /// Version of percuss.
+        version: String,
+        /// Versions of what else decides the numbers, as JSON.
+        versions: String,
+        /// What the tuner chose, as JSON; null where it did not run.
+        tuning: Option<String>,
+        /// Operating system and architecture.
+        platform: String,
+        /// CPU threads.
+        threads: u64,
+    }
+}

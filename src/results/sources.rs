@@ -1,0 +1,205 @@
+//! The files of a results folder that hold rows, and where in them each cell's rows lie.
+
+use std::collections::HashMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+
+use super::records::{CellRow, MetricRow, SampleRow};
+use super::schema::Row;
+use super::shard::Shard;
+use super::table_file::{cell_ranges, read_batches};
+use crate::{Error, Result};
+
+/// The three tables that a sweep writes, in the order in which they are published: `cells` last, since a cell
+/// counts as finished exactly when its row there can be read.
+pub(super) const TABLES: [&str; 3] = [SampleRow::TABLE, MetricRow::TABLE, CellRow::TABLE];
+
+/// Three files that belong together: a finished shard's, or one part's.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Source {
+    /// Folder of the files.
+    pub(super) folder: PathBuf,
+    /// The shard whose finished file this is, or a part's number.
+    pub(super) kind: Kind,
+}
+
+/// What a [`Source`] is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// `TABLE-I-of-N.parquet` in the results folder.
+    Shard(Shard),
+    /// `NNNNNN.TABLE.parquet` in a shard's parts folder.
+    Part(u64),
+}
+
+impl Source {
+    /// The file of one table.
+    pub(super) fn file(&self, table: &str) -> PathBuf {
+        self.folder.join(match self.kind {
+            Kind::Shard(shard) => format!("{table}-{}.parquet", shard.stem()),
+            Kind::Part(number) => format!("{number:06}.{table}.parquet"),
+        })
+    }
+}
+
+/// The folder of a shard's parts.
+pub(super) fn parts_folder(dir: &Path, shard: Shard) -> PathBuf {
+    dir.join("parts").join(format!("shard-{}", shard.stem()))
+}
+
+/// File names in `folder`, sorted; none where there is no such folder.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io(folder)(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // A name that is not UTF-8 is none of ours.
+        names.extend(entry.map_err(Error::io(folder))?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The number of the part that the file `name` belongs to.
+pub(super) fn part_number(name: &str) -> Option<u64> {
+    let (number, rest) = name.split_once('.')?;
+    let known = TABLES.iter().any(|t| rest.strip_prefix(t).is_some_and(|e| e == ".parquet" || e == ".tmp"));
+    number.parse().ok().filter(|_| known)
+}
+
+/// The shard whose finished `cells` file is called `name`.
+fn finished_shard(name: &str) -> Option<Shard> {
+    Shard::from_stem(name.strip_prefix("cells-")?.strip_suffix(".parquet")?)
+}
+
+/// Every source of the folder that holds finished cells: finished shards first, then parts in order.
+pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
+    let mut shards: Vec<Shard> = names(dir)?.iter().filter_map(|name| finished_shard(name)).collect();
+    shards.sort_by_key(|shard| (shard.count(), shard.index()));
+    let mut sources: Vec<Source> = shards
+        .into_iter()
+        .map(|shard| Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) })
+        .collect();
+    let parts = dir.join("parts");
+    let mut folders: Vec<Shard> =
+        names(&parts)?.iter().filter_map(|name| Shard::from_stem(name.strip_prefix("shard-")?)).collect();
+    folders.sort_by_key(|shard| (shard.count(), shard.index()));
+    for shard in folders {
+        sources.extend(parts_of(dir, shard)?);
+    }
+    Ok(sources)
+}
+
+/// The parts of a shard whose `cells` file is there, in order.
+pub(super) fn parts_of(dir: &Path, shard: Shard) -> Result<Vec<Source>> {
+    let folder = parts_folder(dir, shard);
+    let mut numbers: Vec<u64> = names(&folder)?
+        .iter()
+        .filter(|name| name.ends_with(".cells.parquet"))
+        .filter_map(|name| part_number(name))
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers.into_iter().map(|n| Source { folder: folder.clone(), kind: Kind::Part(n) }).collect())
+}
+
+/// Which source each finished cell is read from, in the sources' order.
+pub(super) struct Homes {
+    /// The sources.
+    pub(super) sources: Vec<Source>,
+    /// Finished cells in file order.
+    pub(super) cells: Vec<String>,
+    home: HashMap<String, usize>,
+}
+
+impl Homes {
+    /// Reads the ids of every source's cells; a cell that several hold (a kill while compacting) is read from the first.
+    pub(super) fn of(sources: Vec<Source>) -> Result<Self> {
+        let (mut cells, mut home) = (Vec::new(), HashMap::new());
+        for (i, source) in sources.iter().enumerate() {
+            for (cell, _) in cell_ranges::<CellRow>(&source.file(CellRow::TABLE))? {
+                home.entry(cell.clone()).or_insert_with(|| {
+                    cells.push(cell);
+                    i
+                });
+            }
+        }
+        Ok(Self { sources, cells, home })
+    }
+
+    /// Whether the cell is finished.
+    pub(super) fn contains(&self, cell: &str) -> bool {
+        self.home.contains_key(cell)
+    }
+
+    /// Whether any cell is read from the source at `position`.
+    pub(super) fn is_home(&self, position: usize) -> bool {
+        self.home.values().any(|home| *home == position)
+    }
+
+    /// Where in the table `R` each cell's rows lie.
+    pub(super) fn places<R: Row>(&self) -> Result<Places> {
+        let mut places: HashMap<String, Vec<Place>> = HashMap::new();
+        for (i, source) in self.sources.iter().enumerate() {
+            for (cell, rows) in cell_ranges::<R>(&source.file(R::TABLE))? {
+                if self.home.get(&cell) == Some(&i) {
+                    places.entry(cell).or_default().push(Place { source: i, rows });
+                }
+            }
+        }
+        Ok(Places { files: self.sources.iter().map(|s| s.file(R::TABLE)).collect(), places })
+    }
+}
+
+/// Consecutive rows of one source.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    source: usize,
+    rows: Range<usize>,
+}
+
+/// Where the rows of one table lie.
+pub(super) struct Places {
+    files: Vec<PathBuf>,
+    places: HashMap<String, Vec<Place>>,
+}
+
+impl Places {
+    /// The rows of the given cells in the given order, each file read in as few stretches as that order allows.
+    pub(super) fn batches<'a, R: Row + 'a>(
+        &'a self,
+        cells: impl Iterator<Item = &'a str>,
+    ) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
+        let mut stretches: Vec<Place> = Vec::new();
+        for place in cells.filter_map(|cell| self.places.get(cell)).flatten() {
+            match stretches.last_mut() {
+                Some(last) if last.source == place.source && last.rows.end == place.rows.start => {
+                    last.rows.end = place.rows.end;
+                }
+                _ => stretches.push(place.clone()),
+            }
+        }
+        stretches.into_iter().flat_map(|place| -> Box<dyn Iterator<Item = Result<RecordBatch>>> {
+            match read_batches::<R>(&self.files[place.source], Some(place.rows)) {
+                Ok(batches) => Box::new(batches),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            }
+        })
+    }
+
+    /// The rows of the given cells in the given order.
+    pub(super) fn rows<'a, R: Row + 'a>(&'a self, cells: impl Iterator<Item = &'a str>) -> Result<Vec<R>> {
+        let mut rows = Vec::new();
+        for batch in self.batches::<R>(cells) {
+            // Types are the same in every file of a table, so any file's name would do; the first is real.
+            let file = self.files.first().map_or(Path::new(R::TABLE), PathBuf::as_path);
+            rows.extend(R::from_batch(&batch?, file)?);
+        }
+        Ok(rows)
+    }
+}
