@@ -99,7 +99,7 @@ fn finish_partly(dir: &Path, plan: &[String], killed_after: usize) {
     let steps: [&dyn Fn(); 6] = [
         &|| compact::<SampleRow>(&target, &homes, &order).unwrap(),
         &|| compact::<MetricRow>(&target, &homes, &order).unwrap(),
-        &|| compact::<CellRow>(&target, &homes, &order).unwrap(),
+        &|| compact_cells(&target, &homes, &order).unwrap(),
         &|| remove(&parts[0].file("cells")).unwrap(),
         &|| remove(&parts[0].file("metrics")).unwrap(),
         &|| remove(&parts[0].file("samples")).unwrap(),
