@@ -5,6 +5,8 @@
 
 pub mod curves;
 pub mod flags;
+mod panels;
+pub mod plot;
 pub mod records;
 mod schema;
 mod shard;
@@ -12,6 +14,7 @@ mod sources;
 pub mod statistics;
 mod store;
 pub mod summary;
+pub mod table;
 mod table_file;
 
 mod reader;
