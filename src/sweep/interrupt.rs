@@ -1,11 +1,11 @@
 //! Ctrl-C: the first asks for a clean stop, the second ends the program at once.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Result};
 
-static STOP: AtomicBool = AtomicBool::new(false);
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
 /// Listens for Ctrl-C (and SIGTERM, SIGHUP) from now on; the flag is set at the first.
@@ -26,7 +26,7 @@ pub fn install() -> Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-/// The flag; never set unless [`install`] was called.
-pub fn flag() -> &'static AtomicBool {
-    &STOP
+/// The same flag, to be kept by whoever needs a share of it; never set unless [`install`] was called.
+pub fn shared() -> Arc<AtomicBool> {
+    STOP.clone()
 }

@@ -14,6 +14,7 @@ use crate::data::{Dataset, Labels};
 use crate::models::Model;
 
 pub use estimate::{Totals, UnitLine};
+pub(crate) use text::grouped;
 
 /// A study multiplied out, with what is known of its models and data.
 #[derive(Debug)]
