@@ -1,6 +1,13 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
 pub mod engine;
+pub mod grid;
+pub mod identity;
+pub mod interrupt;
 mod judge;
 mod lanes;
+pub mod load;
+pub mod options;
+pub mod plan;
+pub mod study;
 pub mod subject;
