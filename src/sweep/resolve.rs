@@ -5,14 +5,12 @@ use std::path::Path;
 
 use percuss_kernels::Device;
 
-use super::study::{DataEntry, ModelEntry, OperatingPoint, Rate, Study};
+use super::load;
+use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, margin, prediction};
-use crate::data::preprocess::Preprocess;
-use crate::data::request::{Request, open};
+use crate::Result;
 use crate::data::{Dataset, Labels};
-use crate::models::{InputScaling, Model};
 use crate::results::statistics;
-use crate::{Error, Result};
 
 /// A model of the study on one of its data sets.
 #[derive(Debug)]
@@ -27,88 +25,19 @@ pub struct ResolvedSubject {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Loads a study's model, with the study's own input scaling if it gives one.
-///
-/// # Errors
-/// As [`Model::load`]; a scaling that does not fit the input.
-pub fn load_model(study: &Study, entry: &ModelEntry) -> Result<Model> {
-    let mut model = Model::load(&entry.path)?;
-    if let Some(input) = &entry.input
-        && (input.mean.is_some() || input.std.is_some())
-    {
-        let scaling = InputScaling {
-            mean: input.mean.clone().unwrap_or_else(|| vec![0.0]),
-            std: input.std.clone().unwrap_or_else(|| vec![1.0]),
-        };
-        model.config.input_scaling = Some(scaling);
-        model.config.check(&format!("{}: model {}", study.file.display(), entry.id))?;
-    }
-    Ok(model)
-}
-
-/// Reads a study's data set as `model` wants it.
-///
-/// # Errors
-/// As [`open`]; samples of another shape than the model's input, or labels that its outputs do not have.
-pub fn load_data(study: &Study, entry: &DataEntry, owner: &ModelEntry, model: &Model, data_dir: Option<&Path>) -> Result<Dataset> {
-    let mut request = entry.request.clone();
-    request.data_dir = data_dir.map(Path::to_path_buf).or(request.data_dir);
-    read_data(study, &request, owner, model)
-}
-
-fn read_data(study: &Study, request: &Request, owner: &ModelEntry, model: &Model) -> Result<Dataset> {
-    let saved = model.path.join("preprocess.json");
-    let preprocess = if saved.is_file() { Some(Preprocess::load(&saved)?) } else { None };
-    let mut data = open(request, preprocess.as_ref())?;
-    let wanted = model.config.input_shape();
-    if data.shape != wanted {
-        let place = format!("model {} on data {}", owner.id, data.name);
-        return Err(study.error(place, format!("samples of shape {:?}", data.shape), format!("shape {wanted:?}")));
-    }
-    check_labels(study, owner, model, &data)?;
-    if let Some(input) = &owner.input {
-        if let Some([low, high]) = input.bounds {
-            (data.domain.low, data.domain.high) = (vec![low], vec![high]);
-        }
-        if let Some(unit) = &input.unit {
-            data.unit = unit.clone();
-        }
-    }
-    Ok(data)
-}
-
-fn check_labels(study: &Study, owner: &ModelEntry, model: &Model, data: &Dataset) -> Result<()> {
-    let outputs = model.config.classes();
-    let place = format!("model {} on data {}", owner.id, data.name);
-    match &data.labels {
-        Labels::Class(labels) => {
-            let classes = if model.config.head == crate::models::Head::Sigmoid { 2 } else { outputs };
-            match labels.iter().find(|&&label| label as usize >= classes) {
-                Some(label) => Err(study.error(place, format!("label {label}"), format!("labels below {classes}"))),
-                None => Ok(()),
-            }
-        }
-        Labels::Findings(_) if data.classes.len() == outputs => Ok(()),
-        Labels::Findings(_) => {
-            let found = format!("{} findings", data.classes.len());
-            Err(study.error(place, found, format!("{outputs} findings, one an output")))
-        }
-    }
-}
-
 /// Every model of the study on each of its data sets, clean logits computed on `device`.
 ///
 /// # Errors
-/// As [`load_model`] and [`load_data`]; a clean metric outside what the study expects.
+/// As [`load::model`] and [`load::data`]; a clean metric outside what the study expects.
 pub fn resolve(study: &Study, device: &Device, data_dir: Option<&Path>) -> Result<Vec<ResolvedSubject>> {
     let mut subjects = Vec::new();
     for (m, entry) in study.models.iter().enumerate() {
         for &d in &entry.data {
-            let model = load_model(study, entry)?;
-            let data = load_data(study, &study.data[d], entry, &model, data_dir)?;
+            let model = load::model(study, m)?;
+            let data = load::data(study, d, m, &model, data_dir)?;
             let clean = clean_logits(&model, &data, device)?;
             let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
-            subject.thresholds = thresholds(study, entry, d, &subject, device, data_dir)?;
+            subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
             let metrics = clean_metrics(&subject);
             subjects.push(ResolvedSubject { model: m, data: d, subject, metrics });
         }
@@ -137,12 +66,12 @@ pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result
 /// A threshold for the binary head or each finding; empty for other heads.
 fn thresholds(
     study: &Study,
-    entry: &ModelEntry,
-    data: usize,
+    [m, d]: [usize; 2],
     subject: &Subject,
     device: &Device,
     data_dir: Option<&Path>,
 ) -> Result<Vec<f64>> {
+    let entry = &study.models[m];
     let binary = subject.classes() == 2;
     let decisions = if subject.sigmoid() { subject.outputs() } else { 1 };
     match (&entry.operating_point, entry.threshold) {
@@ -155,11 +84,7 @@ fn thresholds(
         )),
         (None, Some(threshold)) => Ok(vec![threshold; decisions]),
         (Some(point), _) => {
-            let mut request = study.data[data].request.clone();
-            request.data_dir = data_dir.map(Path::to_path_buf).or(request.data_dir);
-            request.split.clone_from(&point.fit_on);
-            request.limit = None;
-            let fit = read_data(study, &request, entry, &subject.model)?;
+            let fit = load::data_split(study, d, m, &subject.model, data_dir, Some(&point.fit_on))?;
             let logits = clean_logits(&subject.model, &fit, device)?;
             fit_thresholds(study, entry, point, subject, &fit, &logits, decisions)
         }
@@ -249,20 +174,4 @@ pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
         put(name, statistics::mean(values.into_iter()));
     }
     out
-}
-
-/// A subject's place in errors and tables.
-pub fn subject_name(study: &Study, resolved: &ResolvedSubject) -> String {
-    format!("{} on {}", study.models[resolved.model].id, study.data[resolved.data].id)
-}
-
-impl From<&ResolvedSubject> for (usize, usize) {
-    fn from(resolved: &ResolvedSubject) -> Self {
-        (resolved.model, resolved.data)
-    }
-}
-
-/// Folders that a study's paths point to must be there before anything runs.
-pub fn require_folder(path: &Path) -> Result<()> {
-    std::fs::metadata(path).map(|_| ()).map_err(Error::io(path))
 }
