@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md draws the map; each module's first line says what lives in it.
 
+pub mod cli;
 pub mod data;
 mod error;
 
