@@ -97,7 +97,9 @@ fn place(command: &DataCommand, entry: &Entry) -> String {
         Ok(Located::Embedded(_)) => "in the program".to_string(),
         Ok(Located::Generated) => "generated".to_string(),
         Err(_) => match entry.origin {
-            Origin::ByHand(_) => "not here; to be put together by hand (see `percuss data fetch`)".to_string(),
+            Origin::ByHand(_) => {
+                "not here; to be put together by hand (see `percuss data fetch`)".to_string()
+            }
             _ => "not here; `percuss data fetch` gets it".to_string(),
         },
     }

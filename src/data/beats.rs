@@ -30,11 +30,13 @@ const RANGE_MV: (f32, f32) = (-5.12, 5.115);
 
 /// Records to train on (de Chazal et al. 2004, DS1).
 pub const DS1: [u16; 22] = [
-    101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124, 201, 203, 205, 207, 208, 209, 215, 220, 223, 230,
+    101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124, 201, 203, 205, 207, 208, 209, 215, 220, 223,
+    230,
 ];
 /// Records to test on (DS2). Record 202 is of the same man as 201 in DS1.
 pub const DS2: [u16; 22] = [
-    100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210, 212, 213, 214, 219, 221, 222, 228, 231, 232, 233, 234,
+    100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210, 212, 213, 214, 219, 221, 222, 228, 231, 232, 233,
+    234,
 ];
 /// The records of DS1 that are the `val` split: about a fifth of it, with beats of all five classes, two of them with
 /// bundle branch block. The rest of DS1 is `train`.
@@ -137,7 +139,12 @@ pub fn dataset(name: &str, sha256: &str, beats: &[Beat], split: &str) -> Result<
         .collect();
     if chosen.is_empty() {
         let found = format!("no beat among {}", beats.len());
-        return Err(Error::input(name, format!("split {split}"), found, "records of DS1 or DS2, or split all"));
+        return Err(Error::input(
+            name,
+            format!("split {split}"),
+            found,
+            "records of DS1 or DS2, or split all",
+        ));
     }
     let records: Vec<String> = chosen.iter().map(|(_, beat)| beat.record.to_string()).collect();
     let to_mv = |&v: &i16| ((f64::from(v) - ZERO) / PER_MV) as f32;
@@ -199,9 +206,10 @@ pub fn read(path: &Path) -> Result<Vec<Beat>> {
         if array.shape != [n] {
             return Err(Error::input(&file, place, format!("shape {:?}", array.shape), format!("({n})")));
         }
-        let values = array.numbers.to_i64().map_err(|at| {
-            Error::input(&file, &place, format!("a fraction at {at}"), "whole numbers")
-        })?;
+        let values = array
+            .numbers
+            .to_i64()
+            .map_err(|at| Error::input(&file, &place, format!("a fraction at {at}"), "whole numbers"))?;
         match values.iter().position(|v| !(low..=high).contains(v)) {
             Some(at) => {
                 let place = format!("{place}, entry {at}");
@@ -257,7 +265,12 @@ fn write_arrays(beats: &[Beat], path: &Path) -> std::io::Result<()> {
     npz.zip_writer().finish().map(|_| ()).map_err(std::io::Error::other)
 }
 
-fn write_array<T, W>(npz: &mut npyz::npz::NpzWriter<W>, name: &str, shape: &[u64], values: &[T]) -> std::io::Result<()>
+fn write_array<T, W>(
+    npz: &mut npyz::npz::NpzWriter<W>,
+    name: &str,
+    shape: &[u64],
+    values: &[T],
+) -> std::io::Result<()>
 where
     T: npyz::AutoSerialize + Copy,
     W: std::io::Write + std::io::Seek,

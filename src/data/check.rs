@@ -126,8 +126,7 @@ impl Domain {
             ));
         }
         let bounds_fit = (0..sample_len).all(|i| {
-            let (low, high) =
-                (self.low[i.min(self.low.len() - 1)], self.high[i.min(self.high.len() - 1)]);
+            let (low, high) = (self.low[i.min(self.low.len() - 1)], self.high[i.min(self.high.len() - 1)]);
             low.is_finite() && high.is_finite() && low <= high
         });
         if bounds_fit {

@@ -110,11 +110,13 @@ fn patients_of(split: &str) -> Result<std::ops::Range<usize>> {
 
 fn pick_class(unit: f64) -> usize {
     let mut sum = 0.0;
-    SHARES.iter().position(|share| {
-        sum += share;
-        unit < sum
-    })
-    .unwrap_or(0)
+    SHARES
+        .iter()
+        .position(|share| {
+            sum += share;
+            unit < sum
+        })
+        .unwrap_or(0)
 }
 
 /// The paper's Table I at 60 beats a minute, R taken as 1 mV: an event of angle theta and parameters (a, b) peaks
@@ -371,7 +373,9 @@ mod tests {
         let quarter = 0.9 / 4.0;
         let steps = (quarter / step).round() as usize;
         for k in 0..steps {
-            state = runge_kutta(state, -quarter + k as f64 * step, step, |s, t| derivative(s, t, &cycles, &[], 0.0));
+            state = runge_kutta(state, -quarter + k as f64 * step, step, |s, t| {
+                derivative(s, t, &cycles, &[], 0.0)
+            });
         }
         assert!((state[0] - 1.0).abs() < 1e-6 && state[1].abs() < 1e-6, "{state:?}");
     }

@@ -96,13 +96,7 @@ impl Fetcher {
         }
     }
 
-    fn receive(
-        &self,
-        download: &Download,
-        partial: &Path,
-        have: u64,
-        progress: &mut Progress,
-    ) -> Result<()> {
+    fn receive(&self, download: &Download, partial: &Path, have: u64, progress: &mut Progress) -> Result<()> {
         let url = download.url;
         let mut request = self.agent.get(url);
         if have > 0 {
@@ -165,7 +159,11 @@ fn copy(
 fn open_partial(path: &Path, resumed: bool) -> Result<File> {
     let mut options = OpenOptions::new();
     options.create(true);
-    if resumed { options.append(true) } else { options.write(true).truncate(true) };
+    if resumed {
+        options.append(true)
+    } else {
+        options.write(true).truncate(true)
+    };
     options.open(path).map_err(Error::io(path))
 }
 

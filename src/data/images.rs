@@ -89,16 +89,15 @@ impl Part {
     fn read(npz: &mut Npz, layout: &Layout, first_index: u64) -> Result<Self> {
         let file = npz.path().display().to_string();
         let images = npz.array(&layout.images)?;
-        let shape = sample_shape(&images)
-            .ok_or_else(|| {
-                let place = format!("array `{}`", layout.images);
-                Error::input(
-                    &file,
-                    place,
-                    format!("shape {:?}", images.shape),
-                    "(n, features), (n, h, w) or (n, h, w, channels), no extent 0",
-                )
-            })?;
+        let shape = sample_shape(&images).ok_or_else(|| {
+            let place = format!("array `{}`", layout.images);
+            Error::input(
+                &file,
+                place,
+                format!("shape {:?}", images.shape),
+                "(n, features), (n, h, w) or (n, h, w, channels), no extent 0",
+            )
+        })?;
         let n = images.shape[0];
         let (label_shape, labels) = read_labels(npz, &file, &layout.labels, n)?;
         let columns = read_columns(npz, layout, n)?;
@@ -194,7 +193,9 @@ fn join(path: &Path, split: &str, parts: Vec<Part>, classes: Vec<String>) -> Res
         return Err(Error::input(file, "splits", format!("{:?}", odd.shape), format!("{shape:?} in all")));
     }
     let findings = matches!(parts[0].label_shape[..], [_, k] if k > 1).then(|| parts[0].label_shape[1]);
-    if parts.iter().any(|p| matches!(p.label_shape[..], [_, k] if k > 1).then(|| p.label_shape[1]) != findings)
+    if parts
+        .iter()
+        .any(|p| matches!(p.label_shape[..], [_, k] if k > 1).then(|| p.label_shape[1]) != findings)
         || findings.is_some_and(|k| k != classes.len())
     {
         return Err(Error::input(
@@ -206,10 +207,8 @@ fn join(path: &Path, split: &str, parts: Vec<Part>, classes: Vec<String>) -> Res
     }
     let pixels = parts[0].pixels;
     let sha256 = file_sha256(path)?;
-    let index = parts
-        .iter()
-        .flat_map(|p| (0..p.label_shape[0] as u64).map(move |i| p.first_index + i))
-        .collect();
+    let index =
+        parts.iter().flat_map(|p| (0..p.label_shape[0] as u64).map(move |i| p.first_index + i)).collect();
     let labels: Vec<i64> = parts.iter().flat_map(|p| p.labels.iter().copied()).collect();
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for name in parts[0].columns.keys().filter(|k| parts.iter().all(|p| p.columns.contains_key(*k))) {

@@ -39,16 +39,23 @@ pub fn open(path: &Path, split: &str) -> Result<Dataset> {
         let (this_shape, pixels) = read_png(&image)?;
         if !shape.is_empty() && shape != this_shape {
             let found = format!("{this_shape:?}");
-            return Err(Error::input(image.display(), "shape", found, format!("{shape:?}, as the first image")));
+            return Err(Error::input(
+                image.display(),
+                "shape",
+                found,
+                format!("{shape:?}, as the first image"),
+            ));
         }
         shape = this_shape;
         values.extend(pixels);
         sums += &file_sha256(&image)?;
     }
     let text = |column: &Column, row: usize| column.text(row).unwrap_or_else(|| "missing".to_string());
-    let offered = table.names.iter().zip(&table.columns).filter(|(name, _)| !matches!(name.as_str(), "path" | "label"));
-    let subgroups: std::collections::BTreeMap<_, Vec<String>> =
-        offered.map(|(name, column)| (name.clone(), rows.iter().map(|&r| text(column, r)).collect())).collect();
+    let offered =
+        table.names.iter().zip(&table.columns).filter(|(name, _)| !matches!(name.as_str(), "path" | "label"));
+    let subgroups: std::collections::BTreeMap<_, Vec<String>> = offered
+        .map(|(name, column)| (name.clone(), rows.iter().map(|&r| text(column, r)).collect()))
+        .collect();
     Ok(Dataset {
         name: table.file.clone(),
         split: split.to_string(),
@@ -81,7 +88,8 @@ fn rows_of(table: &Table, split: &str) -> Result<Vec<usize>> {
 }
 
 fn labels(table: &Table) -> Result<(Vec<String>, Vec<u32>)> {
-    let missing = |row: usize| Error::input(&table.file, format!("column `label`, row {row}"), "nothing", "a class");
+    let missing =
+        |row: usize| Error::input(&table.file, format!("column `label`, row {row}"), "nothing", "a class");
     match table.require("label", "manifest")? {
         Column::Number(values) => {
             let mut labels = Vec::with_capacity(values.len());

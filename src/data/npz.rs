@@ -84,8 +84,9 @@ impl Npz {
         };
         let header = Header::parse(&bytes).map_err(|(found, expected)| fail("", found, expected))?;
         let data = &bytes[header.data_start..];
-        let width = width_of(&header.descr)
-            .ok_or_else(|| fail(", dtype", format!("`{}`", header.descr), "bool, integers or floats".into()))?;
+        let width = width_of(&header.descr).ok_or_else(|| {
+            fail(", dtype", format!("`{}`", header.descr), "bool, integers or floats".into())
+        })?;
         let expected = header.shape.iter().try_fold(width, |n, &extent| n.checked_mul(extent));
         if expected != Some(data.len()) {
             let expected = expected.map_or("fewer".to_string(), |n| n.to_string());
@@ -161,7 +162,8 @@ impl Header {
         let text = bytes.get(start..).and_then(|rest| rest.get(..len));
         let text = text.and_then(|t| std::str::from_utf8(t).ok());
         let text = text.ok_or_else(|| bad("a truncated header", "a whole npy header"))?;
-        let missing = |key: &str| bad(&format!("no usable `{key}` in the header"), "descr, fortran_order, shape");
+        let missing =
+            |key: &str| bad(&format!("no usable `{key}` in the header"), "descr, fortran_order, shape");
         let descr = value_of(text, "descr").and_then(quoted).ok_or_else(|| missing("descr"))?;
         let order = value_of(text, "fortran_order").ok_or_else(|| missing("fortran_order"))?;
         let shape = value_of(text, "shape").and_then(tuple).ok_or_else(|| missing("shape"))?;
@@ -279,8 +281,12 @@ mod tests {
         bytes[9] = 0xff;
         assert!(Header::parse(&bytes).is_err());
         assert!(Header::parse(b"\x93NUMPY").is_err());
-        assert!(Header::parse(&npy("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2)}", &[])).is_err());
-        assert!(Header::parse(&npy("{'descr': '<i2', 'fortran_order': False, 'shape': (-1,)}", &[])).is_err());
+        assert!(
+            Header::parse(&npy("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2)}", &[])).is_err()
+        );
+        assert!(
+            Header::parse(&npy("{'descr': '<i2', 'fortran_order': False, 'shape': (-1,)}", &[])).is_err()
+        );
     }
 
     #[test]

@@ -123,7 +123,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             tokens.push(Token::Value(Value::Number(number.ok_or_else(|| format!("`{}`", &rest[..end]))?)));
             end
         } else if first.is_alphabetic() || first == '_' {
-            let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(rest.len());
             tokens.push(match &rest[..end] {
                 "true" => Token::Value(Value::Truth(true)),
                 "false" => Token::Value(Value::Truth(false)),
@@ -275,10 +276,17 @@ fn compare(comparison: Comparison, a: Value, b: Value) -> Result<Value, (String,
     let order = match (&a, &b) {
         (Value::Missing, _) | (_, Value::Missing) => return Ok(Value::Missing),
         (Value::Number(a), Value::Number(b)) => a.partial_cmp(b).unwrap_or(Equal),
-        (Value::Text(a), Value::Text(b)) if matches!(comparison, Comparison::Equal | Comparison::Different) => {
+        (Value::Text(a), Value::Text(b))
+            if matches!(comparison, Comparison::Equal | Comparison::Different) =>
+        {
             a.cmp(b)
         }
-        _ => return Err((format!("{a:?} compared with {b:?}"), "two numbers, or two texts by == or !=".into())),
+        _ => {
+            return Err((
+                format!("{a:?} compared with {b:?}"),
+                "two numbers, or two texts by == or !=".into(),
+            ));
+        }
     };
     Ok(Value::Truth(match comparison {
         Comparison::Equal => order == Equal,
@@ -304,14 +312,8 @@ mod tests {
     #[test]
     fn missing_values_spread_only_where_they_matter() {
         use Value::{Missing, Truth};
-        assert_eq!(
-            values("event == 1 && time <= 180"),
-            [Truth(true), Truth(false), Missing, Missing]
-        );
-        assert_eq!(
-            values("event == 0 || time < 180"),
-            [Truth(true), Truth(true), Missing, Truth(true)]
-        );
+        assert_eq!(values("event == 1 && time <= 180"), [Truth(true), Truth(false), Missing, Missing]);
+        assert_eq!(values("event == 0 || time < 180"), [Truth(true), Truth(true), Missing, Truth(true)]);
         assert_eq!(values("!(`my sex` == 'F')"), [Truth(true), Truth(false), Truth(false), Missing]);
         assert_eq!(values("time >= -1.5e1 && `my sex` != \"F\"")[0], Truth(true));
     }
@@ -319,7 +321,8 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let long = "(".repeat(100_000);
-        for text in ["", "event ==", "event == 1)", "(event == 1", "event ? 1", "a = 'x", "1e999 < 2", &long] {
+        for text in ["", "event ==", "event == 1)", "(event == 1", "event ? 1", "a = 'x", "1e999 < 2", &long]
+        {
             assert!(Expression::parse(text, "t", "outcome").is_err(), "{text}");
         }
         let table = Table::from_csv("t", b"event,sex\n1,F\n").unwrap();

@@ -83,7 +83,8 @@ fn image(seed: u64, number: u64) -> (u32, Vec<f32>) {
     for row in 0..SIDE {
         for column in 0..SIDE {
             let (x, y) = ((column as f64 + 0.5) / SIDE as f64 - 0.5, (row as f64 + 0.5) / SIDE as f64 - 0.5);
-            let (x, y) = (x * tilt.cos() - y * tilt.sin() - shift_x, x * tilt.sin() + y * tilt.cos() - shift_y);
+            let (x, y) =
+                (x * tilt.cos() - y * tilt.sin() - shift_x, x * tilt.sin() + y * tilt.cos() - shift_y);
             let tissue: f64 = shapes.iter().map(|shape| shape.level * shape.inside(x, y)).sum();
             let level = 25.0 + tissue + ribs.level(x, y) * shapes[0].inside(x, y);
             let value = 128.0 + contrast * (level - 128.0) + exposure + noise * draw.normal();
@@ -101,10 +102,42 @@ fn anatomy(draw: &mut Draw) -> Vec<Ellipse> {
     let (left, right) = (near(-0.19, 0.012), near(0.19, 0.012));
     let mut shapes = vec![
         Ellipse { x: 0.0, y: 0.02, a: width, b: 0.50, tilt: 0.0, level: 145.0, soft: 0.10 },
-        Ellipse { x: left, y: near(-0.04, 0.02), a: near(0.135, 0.012), b: near(0.31, 0.02), tilt: 0.12, level: lung_level, soft: 0.25 },
-        Ellipse { x: right, y: near(-0.04, 0.02), a: near(0.125, 0.012), b: near(0.29, 0.02), tilt: -0.12, level: lung_level, soft: 0.25 },
-        Ellipse { x: near(0.055, 0.012), y: near(0.13, 0.015), a: near(0.125, 0.02), b: near(0.13, 0.015), tilt: 0.5, level: 55.0, soft: 0.3 },
-        Ellipse { x: 0.0, y: near(0.40, 0.02), a: 0.40, b: near(0.13, 0.02), tilt: 0.0, level: 40.0, soft: 0.3 },
+        Ellipse {
+            x: left,
+            y: near(-0.04, 0.02),
+            a: near(0.135, 0.012),
+            b: near(0.31, 0.02),
+            tilt: 0.12,
+            level: lung_level,
+            soft: 0.25,
+        },
+        Ellipse {
+            x: right,
+            y: near(-0.04, 0.02),
+            a: near(0.125, 0.012),
+            b: near(0.29, 0.02),
+            tilt: -0.12,
+            level: lung_level,
+            soft: 0.25,
+        },
+        Ellipse {
+            x: near(0.055, 0.012),
+            y: near(0.13, 0.015),
+            a: near(0.125, 0.02),
+            b: near(0.13, 0.015),
+            tilt: 0.5,
+            level: 55.0,
+            soft: 0.3,
+        },
+        Ellipse {
+            x: 0.0,
+            y: near(0.40, 0.02),
+            a: 0.40,
+            b: near(0.13, 0.02),
+            tilt: 0.0,
+            level: 40.0,
+            soft: 0.3,
+        },
     ];
     // The hila are spots in both classes: brightness near the middle is no finding.
     for side in [-1.0, 1.0] {
@@ -135,7 +168,8 @@ impl Ellipse {
     /// 1 inside, 0 outside, a smooth step between.
     fn inside(&self, x: f64, y: f64) -> f64 {
         let (dx, dy) = (x - self.x, y - self.y);
-        let (u, v) = (dx * self.tilt.cos() + dy * self.tilt.sin(), dy * self.tilt.cos() - dx * self.tilt.sin());
+        let (u, v) =
+            (dx * self.tilt.cos() + dy * self.tilt.sin(), dy * self.tilt.cos() - dx * self.tilt.sin());
         let radius = (u / self.a).hypot(v / self.b);
         let t = ((1.0 + self.soft / 2.0 - radius) / self.soft).clamp(0.0, 1.0);
         t * t * (3.0 - 2.0 * t)
@@ -179,7 +213,8 @@ mod tests {
     fn lungs_are_darker_than_the_heart() {
         let val = generate("val", SEED).unwrap();
         let mean = |row: usize, column: usize| {
-            (0..val.len()).map(|i| f64::from(val.sample(i)[row * SIDE + column])).sum::<f64>() / val.len() as f64
+            (0..val.len()).map(|i| f64::from(val.sample(i)[row * SIDE + column])).sum::<f64>()
+                / val.len() as f64
         };
         assert!(mean(10, 8) + 40.0 < mean(17, 15), "{} {}", mean(10, 8), mean(17, 15));
     }

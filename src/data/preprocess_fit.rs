@@ -16,8 +16,7 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
     spec.check(&table.file)?;
     spec.check_columns(table)?;
     let table = &table.clone().with_missing(&spec.missing);
-    let train: Vec<usize> =
-        decided_rows(spec, table, "train")?.into_iter().map(|(row, _)| row).collect();
+    let train: Vec<usize> = decided_rows(spec, table, "train")?.into_iter().map(|(row, _)| row).collect();
     let dropped = not_features(spec, table)?;
     let mut columns = Vec::new();
     for (name, column) in table.names.iter().zip(&table.columns) {
@@ -74,7 +73,12 @@ fn fit_number(
         Fill::Rule(Rule::Mode) => mode(&known),
         other => {
             let expected = "median, mean, mode or a number, for numbers";
-            return Err(Error::input(&table.file, format!("impute of {place}"), format!("{other:?}"), expected));
+            return Err(Error::input(
+                &table.file,
+                format!("impute of {place}"),
+                format!("{other:?}"),
+                expected,
+            ));
         }
     };
     let log1p = spec.log1p.iter().any(|n| n == name);
@@ -146,7 +150,12 @@ fn fit_category(spec: &Spec, table: &Table, name: &str, column: &Column, train: 
         Fill::Number(constant) => constant.to_string(),
         other => {
             let expected = "mode, own or a text, for categories";
-            return Err(Error::input(&table.file, format!("impute of {place}"), format!("{other:?}"), expected));
+            return Err(Error::input(
+                &table.file,
+                format!("impute of {place}"),
+                format!("{other:?}"),
+                expected,
+            ));
         }
     };
     let mut categories: Vec<String> = counts.into_keys().collect();

@@ -391,9 +391,8 @@ mod tests {
             std::fs::create_dir_all(dir).unwrap();
             std::fs::write(dir.join(file), b"x").unwrap();
         };
-        let find = |name: &str| {
-            locate_in(entry(name).unwrap(), Some(&dirs[0]), Some(&dirs[1]), Some(&dirs[2]))
-        };
+        let find =
+            |name: &str| locate_in(entry(name).unwrap(), Some(&dirs[0]), Some(&dirs[1]), Some(&dirs[2]));
         let error = find("pneumoniamnist").unwrap_err();
         assert!(error.to_string().contains("percuss data fetch pneumoniamnist"), "{error}");
         assert_eq!(error.exit_code(), 2);

@@ -273,7 +273,11 @@ mod tests {
         assert_eq!(spec.impute.columns["d"], Fill::Text("x".into()));
         let unknown = Spec::from_toml("t.toml", "outcom = \"a\"\n").unwrap_err().to_string();
         assert!(unknown.contains("outcom"), "{unknown}");
-        for bad in ["[split]\ntest = 1.5", "[split]\ntest = 0.6\nval = 0.5", "[bands.x]\ncolumn = \"a\"\ncuts = [2, 1]"] {
+        for bad in [
+            "[split]\ntest = 1.5",
+            "[split]\ntest = 0.6\nval = 0.5",
+            "[bands.x]\ncolumn = \"a\"\ncuts = [2, 1]",
+        ] {
             let text = format!("outcome = \"a\"\nclasses = [\"no\", \"yes\"]\n{bad}\n");
             assert!(Spec::from_toml("t.toml", &text).is_err(), "{bad}");
         }

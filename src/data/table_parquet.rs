@@ -8,7 +8,7 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, AnyDictionaryArray, ArrowPrimitiveType, BooleanArray, LargeStringArray, PrimitiveArray,
+    AnyDictionaryArray, Array, ArrayRef, ArrowPrimitiveType, BooleanArray, LargeStringArray, PrimitiveArray,
     StringArray, StringViewArray,
 };
 use arrow_schema::DataType;
@@ -102,11 +102,11 @@ fn dictionary(array: &ArrayRef) -> Option<Column> {
     let keys = dictionary.normalized_keys();
     let valid = |row: usize| !dictionary.keys().is_null(row);
     Some(match values {
-        Column::Number(values) => {
-            Column::Number(keys.iter().enumerate().map(|(r, &k)| valid(r).then(|| values.get(k).copied()?)?).collect())
-        }
-        Column::Category(values) => {
-            Column::Category(keys.iter().enumerate().map(|(r, &k)| valid(r).then(|| values.get(k).cloned()?)?).collect())
-        }
+        Column::Number(values) => Column::Number(
+            keys.iter().enumerate().map(|(r, &k)| valid(r).then(|| values.get(k).copied()?)?).collect(),
+        ),
+        Column::Category(values) => Column::Category(
+            keys.iter().enumerate().map(|(r, &k)| valid(r).then(|| values.get(k).cloned()?)?).collect(),
+        ),
     })
 }

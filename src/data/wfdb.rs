@@ -63,7 +63,8 @@ impl Header {
     /// frame, a signal file that is not beside the header.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let comments = text.lines().filter_map(|l| l.strip_prefix('#')).map(|l| l.trim().to_string()).collect();
+        let comments =
+            text.lines().filter_map(|l| l.strip_prefix('#')).map(|l| l.trim().to_string()).collect();
         let mut lines = lines.by_ref().filter(|(_, line)| !line.starts_with('#'));
         let bad = |line: usize, found: &str, expected: &str| {
             Error::input(file, format!("line {}", line + 1), format!("`{found}`"), expected)
@@ -94,7 +95,11 @@ impl Header {
             .map(|(k, line)| SignalSpec::parse(line).map_err(|expected| bad(k, line, expected)))
             .collect::<Result<_>>()?;
         if signals.len() < count {
-            return Err(bad(0, first, &format!("{count} lines of signals, where there are {}", signals.len())));
+            return Err(bad(
+                0,
+                first,
+                &format!("{count} lines of signals, where there are {}", signals.len()),
+            ));
         }
         Ok(Self { record: record.to_string(), frequency, samples, signals, comments })
     }
@@ -118,7 +123,8 @@ impl SignalSpec {
             "16" => 16,
             _ => return Err("format 212 or 16, one sample a frame, no skew"),
         };
-        let integer = |k: usize| fields.get(k).map(|f| f.parse::<i64>().map_err(|_| "a whole number")).transpose();
+        let integer =
+            |k: usize| fields.get(k).map(|f| f.parse::<i64>().map_err(|_| "a whole number")).transpose();
         let zero = integer(4)?.unwrap_or(0);
         let (gain, baseline, units) = parse_gain(fields.get(2).copied().unwrap_or("200"), zero)?;
         Ok(Self {
@@ -235,7 +241,11 @@ fn read_signals(path: &Path, specs: &[SignalSpec], samples: Option<usize>) -> Re
         let signal: Vec<i16> = stream.iter().skip(k).step_by(specs.len()).copied().collect();
         let sum = signal.iter().fold(0i16, |sum, &v| sum.wrapping_add(v));
         if let Some(expected) = spec.checksum.filter(|&expected| expected != sum && samples.is_some()) {
-            return bad(&format!("signal {}", spec.description), format!("checksum {sum}"), expected.to_string());
+            return bad(
+                &format!("signal {}", spec.description),
+                format!("checksum {sum}"),
+                expected.to_string(),
+            );
         }
         signals.push(signal);
     }
@@ -247,7 +257,11 @@ fn decode_212(data: &[u8], total: usize) -> Vec<i16> {
     let extend = |low: u8, high: u8| (i16::from(low) | i16::from(high) << 8) << 4 >> 4;
     let sample = |k: usize| {
         let at = k / 2 * 3;
-        if k % 2 == 0 { extend(data[at], data[at + 1] & 0x0f) } else { extend(data[at + 2], data[at + 1] >> 4) }
+        if k % 2 == 0 {
+            extend(data[at], data[at + 1] & 0x0f)
+        } else {
+            extend(data[at + 2], data[at + 1] >> 4)
+        }
     };
     (0..total).map(sample).collect()
 }
@@ -268,16 +282,28 @@ mod tests {
         assert_eq!((header.frequency, header.samples), (360.0, Some(10)));
         let [a, b] = &header.signals[..] else { panic!() };
         assert_eq!((a.gain, a.baseline, a.units.as_str(), a.checksum), (200.0, 1000, "uV", Some(-22131)));
-        assert_eq!((b.gain, b.baseline, b.units.as_str(), b.description.as_str()), (200.0, 1024, "mV", "V5 b"));
+        assert_eq!(
+            (b.gain, b.baseline, b.units.as_str(), b.description.as_str()),
+            (200.0, 1024, "mV", "V5 b")
+        );
         assert_eq!(header.comments, ["69 M"]);
     }
 
     #[test]
     fn header_that_cannot_be_read_is_refused() {
         for text in [
-            "", "r\n", "r 0\n", "r/3 1 360\n", "r 1 x\n", "r 1 360 x\n", "r 2 360 9\nr.dat 212\n",
-            "r 1 360 9\n../../r.dat 212\n", "r 1 360 9\nr.dat 80\n", "r 1 360 9\nr.dat 212x4\n",
-            "r 1 360 9\nr.dat 16 x\n", "r 99999999999 360 9\n",
+            "",
+            "r\n",
+            "r 0\n",
+            "r/3 1 360\n",
+            "r 1 x\n",
+            "r 1 360 x\n",
+            "r 2 360 9\nr.dat 212\n",
+            "r 1 360 9\n../../r.dat 212\n",
+            "r 1 360 9\nr.dat 80\n",
+            "r 1 360 9\nr.dat 212x4\n",
+            "r 1 360 9\nr.dat 16 x\n",
+            "r 99999999999 360 9\n",
         ] {
             assert!(Header::parse(text, "r.hea").is_err(), "{text:?}");
         }

@@ -38,15 +38,15 @@ const LAST_CODE: u16 = 49;
 /// A file that ends without its end mark (it was truncated), and codes or fields out of place.
 pub fn read(path: &Path) -> Result<Vec<Annotation>> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    parse(&bytes).map_err(|(at, found, expected)| {
-        Error::input(path.display(), format!("byte {at}"), found, expected)
-    })
+    parse(&bytes)
+        .map_err(|(at, found, expected)| Error::input(path.display(), format!("byte {at}"), found, expected))
 }
 
 type Bad = (usize, String, &'static str);
 
 fn parse(bytes: &[u8]) -> Result<Vec<Annotation>, Bad> {
-    let truncated = |at: usize| (at, "the end of the file".to_string(), "the end mark (two zero bytes); truncated?");
+    let truncated =
+        |at: usize| (at, "the end of the file".to_string(), "the end mark (two zero bytes); truncated?");
     let word = |at: usize| match bytes.get(at..at + 2) {
         Some(pair) => Ok(u16::from_le_bytes([pair[0], pair[1]])),
         None => Err(truncated(at)),
@@ -86,9 +86,17 @@ fn parse(bytes: &[u8]) -> Result<Vec<Annotation>, Bad> {
                 time += i64::from(step);
                 let sample = u64::try_from(time);
                 let sample = sample.map_err(|_| (start, format!("sample {time}"), "a sample from 0"))?;
-                annotations.push(Annotation { sample, code: code as u8, channel, number, ..Default::default() });
+                annotations.push(Annotation {
+                    sample,
+                    code: code as u8,
+                    channel,
+                    number,
+                    ..Default::default()
+                });
             }
-            code => return Err((start, format!("code {code}"), "an annotation code from 0 to 49, or 59 to 63")),
+            code => {
+                return Err((start, format!("code {code}"), "an annotation code from 0 to 49, or 59 to 63"));
+            }
         }
     }
 }
