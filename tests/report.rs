@@ -65,7 +65,7 @@ fn folder(dir: &std::path::Path) -> Results {
                         let pull = strength(attack) * eps / scale * if norm == "l2" { 0.1 } else { 1.0 };
                         let row = |i: u64| {
                             let label = (i % 2) as u32;
-                            let right = i % 10 != 0;
+                            let right = !i.is_multiple_of(10);
                             let breaks_at = 0.3 + ((i * 37 + seed * 11) % 200) as f64 / 30.0;
                             let broken = pull > breaks_at;
                             let said = |right: bool| if right { label } else { 1 - label };
@@ -136,6 +136,10 @@ fn the_picture_and_the_table_say_what_the_results_say() {
     let row = text.lines().find(|line| line.contains("linf (pixel)") && line.contains("fgsm")).unwrap();
     let cell = cells.iter().find(|c| c.cell_id == "cxr-cnn-linf-fgsm-0.5-0").unwrap();
     assert!(row.contains(&format!("0.5: {:.3}", cell.robust_accuracy.unwrap())), "{row}");
+    let headings = text.lines().find(|line| line.contains("half at")).unwrap();
+    let place = |line: &str, part: &str| line.find(part).unwrap();
+    assert_eq!(place(headings, "robust accuracy at eps"), place(row, "0.5: "), "{text}");
+    assert_eq!(place(headings, "and at the largest eps"), place(row, "sens."), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
 }
 
