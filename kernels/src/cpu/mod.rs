@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::program::shape;
 use crate::{Arena, DeviceInfo, DeviceKind, Launch, ProgramSpec, Result, Span};
 
+pub(crate) mod images;
 mod interpreter;
 pub(crate) mod math;
+pub(crate) mod matrices;
 mod memory;
+mod product;
 mod spread;
 pub(crate) mod tree;
 
@@ -28,6 +31,14 @@ pub struct Context {
     pub aliases: Vec<Option<usize>>,
     /// What [`crate::ops::Operation::prepare`] made of this launch's constant inputs.
     pub prepared: Option<Arc<Prepared>>,
+}
+
+impl Context {
+    /// What convolutions need of it.
+    pub(crate) fn room(&mut self) -> images::Room<'_> {
+        let packed = self.prepared.as_ref().map(|prepared| prepared.0.as_slice());
+        images::Room { threads: self.threads, scratch: &mut self.scratch, packed }
+    }
 }
 
 /// Memory that an op works in; its contents are arbitrary.

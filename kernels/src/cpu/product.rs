@@ -108,7 +108,14 @@ pub(crate) fn pack(
 /// # Safety
 /// `c` points to the memory that `c_len` counts; while this runs nobody else uses the elements that are written, nor
 /// writes to any operand.
-pub(crate) unsafe fn multiply(left: Left, right: Right, c: *mut f32, c_len: usize, c_rows: &[usize], tail: Tail) {
+pub(crate) unsafe fn multiply(
+    left: Left,
+    right: Right,
+    c: *mut f32,
+    c_len: usize,
+    c_rows: &[usize],
+    tail: Tail,
+) {
     let terms: usize = left.runs.iter().map(|run| run.len).sum();
     check_bounds(&left, &right, terms, c_len, c_rows, &tail);
     // SAFETY: `check_bounds` has made sure that every address lies in its operand; the rest is the caller's promise.
@@ -207,7 +214,13 @@ impl Multiply<'_> {
     }
 
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&self, simd: S, rows: std::ops::Range<usize>, block: Block, first: usize) {
+    fn panel<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        rows: std::ops::Range<usize>,
+        block: Block,
+        first: usize,
+    ) {
         let most = if S::REGISTER_COUNT >= 32 { TILE } else { 6 };
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
