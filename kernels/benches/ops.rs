@@ -55,8 +55,8 @@ fn measure(op: Arc<dyn Operation>) -> f64 {
         start.elapsed().as_secs_f64() / times as f64
     };
     let once = time(&mut program, 2);
-    let times = (0.03 / once).clamp(1.0, 1e5) as usize;
-    (0..7).map(|_| time(&mut program, times)).fold(f64::INFINITY, f64::min)
+    let times = (0.001 / once).clamp(1.0, 1e5) as usize;
+    (0..80).map(|_| time(&mut program, times)).fold(f64::INFINITY, f64::min)
 }
 
 fn numbers(len: usize) -> Vec<f32> {

@@ -224,31 +224,41 @@ impl Multiply<'_> {
         let most = if S::REGISTER_COUNT >= 32 { TILE } else { 6 };
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
+        let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
         for tile in 0..tiles {
             // Tiles of nearly equal height: a rest of one row would cost as much as several.
             let count = (rows.end - row).div_ceil(tiles - tile);
             match count {
-                1 => self.tile::<S, 1, V>(simd, row, block, first),
-                2 => self.tile::<S, 2, V>(simd, row, block, first),
-                3 => self.tile::<S, 3, V>(simd, row, block, first),
-                4 => self.tile::<S, 4, V>(simd, row, block, first),
-                5 => self.tile::<S, 5, V>(simd, row, block, first),
-                6 => self.tile::<S, 6, V>(simd, row, block, first),
-                7 => self.tile::<S, 7, V>(simd, row, block, first),
-                8 => self.tile::<S, 8, V>(simd, row, block, first),
-                9 => self.tile::<S, 9, V>(simd, row, block, first),
-                10 => self.tile::<S, 10, V>(simd, row, block, first),
-                11 => self.tile::<S, 11, V>(simd, row, block, first),
-                12 => self.tile::<S, 12, V>(simd, row, block, first),
-                13 => self.tile::<S, 13, V>(simd, row, block, first),
-                _ => self.tile::<S, 14, V>(simd, row, block, first),
+                1 => self.tile::<S, 1, V>(simd, row, block, first, &mut sums),
+                2 => self.tile::<S, 2, V>(simd, row, block, first, &mut sums),
+                3 => self.tile::<S, 3, V>(simd, row, block, first, &mut sums),
+                4 => self.tile::<S, 4, V>(simd, row, block, first, &mut sums),
+                5 => self.tile::<S, 5, V>(simd, row, block, first, &mut sums),
+                6 => self.tile::<S, 6, V>(simd, row, block, first, &mut sums),
+                7 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
+                8 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
+                9 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
+                10 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
+                11 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
+                12 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
+                13 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
+                _ => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
             }
+            self.store::<S, V>(simd, &sums[..count], row, block, first);
             row += count;
         }
     }
 
+    /// Sums of M rows.
     #[inline(always)]
-    fn tile<S: Simd, const M: usize, const V: usize>(&self, simd: S, row: usize, block: Block, first: usize) {
+    fn tile<S: Simd, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        block: Block,
+        first: usize,
+        sums: &mut [[S::f32s; V]; TILE],
+    ) {
         let b = self.right.data.as_ptr();
         let (b, b_row) = match self.right.stride {
             Some(stride) => (b.wrapping_add(block.start * stride + first), stride),
@@ -259,33 +269,37 @@ impl Multiply<'_> {
             *a = a.wrapping_add(*row);
         }
         // SAFETY: `check_bounds` has seen every address of A and B.
-        let sums = unsafe {
+        let registers = unsafe {
             if self.left.transposed {
                 sum_columns::<S, M, V>(simd, a[0], block, b, b_row)
             } else {
                 sum_rows::<S, M, V>(simd, a, block, b, b_row)
             }
         };
-        self.store::<S, M, V>(simd, sums, row, block, first);
+        // Only here do the sums get an address: an array that is indexed later would be kept in memory all along.
+        for i in 0..M {
+            for v in 0..V {
+                sums[i][v] = registers[i][v];
+            }
+        }
     }
 
     #[inline(always)]
-    fn store<S: Simd, const M: usize, const V: usize>(
+    fn store<S: Simd, const V: usize>(
         &self,
         simd: S,
-        sums: [[S::f32s; V]; M],
+        sums: &[[S::f32s; V]],
         row: usize,
         block: Block,
         first: usize,
     ) {
         let add = self.tail.accumulate || block.start > 0;
-        for i in 0..M {
-            let place = self.c_rows[row + i];
+        for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
             for v in 0..V {
                 let column = first + v * S::F32_LANES;
                 let valid = self.right.columns - column;
                 let c = self.c.wrapping_add(place + column);
-                let mut y = sums[i][v];
+                let mut y = sums[v];
                 // SAFETY: `check_bounds` has seen every address of C, the bias and the residual; `valid` ends at the last
                 // column.
                 unsafe {
