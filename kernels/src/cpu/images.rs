@@ -1,6 +1,6 @@
 //! Convolutions as products: which rows of a padded image a convolution reads, and its gradients likewise.
 
-use super::product::{Left, Right, Run, Tail, multiply, pack, packed_len};
+use super::product::{Form, Left, Right, Run, Tail, multiply, pack, packed_len};
 use super::{Disjoint, Memory, math, spread};
 use crate::ops::Conv;
 
@@ -140,7 +140,8 @@ impl Plan {
     /// Elements of one set's packed weights.
     fn weights_len(&self, lanes: usize) -> usize {
         let [read, written] = self.group_channels();
-        let one = |pass: &Pass| packed_len(lanes, pass.taps.len() * read, written);
+        let form = Form::packed(written);
+        let one = |pass: &Pass| packed_len(form, lanes, pass.taps.len() * read, written);
         self.groups * self.passes.iter().map(one).sum::<usize>()
     }
 
@@ -150,7 +151,8 @@ impl Plan {
         let mut start = 0;
         for pass in &self.passes {
             let terms = pass.taps.len() * read;
-            let len = packed_len(lanes, terms, written);
+            let form = Form::packed(written);
+            let len = packed_len(form, lanes, terms, written);
             for group in 0..self.groups {
                 for (i, (_, [ky, kx])) in pass.taps.iter().enumerate() {
                     let tap = (ky * self.kernel[1] + kx) * rows * columns;
@@ -160,7 +162,7 @@ impl Plan {
                         (tap + group * written, [columns, 1])
                     };
                     let out = &mut out[start..start + len];
-                    pack(lanes, [terms, written], [i * read, read], &w[offset..], steps, out);
+                    pack(form, lanes, [terms, written], [i * read, read], &w[offset..], steps, out);
                 }
                 start += len;
             }
@@ -211,13 +213,14 @@ pub(crate) struct ImageTail<'a> {
 pub(crate) struct Room<'a> {
     pub(crate) threads: usize,
     pub(crate) scratch: &'a mut super::Scratch,
+    pub(crate) kept: &'a mut super::Kept,
     /// The weights packed once and for all.
     pub(crate) packed: Option<&'a [f32]>,
 }
 
-/// Runs a plan over `sets` sets of `images` images.
+/// Runs a plan over `sets` sets of `images` images. The plan and the places of pixels are made at the first run.
 pub(crate) fn convolve(
-    plan: &Plan,
+    make: impl FnOnce() -> Plan,
     [sets, images]: [usize; 2],
     x: &[f32],
     w: &[f32],
@@ -226,9 +229,14 @@ pub(crate) fn convolve(
     room: Room,
 ) {
     let lanes = math::lanes();
+    let (plan, layout) = room.kept.get(|| {
+        let plan = make();
+        let pixels = plan.passes[0].size[0] * plan.passes[0].size[1];
+        let layout = Layout::new(&plan, PIXELS.div_ceil(pixels).min(images));
+        (plan, layout)
+    });
+    let together = layout.together;
     let weights = plan.weights_len(lanes);
-    let pixels = plan.passes[0].size[0] * plan.passes[0].size[1];
-    let together = PIXELS.div_ceil(pixels).min(images);
     let blocks = images.div_ceil(together);
     let padded = if plan.unpadded() { 0 } else { plan.padded_len() * together };
     let tasks = if room.threads > 1 { sets * blocks } else { 1 };
@@ -243,7 +251,6 @@ pub(crate) fn convolve(
         own
     });
     padding.fill(0.0);
-    let layout = Layout::new(plan, together);
     let (out, padding) = (Disjoint::new(y), Disjoint::new(padding));
     let block = |task: usize, slot: usize| {
         let (set, first) = (task / blocks, task % blocks * together);
@@ -304,10 +311,14 @@ fn copy_padded(
 }
 
 /// The places of a block of images' pixels, for every pass.
+#[derive(Debug)]
 struct Layout {
+    /// Images of a block.
+    together: usize,
     passes: Vec<Places>,
 }
 
+#[derive(Debug)]
 struct Places {
     sources: Vec<usize>,
     targets: Vec<usize>,
@@ -335,7 +346,7 @@ impl Layout {
             }
             Places { sources, targets, runs: plan.runs(pass, width), pixels }
         };
-        Self { passes: plan.passes.iter().map(places).collect() }
+        Self { together, passes: plan.passes.iter().map(places).collect() }
     }
 
     fn product(
@@ -352,7 +363,8 @@ impl Layout {
         let mut start = 0;
         for (pass, places) in plan.passes.iter().zip(&self.passes) {
             let rows = images * places.pixels;
-            let len = packed_len(lanes, pass.taps.len() * read, written);
+            let form = Form::packed(written);
+            let len = packed_len(form, lanes, pass.taps.len() * read, written);
             for group in 0..plan.groups {
                 let left = Left {
                     data: &x[group * read..],
@@ -360,7 +372,7 @@ impl Layout {
                     runs: &places.runs,
                     transposed: false,
                 };
-                let right = Right { data: &weights[start..start + len], columns: written, stride: None };
+                let right = Right { data: &weights[start..start + len], columns: written, form };
                 let tail = Tail {
                     accumulate: false,
                     bias: tail.bias.map(|bias| &bias[group * written..]),
@@ -390,7 +402,8 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
     let image = if plan.unpadded() { plan.source_len() } else { plan.padded_len() };
     let padded = if plan.unpadded() { 0 } else { together * image };
     let repack = written % lanes != 0;
-    let right_len = if repack { conv.groups * packed_len(lanes, together * pixels, written) } else { 0 };
+    let right_len =
+        if repack { conv.groups * packed_len(Form::Panels, lanes, together * pixels, written) } else { 0 };
     let scratch = room.scratch.take(padded.next_multiple_of(16) + right_len);
     let (padding, packed) = scratch.split_at_mut(padded.next_multiple_of(16));
     padding.fill(0.0);
@@ -420,12 +433,20 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
             }
             let data = if padded == 0 { x } else { &*padding };
             let terms = count * pixels;
-            let group_len = packed_len(lanes, terms, written);
+            let group_len = packed_len(Form::Panels, lanes, terms, written);
             if repack {
                 for group in 0..conv.groups {
                     let out = &mut packed[group * group_len..][..group_len];
                     let steps = [conv.out_channels, 1];
-                    pack(lanes, [terms, written], [0, terms], &dy[group * written..], steps, out);
+                    pack(
+                        Form::Panels,
+                        lanes,
+                        [terms, written],
+                        [0, terms],
+                        &dy[group * written..],
+                        steps,
+                        out,
+                    );
                 }
             }
             let (packed, runs) = (&*packed, &runs(count));
@@ -444,9 +465,17 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
                     transposed: true,
                 };
                 let right = if repack {
-                    Right { data: &packed[group * group_len..][..group_len], columns: written, stride: None }
+                    Right {
+                        data: &packed[group * group_len..][..group_len],
+                        columns: written,
+                        form: Form::Panels,
+                    }
                 } else {
-                    Right { data: &dy[group * written..], columns: written, stride: Some(conv.out_channels) }
+                    Right {
+                        data: &dy[group * written..],
+                        columns: written,
+                        form: Form::Rows(conv.out_channels),
+                    }
                 };
                 let row = (ky * conv.kernel[1] + kx) * read + start;
                 let place = set * dw_set + row * conv.out_channels + group * written;

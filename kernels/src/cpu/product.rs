@@ -40,13 +40,33 @@ pub(crate) struct Left<'a> {
     pub(crate) transposed: bool,
 }
 
+/// How the right factor lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Form {
+    /// Rows this many elements apart; the columns fill vectors.
+    Rows(usize),
+    /// Packed in panels two vectors wide; the last has one vector if that is enough, and zeros behind the last column.
+    Panels,
+    /// Packed column after column, for products of so few that vectors lie along the summed axis instead.
+    Columns,
+}
+
+impl Form {
+    /// The packed form for a product with rows of A that lie along the summed axis.
+    pub(crate) fn packed(columns: usize) -> Self {
+        if columns <= THIN { Self::Columns } else { Self::Panels }
+    }
+}
+
+/// Most columns for which [`Form::Columns`] pays.
+const THIN: usize = 4;
+
 /// The right factor: `terms` rows of `columns`.
 #[derive(Clone, Copy)]
 pub(crate) struct Right<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) columns: usize,
-    /// Elements from one row to the next, or packed panels ([`pack`]).
-    pub(crate) stride: Option<usize>,
+    pub(crate) form: Form,
 }
 
 /// What happens to a sum before it is stored.
@@ -62,12 +82,15 @@ pub(crate) struct Tail<'a> {
     pub(crate) relu: bool,
 }
 
-/// Elements of packed panels.
-pub(crate) fn packed_len(lanes: usize, terms: usize, columns: usize) -> usize {
-    terms * columns.next_multiple_of(lanes)
+/// Elements of a packed B.
+pub(crate) fn packed_len(form: Form, lanes: usize, terms: usize, columns: usize) -> usize {
+    match form {
+        Form::Panels => terms * columns.next_multiple_of(lanes),
+        _ => terms * columns,
+    }
 }
 
-/// Where element (term, column) goes in panels two vectors wide; the last panel has one vector if that is enough.
+/// Where the panel of a column starts, and its width.
 fn panel(lanes: usize, terms: usize, columns: usize, first: usize) -> (usize, usize) {
     let width = if columns - first <= lanes { lanes } else { 2 * lanes };
     (terms * first, width)
@@ -75,6 +98,7 @@ fn panel(lanes: usize, terms: usize, columns: usize, first: usize) -> (usize, us
 
 /// Packs the terms `start ..` of B, as many as `count`, from `b[term * row + column * column_step]`.
 pub(crate) fn pack(
+    form: Form,
     lanes: usize,
     [terms, columns]: [usize; 2],
     [start, count]: [usize; 2],
@@ -82,6 +106,14 @@ pub(crate) fn pack(
     [row, column_step]: [usize; 2],
     out: &mut [f32],
 ) {
+    if form == Form::Columns {
+        for column in 0..columns {
+            let out = &mut out[column * terms + start..][..count];
+            let from = b[column * column_step..].iter().step_by(row);
+            out.iter_mut().zip(from).for_each(|(out, b)| *out = *b);
+        }
+        return;
+    }
     for first in (0..columns).step_by(2 * lanes) {
         let (base, width) = panel(lanes, terms, columns, first);
         let valid = width.min(columns - first);
@@ -133,13 +165,14 @@ fn check_bounds(left: &Left, right: &Right, terms: usize, c_len: usize, c_rows: 
     assert!(tail.bias.is_none_or(|bias| bias.len() >= right.columns), "a short bias");
     assert!(tail.residual.is_none_or(|residual| residual.len() >= room), "a short residual");
     let lanes = super::math::lanes();
-    let needed = match right.stride {
-        Some(stride) => {
+    let needed = match right.form {
+        Form::Rows(stride) => {
             assert_eq!(right.columns % lanes, 0, "unpacked columns must fill vectors");
             terms.saturating_sub(1) * stride + right.columns
         }
-        None => packed_len(lanes, terms, right.columns),
+        form => packed_len(form, lanes, terms, right.columns),
     };
+    assert!(right.form != Form::Columns || right.columns <= THIN && !left.transposed, "too wide for columns");
     assert!(terms == 0 || right.data.len() >= needed, "B is short");
     if left.transposed {
         assert!(left.rows.windows(2).all(|pair| pair[1] == pair[0] + 1), "rows of A that are not neighbours");
@@ -162,6 +195,14 @@ impl WithSimd for Multiply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        if self.right.form == Form::Columns {
+            return match self.right.columns {
+                1 => self.thin::<S, 1>(simd),
+                2 => self.thin::<S, 2>(simd),
+                3 => self.thin::<S, 3>(simd),
+                _ => self.thin::<S, 4>(simd),
+            };
+        }
         for first in (0..self.c_rows.len()).step_by(ROWS) {
             let rows = first..self.c_rows.len().min(first + ROWS);
             self.rows(simd, rows);
@@ -182,6 +223,77 @@ struct Block<'a> {
 }
 
 impl Multiply<'_> {
+    /// N columns: a few rows at a time, vectors along the summed axis.
+    #[inline(always)]
+    fn thin<S: Simd, const N: usize>(&self, simd: S) {
+        let mut row = 0;
+        while row < self.c_rows.len() {
+            if self.c_rows.len() - row >= 4 {
+                self.thin_rows::<S, 4, N>(simd, row);
+                row += 4;
+            } else {
+                self.thin_rows::<S, 1, N>(simd, row);
+                row += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn thin_rows<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        let b = self.right.data.as_ptr();
+        let mut start = 0;
+        for run in self.left.runs {
+            let mut a = [self.left.data.as_ptr(); M];
+            for (a, row) in a.iter_mut().zip(&self.left.rows[row..row + M]) {
+                *a = a.wrapping_add(row + run.offset);
+            }
+            let mut term = 0;
+            while term < run.len {
+                let valid = run.len - term;
+                let mut right = [simd.splat_f32s(0.0); N];
+                for (j, right) in right.iter_mut().enumerate() {
+                    // SAFETY: `check_bounds` has seen every address of B; `valid` ends at the run's last term.
+                    *right = unsafe { load(simd, b.wrapping_add(j * self.terms + start + term), valid) };
+                }
+                for i in 0..M {
+                    // SAFETY: as above, of A.
+                    let left = unsafe { load(simd, a[i].wrapping_add(term), valid) };
+                    for j in 0..N {
+                        sums[i][j] = simd.mul_add_e_f32s(left, right[j], sums[i][j]);
+                    }
+                }
+                term += S::F32_LANES;
+            }
+            start += run.len;
+        }
+        let mut totals = [[0.0; N]; M];
+        for i in 0..M {
+            for j in 0..N {
+                totals[i][j] = simd.reduce_sum_f32s(sums[i][j]);
+            }
+        }
+        for (totals, &place) in totals.iter().zip(&self.c_rows[row..]) {
+            for (j, &total) in totals.iter().enumerate() {
+                let c = self.c.wrapping_add(place + j);
+                // SAFETY: `check_bounds` has seen every address of C.
+                let before = if self.tail.accumulate { unsafe { c.read() } } else { 0.0 };
+                let mut y = before + total;
+                if let Some(bias) = self.tail.bias {
+                    y += bias[j];
+                }
+                if let Some(residual) = self.tail.residual {
+                    y += residual[place + j];
+                }
+                if self.tail.relu && y < 0.0 {
+                    y = 0.0;
+                }
+                // SAFETY: as above.
+                unsafe { c.write(y) };
+            }
+        }
+    }
+
     #[inline(always)]
     fn rows<S: Simd>(&self, simd: S, rows: std::ops::Range<usize>) {
         let block_len = self.terms.div_ceil(self.terms.div_ceil(BLOCK).max(1));
@@ -260,9 +372,9 @@ impl Multiply<'_> {
         sums: &mut [[S::f32s; V]; TILE],
     ) {
         let b = self.right.data.as_ptr();
-        let (b, b_row) = match self.right.stride {
-            Some(stride) => (b.wrapping_add(block.start * stride + first), stride),
-            None => (b.wrapping_add(self.terms * first + block.start * V * S::F32_LANES), V * S::F32_LANES),
+        let (b, b_row) = match self.right.form {
+            Form::Rows(stride) => (b.wrapping_add(block.start * stride + first), stride),
+            _ => (b.wrapping_add(self.terms * first + block.start * V * S::F32_LANES), V * S::F32_LANES),
         };
         let mut a = [self.left.data.as_ptr(); M];
         for (a, row) in a.iter_mut().zip(&self.left.rows[row..row + M]) {
