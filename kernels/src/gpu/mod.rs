@@ -1,5 +1,16 @@
 //! The GPU executor: wgpu adapters, cached pipelines, arenas, many launches a submit.
 
+mod adapters;
+mod device;
+pub(crate) mod launch;
+mod program;
+mod readback;
+mod template;
+
+pub use adapters::list;
+pub use device::{GpuBuffer, GpuDevice, Tuning, hardware, open};
+pub use program::GpuProgram;
+
 /// What an op needs to know of the adapter to choose its kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
@@ -15,6 +26,20 @@ pub struct Adapter {
     pub max_storage_buffers: u32,
 }
 
+impl Adapter {
+    /// A hardware adapter with the least that any Vulkan, Metal or DX12 driver has.
+    pub const HARDWARE: Self = Self {
+        software: false,
+        max_workgroups: 65_535,
+        workgroup_memory: 16_384,
+        max_invocations: 256,
+        max_storage_buffers: 8,
+    };
+
+    /// A software rasteriser.
+    pub const SOFTWARE: Self = Self { software: true, ..Self::HARDWARE };
+}
+
 /// Where a binding of a kernel points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
@@ -22,6 +47,8 @@ pub enum Binding {
     Input(usize),
     /// The op's output `i`.
     Output(usize),
+    /// Memory of so many elements between the kernels of one launch; its contents are arbitrary before.
+    Scratch(usize),
 }
 
 /// One launch: a complete WGSL module with every size a constant, and how it is dispatched.
