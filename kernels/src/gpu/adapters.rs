@@ -9,10 +9,7 @@ pub(super) const MOST_BINDING: u64 = (1 << 31) - 1;
 /// An instance with the back ends that have compute shaders.
 pub(super) fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::VULKAN
-            | wgpu::Backends::METAL
-            | wgpu::Backends::DX12
-            | wgpu::Backends::GL,
+        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12 | wgpu::Backends::GL,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     })
 }
@@ -104,8 +101,7 @@ fn info(i: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
 
 /// What percuss asks for where an adapter has it.
 pub(super) fn features(adapter: &wgpu::Adapter) -> wgpu::Features {
-    let wanted =
-        wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+    let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
     adapter.features() & wanted
 }
 

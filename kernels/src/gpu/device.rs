@@ -163,8 +163,7 @@ impl GpuDevice {
 
     /// Zeroed memory of `len` elements.
     pub(super) fn buffer(&self, len: usize) -> Result<wgpu::Buffer> {
-        let usage =
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.allocate(len.max(4) as u64 * 4, usage)
     }
 

@@ -60,18 +60,12 @@ impl GpuProgram {
         for launch in spec.phases.iter().flatten() {
             check_bindings(device, launch)?;
         }
-        let arenas = spec
-            .arenas
-            .iter()
-            .map(|arena| allocate(device, arena, shared))
-            .collect::<Result<Vec<_>>>()?;
+        let arenas =
+            spec.arenas.iter().map(|arena| allocate(device, arena, shared)).collect::<Result<Vec<_>>>()?;
         let scratch_len = kernels.iter().flatten().flat_map(|(_, kernels)| kernels).map(scratch).max();
         let scratch = device.buffer(scratch_len.unwrap_or(0))?;
         let mut maker = Maker { device, arenas: &arenas, scratch, groups: HashMap::new() };
-        let phases = kernels
-            .iter()
-            .map(|phase| maker.phase(phase))
-            .collect::<Result<Vec<_>>>()?;
+        let phases = kernels.iter().map(|phase| maker.phase(phase)).collect::<Result<Vec<_>>>()?;
         Ok(Self { device: Arc::clone(device), arenas, phases, staging: Staging::default() })
     }
 

@@ -106,7 +106,8 @@ pub(crate) fn conv_weight_grad(ConvWeightGrad(op): &ConvWeightGrad, adapter: &Ad
         sizes.extend([("PARTS", parts), ("POSITIONS", positions), ("FIRST_MEMBER", first)]);
         let (vector_a, vector_b) =
             (size.group_channels.is_multiple_of(4), size.group_outputs.is_multiple_of(4));
-        let target = if parts == 1 { Binding::Output(0) } else { Binding::Scratch(members * parts * weights) };
+        let target =
+            if parts == 1 { Binding::Output(0) } else { Binding::Scratch(members * parts * weights) };
         let gemm = Gemm {
             m,
             n,

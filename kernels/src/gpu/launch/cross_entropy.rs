@@ -16,10 +16,7 @@ pub(crate) fn cross_entropy(op: &CrossEntropy, adapter: &Adapter) -> Vec<Kernel>
 }
 
 /// The launch of [`CrossEntropyGrad`].
-pub(crate) fn cross_entropy_grad(
-    CrossEntropyGrad(op): &CrossEntropyGrad,
-    adapter: &Adapter,
-) -> Vec<Kernel> {
+pub(crate) fn cross_entropy_grad(CrossEntropyGrad(op): &CrossEntropyGrad, adapter: &Adapter) -> Vec<Kernel> {
     let declared = declare(&[("logits", "f32"), ("labels", "f32"), ("dloss", "f32"), ("dx", "f32")]);
     let template = Template::new(&[&declared, COLUMNS, TEXT]).flags(&[("GRADIENT", true)]);
     vec![columns(template, [op.rows, op.classes, 1], operands(3, 1), adapter)]

@@ -6,8 +6,7 @@ use crate::ops::Permute;
 /// The launch of [`Permute`].
 pub(crate) fn permute(op: &Permute, adapter: &Adapter) -> Vec<Kernel> {
     let last = op.shape.len().saturating_sub(1);
-    let vector =
-        op.axes.last() == Some(&last) && !op.flip[last] && op.shape[last].is_multiple_of(4);
+    let vector = op.axes.last() == Some(&last) && !op.flip[last] && op.shape[last].is_multiple_of(4);
     let width = if vector { 4 } else { 1 };
     let mut strides = vec![1; op.shape.len()];
     for axis in (0..last).rev() {
