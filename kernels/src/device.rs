@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::cpu::CpuProgram;
+#[allow(unused_imports, reason = "named in the docs")]
+use crate::Error;
+use crate::cpu::{CpuProgram, CpuShared};
 use crate::gpu::{GpuBuffer, GpuDevice, GpuProgram};
+use crate::program::shape;
 use crate::{ProgramSpec, Result, Span};
 
 /// What kind of machine computes.
@@ -50,7 +53,7 @@ pub enum Device {
 #[derive(Clone, Debug)]
 pub enum SharedArena {
     /// In main memory.
-    Cpu(Arc<Vec<f32>>),
+    Cpu(Arc<CpuShared>),
     /// In the adapter's memory.
     Gpu(Arc<GpuBuffer>),
 }
@@ -62,4 +65,102 @@ pub enum Program {
     Cpu(CpuProgram),
     /// On a GPU.
     Gpu(GpuProgram),
+}
+
+impl Device {
+    /// The device that `selector` names: `cpu`, `auto` (a hardware adapter if there is one, else the processor), `gpu`,
+    /// `gpu:N` or part of an adapter's name. `threads` counts for the processor only.
+    pub fn select(selector: &str, threads: usize) -> Result<Self> {
+        let cpu = Self::Cpu { threads: threads.max(1) };
+        match selector {
+            "cpu" => Ok(cpu),
+            "auto" => Ok(crate::gpu::hardware().map_or(cpu, Self::Gpu)),
+            _ => crate::gpu::open(selector).map(Self::Gpu),
+        }
+    }
+
+    /// Every device of this machine, the processor first.
+    pub fn list(threads: usize) -> Vec<DeviceInfo> {
+        let mut devices = vec![crate::cpu::info(threads)];
+        devices.extend(crate::gpu::list());
+        devices
+    }
+
+    /// Whether this is the processor.
+    pub fn is_cpu(&self) -> bool {
+        matches!(self, Self::Cpu { .. })
+    }
+
+    /// Copies read-only data to the device.
+    pub fn upload(&self, data: &[f32]) -> Result<SharedArena> {
+        match self {
+            Self::Cpu { .. } => Ok(SharedArena::Cpu(Arc::new(CpuShared::new(data)?))),
+            Self::Gpu(device) => Ok(SharedArena::Gpu(Arc::new(device.upload(data)?))),
+        }
+    }
+
+    /// Checks a program and makes it ready to run: `shared` holds the arenas that [`crate::Arena::Shared`] numbers,
+    /// `threads` is how many threads of rayon's current pool one launch may spread over (1: none but the caller's).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the spec does not fit together, [`Error::OutOfMemory`] if its arenas do not fit.
+    pub fn program(&self, spec: &ProgramSpec, shared: &[SharedArena], threads: usize) -> Result<Program> {
+        spec.check()?;
+        match self {
+            Self::Cpu { .. } => {
+                let shared = collect(shared, |arena| match arena {
+                    SharedArena::Cpu(memory) => Some(memory.clone()),
+                    SharedArena::Gpu(_) => None,
+                })?;
+                CpuProgram::new(spec, &shared, threads).map(Program::Cpu)
+            }
+            Self::Gpu(device) => {
+                let shared = collect(shared, |arena| match arena {
+                    SharedArena::Gpu(buffer) => Some(buffer.clone()),
+                    SharedArena::Cpu(_) => None,
+                })?;
+                GpuProgram::new(device, spec, &shared).map(Program::Gpu)
+            }
+        }
+    }
+}
+
+fn collect<T>(shared: &[SharedArena], own: impl Fn(&SharedArena) -> Option<T>) -> Result<Vec<T>> {
+    let found: Option<Vec<T>> = shared.iter().map(own).collect();
+    found.ok_or_else(|| shape("program", "shared arenas", "one of another device", "arenas of this device"))
+}
+
+impl Program {
+    /// Copies `data` into a private arena at `span`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the span does not lie in a private arena or `data` has another length.
+    pub fn write(&mut self, span: Span, data: &[f32]) -> Result<()> {
+        match self {
+            Self::Cpu(program) => program.write(span, data),
+            Self::Gpu(program) => program.write(span, data),
+        }
+    }
+
+    /// Copies `span` into `data`, after everything that was run before.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the span does not lie in an arena or `data` has another length.
+    pub fn read(&mut self, span: Span, data: &mut [f32]) -> Result<()> {
+        match self {
+            Self::Cpu(program) => program.read(span, data),
+            Self::Gpu(program) => program.read(span, data),
+        }
+    }
+
+    /// Runs a phase `times` times.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there is no such phase; whatever the device fails with.
+    pub fn run(&mut self, phase: usize, times: usize) -> Result<()> {
+        match self {
+            Self::Cpu(program) => program.run(phase, times),
+            Self::Gpu(program) => program.run(phase, times),
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Convolutions over channels-last images, and their gradients to input and to weight. A signal is an image of height 1.
 
-use super::{Epilogue, Operation};
+use super::{Activation, Epilogue, Operation, check_sizes, unfit};
 use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::images::{ImageTail, Plan, convolve, weight_gradient};
+use crate::cpu::{Context, Memory};
 use crate::gpu::{Adapter, Kernel};
 
 /// `y[e, i, oy, ox, o] = act(bias[e, o] + residual + sum_{ky, kx, c} x[e, i, iy, ix, c] w[e, ky, kx, c, o])`.
@@ -59,3 +60,180 @@ pub struct ConvInputGrad(pub Conv);
 /// The gradient of [`Conv`] to its weight, summed over images in a fixed order. Inputs: x, dy. Output: dw (w's shape).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConvWeightGrad(pub Conv);
+
+impl Conv {
+    fn check_as(&self, name: &'static str) -> Result<()> {
+        let [out_height, out_width] = self.out_size_checked(name)?;
+        let inputs = [self.sets, self.images, self.height, self.width, self.in_channels];
+        check_sizes(name, "x", &inputs)?;
+        check_sizes(name, "y", &[self.sets, self.images, out_height, out_width, self.out_channels])?;
+        check_sizes(name, "groups", &[self.groups])?;
+        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+            let found =
+                format!("{} for {} and {} channels", self.groups, self.in_channels, self.out_channels);
+            return Err(unfit(name, "groups", found, "a divisor of both"));
+        }
+        let weights = [self.sets, self.kernel[0], self.kernel[1], self.in_channels, self.out_channels];
+        check_sizes(name, "w", &weights)
+    }
+
+    fn out_size_checked(&self, name: &'static str) -> Result<[usize; 2]> {
+        check_sizes(name, "kernel", &self.kernel)?;
+        check_sizes(name, "stride", &self.stride)?;
+        check_sizes(name, "dilation", &self.dilation)?;
+        for axis in 0..2 {
+            let padded = [self.height, self.width][axis]
+                .saturating_add(self.pad[axis])
+                .saturating_add(self.pad[axis + 2]);
+            check_sizes(name, "padded image", &[padded])?;
+            let span = self.dilation[axis].saturating_mul(self.kernel[axis] - 1).saturating_add(1);
+            if span > padded {
+                return Err(unfit(name, "kernel", format!("{span} positions"), format!("at most {padded}")));
+            }
+        }
+        Ok(self.out_size())
+    }
+
+    fn x_len(&self) -> usize {
+        self.sets * self.images * self.height * self.width * self.in_channels
+    }
+
+    fn w_len(&self) -> usize {
+        self.sets * self.kernel[0] * self.kernel[1] * self.in_channels / self.groups * self.out_channels
+    }
+
+    fn y_len(&self) -> usize {
+        let [height, width] = self.out_size();
+        self.sets * self.images * height * width * self.out_channels
+    }
+
+    fn product_flops(&self) -> u64 {
+        let taps = self.kernel[0] * self.kernel[1] * self.in_channels / self.groups;
+        2 * (self.y_len() * taps) as u64
+    }
+
+    /// What of the spec decides how the weights are packed.
+    fn packing(&self) -> String {
+        let Self { sets, in_channels, out_channels, kernel, stride, pad, dilation, groups, .. } = self;
+        format!(
+            "{sets} {in_channels} {out_channels} {kernel:?} {stride:?} {pad:?} {dilation:?} {groups} {} {}",
+            self.height, self.width
+        )
+    }
+}
+
+impl Operation for Conv {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_as(self.name())
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        let mut lens = vec![self.x_len(), self.w_len()];
+        lens.extend(self.epilogue.lens(self.sets, self.out_channels, self.y_len()));
+        lens
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.y_len()]
+    }
+
+    fn flops(&self) -> u64 {
+        self.product_flops() + self.epilogue.flops(self.y_len())
+    }
+
+    fn prepared_key(&self, input: usize) -> Option<String> {
+        (input == 1).then(|| format!("conv {}", self.packing()))
+    }
+
+    fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
+        Plan::forward(self).prepare(self.sets, constant)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        let tail = ImageTail {
+            bias: self.epilogue.bias.then(|| inputs[2]),
+            residual: self.epilogue.residual.then(|| inputs[2 + usize::from(self.epilogue.bias)]),
+            relu: self.epilogue.activation == Activation::Relu,
+        };
+        let counts = [self.sets, self.images];
+        convolve(&Plan::forward(self), counts, inputs[0], inputs[1], outputs[0], tail, context.room());
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::conv(self, adapter)
+    }
+}
+
+impl Operation for ConvInputGrad {
+    fn name(&self) -> &'static str {
+        "conv_input_grad"
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check_as(self.name())
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        vec![self.0.y_len(), self.0.w_len()]
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.0.x_len()]
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.product_flops()
+    }
+
+    fn prepared_key(&self, input: usize) -> Option<String> {
+        (input == 1).then(|| format!("conv_input_grad {}", self.0.packing()))
+    }
+
+    fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
+        Plan::backward(&self.0).prepare(self.0.sets, constant)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        let counts = [self.0.sets, self.0.images];
+        let plan = Plan::backward(&self.0);
+        convolve(&plan, counts, inputs[0], inputs[1], outputs[0], ImageTail::default(), context.room());
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::conv_input_grad(self, adapter)
+    }
+}
+
+impl Operation for ConvWeightGrad {
+    fn name(&self) -> &'static str {
+        "conv_weight_grad"
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check_as(self.name())
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        vec![self.0.x_len(), self.0.y_len()]
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.0.w_len()]
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.product_flops()
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        weight_gradient(&self.0, inputs[0], inputs[1], outputs[0], context.room());
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::conv_weight_grad(self, adapter)
+    }
+}

@@ -1,8 +1,8 @@
 //! Matrix products, batched, each factor in any of the two memory orders, with a fused epilogue.
 
-use super::{Epilogue, Operation};
+use super::{Activation, Epilogue, Operation, check_sizes};
 use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::{Context, Memory, matrices};
 use crate::gpu::{Adapter, Kernel};
 
 /// How a factor lies in memory.
@@ -35,4 +35,64 @@ pub struct Matmul {
     pub b: Layout,
     /// Fused tail.
     pub epilogue: Epilogue,
+}
+
+impl Epilogue {
+    /// Lengths of its operands for a result `[sets, .., columns]` of `len` elements, with one bias for all if `shared`.
+    pub(super) fn lens(&self, biases: usize, columns: usize, len: usize) -> Vec<usize> {
+        let bias = self.bias.then_some(biases * columns);
+        bias.into_iter().chain(self.residual.then_some(len)).collect()
+    }
+
+    pub(super) fn flops(&self, len: usize) -> u64 {
+        let steps = [self.bias, self.residual, self.activation != Activation::Identity];
+        steps.into_iter().filter(|step| *step).count() as u64 * len as u64
+    }
+}
+
+impl Operation for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn check(&self) -> Result<()> {
+        let name = self.name();
+        check_sizes(name, "A", &[self.batch, self.m, self.k])?;
+        check_sizes(name, "B", &[self.batch, self.k, self.n])?;
+        check_sizes(name, "C", &[self.batch, self.m, self.n])
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        let count = |layout: Layout| if layout.shared { 1 } else { self.batch };
+        let b = count(self.b);
+        let mut lens = vec![count(self.a) * self.m * self.k, b * self.k * self.n];
+        lens.extend(self.epilogue.lens(b, self.n, self.batch * self.m * self.n));
+        lens
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.batch * self.m * self.n]
+    }
+
+    fn flops(&self) -> u64 {
+        let results = self.batch * self.m * self.n;
+        2 * (results * self.k) as u64 + self.epilogue.flops(results)
+    }
+
+    fn prepared_key(&self, input: usize) -> Option<String> {
+        (input == 1).then(|| format!("matmul {} {} {} {:?}", self.batch, self.k, self.n, self.b))
+    }
+
+    fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
+        matrices::prepare(self, constant)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        let packed = context.prepared.as_ref().map(|prepared| prepared.0.as_slice());
+        matrices::matmul(self, inputs, outputs[0], context.threads, &mut context.scratch, packed);
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::matmul(self, adapter)
+    }
 }

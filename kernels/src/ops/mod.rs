@@ -5,9 +5,10 @@
 
 use std::fmt::Debug;
 
-use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::{Context, Memory};
 use crate::gpu::{Adapter, Kernel};
+use crate::program::shape;
+use crate::{Error, Result};
 
 mod concat;
 mod conv;
@@ -64,6 +65,17 @@ pub trait Operation: Debug + Send + Sync {
     /// on the sizes of one sample, never on how many samples there are or how many threads work.
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context);
 
+    /// Names what [`Operation::prepare`] would make of an input that never changes; `None` if nothing is worth keeping.
+    fn prepared_key(&self, _input: usize) -> Option<String> {
+        None
+    }
+
+    /// What [`Operation::cpu`] derives from a constant input once, such as packed weights; it finds it in
+    /// [`Context::prepared`].
+    fn prepare(&self, _input: usize, _constant: &[f32]) -> Option<Memory> {
+        None
+    }
+
     /// The launches that compute the outputs on a GPU.
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel>;
 }
@@ -93,4 +105,21 @@ pub struct Epilogue {
 impl Epilogue {
     /// Stores the result as it is.
     pub const NONE: Self = Self { bias: false, residual: false, activation: Activation::Identity };
+}
+
+/// Checks that no size is 0 and that their product counts elements that memory could hold.
+pub(crate) fn check_sizes(op: &'static str, what: &str, sizes: &[usize]) -> Result<()> {
+    let product = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+    match product {
+        Some(1..=MOST_ELEMENTS) => Ok(()),
+        _ => Err(unfit(op, what, format!("{sizes:?}"), "sizes from 1 with a product of at most 2^40")),
+    }
+}
+
+/// No tensor is longer.
+const MOST_ELEMENTS: usize = 1 << 40;
+
+/// A spec that makes no sense.
+pub(crate) fn unfit(op: &'static str, what: &str, found: impl ToString, expected: impl ToString) -> Error {
+    shape(op, what, found, expected)
 }

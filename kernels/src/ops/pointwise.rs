@@ -1,8 +1,9 @@
 //! Any chain of elementwise expressions with broadcasting, as one launch.
 
-use super::Operation;
+use super::permute::AXES;
+use super::{Operation, check_sizes, unfit};
 use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::{Context, interpret};
 use crate::gpu::{Adapter, Kernel};
 
 /// Functions of one value.
@@ -86,4 +87,90 @@ pub struct Pointwise {
     pub code: Vec<Instr>,
     /// Instructions whose values are stored.
     pub outputs: Vec<usize>,
+}
+
+impl Instr {
+    /// Indices of the instructions whose values it takes.
+    fn operands(&self) -> impl Iterator<Item = usize> {
+        let [a, b, c] = match *self {
+            Self::Input(_) | Self::Const(_) | Self::Index(_) => [None; 3],
+            Self::Unary(_, a) => [Some(a), None, None],
+            Self::Binary(_, a, b) => [Some(a), Some(b), None],
+            Self::Select(c, a, b) => [Some(c), Some(a), Some(b)],
+        };
+        [a, b, c].into_iter().flatten()
+    }
+}
+
+impl Operation for Pointwise {
+    fn name(&self) -> &'static str {
+        "pointwise"
+    }
+
+    fn check(&self) -> Result<()> {
+        let name = self.name();
+        check_sizes(name, "shape", &self.shape)?;
+        if self.shape.len() > AXES {
+            return Err(unfit(name, "shape", format!("{:?}", self.shape), "at most 6 axes"));
+        }
+        for (i, strides) in self.strides.iter().enumerate() {
+            let sizes: Vec<usize> =
+                self.shape.iter().zip(strides).map(|(n, s)| (n - 1).saturating_mul(*s) + 1).collect();
+            if strides.len() != self.shape.len() {
+                return Err(unfit(
+                    name,
+                    &format!("strides {i}"),
+                    format!("{strides:?}"),
+                    "one for each axis",
+                ));
+            }
+            for size in sizes {
+                check_sizes(name, &format!("strides {i}"), &[size])?;
+            }
+        }
+        for (i, instr) in self.code.iter().enumerate() {
+            let known = match *instr {
+                Instr::Input(input) => input < self.strides.len(),
+                Instr::Index(axis) => axis < self.shape.len(),
+                _ => true,
+            };
+            if !known || instr.operands().any(|operand| operand >= i) {
+                let expected = "inputs and axes that exist, operands from earlier";
+                return Err(unfit(name, &format!("instruction {i}"), format!("{instr:?}"), expected));
+            }
+        }
+        let computed = |output: &usize| *output < self.code.len();
+        if self.outputs.is_empty() || !self.outputs.iter().all(computed) {
+            return Err(unfit(name, "outputs", format!("{:?}", self.outputs), "instructions of the code"));
+        }
+        Ok(())
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        let len = |strides: &Vec<usize>| {
+            1 + self.shape.iter().zip(strides).map(|(size, stride)| (size - 1) * stride).sum::<usize>()
+        };
+        self.strides.iter().map(len).collect()
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.shape.iter().product(); self.outputs.len()]
+    }
+
+    fn in_place(&self) -> bool {
+        true
+    }
+
+    fn flops(&self) -> u64 {
+        let work = |instr: &&Instr| instr.operands().next().is_some();
+        (self.code.iter().filter(work).count() * self.shape.iter().product::<usize>()) as u64
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        interpret(self, inputs, outputs, context);
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::pointwise(self, adapter)
+    }
 }

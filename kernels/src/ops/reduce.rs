@@ -1,8 +1,8 @@
 //! Sums, maxima and minima along an axis, in an order that depends only on the axis's length.
 
-use super::Operation;
+use super::{Operation, check_sizes};
 use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::{Context, Disjoint, math::vectorised, spread, spread_rows, tree};
 use crate::gpu::{Adapter, Kernel};
 
 /// How elements combine.
@@ -27,4 +27,173 @@ pub struct Reduce {
     pub len: usize,
     /// Product of the axes after.
     pub inner: usize,
+}
+
+/// Rows that one task adds up; a longer axis is cut into such pieces, whose sums are added in pairs.
+const PIECE: usize = 2048;
+/// Elements that one task handles where it may choose.
+const BLOCK: usize = 16_384;
+
+impl Operation for Reduce {
+    fn name(&self) -> &'static str {
+        "reduce"
+    }
+
+    fn check(&self) -> Result<()> {
+        check_sizes(self.name(), "[outer, len, inner]", &[self.outer, self.len, self.inner])
+    }
+
+    fn input_lens(&self) -> Vec<usize> {
+        vec![self.outer * self.len * self.inner]
+    }
+
+    fn output_lens(&self) -> Vec<usize> {
+        vec![self.outer * self.inner]
+    }
+
+    fn flops(&self) -> u64 {
+        (self.outer * self.len * self.inner) as u64
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        let axes = [self.outer, self.len, self.inner];
+        let (x, y) = (inputs[0], &mut *outputs[0]);
+        match self.kind {
+            Reduction::Sum => sum_axis(
+                axes,
+                x,
+                None,
+                y,
+                context,
+                #[inline(always)]
+                |x, _| x,
+            ),
+            Reduction::Max => pick(
+                axes,
+                x,
+                y,
+                context,
+                #[inline(always)]
+                |x, best| x > best,
+            ),
+            Reduction::Min => pick(
+                axes,
+                x,
+                y,
+                context,
+                #[inline(always)]
+                |x, best| x < best,
+            ),
+        }
+    }
+
+    fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
+        crate::gpu::launch::reduce(self, adapter)
+    }
+}
+
+/// The sum over the middle axis of `f(x, parameter)`, where `parameter` has the result's shape and is 0 if absent.
+pub(super) fn sum_axis(
+    [outer, len, inner]: [usize; 3],
+    x: &[f32],
+    parameter: Option<&[f32]>,
+    y: &mut [f32],
+    context: &mut Context,
+    f: impl Fn(f32, f32) -> f32 + Copy + Sync,
+) {
+    if inner == 1 {
+        let block = (BLOCK / len).max(1);
+        return spread_rows(context.threads, y, 1, block, |first, y| {
+            for (i, y) in y.iter_mut().enumerate() {
+                let p = parameter.map_or(0.0, |parameter| parameter[first + i]);
+                let row = &x[(first + i) * len..][..len];
+                *y = tree::sum(
+                    row,
+                    #[inline(always)]
+                    move |x| f(x, p),
+                );
+            }
+        });
+    }
+    let pieces = len.div_ceil(PIECE);
+    let zeros = [0.0; tree::COLUMNS];
+    let strips = inner.div_ceil(tree::COLUMNS);
+    let partial = context.scratch.take(outer * pieces * inner);
+    let places = Disjoint::new(if pieces == 1 { &mut *y } else { &mut *partial });
+    let piece = |task: usize| {
+        let (strip, piece, o) = (task % strips, task / strips % pieces, task / strips / pieces);
+        let column = strip * tree::COLUMNS;
+        let width = tree::COLUMNS.min(inner - column);
+        let (first, rows) = (piece * PIECE, PIECE.min(len - piece * PIECE));
+        let parameter = parameter.map_or(&zeros[..width], |p| &p[o * inner + column..][..width]);
+        // SAFETY: every task has its own (o, piece, strip), so its own columns of its own row.
+        let out = unsafe { places.slice((o * pieces + piece) * inner + column, width) };
+        tree::column_sums(&x[(o * len + first) * inner + column..], inner, rows, parameter, out, f);
+    };
+    let small = outer * len * inner <= BLOCK;
+    spread(if small { 1 } else { context.threads }, outer * pieces * strips, piece);
+    if pieces > 1 {
+        for (o, y) in y.chunks_exact_mut(inner).enumerate() {
+            let rows = &mut partial[o * pieces * inner..(o + 1) * pieces * inner];
+            add_pairs(rows, inner);
+            y.copy_from_slice(&rows[..inner]);
+        }
+    }
+}
+
+/// Adds rows in pairs, then pairs of pairs, until the first row is the sum of all.
+fn add_pairs(rows: &mut [f32], inner: usize) {
+    let count = rows.len() / inner;
+    let mut step = 1;
+    while step < count {
+        for first in (0..count - step).step_by(2 * step) {
+            let (left, right) = rows.split_at_mut((first + step) * inner);
+            let left = &mut left[first * inner..][..inner];
+            left.iter_mut().zip(&right[..inner]).for_each(|(left, right)| *left += right);
+        }
+        step *= 2;
+    }
+}
+
+/// The element of the middle axis that no other is `better` than.
+fn pick(
+    [_, len, inner]: [usize; 3],
+    x: &[f32],
+    y: &mut [f32],
+    context: &Context,
+    better: impl Fn(f32, f32) -> bool + Copy + Sync,
+) {
+    spread_rows(context.threads, y, inner, (BLOCK / len).max(1), |first, y| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, y) in y.chunks_exact_mut(inner).enumerate() {
+                    let x = &x[(first + i) * len * inner..][..len * inner];
+                    if inner == 1 {
+                        y[0] = pick_row(x, better);
+                        continue;
+                    }
+                    y.copy_from_slice(&x[..inner]);
+                    for x in x.chunks_exact(inner).skip(1) {
+                        for (best, &x) in y.iter_mut().zip(x) {
+                            *best = if better(x, *best) { x } else { *best };
+                        }
+                    }
+                }
+            },
+        );
+    });
+}
+
+#[inline(always)]
+fn pick_row(x: &[f32], better: impl Fn(f32, f32) -> bool + Copy) -> f32 {
+    let mut lanes = [x[0]; 32];
+    let (chunks, tail) = x.as_chunks::<32>();
+    for chunk in chunks {
+        for i in 0..32 {
+            lanes[i] = if better(chunk[i], lanes[i]) { chunk[i] } else { lanes[i] };
+        }
+    }
+    let rest = lanes.iter().chain(tail);
+    rest.fold(x[0], |best, &x| if better(x, best) { x } else { best })
 }

@@ -1,0 +1,375 @@
+//! Runs the code of a [`Pointwise`] op over chunks of elements: every instruction is one vector loop over a register that
+//! stays in the nearest cache.
+
+use super::math::{self, vectorised};
+use super::{Context, Disjoint, spread};
+use crate::ops::{Binary, Instr, Pointwise, Unary};
+
+/// Most axes of a pointwise op.
+const AXES: usize = 6;
+/// Registers of all instructions together should not fill more than this many elements.
+const REGISTERS: usize = 8192;
+/// Elements of a task that several threads share out.
+const TASK: usize = 16_384;
+
+/// Evaluates `op`; see [`Context::aliases`] for inputs that are outputs.
+pub(crate) fn interpret(
+    op: &Pointwise,
+    inputs: &[&[f32]],
+    outputs: &mut [&mut [f32]],
+    context: &mut Context,
+) {
+    let total: usize = op.shape.iter().product();
+    let axes = Axes::merged(op);
+    let chunk = (REGISTERS / op.code.len() / 64 * 64).clamp(64, 512);
+    let tasks = if context.threads > 1 { total.div_ceil(TASK) } else { 1 };
+    let task_len = if tasks > 1 { TASK } else { total };
+    let file = chunk * op.code.len();
+    let Context { scratch, aliases, .. } = context;
+    let registers = Disjoint::new(scratch.take(file * tasks));
+    // A fixed-size list on the stack would limit the number of outputs; their addresses fit in place.
+    let outputs: &Vec<Disjoint> = &outputs.iter_mut().map(|output| Disjoint::new(output)).collect();
+    spread(context.threads, tasks, |task| {
+        // SAFETY: every task has its own registers.
+        let registers = unsafe { registers.slice(task * file, file) };
+        let run = Run { op, axes, inputs, outputs, aliases, chunk };
+        vectorised(
+            #[inline(always)]
+            || run.range(task * task_len, total.min((task + 1) * task_len), registers),
+        );
+    });
+}
+
+/// The iteration space after neighbouring axes that every input crosses evenly were made one.
+#[derive(Clone, Copy)]
+struct Axes {
+    rank: usize,
+    shape: [usize; AXES],
+    /// The original axis whose stride counts.
+    original: [usize; AXES],
+}
+
+impl Axes {
+    fn merged(op: &Pointwise) -> Self {
+        let mut axes = Self { rank: 0, shape: [1; AXES], original: [0; AXES] };
+        let indexed = |axis: usize| op.code.iter().any(|instr| *instr == Instr::Index(axis));
+        for (axis, &size) in op.shape.iter().enumerate() {
+            let last = axes.rank.wrapping_sub(1);
+            let even = |strides: &Vec<usize>| strides[axis - 1] == strides[axis] * size;
+            let joins = axis > 0 && !indexed(axis) && !indexed(axis - 1) && op.strides.iter().all(even);
+            if joins {
+                axes.shape[last] *= size;
+                axes.original[last] = axis;
+            } else {
+                axes.shape[axes.rank] = size;
+                axes.original[axes.rank] = axis;
+                axes.rank += 1;
+            }
+        }
+        axes
+    }
+
+    /// The stride of an input along a merged axis.
+    fn stride(&self, strides: &[usize], axis: usize) -> usize {
+        strides.get(self.original[axis]).copied().unwrap_or(0)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    op: &'a Pointwise,
+    axes: Axes,
+    inputs: &'a [&'a [f32]],
+    outputs: &'a [Disjoint<'a>],
+    aliases: &'a [Option<usize>],
+    chunk: usize,
+}
+
+/// Where the values of an instruction are for the current chunk.
+enum Source {
+    /// In the input itself.
+    Memory(usize),
+    /// In its register, filled for every chunk.
+    Loaded,
+    /// In its register, filled once.
+    Fixed,
+}
+
+impl Run<'_> {
+    #[inline(always)]
+    fn range(&self, from: usize, to: usize, registers: &mut [f32]) {
+        for (i, instr) in self.op.code.iter().enumerate() {
+            let register = &mut registers[i * self.chunk..(i + 1) * self.chunk];
+            match *instr {
+                Instr::Const(value) => register.fill(value),
+                Instr::Input(input) if matches!(self.source(i), Source::Fixed) => {
+                    register.fill(self.inputs[input][0]);
+                }
+                _ => {}
+            }
+        }
+        let mut start = from;
+        while start < to {
+            let len = self.chunk.min(to - start);
+            self.evaluate(start, len, registers);
+            for (place, &instr) in self.outputs.iter().zip(&self.op.outputs) {
+                // SAFETY: every chunk of the range belongs to this task, and the slice does not outlive the loop.
+                let output = unsafe { place.slice(start, len) };
+                output.copy_from_slice(self.value(instr, start, len, registers));
+            }
+            start += len;
+        }
+    }
+
+    /// How an input or a constant is read.
+    #[inline(always)]
+    fn source(&self, instr: usize) -> Source {
+        match self.op.code[instr] {
+            Instr::Const(_) => Source::Fixed,
+            Instr::Input(input) => {
+                let strides = &self.op.strides[input];
+                if self.aliases.get(input).copied().flatten().is_some() {
+                    return Source::Loaded;
+                }
+                let axes = &self.axes;
+                let mut contiguous = 1;
+                let (mut flat, mut fixed) = (true, true);
+                for axis in (0..axes.rank).rev() {
+                    let stride = axes.stride(strides, axis);
+                    flat &= stride == contiguous || axes.shape[axis] == 1;
+                    fixed &= stride == 0 || axes.shape[axis] == 1;
+                    contiguous *= axes.shape[axis];
+                }
+                match (fixed, flat) {
+                    (true, _) => Source::Fixed,
+                    (_, true) => Source::Memory(input),
+                    _ => Source::Loaded,
+                }
+            }
+            _ => Source::Loaded,
+        }
+    }
+
+    /// The values of an earlier instruction for the chunk.
+    #[inline(always)]
+    fn value<'b>(&'b self, instr: usize, start: usize, len: usize, registers: &'b [f32]) -> &'b [f32] {
+        match self.source(instr) {
+            Source::Memory(input) => &self.inputs[input][start..start + len],
+            _ => &registers[instr * self.chunk..][..len],
+        }
+    }
+
+    #[inline(always)]
+    fn evaluate(&self, start: usize, len: usize, registers: &mut [f32]) {
+        for (i, instr) in self.op.code.iter().enumerate() {
+            let (before, rest) = registers.split_at_mut(i * self.chunk);
+            let y = &mut rest[..len];
+            let value = |operand: usize| self.value(operand, start, len, before);
+            match *instr {
+                Instr::Const(_) => {}
+                Instr::Input(input) => {
+                    if matches!(self.source(i), Source::Loaded) {
+                        self.load(input, start, y);
+                    }
+                }
+                Instr::Index(axis) => self.coordinates(axis, start, y),
+                Instr::Unary(function, a) => unary(function, value(a), y),
+                Instr::Binary(function, a, b) => binary(function, value(a), value(b), y),
+                Instr::Select(c, a, b) => select(value(c), value(a), value(b), y),
+            }
+        }
+    }
+
+    /// Gathers an input that does not lie in the order of the output.
+    #[inline(always)]
+    fn load(&self, input: usize, start: usize, y: &mut [f32]) {
+        if let Some(output) = self.aliases.get(input).copied().flatten() {
+            // SAFETY: the chunk belongs to this task, is written only after every input was read, and the slice ends
+            // here.
+            return y.copy_from_slice(unsafe { self.outputs[output].slice(start, y.len()) });
+        }
+        let (axes, strides) = (&self.axes, &self.op.strides[input]);
+        let inner = axes.rank.saturating_sub(1);
+        let (width, step) = (axes.shape[inner], axes.stride(strides, inner));
+        let mut done = 0;
+        while done < y.len() {
+            let column = (start + done) % width;
+            let mut row = (start + done) / width;
+            let mut from = column * step;
+            for axis in (0..inner).rev() {
+                from += row % axes.shape[axis] * axes.stride(strides, axis);
+                row /= axes.shape[axis];
+            }
+            let len = (width - column).min(y.len() - done);
+            let part = &mut y[done..done + len];
+            match step {
+                0 => part.fill(self.inputs[input][from]),
+                1 => part.copy_from_slice(&self.inputs[input][from..from + len]),
+                _ => {
+                    let x = self.inputs[input][from..].iter().step_by(step);
+                    part.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+                }
+            }
+            done += len;
+        }
+    }
+
+    #[inline(always)]
+    fn coordinates(&self, axis: usize, start: usize, y: &mut [f32]) {
+        let below: usize = self.op.shape[axis + 1..].iter().product();
+        let size = self.op.shape[axis];
+        for (j, y) in y.iter_mut().enumerate() {
+            *y = ((start + j) / below % size) as f32;
+        }
+    }
+}
+
+#[inline(always)]
+fn map(a: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (y, &a) in y.iter_mut().zip(a) {
+        *y = f(a);
+    }
+}
+
+#[inline(always)]
+fn unary(function: Unary, a: &[f32], y: &mut [f32]) {
+    match function {
+        Unary::Neg => map(
+            a,
+            y,
+            #[inline(always)]
+            |a| -a,
+        ),
+        Unary::Abs => map(a, y, f32::abs),
+        Unary::Sign => map(a, y, sign),
+        Unary::Exp => map(a, y, math::exp),
+        Unary::Log => map(a, y, math::log),
+        Unary::Sqrt => map(a, y, f32::sqrt),
+        Unary::Tanh => map(a, y, math::tanh),
+        Unary::Sigmoid => map(a, y, math::sigmoid),
+        Unary::Floor => map(a, y, f32::floor),
+        Unary::Sin => circular(
+            a,
+            y,
+            #[inline(always)]
+            |a| math::sin_cos(a).0,
+            |a| a.sin(),
+        ),
+        Unary::Cos => circular(
+            a,
+            y,
+            #[inline(always)]
+            |a| math::sin_cos(a).1,
+            |a| a.cos(),
+        ),
+    }
+}
+
+/// -1, 0 or 1; NaN stays.
+#[inline(always)]
+fn sign(a: f32) -> f32 {
+    let one = if a > 0.0 { 1.0 } else { a };
+    if a < 0.0 { -1.0 } else { one }
+}
+
+/// sin or cos: the vector form, then in f64 what it cannot reduce.
+#[inline(always)]
+fn circular(a: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) {
+    map(a, y, f);
+    if a.iter().any(|a| a.abs() > math::SIN_COS_LIMIT) {
+        for (y, &a) in y.iter_mut().zip(a) {
+            if a.abs() > math::SIN_COS_LIMIT {
+                *y = exact(f64::from(a)) as f32;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn zip(a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    for (y, (&a, &b)) in y.iter_mut().zip(a.iter().zip(b)) {
+        *y = f(a, b);
+    }
+}
+
+#[inline(always)]
+fn binary(function: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
+    match function {
+        Binary::Add => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| a + b,
+        ),
+        Binary::Sub => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| a - b,
+        ),
+        Binary::Mul => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| a * b,
+        ),
+        Binary::Div => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| a / b,
+        ),
+        // NaN on either side comes through, so that a broken gradient shows.
+        Binary::Max => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| if a > b || a.is_nan() { a } else { b },
+        ),
+        Binary::Min => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| if a < b || a.is_nan() { a } else { b },
+        ),
+        Binary::Less => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| truth(a < b),
+        ),
+        Binary::LessEqual => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| truth(a <= b),
+        ),
+        Binary::Equal => zip(
+            a,
+            b,
+            y,
+            #[inline(always)]
+            |a, b| truth(a == b),
+        ),
+    }
+}
+
+#[inline(always)]
+fn truth(truth: bool) -> f32 {
+    if truth { 1.0 } else { 0.0 }
+}
+
+#[inline(always)]
+fn select(c: &[f32], a: &[f32], b: &[f32], y: &mut [f32]) {
+    for ((y, &c), (&a, &b)) in y.iter_mut().zip(c).zip(a.iter().zip(b)) {
+        *y = if c != 0.0 { a } else { b };
+    }
+}

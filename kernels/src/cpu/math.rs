@@ -1,0 +1,154 @@
+//! Elementary functions without branches, which the compiler turns into vector code inside [`vectorised`].
+//!
+//! Every function is a range reduction and a truncated series; the bounds of truncation are in the comments, the
+//! error against f64 over the whole range is tested.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Runs `work` with the widest vector instructions of this processor. What it calls must be `#[inline(always)]`.
+#[inline(always)]
+pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+/// f32 lanes of a vector of this processor.
+pub(crate) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// Adding and subtracting it rounds to a whole number; the sum's low bits are that number.
+const ROUND: f32 = 12_582_912.0;
+/// ln 2 in two parts, the first in f32, the second what is missing.
+const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_3e-9];
+
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
+}
+
+/// e^x: with `x = n ln 2 + r`, `|r| <= ln 2 / 2`, the series to r^7 (remainder 5e-9), times 2^n in two steps so that
+/// subnormal results and overflow come out right.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    let x = if x > 89.0 { 89.0 } else { x };
+    let x = if x < -104.0 { -104.0 } else { x };
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = n.mul_add(-LN2[1], n.mul_add(-LN2[0], x));
+    let mut p = 1.0 / 5040.0;
+    p = r.mul_add(p, 1.0 / 720.0);
+    p = r.mul_add(p, 1.0 / 120.0);
+    p = r.mul_add(p, 1.0 / 24.0);
+    p = r.mul_add(p, 1.0 / 6.0);
+    p = r.mul_add(p, 0.5);
+    p = r.mul_add(p, 1.0);
+    p = r.mul_add(p, 1.0);
+    let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let half = n >> 1;
+    p * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
+/// ln x: with `x = 2^n (1 + f)`, `sqrt(1/2) <= 1 + f < sqrt 2` and `s = f / (2 + f)`, `ln(1 + f) = 2 artanh s = f - h + s
+/// (h + r)` where `h = f^2 / 2` and r is the series of `2 artanh(s) / s - 2` to s^8 (remainder 4e-9).
+#[inline(always)]
+pub(crate) fn log(x: f32) -> f32 {
+    let tiny = x < f32::MIN_POSITIVE;
+    let scaled = if tiny { x * 33_554_432.0 } else { x };
+    let bits = scaled.to_bits() as i32;
+    // Subtracting the bits of sqrt(1/2) makes the exponent field count from the reduced range's lower end.
+    let n = bits.wrapping_sub(0x3F35_04F3) >> 23;
+    let f = f32::from_bits(bits.wrapping_sub(n << 23) as u32) - 1.0;
+    let n = n as f32 - if tiny { 25.0 } else { 0.0 };
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let mut r = 2.0 / 9.0;
+    r = z.mul_add(r, 2.0 / 7.0);
+    r = z.mul_add(r, 2.0 / 5.0);
+    r = z.mul_add(r, 2.0 / 3.0);
+    r *= z;
+    let h = 0.5 * f * f;
+    let low = s.mul_add(h + r, n * LN2[1]);
+    let y = n.mul_add(LN2[0], f - (h - low));
+    let y = if x < f32::INFINITY { y } else { x };
+    let y = if x > 0.0 { y } else { f32::NAN };
+    if x == 0.0 { f32::NEG_INFINITY } else { y }
+}
+
+/// tanh x: near 0 the fifth convergent of Lambert's fraction `x / (1 + x^2 / (3 + x^2 / (5 + ...)))`, written as x less a
+/// correction; elsewhere `1 - 2 / (e^2|x| + 1)`.
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    let a = x.abs();
+    let z = x * x;
+    let near = a - a * z * z.mul_add(14.0, 315.0) / z.mul_add(z.mul_add(15.0, 420.0), 945.0);
+    let far = 1.0 - 2.0 / (exp(2.0 * a) + 1.0);
+    let y = if a < 0.625 { near } else { far };
+    y.copysign(x)
+}
+
+/// `1 / (1 + e^-x)`, in the form that loses nothing for negative x.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let top = if x < 0.0 { e } else { 1.0 };
+    top / (1.0 + e)
+}
+
+/// sin r and cos r for `|r| <= pi / 4`: series to r^9 and r^10 (remainders 2e-9 and 1e-10).
+#[inline(always)]
+fn sin_cos_reduced(r: f32) -> (f32, f32) {
+    let z = r * r;
+    let mut s = 1.0 / 362_880.0;
+    s = z.mul_add(s, -1.0 / 5040.0);
+    s = z.mul_add(s, 1.0 / 120.0);
+    s = z.mul_add(s, -1.0 / 6.0);
+    let sin = (r * z).mul_add(s, r);
+    let mut c = -1.0 / 3_628_800.0;
+    c = z.mul_add(c, 1.0 / 40_320.0);
+    c = z.mul_add(c, -1.0 / 720.0);
+    c = z.mul_add(c, 1.0 / 24.0);
+    c = z.mul_add(c, -0.5);
+    (sin, z.mul_add(c, 1.0))
+}
+
+/// sin and cos of `r + quadrant pi / 2`.
+#[inline(always)]
+fn in_quadrant(r: f32, quadrant: i32) -> (f32, f32) {
+    let (s, c) = sin_cos_reduced(r);
+    let (sin, cos) = if quadrant & 1 == 0 { (s, c) } else { (c, s) };
+    let sin = if quadrant & 2 == 0 { sin } else { -sin };
+    let cos = if quadrant.wrapping_add(1) & 2 == 0 { cos } else { -cos };
+    (sin, cos)
+}
+
+/// sin and cos of `2 pi u` for u in [0, 1): the reduction to a quarter turn is exact.
+#[inline(always)]
+pub(crate) fn sin_cos_turns(u: f32) -> (f32, f32) {
+    let quarters = 4.0 * u;
+    let shifted = quarters + ROUND;
+    let q = shifted - ROUND;
+    in_quadrant((quarters - q) * std::f32::consts::FRAC_PI_2, shifted.to_bits() as i32)
+}
+
+/// Largest |x| that [`sin_cos`] reduces accurately.
+pub(crate) const SIN_COS_LIMIT: f32 = 1e6;
+
+/// sin and cos of x up to [`SIN_COS_LIMIT`], with the multiple of pi / 2 taken away in f64.
+#[inline(always)]
+pub(crate) fn sin_cos(x: f32) -> (f32, f32) {
+    /// As `ROUND`, for f64.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let x = f64::from(x);
+    let shifted = x.mul_add(std::f64::consts::FRAC_2_PI, ROUND);
+    let q = shifted - ROUND;
+    let r = q.mul_add(-6.123_233_995_736_766e-17, q.mul_add(-std::f64::consts::FRAC_PI_2, x));
+    in_quadrant(r as f32, shifted.to_bits() as i32)
+}
