@@ -14,6 +14,8 @@ pub struct Tuning {
     pub software: Option<bool>,
     /// Keeps the shader compiler's checks of bounds, loops and divisions.
     pub checked: bool,
+    /// Takes the adapter to allow no more workgroups along an axis than this.
+    pub max_workgroups: Option<u32>,
 }
 
 /// An opened adapter.
@@ -94,10 +96,12 @@ impl GpuDevice {
             lock(&failed.failed).get_or_insert_with(|| error.to_string());
         }));
         let software = tuning.software.unwrap_or(adapters::is_software(&chosen));
+        let mut adapter = Adapter::new(&limits, software);
+        adapter.max_workgroups = tuning.max_workgroups.unwrap_or(u32::MAX).min(adapter.max_workgroups);
         Ok(Arc::new(Self {
             device,
             queue,
-            adapter: Adapter::new(&limits, software),
+            adapter,
             max_binding: limits.max_storage_buffer_binding_size.min(MOST_BINDING),
             state,
             name,
