@@ -70,7 +70,12 @@ impl Server {
     }
 }
 
-fn answer(to: &mut impl Write, body: Option<&[u8]>, range: Option<u64>, manner: Manner) -> std::io::Result<()> {
+fn answer(
+    to: &mut impl Write,
+    body: Option<&[u8]>,
+    range: Option<u64>,
+    manner: Manner,
+) -> std::io::Result<()> {
     let status = manner.status.or(body.is_none().then_some(404));
     let body = body.unwrap_or_default();
     if let Some(status) = status {
@@ -281,7 +286,9 @@ fn entry_is_fetched_from_its_origin_and_refuses_what_is_not_it() {
     let error = fetch_entry(&Fetcher::direct(), entry, Some(&server.base), dir.path(), &mut |_, _, _| {});
     assert!(error.unwrap_err().to_string().contains("SHA-256"));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    for (name, word) in [("support2", "part of the program"), ("ecg-synthetic", "generated"), ("eicu-demo", "join")] {
+    for (name, word) in
+        [("support2", "part of the program"), ("ecg-synthetic", "generated"), ("eicu-demo", "join")]
+    {
         let entry = registry::entry(name).unwrap();
         let error = fetch_entry(&Fetcher::direct(), entry, None, dir.path(), &mut |_, _, _| {}).unwrap_err();
         assert!(error.to_string().contains(word) && error.exit_code() == 2, "{error}");
@@ -309,7 +316,12 @@ fn command_lists_every_set_and_finds_files() {
     std::fs::write(&npz, b"x").unwrap();
     let path = command(DataAction::Path { name: "breastmnist".into() }, dir.path()).unwrap();
     assert_eq!(path.trim_end(), npz.display().to_string());
-    assert!(command(DataAction::Path { name: "brestmnist".into() }, dir.path()).unwrap_err().to_string().contains("nearest"));
+    assert!(
+        command(DataAction::Path { name: "brestmnist".into() }, dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("nearest")
+    );
     let there = command(DataAction::Fetch { name: "breastmnist".into() }, dir.path()).unwrap();
     assert!(there.contains("already there"));
 }
