@@ -86,6 +86,17 @@ impl Device {
         devices
     }
 
+    /// This device, as [`Device::list`] has it.
+    pub fn info(&self) -> DeviceInfo {
+        match self {
+            Self::Cpu { threads } => crate::cpu::info(*threads),
+            Self::Gpu(device) => crate::gpu::list()
+                .into_iter()
+                .find(|info| info.name == device.name())
+                .unwrap_or_else(|| DeviceInfo { name: device.name().to_owned(), ..crate::cpu::info(1) }),
+        }
+    }
+
     /// Whether this is the processor.
     pub fn is_cpu(&self) -> bool {
         matches!(self, Self::Cpu { .. })
