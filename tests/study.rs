@@ -1,5 +1,5 @@
 //! Study files: what bad ones are told, how good ones multiply out, and what names their cells.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::Path;
 
@@ -123,7 +123,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     assert!(message.ends_with("the nearest is \"limit\""), "{message}");
     assert_eq!(
         attack_refusal("kind = \"pgd\"\neps = 4"),
-        "line 14, attack.budget: found no such key, expected [{ norm = \"linf\", eps = [1, 2, 4] }]".replace("14", "13")
+        "line 13, attack.budget: found no such key, expected [{ norm = \"linf\", eps = [1, 2, 4] }]"
     );
     assert_eq!(
         attack_refusal(&format!("kind = \"pgd\"\n{BUDGET}\neps = 4")),
@@ -283,9 +283,7 @@ fn what_is_wrong_with_models_and_data_is_named() {
         ("expect = { auroc = [0.9, 0.8] }", "expect.auroc", "[0.9, 0.8]", "[lowest, highest] between 0 and 1, the first not above the second"),
         ("expect = { acuracy = [0, 1] }", "expect.acuracy", "an unknown key", "one of the keys accuracy, balanced_accuracy, macro_f1, auroc, sensitivity, specificity, brier, ece; the nearest is \"accuracy\""),
     ] {
-        let message = with(line);
-        let message = message.replace(", the first", ", the first");
-        assert_eq!(message, format!("line 9, model.{place}: found {found}, expected {expected}"));
+        assert_eq!(with(line), format!("line 9, model.{place}: found {found}, expected {expected}"));
     }
 }
 
@@ -423,7 +421,7 @@ fn a_cell_s_id_is_its_content_and_nothing_else() {
     let base = study(&table);
     let mut one = ids(&base);
     assert_eq!(one.len(), 2 * 3 + 1);
-    assert_eq!(one[0], "GOLDEN");
+    assert_eq!(one[0], "298d5f304f2bcbf5a2502d24a85dd323");
     assert!(one.iter().all(|id| id.len() == 32));
     distinct(&base, &grid(&base).cells, &one).unwrap();
     // Other names, another order, a comment, the default said aloud: the same cells.
@@ -481,7 +479,7 @@ fn two_models_of_equal_content_are_refused() {
 fn random_streams_are_fixed_and_apart() {
     let stream = lane_stream("pgd", "bb");
     let key = lane_key(0, &stream, 0, 0);
-    assert_eq!(key, [0, 0]);
+    assert_eq!(key, [1_880_566_362, 3_882_569_772]);
     let others = [
         lane_key(1, &stream, 0, 0),
         lane_key(0, &stream, 1, 0),

@@ -2,6 +2,7 @@
 
 pub mod attacks;
 pub mod data;
+pub mod demo;
 pub mod devices;
 pub mod eval;
 pub mod inspect;

@@ -260,7 +260,7 @@ pub(super) fn nearest(found: &str, known: &[&str]) -> String {
     let closeness = |word: &str| strsim::jaro_winkler(&found.to_lowercase(), &word.to_lowercase());
     let best = known.iter().copied().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
     match best {
-        Some(word) if closeness(word) > 0.7 => format!("; the nearest is \"{word}\""),
+        Some(word) if closeness(word) > 0.69 => format!("; the nearest is \"{word}\""),
         _ => String::new(),
     }
 }

@@ -239,7 +239,7 @@ fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
     let (a, b) = (a.number_in(low..=high, &expected)?, b.number_in(low..=high, &expected)?);
     if a > b {
         return Err(
-            item.error_found(format!("[{a}, {b}]"), format!("{what}, the first not above the second"))
+            item.error_found(format!("[{a}, {b}]"), format!("{expected}, the first not above the second"))
         );
     }
     Ok([a, b])
