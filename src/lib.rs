@@ -8,5 +8,6 @@ mod error;
 pub mod graph;
 pub mod models;
 pub mod results;
+pub mod training;
 
 pub use error::{Error, Result};

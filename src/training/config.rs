@@ -157,7 +157,9 @@ impl TrainFile {
         if !self.model.contains_key("input_scaling") {
             let (mean, std) = match preprocess {
                 Some(preprocess) => preprocess.input_mean_std(),
-                None => channel_scales(train),
+                // A flat model does not know channels.
+                None if self.model.get("architecture").and_then(Json::as_str) == Some("mlp") => channel_scales(train, 1),
+                None => channel_scales(train, train.shape.last().copied().unwrap_or(1)),
             };
             fill("input_scaling", json!({ "mean": mean, "std": std }));
         }
@@ -182,8 +184,7 @@ impl TrainFile {
 }
 
 /// Mean and standard deviation of each channel over the train split; a constant channel is only centred.
-fn channel_scales(train: &Dataset) -> (Vec<f32>, Vec<f32>) {
-    let channels = train.shape.last().copied().unwrap_or(1).max(1);
+fn channel_scales(train: &Dataset, channels: usize) -> (Vec<f32>, Vec<f32>) {
     let of_channel = |channel: usize| {
         let values = || train.values.iter().skip(channel).step_by(channels).map(|&value| f64::from(value));
         let n = (train.values.len() / channels).max(1) as f64;

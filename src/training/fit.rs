@@ -234,7 +234,7 @@ fn fits(config: &Config, train: &Dataset) -> Result<()> {
     if train.is_empty() {
         return Err(Error::input(&train.name, place, "no sample", "at least one"));
     }
-    if train.shape != config.input_shape() {
+    if !evaluate::takes(config, &train.shape) {
         let found = format!("samples of shape {:?}", train.shape);
         return Err(Error::input(&train.name, place, found, format!("the model's input {:?}", config.input_shape())));
     }
