@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md draws the map; each module's first line says what lives in it.
 
 pub mod attacks;
+pub mod cli;
 pub mod data;
 mod error;
 pub mod graph;

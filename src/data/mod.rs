@@ -1,6 +1,31 @@
 //! Data sets: what one is, and one file a format that reads into it.
 
+pub mod beats;
+pub mod check;
+pub mod draw;
+pub mod ecg;
+pub mod fetch;
+pub mod images;
+pub mod manifest;
+pub mod npz;
+pub mod outcome;
+pub mod phantom;
+pub mod preprocess;
+mod preprocess_fit;
+pub mod registry;
+pub mod request;
+pub mod spec;
+pub mod subset;
+pub mod table;
+pub mod table_parquet;
+pub mod wfdb;
+pub mod wfdb_annotations;
+pub mod wfdb_folder;
+
 use std::collections::BTreeMap;
+
+pub use preprocess::Preprocess;
+pub use request::{Request, Source, open, open_fitted};
 
 /// What a sample is labelled with.
 #[derive(Clone, Debug, PartialEq)]

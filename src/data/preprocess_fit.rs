@@ -1,0 +1,216 @@
+//! What a preprocessing spec learns from the train split.
+
+use std::collections::BTreeMap;
+
+use super::outcome::Expression;
+use super::preprocess::{FORMAT, Fitted, FittedScaling, Preprocess, decided_rows};
+use super::spec::{Fill, Rule, Scaling, Spec};
+use super::table::{Column, Table};
+use crate::{Error, Result};
+
+/// Quantile scaling keeps this many quantiles, whole per cents.
+const KNOTS: usize = 101;
+
+/// See [`Preprocess::fit`].
+pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
+    spec.check(&table.file)?;
+    spec.check_columns(table)?;
+    let table = &table.clone().with_missing(&spec.missing);
+    let train: Vec<usize> = decided_rows(spec, table, "train")?.into_iter().map(|(row, _)| row).collect();
+    let dropped = not_features(spec, table)?;
+    let mut columns = Vec::new();
+    for (name, column) in table.names.iter().zip(&table.columns) {
+        if dropped.contains(name) {
+            continue;
+        }
+        columns.push(match column {
+            Column::Number(values) if !spec.one_hot.contains(name) => {
+                fit_number(spec, table, name, values, &train)?
+            }
+            _ => fit_category(spec, table, name, column, &train)?,
+        });
+    }
+    if columns.is_empty() {
+        return Err(Error::input(&table.file, "columns", "no feature", "at least one that is not dropped"));
+    }
+    Ok(Preprocess {
+        format: FORMAT,
+        table_sha256: table.sha256.clone(),
+        train_rows: train.len() as u64,
+        spec: spec.clone(),
+        columns,
+    })
+}
+
+/// What is dropped by the author, and what would give the answer away.
+fn not_features(spec: &Spec, table: &Table) -> Result<Vec<String>> {
+    let mut names = spec.drop.clone();
+    for text in std::iter::once(&spec.outcome).chain(&spec.undecided) {
+        names.extend(Expression::parse(text, &table.file, "outcome")?.columns());
+    }
+    names.extend(spec.group.clone());
+    names.extend(spec.split.column.clone());
+    Ok(names)
+}
+
+fn fit_number(
+    spec: &Spec,
+    table: &Table,
+    name: &str,
+    values: &[Option<f64>],
+    train: &[usize],
+) -> Result<Fitted> {
+    let place = format!("column `{name}`");
+    let mut known: Vec<f64> = train.iter().filter_map(|&row| values[row]).collect();
+    if known.is_empty() {
+        return Err(Error::input(&table.file, place, "no value in train", "some, or `drop`"));
+    }
+    known.sort_by(f64::total_cmp);
+    let fill = match spec.impute.columns.get(name).unwrap_or(&spec.impute.number) {
+        Fill::Number(constant) => *constant,
+        Fill::Rule(Rule::Median) => median(&known),
+        Fill::Rule(Rule::Mean) => known.iter().sum::<f64>() / known.len() as f64,
+        Fill::Rule(Rule::Mode) => mode(&known),
+        other => {
+            let expected = "median, mean, mode or a number, for numbers";
+            return Err(Error::input(
+                &table.file,
+                format!("impute of {place}"),
+                format!("{other:?}"),
+                expected,
+            ));
+        }
+    };
+    let log1p = spec.log1p.iter().any(|n| n == name);
+    if log1p && (known[0] < 0.0 || fill < 0.0) {
+        return Err(Error::input(&table.file, format!("log1p of {place}"), known[0].min(fill), "0 or more"));
+    }
+    let transform = |value: f64| if log1p { value.ln_1p() } else { value };
+    let mut filled: Vec<f64> = train.iter().map(|&row| transform(values[row].unwrap_or(fill))).collect();
+    filled.sort_by(f64::total_cmp);
+    Ok(Fitted::Number {
+        column: name.to_string(),
+        log1p,
+        fill,
+        indicator: spec.impute.indicators && known.len() < train.len(),
+        low: filled[0],
+        high: filled[filled.len() - 1],
+        scaling: fit_scaling(*spec.scale.columns.get(name).unwrap_or(&spec.scale.default), &filled),
+        immutable: spec.immutable.iter().any(|n| n == name),
+    })
+}
+
+fn fit_scaling(scaling: Scaling, sorted: &[f64]) -> FittedScaling {
+    match scaling {
+        Scaling::None => FittedScaling::None,
+        Scaling::Z => {
+            let n = sorted.len() as f64;
+            let mean = sorted.iter().sum::<f64>() / n;
+            let variance = sorted.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+            // A constant column has no scale of its own; relative to its size, rounding alone is left.
+            let constant = variance.sqrt() <= 1e-12 * mean.abs().max(f64::MIN_POSITIVE);
+            FittedScaling::Z { mean, sd: if constant { 1.0 } else { variance.sqrt() } }
+        }
+        Scaling::Quantile => {
+            let at = |k: usize| {
+                let position = (sorted.len() - 1) as f64 * k as f64 / (KNOTS - 1) as f64;
+                let (below, rest) = (position.floor() as usize, position.fract());
+                let above = (below + 1).min(sorted.len() - 1);
+                sorted[below] + rest * (sorted[above] - sorted[below])
+            };
+            let mut knots: Vec<f64> = (0..KNOTS).map(at).collect();
+            // Interpolation between equal values may round out of order.
+            knots.sort_by(f64::total_cmp);
+            FittedScaling::Quantile { knots }
+        }
+    }
+}
+
+fn fit_category(spec: &Spec, table: &Table, name: &str, column: &Column, train: &[usize]) -> Result<Fitted> {
+    let place = format!("column `{name}`");
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut missing = false;
+    for &row in train {
+        match column.text(row) {
+            Some(text) => *counts.entry(text).or_default() += 1,
+            None => missing = true,
+        }
+    }
+    let most = counts.values().max().copied().unwrap_or(0);
+    let Some(mode) = counts.iter().find(|(_, count)| **count == most).map(|(text, _)| text.clone()) else {
+        return Err(Error::input(&table.file, place, "no value in train", "some, or `drop`"));
+    };
+    if spec.log1p.iter().any(|n| n == name) {
+        return Err(Error::input(&table.file, format!("log1p of {place}"), "categories", "numbers"));
+    }
+    let fill = match spec.impute.columns.get(name).unwrap_or(&spec.impute.category) {
+        Fill::Rule(Rule::Mode) => mode.clone(),
+        Fill::Rule(Rule::Own) => "missing".to_string(),
+        Fill::Text(constant) => constant.clone(),
+        Fill::Number(constant) => constant.to_string(),
+        other => {
+            let expected = "mode, own or a text, for categories";
+            return Err(Error::input(
+                &table.file,
+                format!("impute of {place}"),
+                format!("{other:?}"),
+                expected,
+            ));
+        }
+    };
+    let mut categories: Vec<String> = counts.into_keys().collect();
+    if !categories.contains(&fill) {
+        if matches!(spec.impute.columns.get(name), Some(Fill::Text(_) | Fill::Number(_))) && !missing {
+            return Err(Error::input(&table.file, format!("impute of {place}"), fill, categories.join(", ")));
+        }
+        categories.push(fill.clone());
+        categories.sort();
+    }
+    let immutable = spec.immutable.iter().any(|n| n == name);
+    Ok(Fitted::Category { column: name.to_string(), categories, fill, mode, immutable })
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// The most frequent of some sorted values; of equals the smallest.
+fn mode(sorted: &[f64]) -> f64 {
+    let runs = sorted.chunk_by(|a, b| a == b);
+    runs.fold((0, sorted[0]), |best, run| if run.len() > best.0 { (run.len(), run[0]) } else { best }).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::preprocess::share_below;
+    use super::*;
+
+    #[test]
+    fn fills_are_what_their_names_say() {
+        assert_eq!(median(&[1.0, 2.0, 4.0]), 2.0);
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
+        assert_eq!(mode(&[1.0, 2.0, 2.0, 3.0, 3.0]), 2.0);
+    }
+
+    #[test]
+    fn quantile_scaling_spreads_evenly_and_centres_ties() {
+        let sorted: Vec<f64> = (0..=1000).map(f64::from).collect();
+        let FittedScaling::Quantile { knots } = fit_scaling(Scaling::Quantile, &sorted) else { panic!() };
+        for value in [0.0, 1.0, 333.0, 999.5, 1000.0] {
+            assert!((share_below(&knots, value) - value / 1000.0).abs() < 1e-12);
+        }
+        assert_eq!((share_below(&knots, -5.0), share_below(&knots, 5000.0)), (0.0, 1.0));
+        // Half of the values are 0: it stands for the middle of that half.
+        let mut half = vec![0.0; 1000];
+        half.extend((1..=1000).map(f64::from));
+        let FittedScaling::Quantile { knots } = fit_scaling(Scaling::Quantile, &half) else { panic!() };
+        assert!((share_below(&knots, 0.0) - 0.25).abs() < 0.01);
+    }
+
+    #[test]
+    fn constant_column_is_not_divided_by_0() {
+        let scaling = fit_scaling(Scaling::Z, &[7.0; 5]);
+        assert_eq!(scaling, FittedScaling::Z { mean: 7.0, sd: 1.0 });
+    }
+}

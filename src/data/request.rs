@@ -1,0 +1,200 @@
+//! What a caller asks of a data set, and the one door through which it is read.
+
+use std::path::{Path, PathBuf};
+
+use super::preprocess::Preprocess;
+use super::registry::{self, Located};
+use super::spec::Spec;
+use super::table::Table;
+use super::{Dataset, beats, ecg, images, manifest, phantom, wfdb_folder};
+use crate::{Error, Result};
+
+/// Where a data set is to be found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A name in the registry (`percuss data list`).
+    Name(String),
+    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`) or a folder of WFDB records.
+    Path(PathBuf),
+    /// A CSV that lists image files: `path`, `label`, and optionally `patient`, `site`, `sex`, `split`.
+    Manifest(PathBuf),
+}
+
+/// Which samples of which data set, with which columns beside them.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where it is.
+    pub source: Source,
+    /// `train`, `val`, `test` or `all`.
+    pub split: String,
+    /// At most this many samples, stratified by label and chosen by `seed`; `None` for all.
+    pub limit: Option<usize>,
+    /// Chooses the subset that `limit` leaves; it does not touch generated values or splits.
+    pub seed: u64,
+    /// The column that says who or what a sample came from, where the data set's own is not the right one.
+    pub group: Option<String>,
+    /// Columns by which results are to be broken down.
+    pub subgroups: Vec<String>,
+    /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Request {
+    /// A whole split of `source`, with the data set's own group column.
+    pub fn new(source: Source, split: &str) -> Self {
+        Self {
+            source,
+            split: split.to_string(),
+            limit: None,
+            seed: 0,
+            group: None,
+            subgroups: Vec::new(),
+            data_dir: None,
+        }
+    }
+
+    /// A whole split of the registry's data set `name`.
+    pub fn named(name: &str, split: &str) -> Self {
+        Self::new(Source::Name(name.to_string()), split)
+    }
+}
+
+/// Reads what `request` asks for.
+///
+/// `preprocess` is the one saved beside a model, for tables; without it a table's own spec (built in for registry
+/// names, `NAME.toml` beside `NAME.csv` otherwise) is fitted on the table's train split.
+///
+/// # Errors
+/// A name or file that is not there, a split that does not exist, and whatever [`Dataset::check`] finds.
+pub fn open(request: &Request, preprocess: Option<&Preprocess>) -> Result<Dataset> {
+    open_fitted(request, preprocess).map(|(dataset, _)| dataset)
+}
+
+/// [`open`], and the preprocessing that was used if the source is a table: a training run stores it beside its model.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_fitted(
+    request: &Request,
+    preprocess: Option<&Preprocess>,
+) -> Result<(Dataset, Option<Preprocess>)> {
+    let split = request.split.as_str();
+    if !["train", "val", "test", "all"].contains(&split) {
+        return Err(Error::input(label(request), "split", split, "train, val, test or all"));
+    }
+    let (mut dataset, fitted) = match &request.source {
+        Source::Name(name) => open_name(name, split, request.data_dir.as_deref(), preprocess)?,
+        Source::Path(path) => open_path(path, split, preprocess)?,
+        Source::Manifest(path) => (manifest::open(path, split)?, None),
+    };
+    choose_columns(&mut dataset, request)?;
+    dataset.check()?;
+    let dataset = match request.limit {
+        Some(limit) if limit < dataset.len() => dataset.limited(limit, request.seed)?,
+        _ => dataset,
+    };
+    Ok((dataset, fitted))
+}
+
+fn label(request: &Request) -> String {
+    match &request.source {
+        Source::Name(name) => name.clone(),
+        Source::Path(path) | Source::Manifest(path) => path.display().to_string(),
+    }
+}
+
+type Opened = Result<(Dataset, Option<Preprocess>)>;
+
+fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&Preprocess>) -> Opened {
+    let entry = registry::entry(name)?;
+    let located = registry::locate(name, data_dir)?;
+    let mut opened = match (&located, name) {
+        (_, "ecg-synthetic") => (ecg::generate(split, ecg::SEED)?, None),
+        (_, "cxr-phantom") => (phantom::generate(split, phantom::SEED)?, None),
+        (Located::File(path), "pneumoniamnist" | "breastmnist") => {
+            (images::open(path, split, Some(entry.classes))?, None)
+        }
+        (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
+        (Located::File(path), "mitdb") => (wfdb_folder::open(path, split)?, None),
+        (Located::File(path), _) if entry.spec.is_some() => {
+            open_table(&Table::read(path)?, registry_spec(entry)?, split, fitted)?
+        }
+        (Located::Embedded(bytes), _) if entry.spec.is_some() => {
+            open_table(&Table::from_csv(name, bytes)?, registry_spec(entry)?, split, fitted)?
+        }
+        _ => {
+            return Err(Error::input(
+                name,
+                "data set",
+                entry.task,
+                "a data set with samples and labels; this one's files are read one by one, by their path",
+            ));
+        }
+    };
+    opened.0.name = name.to_string();
+    Ok(opened)
+}
+
+fn registry_spec(entry: &registry::Entry) -> Result<Spec> {
+    Spec::from_toml(&format!("the built-in spec of {}", entry.name), entry.spec.unwrap_or_default())
+}
+
+fn open_table(table: &Table, spec: Spec, split: &str, fitted: Option<&Preprocess>) -> Opened {
+    let fitted = match fitted {
+        Some(saved) => saved.clone(),
+        None => Preprocess::fit(&spec, table)?,
+    };
+    Ok((fitted.apply(table, split)?, Some(fitted)))
+}
+
+fn open_path(path: &Path, split: &str, fitted: Option<&Preprocess>) -> Opened {
+    std::fs::metadata(path).map_err(Error::io(path))?;
+    if path.is_dir() {
+        return Ok((wfdb_folder::open(path, split)?, None));
+    }
+    match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
+        "npz" => open_npz(path, split).map(|dataset| (dataset, None)),
+        "hea" => wfdb_folder::open_record(path, split).map(|dataset| (dataset, None)),
+        "csv" | "parquet" => {
+            let table = Table::read(path)?;
+            match fitted {
+                Some(saved) => Ok((saved.apply(&table, split)?, Some(saved.clone()))),
+                None => open_table(&table, Spec::read(&path.with_extension("toml"))?, split, None),
+            }
+        }
+        other => Err(Error::input(
+            path.display(),
+            "file ending",
+            format!("`{other}`"),
+            "npz, csv, parquet, hea, or a folder of WFDB records",
+        )),
+    }
+}
+
+fn open_npz(path: &Path, split: &str) -> Result<Dataset> {
+    if beats::is_beats(path)? { beats::open(path, split) } else { images::open(path, split, None) }
+}
+
+/// Readers offer every column they have; this keeps those that were asked for.
+fn choose_columns(dataset: &mut Dataset, request: &Request) -> Result<()> {
+    let offered = dataset.subgroups.keys().cloned().collect::<Vec<_>>().join(", ");
+    let missing = |what: &str, column: &str| {
+        let expected = if offered.is_empty() {
+            "no column: this data set has none".to_string()
+        } else {
+            format!("one of {offered}")
+        };
+        Error::input(label(request), what, format!("`{column}`"), expected)
+    };
+    if let Some(column) = &request.group {
+        let values = dataset.subgroups.get(column).ok_or_else(|| missing("group", column))?;
+        dataset.group = Some(values.clone());
+    }
+    for column in &request.subgroups {
+        if !dataset.subgroups.contains_key(column) {
+            return Err(missing("subgroups", column));
+        }
+    }
+    dataset.subgroups.retain(|column, _| request.subgroups.contains(column));
+    Ok(())
+}

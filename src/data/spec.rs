@@ -1,0 +1,291 @@
+//! The preprocessing spec of a table: what its author writes, before anything is fitted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Table;
+use crate::{Error, Result};
+
+/// How a table becomes features and labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// An expression that is true for class 1 (`event == 1 && time <= 180`), or a column of classes.
+    pub outcome: String,
+    /// True for rows whose outcome cannot be known (`event == 0 && time < 180`: lost before day 180); they are left out,
+    /// as are rows where a missing value leaves `outcome` open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
+    /// Names of the classes, in the order of the labels.
+    pub classes: Vec<String>,
+    /// Columns that are no features. Those that `outcome` and `undecided` read, and `group`, never are.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// Numbers that stand for a missing value.
+    #[serde(default)]
+    pub missing: Vec<f64>,
+    /// What missing values become.
+    #[serde(default)]
+    pub impute: Impute,
+    /// How numbers are scaled.
+    #[serde(default)]
+    pub scale: Scale,
+    /// Columns of numbers that are categories. Columns of texts always are.
+    #[serde(default)]
+    pub one_hot: Vec<String>,
+    /// What a category becomes that the train split did not have.
+    #[serde(default)]
+    pub unseen: Unseen,
+    /// Columns taken as log(1 + x) before anything else; they must not be below 0.
+    #[serde(default)]
+    pub log1p: Vec<String>,
+    /// Columns that no attack may change.
+    #[serde(default)]
+    pub immutable: Vec<String>,
+    /// The column that says who a row came from; no group is in two splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// How rows are split.
+    #[serde(default)]
+    pub split: Split,
+    /// Named bands of a numeric column, offered as a subgroup column beside the table's own columns.
+    #[serde(default)]
+    pub bands: BTreeMap<String, Band>,
+}
+
+/// What missing values become.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Impute {
+    /// For columns of numbers.
+    pub number: Fill,
+    /// For columns of categories.
+    pub category: Fill,
+    /// For single columns.
+    pub columns: BTreeMap<String, Fill>,
+    /// Adds a feature `NAME is missing` (0 or 1, immutable) for every numeric column with missing values.
+    pub indicators: bool,
+}
+
+impl Default for Impute {
+    fn default() -> Self {
+        Self {
+            number: Fill::Rule(Rule::Median),
+            category: Fill::Rule(Rule::Mode),
+            columns: BTreeMap::new(),
+            indicators: false,
+        }
+    }
+}
+
+/// A rule, or a constant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Fill {
+    /// Computed from the train split.
+    Rule(Rule),
+    /// This number.
+    Number(f64),
+    /// This category.
+    Text(String),
+}
+
+/// How a fill is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// The middle value (the mean of the two middle ones).
+    Median,
+    /// The mean.
+    Mean,
+    /// The most frequent value, of equals the smallest.
+    Mode,
+    /// Categories only: being missing is a category of its own, called `missing`.
+    Own,
+}
+
+/// Scaling of the columns of numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scale {
+    /// For every column not named in `columns`.
+    pub default: Scaling,
+    /// For single columns.
+    pub columns: BTreeMap<String, Scaling>,
+}
+
+/// One column's scaling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaling {
+    /// Values stay as they are; the model takes off the mean and divides by the standard deviation, and 1 of `eps`
+    /// is one standard deviation.
+    #[default]
+    Z,
+    /// Values become their share of the train split's distribution, from 0 to 1; 1 of `eps` is the whole of it.
+    Quantile,
+    /// Values stay as they are, for the model and for `eps`.
+    None,
+}
+
+/// What a category becomes that was not in the train split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unseen {
+    /// An error that names it.
+    #[default]
+    Error,
+    /// The most frequent category.
+    Mode,
+}
+
+/// The shares of the splits; what they leave is `train`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Split {
+    /// Chooses who is in which.
+    pub seed: u64,
+    /// Share of the rows (groups, where there are any) in `val`.
+    pub val: f64,
+    /// Share in `test`.
+    pub test: f64,
+    /// A column that says `train`, `val` or `test`, instead of all that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self { seed: 0, val: 0.16, test: 0.2, column: None }
+    }
+}
+
+/// Bands of a numeric column: below the first cut, from each cut to the next, from the last cut on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Band {
+    /// The column.
+    pub column: String,
+    /// The cuts, ascending.
+    pub cuts: Vec<f64>,
+}
+
+impl Band {
+    /// The name of the band that holds `value`: `<50`, `50-65`, `>=65`.
+    pub fn name(&self, value: f64) -> String {
+        let above = self.cuts.iter().take_while(|&&cut| value >= cut).count();
+        match (above.checked_sub(1).map(|k| self.cuts[k]), self.cuts.get(above)) {
+            (None, Some(high)) => format!("<{high}"),
+            (Some(low), Some(high)) => format!("{low}-{high}"),
+            (Some(low), None) => format!(">={low}"),
+            (None, None) => "all".to_string(),
+        }
+    }
+}
+
+impl Spec {
+    /// Reads a spec from a TOML file.
+    ///
+    /// # Errors
+    /// No such file, or as [`Spec::from_toml`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::input(
+                path.display(),
+                "preprocessing spec",
+                "no such file",
+                "a TOML file that says which column is the outcome and how the others become features",
+            ),
+            _ => Error::io(path)(error),
+        })?;
+        Self::from_toml(&path.display().to_string(), &text)
+    }
+
+    /// Reads a spec from TOML text; `file` names it in errors.
+    ///
+    /// # Errors
+    /// Bad TOML, an unknown key, shares that are none, fewer than two classes.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self> {
+        let spec: Self = toml::from_str(text)
+            .map_err(|error| Error::input(file, "TOML", error.to_string().trim(), "a preprocessing spec"))?;
+        spec.check(file)?;
+        Ok(spec)
+    }
+
+    /// Checks what does not depend on a table.
+    ///
+    /// # Errors
+    /// As [`Spec::from_toml`].
+    pub fn check(&self, file: &str) -> Result<()> {
+        let share = |x: f64| (0.0..1.0).contains(&x);
+        if !(share(self.split.val) && share(self.split.test) && self.split.val + self.split.test < 1.0) {
+            let found = format!("val = {}, test = {}", self.split.val, self.split.test);
+            return Err(Error::input(file, "split", found, "shares from 0 that leave some for train"));
+        }
+        if self.classes.len() < 2 {
+            let found = format!("{} names", self.classes.len());
+            return Err(Error::input(file, "classes", found, "two or more"));
+        }
+        for (name, band) in &self.bands {
+            let ascending = band.cuts.windows(2).all(|pair| pair[0] < pair[1]);
+            if band.cuts.is_empty() || !ascending || band.cuts.iter().any(|cut| !cut.is_finite()) {
+                let found = format!("{:?}", band.cuts);
+                return Err(Error::input(file, format!("bands.{name}.cuts"), found, "ascending numbers"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that every column that the spec names is in `table`.
+    ///
+    /// # Errors
+    /// The first that is not, with the key that names it.
+    pub fn check_columns(&self, table: &Table) -> Result<()> {
+        let keyed = [
+            ("drop", &self.drop),
+            ("one_hot", &self.one_hot),
+            ("log1p", &self.log1p),
+            ("immutable", &self.immutable),
+        ];
+        let lists = keyed.iter().flat_map(|(key, list)| list.iter().map(move |name| (*key, name)));
+        let maps = (self.impute.columns.keys().map(|name| ("impute.columns", name)))
+            .chain(self.scale.columns.keys().map(|name| ("scale.columns", name)))
+            .chain(self.bands.values().map(|band| ("bands", &band.column)))
+            .chain(self.group.iter().map(|name| ("group", name)))
+            .chain(self.split.column.iter().map(|name| ("split.column", name)));
+        lists.chain(maps).try_for_each(|(key, name)| table.require(name, key).map(|_| ()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn spec_is_read_and_its_mistakes_are_named() {
+        let text = "outcome = \"a == 1\"\nclasses = [\"no\", \"yes\"]\n[impute.columns]\nb = 2.5\nc = \"mode\"\nd = \"x\"\n";
+        let spec = Spec::from_toml("t.toml", text).unwrap();
+        assert_eq!(spec.impute.columns["b"], Fill::Number(2.5));
+        assert_eq!(spec.impute.columns["c"], Fill::Rule(Rule::Mode));
+        assert_eq!(spec.impute.columns["d"], Fill::Text("x".into()));
+        let unknown = Spec::from_toml("t.toml", "outcom = \"a\"\n").unwrap_err().to_string();
+        assert!(unknown.contains("outcom"), "{unknown}");
+        for bad in [
+            "[split]\ntest = 1.5",
+            "[split]\ntest = 0.6\nval = 0.5",
+            "[bands.x]\ncolumn = \"a\"\ncuts = [2, 1]",
+        ] {
+            let text = format!("outcome = \"a\"\nclasses = [\"no\", \"yes\"]\n{bad}\n");
+            assert!(Spec::from_toml("t.toml", &text).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bands_are_half_open() {
+        let band = Band { column: "age".into(), cuts: vec![50.0, 65.0] };
+        assert_eq!([49.9, 50.0, 64.9, 65.0].map(|v| band.name(v)), ["<50", "50-65", "50-65", ">=65"]);
+    }
+}
