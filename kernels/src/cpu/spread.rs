@@ -56,4 +56,10 @@ impl<'a> Disjoint<'a> {
         // SAFETY: the range lies in the borrowed slice, and the caller promises that it is not shared.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(from), len) }
     }
+
+    /// The address of the range `from .. from + len`, for writes that interleave with those of other tasks.
+    pub(crate) fn address(&self, from: usize, len: usize) -> *mut f32 {
+        assert!(from.checked_add(len).is_some_and(|end| end <= self.len), "a range outside its slice");
+        self.start.wrapping_add(from)
+    }
 }

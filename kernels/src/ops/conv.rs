@@ -2,7 +2,8 @@
 
 use super::{Activation, Epilogue, Operation, check_sizes, unfit};
 use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::images::{ImageTail, Plan, convolve, weight_gradient};
+use crate::cpu::{Context, Memory};
 use crate::gpu::{Adapter, Kernel};
 
 /// `y[e, i, oy, ox, o] = act(bias[e, o] + residual + sum_{ky, kx, c} x[e, i, iy, ix, c] w[e, ky, kx, c, o])`.
@@ -111,31 +112,13 @@ impl Conv {
         2 * (self.y_len() * taps) as u64
     }
 
-    /// Calls `f(x index, w index, y index)` for every product.
-    fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
-        let [oh, ow] = self.out_size();
-        let (cg, og) = (self.in_channels / self.groups, self.out_channels / self.groups);
-        for pixel in 0..self.sets * self.images * oh * ow {
-            let (image, oy, ox) = (pixel / (oh * ow), pixel / ow % oh, pixel % ow);
-            for tap in 0..self.kernel[0] * self.kernel[1] {
-                let iy = oy * self.stride[0] + tap / self.kernel[1] * self.dilation[0];
-                let ix = ox * self.stride[1] + tap % self.kernel[1] * self.dilation[1];
-                let (Some(iy), Some(ix)) = (iy.checked_sub(self.pad[0]), ix.checked_sub(self.pad[1])) else {
-                    continue;
-                };
-                if iy >= self.height || ix >= self.width {
-                    continue;
-                }
-                let x = ((image * self.height + iy) * self.width + ix) * self.in_channels;
-                let w =
-                    (image / self.images * self.kernel[0] * self.kernel[1] + tap) * cg * self.out_channels;
-                for o in 0..self.out_channels {
-                    for c in 0..cg {
-                        f(x + o / og * cg + c, w + c * self.out_channels + o, pixel * self.out_channels + o);
-                    }
-                }
-            }
-        }
+    /// What of the spec decides how the weights are packed.
+    fn packing(&self) -> String {
+        let Self { sets, in_channels, out_channels, kernel, stride, pad, dilation, groups, .. } = self;
+        format!(
+            "{sets} {in_channels} {out_channels} {kernel:?} {stride:?} {pad:?} {dilation:?} {groups} {} {}",
+            self.height, self.width
+        )
     }
 }
 
@@ -162,22 +145,22 @@ impl Operation for Conv {
         self.product_flops() + self.epilogue.flops(self.y_len())
     }
 
-    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _context: &mut Context) {
-        let (x, w, y) = (inputs[0], inputs[1], &mut *outputs[0]);
-        y.fill(0.0);
-        self.each(|xi, wi, yi| y[yi] = x[xi].mul_add(w[wi], y[yi]));
-        let set = y.len() / self.sets;
-        for (i, y) in y.iter_mut().enumerate() {
-            if self.epilogue.bias {
-                *y += inputs[2][i / set * self.out_channels + i % self.out_channels];
-            }
-            if self.epilogue.residual {
-                *y += inputs[2 + usize::from(self.epilogue.bias)][i];
-            }
-            if self.epilogue.activation == Activation::Relu {
-                *y = y.max(0.0);
-            }
-        }
+    fn prepared_key(&self, input: usize) -> Option<String> {
+        (input == 1).then(|| format!("conv {}", self.packing()))
+    }
+
+    fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
+        Plan::forward(self).prepare(self.sets, constant)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        let tail = ImageTail {
+            bias: self.epilogue.bias.then(|| inputs[2]),
+            residual: self.epilogue.residual.then(|| inputs[2 + usize::from(self.epilogue.bias)]),
+            relu: self.epilogue.activation == Activation::Relu,
+        };
+        let counts = [self.sets, self.images];
+        convolve(|| Plan::forward(self), counts, inputs[0], inputs[1], outputs[0], tail, context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
@@ -206,10 +189,18 @@ impl Operation for ConvInputGrad {
         self.0.product_flops()
     }
 
-    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _context: &mut Context) {
-        let (dy, w, dx) = (inputs[0], inputs[1], &mut *outputs[0]);
-        dx.fill(0.0);
-        self.0.each(|xi, wi, yi| dx[xi] = dy[yi].mul_add(w[wi], dx[xi]));
+    fn prepared_key(&self, input: usize) -> Option<String> {
+        (input == 1).then(|| format!("conv_input_grad {}", self.0.packing()))
+    }
+
+    fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
+        Plan::backward(&self.0).prepare(self.0.sets, constant)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        let counts = [self.0.sets, self.0.images];
+        let plan = || Plan::backward(&self.0);
+        convolve(plan, counts, inputs[0], inputs[1], outputs[0], ImageTail::default(), context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
@@ -238,10 +229,8 @@ impl Operation for ConvWeightGrad {
         self.0.product_flops()
     }
 
-    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _context: &mut Context) {
-        let (x, dy, dw) = (inputs[0], inputs[1], &mut *outputs[0]);
-        dw.fill(0.0);
-        self.0.each(|xi, wi, yi| dw[wi] = x[xi].mul_add(dy[yi], dw[wi]));
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        weight_gradient(&self.0, inputs[0], inputs[1], outputs[0], context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

@@ -2,7 +2,7 @@
 
 use super::{Activation, Epilogue, Operation, check_sizes};
 use crate::Result;
-use crate::cpu::Context;
+use crate::cpu::{Context, Memory, matrices};
 use crate::gpu::{Adapter, Kernel};
 
 /// How a factor lies in memory.
@@ -79,31 +79,18 @@ impl Operation for Matmul {
         2 * (results * self.k) as u64 + self.epilogue.flops(results)
     }
 
-    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _context: &mut Context) {
-        let (m, n, k) = (self.m, self.n, self.k);
-        for i in 0..self.batch {
-            let a = &inputs[0][if self.a.shared { 0 } else { i * m * k }..];
-            let b = &inputs[1][if self.b.shared { 0 } else { i * n * k }..];
-            let c = &mut outputs[0][i * m * n..][..m * n];
-            for r in 0..m {
-                for q in 0..n {
-                    let mut sum = 0.0_f32;
-                    for p in 0..k {
-                        let a = a[if self.a.transposed { p * m + r } else { r * k + p }];
-                        let b = b[if self.b.transposed { q * k + p } else { p * n + q }];
-                        sum = a.mul_add(b, sum);
-                    }
-                    if self.epilogue.bias {
-                        sum += inputs[2][if self.b.shared { q } else { i * n + q }];
-                    }
-                    if self.epilogue.residual {
-                        sum += inputs[2 + usize::from(self.epilogue.bias)][(i * m + r) * n + q];
-                    }
-                    c[r * n + q] =
-                        if self.epilogue.activation == Activation::Relu { sum.max(0.0) } else { sum };
-                }
-            }
-        }
+    fn prepared_key(&self, input: usize) -> Option<String> {
+        (input == 1).then(|| {
+            format!("matmul {} {} {} {:?} {}", self.batch, self.k, self.n, self.b, self.a.transposed)
+        })
+    }
+
+    fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
+        matrices::prepare(self, constant)
+    }
+
+    fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
+        matrices::matmul(self, inputs, outputs[0], context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

@@ -149,7 +149,7 @@ impl Pool {
         let mut best = [f32::NEG_INFINITY; STRIP];
         let origin = (rows.start * self.width + columns.start) * self.channels;
         let mut place = [origin as u32; STRIP];
-        for row in rows {
+        for row in rows.clone() {
             for column in columns.clone() {
                 let pixel = (row * self.width + column) * self.channels;
                 let x = &x[pixel + strip.start..pixel + strip.end];
@@ -160,8 +160,15 @@ impl Pool {
                 }
             }
         }
-        for ((c, dy), place) in strip.zip(dy).zip(place) {
-            dx[place as usize + c] += dy;
+        // Every position takes its share or 0: vectors over channels instead of one address each.
+        for row in rows {
+            for column in columns.clone() {
+                let pixel = (row * self.width + column) * self.channels;
+                let dx = &mut dx[pixel + strip.start..pixel + strip.end];
+                for ((dx, &dy), &place) in dx.iter_mut().zip(dy).zip(&place) {
+                    *dx = if place == pixel as u32 { *dx + dy } else { *dx };
+                }
+            }
         }
     }
 }

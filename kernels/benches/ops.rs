@@ -1,0 +1,177 @@
+//! How fast single ops run on this processor: `cargo bench -p percuss-kernels --bench ops [-- FILTER]`.
+//!
+//! Weights lie in a shared arena, as in an attack; every figure is the best of several runs on one thread.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use percuss_kernels::ops::*;
+use percuss_kernels::{ALIGNMENT, Arena, Device, Launch, ProgramSpec, Span};
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    for (name, op) in ops() {
+        if name.contains(&filter) {
+            let seconds = measure(op.clone());
+            let rate = op.flops() as f64 / seconds / 1e9;
+            println!("{name:<44} {:>10.1} us {rate:>8.1} GFLOP/s", seconds * 1e6);
+        }
+    }
+}
+
+/// Seconds of one launch.
+fn measure(op: Arc<dyn Operation>) -> f64 {
+    let device = Device::select("cpu", 1).unwrap();
+    let place = |lens: &[usize], arena| {
+        let mut offset = 0;
+        let mut spans = Vec::new();
+        for &len in lens {
+            spans.push(Span { arena, offset, len });
+            offset += len.next_multiple_of(ALIGNMENT);
+        }
+        (spans, offset)
+    };
+    let lens = op.input_lens();
+    let weights = !matches!(op.name(), "conv_weight_grad" | "pool_grad" | "pointwise");
+    let (mut inputs, len) = place(&[lens.clone(), op.output_lens()].concat(), 0);
+    let outputs = inputs.split_off(lens.len());
+    let mut arenas = vec![Arena::Private(len)];
+    let mut shared = Vec::new();
+    if weights && lens.len() > 1 {
+        inputs[1] = Span { arena: 1, offset: 0, len: lens[1] };
+        shared.push(device.upload(&numbers(lens[1])).unwrap());
+        arenas.push(Arena::Shared(0, lens[1]));
+    }
+    let launch = Launch { op, inputs: inputs.clone(), outputs };
+    let spec = ProgramSpec { arenas, phases: vec![vec![launch]] };
+    let mut program = device.program(&spec, &shared, 1).unwrap();
+    for span in inputs.iter().filter(|span| span.arena == 0) {
+        program.write(*span, &numbers(span.len)).unwrap();
+    }
+    let time = |program: &mut percuss_kernels::Program, times| {
+        let start = Instant::now();
+        program.run(0, times).unwrap();
+        start.elapsed().as_secs_f64() / times as f64
+    };
+    let once = time(&mut program, 2);
+    let times = (0.001 / once).clamp(1.0, 1e5) as usize;
+    (0..80).map(|_| time(&mut program, times)).fold(f64::INFINITY, f64::min)
+}
+
+fn numbers(len: usize) -> Vec<f32> {
+    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
+}
+
+fn ops() -> Vec<(String, Arc<dyn Operation>)> {
+    let mut ops: Vec<(String, Arc<dyn Operation>)> = Vec::new();
+    let plain = Layout { transposed: false, shared: false };
+    let turned = Layout { transposed: true, shared: false };
+    let relu = Epilogue { bias: true, residual: false, activation: Activation::Relu };
+    for (m, n, k) in [(1024, 1024, 1024), (256, 128, 64), (256, 128, 128), (256, 2, 128), (32, 128, 128)] {
+        for (order, a, b) in [("nn", plain, plain), ("nt", plain, turned), ("tn", turned, plain)] {
+            let op = Matmul { batch: 1, m, n, k, a, b, epilogue: relu };
+            ops.push((format!("matmul {order} {m}x{n}x{k}"), Arc::new(op)));
+        }
+    }
+    let conv = |images, size: [usize; 2], channels: [usize; 2], kernel: [usize; 2], stride| Conv {
+        sets: 1,
+        images,
+        height: size[0],
+        width: size[1],
+        in_channels: channels[0],
+        out_channels: channels[1],
+        kernel,
+        stride: [if kernel[0] == 1 && kernel[1] > 1 { 1 } else { stride }, stride],
+        pad: [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2],
+        dilation: [1, 1],
+        groups: 1,
+        epilogue: relu,
+    };
+    let convs = [
+        ("cnn 1-32", conv(16, [28, 28], [1, 32], [3, 3], 1)),
+        ("cnn 32-64", conv(16, [14, 14], [32, 64], [3, 3], 1)),
+        ("signal 1-16", conv(16, [1, 256], [1, 16], [1, 5], 1)),
+        ("signal 16-16", conv(16, [1, 256], [16, 16], [1, 5], 1)),
+        ("signal 16-32/2", conv(16, [1, 256], [16, 32], [1, 5], 2)),
+        ("signal 32-32", conv(16, [1, 128], [32, 32], [1, 5], 1)),
+        ("signal 64-64", conv(16, [1, 64], [64, 64], [1, 5], 1)),
+        ("resnet 64-64 28", conv(4, [28, 28], [64, 64], [3, 3], 1)),
+        ("resnet 64-128/2", conv(4, [28, 28], [64, 128], [3, 3], 2)),
+        ("resnet 128-128 14", conv(4, [14, 14], [128, 128], [3, 3], 1)),
+        ("resnet 64-128/2 1x1", conv(4, [28, 28], [64, 128], [1, 1], 2)),
+        ("resnet 256-256 7", conv(8, [7, 7], [256, 256], [3, 3], 1)),
+        ("resnet 512-512 4", conv(16, [4, 4], [512, 512], [3, 3], 1)),
+    ];
+    for (name, op) in convs {
+        ops.push((format!("conv {name}"), Arc::new(op.clone())));
+        ops.push((format!("conv_input_grad {name}"), Arc::new(ConvInputGrad(op.clone()))));
+        ops.push((format!("conv_weight_grad {name}"), Arc::new(ConvWeightGrad(op))));
+    }
+    let pool = Pool {
+        kind: PoolKind::Max,
+        images: 16,
+        height: 28,
+        width: 28,
+        channels: 32,
+        kernel: [2, 2],
+        stride: [2, 2],
+        pad: [0; 4],
+    };
+    ops.push(("pool max 28x28x32".into(), Arc::new(pool.clone())));
+    ops.push(("pool_grad max 28x28x32".into(), Arc::new(PoolGrad(pool))));
+    ops.push(("softmax 256x10".into(), Arc::new(Softmax { rows: 256, columns: 10, log: false })));
+    ops.push(("cross_entropy 256x2".into(), Arc::new(CrossEntropy { rows: 256, classes: 2 })));
+    let reduce = |outer, len, inner| Reduce { kind: Reduction::Sum, outer, len, inner };
+    ops.push(("reduce 64x784".into(), Arc::new(reduce(64, 784, 1))));
+    ops.push(("reduce 12544x32 columns".into(), Arc::new(reduce(1, 12544, 32))));
+    for (ball, name) in [(Ball::L1, "l1"), (Ball::L2, "l2")] {
+        let op = Project { ball, rows: 64, columns: 784 };
+        ops.push((format!("project {name} 64x784"), Arc::new(op)));
+    }
+    for (name, distribution) in [("uniform", Distribution::Uniform), ("normal", Distribution::Normal)] {
+        ops.push((
+            format!("random {name} 64x784"),
+            Arc::new(Random { distribution, rows: 64, columns: 784 }),
+        ));
+    }
+    for (name, function) in
+        [("exp", Unary::Exp), ("tanh", Unary::Tanh), ("log", Unary::Log), ("sin", Unary::Sin)]
+    {
+        let code = vec![Instr::Input(0), Instr::Unary(function, 0)];
+        let op = Pointwise { shape: vec![64 * 784], strides: vec![vec![1]], code, outputs: vec![1] };
+        ops.push((format!("pointwise {name} 64x784"), Arc::new(op)));
+    }
+    ops.push(("pointwise step 64x784".into(), Arc::new(step())));
+    ops
+}
+
+/// A gradient-sign step within a ball and a box.
+fn step() -> Pointwise {
+    use Instr::{Binary as Two, Const, Input, Unary as One};
+    let full = vec![784, 1];
+    Pointwise {
+        shape: vec![64, 784],
+        strides: vec![full.clone(), full.clone(), full, vec![1, 0], vec![1, 0]],
+        code: vec![
+            Input(0),
+            Input(1),
+            Input(2),
+            Input(3),
+            Input(4),
+            One(Unary::Sign, 2),
+            Two(Binary::Mul, 3, 5),
+            Two(Binary::Add, 0, 6),
+            Two(Binary::Sub, 7, 1),
+            Two(Binary::Min, 8, 4),
+            One(Unary::Neg, 4),
+            Two(Binary::Max, 9, 10),
+            Two(Binary::Add, 1, 11),
+            Const(0.0),
+            Const(1.0),
+            Two(Binary::Max, 12, 13),
+            Two(Binary::Min, 15, 14),
+        ],
+        outputs: vec![16],
+    }
+}

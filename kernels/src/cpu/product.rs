@@ -1,0 +1,553 @@
+//! The one product that matrices and convolutions share: `C = A B` where a row of A is found through an address, so that the
+//! rows of a convolution's patch matrix are read where they lie in the image and never copied (Dukhan 2019, "The
+//! indirect convolution algorithm").
+//!
+//! B lies in panels of two vectors' width. A tile of C stays in registers while a block of the summed axis is walked; every
+//! element of C is its own chain of fused multiply-adds in the order of the summed axis, so its bits depend neither on
+//! the number of rows nor on how tiles are cut.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// A stretch of the summed axis that lies in one piece: for the rows of A it starts at `offset` from the row's own address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Run {
+    /// Elements from the row's address.
+    pub(crate) offset: usize,
+    /// Number of summed terms.
+    pub(crate) len: usize,
+    /// Elements from one term to the next; 1 where A's rows lie along the summed axis.
+    pub(crate) step: usize,
+}
+
+/// Cut longer stretches of the summed axis into blocks of about this many terms, so that a panel's block stays in the nearest
+/// cache.
+const BLOCK: usize = 288;
+/// Rows whose part of A stays in the second cache while all panels pass by.
+const ROWS: usize = 112;
+/// Most rows of a tile: 28 vectors of sums, 2 of B and 1 of A fill 32 registers.
+const TILE: usize = 14;
+
+/// The left factor.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    /// The memory that `rows` and `runs` index.
+    pub(crate) data: &'a [f32],
+    /// Where each row of C starts in A.
+    pub(crate) rows: &'a [usize],
+    /// The summed axis. All steps are 1, or else neighbouring rows are neighbours in memory.
+    pub(crate) runs: &'a [Run],
+    /// Whether the rows of A are neighbours in memory instead of the terms.
+    pub(crate) transposed: bool,
+}
+
+/// How the right factor lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Form {
+    /// Rows this many elements apart; the columns fill vectors.
+    Rows(usize),
+    /// Packed in panels two vectors wide; the last has one vector if that is enough, and zeros behind the last column.
+    Panels,
+    /// Packed column after column, for products of so few that vectors lie along the summed axis instead.
+    Columns,
+}
+
+impl Form {
+    /// The packed form for a product with rows of A that lie along the summed axis.
+    pub(crate) fn packed(columns: usize) -> Self {
+        if columns <= THIN { Self::Columns } else { Self::Panels }
+    }
+}
+
+/// Most columns for which [`Form::Columns`] pays.
+const THIN: usize = 4;
+
+/// The right factor: `terms` rows of `columns`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) columns: usize,
+    pub(crate) form: Form,
+}
+
+/// What happens to a sum before it is stored.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tail<'a> {
+    /// Adds to what is already there.
+    pub(crate) accumulate: bool,
+    /// One for each column.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Indexed like C.
+    pub(crate) residual: Option<&'a [f32]>,
+    /// max(0, y) at last.
+    pub(crate) relu: bool,
+}
+
+/// Elements of a packed B.
+pub(crate) fn packed_len(form: Form, lanes: usize, terms: usize, columns: usize) -> usize {
+    match form {
+        Form::Panels => terms * columns.next_multiple_of(lanes),
+        _ => terms * columns,
+    }
+}
+
+/// Where the panel of a column starts, and its width.
+fn panel(lanes: usize, terms: usize, columns: usize, first: usize) -> (usize, usize) {
+    let width = if columns - first <= lanes { lanes } else { 2 * lanes };
+    (terms * first, width)
+}
+
+/// Packs the terms `start ..` of B, as many as `count`, from `b[term * row + column * column_step]`.
+pub(crate) fn pack(
+    form: Form,
+    lanes: usize,
+    [terms, columns]: [usize; 2],
+    [start, count]: [usize; 2],
+    b: &[f32],
+    [row, column_step]: [usize; 2],
+    out: &mut [f32],
+) {
+    if form == Form::Columns {
+        for column in 0..columns {
+            let out = &mut out[column * terms + start..][..count];
+            let from = b[column * column_step..].iter().step_by(row);
+            out.iter_mut().zip(from).for_each(|(out, b)| *out = *b);
+        }
+        return;
+    }
+    for first in (0..columns).step_by(2 * lanes) {
+        let (base, width) = panel(lanes, terms, columns, first);
+        let valid = width.min(columns - first);
+        let rows = &mut out[base + start * width..base + (start + count) * width];
+        if column_step == 1 {
+            for (term, out) in rows.chunks_exact_mut(width).enumerate() {
+                let (used, rest) = out.split_at_mut(valid);
+                used.copy_from_slice(&b[term * row + first..][..valid]);
+                rest.fill(0.0);
+            }
+            continue;
+        }
+        for (term, out) in rows.chunks_exact_mut(width).enumerate() {
+            let (used, rest) = out.split_at_mut(valid);
+            let from = &b[term * row + first * column_step..];
+            used.iter_mut().zip(from.iter().step_by(column_step)).for_each(|(out, b)| *out = *b);
+            rest.fill(0.0);
+        }
+    }
+}
+
+/// `c[c_rows[i] + j] = tail(sum over terms of A[i, term] B[term, j])` for every row i of `left`.
+///
+/// # Safety
+/// `c` points to the memory that `c_len` counts; while this runs nobody else uses the elements that are written, nor
+/// writes to any operand.
+pub(crate) unsafe fn multiply(
+    left: Left,
+    right: Right,
+    c: *mut f32,
+    c_len: usize,
+    c_rows: &[usize],
+    tail: Tail,
+) {
+    let terms: usize = left.runs.iter().map(|run| run.len).sum();
+    check_bounds(&left, &right, terms, c_len, c_rows, &tail);
+    // SAFETY: `check_bounds` has made sure that every address lies in its operand; the rest is the caller's promise.
+    Arch::new().dispatch(Multiply { left, right, c, c_rows, tail, terms });
+}
+
+fn check_bounds(left: &Left, right: &Right, terms: usize, c_len: usize, c_rows: &[usize], tail: &Tail) {
+    let reach = |run: &Run| run.offset + run.len.saturating_sub(1) * run.step + 1;
+    let farthest = left.runs.iter().filter(|run| run.len > 0).map(reach).max().unwrap_or(0);
+    let last_row = left.rows.iter().copied().max().unwrap_or(0);
+    assert!(terms == 0 || last_row + farthest <= left.data.len(), "A's rows leave their memory");
+    assert_eq!(left.rows.len(), c_rows.len(), "rows of A and of C");
+    let room = c_rows.iter().copied().max().unwrap_or(0) + right.columns;
+    assert!(room <= c_len, "C's rows leave their memory");
+    assert!(tail.bias.is_none_or(|bias| bias.len() >= right.columns), "a short bias");
+    assert!(tail.residual.is_none_or(|residual| residual.len() >= room), "a short residual");
+    let lanes = super::math::lanes();
+    let needed = match right.form {
+        Form::Rows(stride) => {
+            assert_eq!(right.columns % lanes, 0, "unpacked columns must fill vectors");
+            terms.saturating_sub(1) * stride + right.columns
+        }
+        form => packed_len(form, lanes, terms, right.columns),
+    };
+    assert!(right.form != Form::Columns || right.columns <= THIN && !left.transposed, "too wide for columns");
+    assert!(terms == 0 || right.data.len() >= needed, "B is short");
+    if left.transposed {
+        assert!(left.rows.windows(2).all(|pair| pair[1] == pair[0] + 1), "rows of A that are not neighbours");
+    } else {
+        assert!(left.runs.iter().all(|run| run.step == 1), "terms of A that are not neighbours");
+    }
+}
+
+struct Multiply<'a> {
+    left: Left<'a>,
+    right: Right<'a>,
+    c: *mut f32,
+    c_rows: &'a [usize],
+    tail: Tail<'a>,
+    terms: usize,
+}
+
+impl WithSimd for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.right.form == Form::Columns {
+            return match self.right.columns {
+                1 => self.thin::<S, 1>(simd),
+                2 => self.thin::<S, 2>(simd),
+                3 => self.thin::<S, 3>(simd),
+                _ => self.thin::<S, 4>(simd),
+            };
+        }
+        for first in (0..self.c_rows.len()).step_by(ROWS) {
+            let rows = first..self.c_rows.len().min(first + ROWS);
+            self.rows(simd, rows);
+        }
+    }
+}
+
+/// A block of the summed axis: all of some runs but the ends of the first and the last.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    runs: &'a [Run],
+    /// Terms of the first run that earlier blocks took.
+    skip: usize,
+    len: usize,
+    /// Terms before the block.
+    start: usize,
+    last: bool,
+}
+
+impl Multiply<'_> {
+    /// N columns: a few rows at a time, vectors along the summed axis.
+    #[inline(always)]
+    fn thin<S: Simd, const N: usize>(&self, simd: S) {
+        let mut row = 0;
+        while row < self.c_rows.len() {
+            if self.c_rows.len() - row >= 4 {
+                self.thin_rows::<S, 4, N>(simd, row);
+                row += 4;
+            } else {
+                self.thin_rows::<S, 1, N>(simd, row);
+                row += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn thin_rows<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        let b = self.right.data.as_ptr();
+        let mut start = 0;
+        for run in self.left.runs {
+            let mut a = [self.left.data.as_ptr(); M];
+            for (a, row) in a.iter_mut().zip(&self.left.rows[row..row + M]) {
+                *a = a.wrapping_add(row + run.offset);
+            }
+            let mut term = 0;
+            while term < run.len {
+                let valid = run.len - term;
+                let mut right = [simd.splat_f32s(0.0); N];
+                for (j, right) in right.iter_mut().enumerate() {
+                    // SAFETY: `check_bounds` has seen every address of B; `valid` ends at the run's last term.
+                    *right = unsafe { load(simd, b.wrapping_add(j * self.terms + start + term), valid) };
+                }
+                for i in 0..M {
+                    // SAFETY: as above, of A.
+                    let left = unsafe { load(simd, a[i].wrapping_add(term), valid) };
+                    for j in 0..N {
+                        sums[i][j] = simd.mul_add_e_f32s(left, right[j], sums[i][j]);
+                    }
+                }
+                term += S::F32_LANES;
+            }
+            start += run.len;
+        }
+        let mut totals = [[0.0; N]; M];
+        for i in 0..M {
+            for j in 0..N {
+                totals[i][j] = simd.reduce_sum_f32s(sums[i][j]);
+            }
+        }
+        for (totals, &place) in totals.iter().zip(&self.c_rows[row..]) {
+            for (j, &total) in totals.iter().enumerate() {
+                let c = self.c.wrapping_add(place + j);
+                // SAFETY: `check_bounds` has seen every address of C.
+                let before = if self.tail.accumulate { unsafe { c.read() } } else { 0.0 };
+                let mut y = before + total;
+                if let Some(bias) = self.tail.bias {
+                    y += bias[j];
+                }
+                if let Some(residual) = self.tail.residual {
+                    y += residual[place + j];
+                }
+                if self.tail.relu && y < 0.0 {
+                    y = 0.0;
+                }
+                // SAFETY: as above.
+                unsafe { c.write(y) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd>(&self, simd: S, rows: std::ops::Range<usize>) {
+        let block_len = self.terms.div_ceil(self.terms.div_ceil(BLOCK).max(1));
+        let (mut run, mut skip, mut start) = (0, 0, 0);
+        loop {
+            let len = block_len.min(self.terms - start);
+            let block =
+                Block { runs: &self.left.runs[run..], skip, len, start, last: start + len == self.terms };
+            let mut first = 0;
+            while first < self.right.columns {
+                let two = self.right.columns - first > S::F32_LANES;
+                if two {
+                    self.panel::<S, 2>(simd, rows.clone(), block, first);
+                } else {
+                    self.panel::<S, 1>(simd, rows.clone(), block, first);
+                }
+                first += 2 * S::F32_LANES;
+            }
+            if block.last {
+                return;
+            }
+            start += len;
+            let mut rest = len + skip;
+            while rest >= self.left.runs[run].len {
+                rest -= self.left.runs[run].len;
+                run += 1;
+            }
+            skip = rest;
+        }
+    }
+
+    #[inline(always)]
+    fn panel<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        rows: std::ops::Range<usize>,
+        block: Block,
+        first: usize,
+    ) {
+        let most = if S::REGISTER_COUNT >= 32 { TILE } else { 6 };
+        let tiles = rows.len().div_ceil(most);
+        let mut row = rows.start;
+        let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
+        for tile in 0..tiles {
+            // Tiles of nearly equal height: a rest of one row would cost as much as several.
+            let count = (rows.end - row).div_ceil(tiles - tile);
+            match count {
+                1 => self.tile::<S, 1, V>(simd, row, block, first, &mut sums),
+                2 => self.tile::<S, 2, V>(simd, row, block, first, &mut sums),
+                3 => self.tile::<S, 3, V>(simd, row, block, first, &mut sums),
+                4 => self.tile::<S, 4, V>(simd, row, block, first, &mut sums),
+                5 => self.tile::<S, 5, V>(simd, row, block, first, &mut sums),
+                6 => self.tile::<S, 6, V>(simd, row, block, first, &mut sums),
+                7 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
+                8 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
+                9 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
+                10 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
+                11 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
+                12 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
+                13 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
+                _ => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+            }
+            self.store::<S, V>(simd, &sums[..count], row, block, first);
+            row += count;
+        }
+    }
+
+    /// Sums of M rows.
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        block: Block,
+        first: usize,
+        sums: &mut [[S::f32s; V]; TILE],
+    ) {
+        let b = self.right.data.as_ptr();
+        let (b, b_row) = match self.right.form {
+            Form::Rows(stride) => (b.wrapping_add(block.start * stride + first), stride),
+            _ => (b.wrapping_add(self.terms * first + block.start * V * S::F32_LANES), V * S::F32_LANES),
+        };
+        let mut a = [self.left.data.as_ptr(); M];
+        for (a, row) in a.iter_mut().zip(&self.left.rows[row..row + M]) {
+            *a = a.wrapping_add(*row);
+        }
+        // SAFETY: `check_bounds` has seen every address of A and B.
+        let registers = unsafe {
+            if self.left.transposed {
+                sum_columns::<S, M, V>(simd, a[0], block, b, b_row)
+            } else {
+                sum_rows::<S, M, V>(simd, a, block, b, b_row)
+            }
+        };
+        // Only here do the sums get an address: an array that is indexed later would be kept in memory all along.
+        for i in 0..M {
+            for v in 0..V {
+                sums[i][v] = registers[i][v];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        sums: &[[S::f32s; V]],
+        row: usize,
+        block: Block,
+        first: usize,
+    ) {
+        let add = self.tail.accumulate || block.start > 0;
+        for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
+            for v in 0..V {
+                let column = first + v * S::F32_LANES;
+                let valid = self.right.columns - column;
+                let c = self.c.wrapping_add(place + column);
+                let mut y = sums[v];
+                // SAFETY: `check_bounds` has seen every address of C, the bias and the residual; `valid` ends at the last
+                // column.
+                unsafe {
+                    if add {
+                        y = simd.add_f32s(load(simd, c, valid), y);
+                    }
+                    if block.last {
+                        if let Some(bias) = self.tail.bias {
+                            y = simd.add_f32s(y, load(simd, bias.as_ptr().wrapping_add(column), valid));
+                        }
+                        if let Some(residual) = self.tail.residual {
+                            let residual = residual.as_ptr().wrapping_add(place + column);
+                            y = simd.add_f32s(y, load(simd, residual, valid));
+                        }
+                        if self.tail.relu {
+                            // In this order NaN comes through.
+                            y = simd.max_f32s(simd.splat_f32s(0.0), y);
+                        }
+                    }
+                    store(simd, c, valid, y);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `min(valid, lanes)` elements can be read at `p`.
+#[inline(always)]
+unsafe fn load<S: Simd>(simd: S, p: *const f32, valid: usize) -> S::f32s {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if valid >= S::F32_LANES {
+            p.cast::<S::f32s>().read_unaligned()
+        } else {
+            simd.partial_load_f32s(std::slice::from_raw_parts(p, valid))
+        }
+    }
+}
+
+/// # Safety
+/// `min(valid, lanes)` elements can be written at `p`.
+#[inline(always)]
+unsafe fn store<S: Simd>(simd: S, p: *mut f32, valid: usize, y: S::f32s) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if valid >= S::F32_LANES {
+            p.cast::<S::f32s>().write_unaligned(y);
+        } else {
+            simd.partial_store_f32s(std::slice::from_raw_parts_mut(p, valid), y);
+        }
+    }
+}
+
+/// Sums of a tile where a row's terms are neighbours in memory.
+///
+/// # Safety
+/// Every term of the block can be read for every row and at `b`, `b_row` elements apart.
+#[inline(always)]
+unsafe fn sum_rows<S: Simd, const M: usize, const V: usize>(
+    simd: S,
+    rows: [*const f32; M],
+    block: Block,
+    mut b: *const f32,
+    b_row: usize,
+) -> [[S::f32s; V]; M] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; M];
+    let (mut rest, mut skip) = (block.len, block.skip);
+    for run in block.runs {
+        let len = (run.len - skip).min(rest);
+        let mut a = rows;
+        for a in &mut a {
+            *a = a.wrapping_add(run.offset + skip);
+        }
+        for term in 0..len {
+            let mut right = [simd.splat_f32s(0.0); V];
+            for (v, right) in right.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *right = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+            }
+            for i in 0..M {
+                // SAFETY: the caller's promise.
+                let left = simd.splat_f32s(unsafe { *a[i].add(term) });
+                for v in 0..V {
+                    sums[i][v] = simd.mul_add_e_f32s(left, right[v], sums[i][v]);
+                }
+            }
+            b = b.wrapping_add(b_row);
+        }
+        rest -= len;
+        skip = 0;
+        if rest == 0 {
+            break;
+        }
+    }
+    sums
+}
+
+/// Sums of a tile where a term's rows are neighbours in memory, from `a` on.
+///
+/// # Safety
+/// As [`sum_rows`].
+#[inline(always)]
+unsafe fn sum_columns<S: Simd, const M: usize, const V: usize>(
+    simd: S,
+    a: *const f32,
+    block: Block,
+    mut b: *const f32,
+    b_row: usize,
+) -> [[S::f32s; V]; M] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; M];
+    let (mut rest, mut skip) = (block.len, block.skip);
+    for run in block.runs {
+        let len = (run.len - skip).min(rest);
+        let mut a = a.wrapping_add(run.offset + skip * run.step);
+        for _ in 0..len {
+            let mut right = [simd.splat_f32s(0.0); V];
+            for (v, right) in right.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *right = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+            }
+            for i in 0..M {
+                // SAFETY: the caller's promise.
+                let left = simd.splat_f32s(unsafe { *a.add(i) });
+                for v in 0..V {
+                    sums[i][v] = simd.mul_add_e_f32s(left, right[v], sums[i][v]);
+                }
+            }
+            a = a.wrapping_add(run.step);
+            b = b.wrapping_add(b_row);
+        }
+        rest -= len;
+        skip = 0;
+        if rest == 0 {
+            break;
+        }
+    }
+    sums
+}
