@@ -3,11 +3,18 @@
 //! [`Store`] writes a results folder and [`Results`] reads it; [`records`] documents every column.
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
+pub mod curves;
+pub mod flags;
+mod panels;
+pub mod plot;
 pub mod records;
 mod schema;
 mod shard;
 mod sources;
+pub mod statistics;
 mod store;
+pub mod summary;
+pub mod table;
 mod table_file;
 
 mod reader;

@@ -83,7 +83,7 @@ table! {
         robust_accuracy_low: Option<f64>,
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
-        /// How the interval was made: wilson or cluster-bootstrap.
+        /// How the interval was made: wilson, cluster-bootstrap, or wilson-groups (Wilson over groups, where none or all are right).
         ci_method: Option<String>,
         /// n_success / n_attacked; null where nothing was attacked.
         attack_success_rate: Option<f64>,
@@ -227,7 +227,7 @@ table! {
         robust_accuracy_low: Option<f64>,
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
-        /// How the interval was made: wilson or cluster-bootstrap.
+        /// How the interval was made: wilson, cluster-bootstrap, or wilson-groups (Wilson over groups, where none or all are right).
         ci_method: Option<String>,
         /// The attack that broke the most samples with the smallest change; null where none was broken.
         worst_attack: Option<String>,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::flags::check_across;
 use super::records::{CellRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
@@ -150,7 +151,8 @@ impl Store {
     }
 
     /// Merges the parts into one file a table, rows in the order of `plan` (cell ids; cells that it lacks come last,
-    /// as they are), and removes the parts. Where there is nothing new, nothing is rewritten.
+    /// as they are), checks the shard's cells against each other, and removes the parts. Where there is nothing new,
+    /// nothing is rewritten.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file; the parts then remain and the same call may be made again.
@@ -165,7 +167,7 @@ impl Store {
             let order = planned_order(&homes, plan);
             compact::<SampleRow>(&target, &homes, &order)?;
             compact::<MetricRow>(&target, &homes, &order)?;
-            compact::<CellRow>(&target, &homes, &order)?;
+            compact_cells(&target, &homes, &order)?;
         }
         remove_parts(&self.dir, self.shard)
     }
@@ -216,6 +218,13 @@ fn compact<R: Row>(target: &Source, homes: &Homes, order: &[&str]) -> Result<()>
     let places = homes.places::<R>()?;
     write_temporary::<R>(&file, places.batches::<R>(order.iter().copied()))?;
     publish(&file)
+}
+
+/// Writes the finished shard's `cells`, checked against each other: the checks need all of them, and there are few.
+fn compact_cells(target: &Source, homes: &Homes, order: &[&str]) -> Result<()> {
+    let mut cells: Vec<CellRow> = homes.places::<CellRow>()?.rows(order.iter().copied())?;
+    check_across(&mut cells);
+    write_rows(&target.file(CellRow::TABLE), &cells)
 }
 
 /// The finished cells in the plan's order, then those that the plan lacks.

@@ -53,7 +53,7 @@ fn unreadable<R: Row>(path: &Path, error: ParquetError) -> Error {
 
 /// Encodes `batches` into `sink`, a row group at a time; `path` only names the errors.
 pub(super) fn encode<R: Row, W: Write + Send>(
-    sink: W,
+    mut sink: W,
     path: &Path,
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<W> {
@@ -63,7 +63,7 @@ pub(super) fn encode<R: Row, W: Write + Send>(
         .build();
     let fail = |error| failure(path, error);
     let arrow = |error: arrow_schema::ArrowError| Error::Failed(format!("{}: {error}", path.display()));
-    let mut writer = ArrowWriter::try_new(sink, R::schema(), Some(properties)).map_err(fail)?;
+    let mut writer = ArrowWriter::try_new(&mut sink, R::schema(), Some(properties)).map_err(fail)?;
     let mut coalescer = BatchCoalescer::new(R::schema(), BATCH_ROWS);
     for batch in batches {
         coalescer.push_batch(batch?).map_err(arrow)?;
@@ -75,7 +75,9 @@ pub(super) fn encode<R: Row, W: Write + Send>(
     while let Some(batch) = coalescer.next_completed_batch() {
         writer.write(&batch).map_err(fail)?;
     }
-    writer.into_inner().map_err(fail)
+    // Not `into_inner`: it turns the system's error into text.
+    writer.close().map_err(fail)?;
+    Ok(sink)
 }
 
 /// Writes `batches` under the temporary name of `path` and syncs them to disk; a failure leaves no file.

@@ -2,14 +2,14 @@
 
 use percuss_kernels::Device;
 
+use crate::Result;
 use crate::attacks::evasion::JudgeProgram;
 use crate::graph::{Compiled, Executable, Uploads};
 use crate::models::Model;
-use crate::Result;
 
 /// Inputs wait here until there is a block of them; their logits come out in order.
 #[derive(Debug)]
-pub struct Judge {
+pub(super) struct Judge {
     program: JudgeProgram,
     executable: Executable,
     sample_len: usize,
@@ -18,7 +18,13 @@ pub struct Judge {
 
 impl Judge {
     /// A judge of `model` that works on blocks of `lanes` inputs.
-    pub fn new(model: &Model, lanes: usize, device: &Device, uploads: &mut Uploads, threads: usize) -> Result<Self> {
+    pub(super) fn new(
+        model: &Model,
+        lanes: usize,
+        device: &Device,
+        uploads: &mut Uploads,
+        threads: usize,
+    ) -> Result<Self> {
         let program = JudgeProgram::new(model);
         let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.judge), lanes)?;
         let executable = compiled.instantiate(device, uploads, threads)?;
@@ -27,13 +33,13 @@ impl Judge {
     }
 
     /// Inputs in a block.
-    pub fn block(&self) -> usize {
+    pub(super) fn block(&self) -> usize {
         self.executable.lanes()
     }
 
     /// The raw logits of every input: `inputs.len() * classes`. The rest of the last block is filled with zeros, which changes nothing,
     /// since no op mixes lanes.
-    pub fn logits(&mut self, inputs: &[&[f32]]) -> Result<Vec<f32>> {
+    pub(super) fn logits(&mut self, inputs: &[&[f32]]) -> Result<Vec<f32>> {
         let block = self.block();
         let mut out = Vec::with_capacity(inputs.len() * self.classes);
         let mut filled = vec![0.0; block * self.sample_len];

@@ -4,53 +4,53 @@ use std::time::Instant;
 
 use percuss_kernels::Device;
 
+use crate::Result;
 use crate::attacks::evasion::EvasionProgram;
 use crate::attacks::evasion::start::Bounds;
 use crate::graph::{Compiled, Executable, Uploads};
-use crate::Result;
 
 /// Everything that a lane needs to start.
 #[derive(Clone, Debug)]
-pub struct LaneInput {
+pub(super) struct LaneInput {
     /// Where it starts.
-    pub start: Vec<f32>,
+    pub(super) start: Vec<f32>,
     /// The clean input.
-    pub clean: Vec<f32>,
+    pub(super) clean: Vec<f32>,
     /// Its box.
-    pub bounds: Bounds,
+    pub(super) bounds: Bounds,
     /// True class, in deciding logits.
-    pub label: u32,
+    pub(super) label: u32,
     /// Wanted class, if targeted.
-    pub target: u32,
+    pub(super) target: u32,
     /// The finding asked about.
-    pub finding: u32,
+    pub(super) finding: u32,
     /// Logit of the threshold.
-    pub threshold_logit: f32,
+    pub(super) threshold_logit: f32,
     /// Radius of the ball in scaled units.
-    pub radius: f32,
+    pub(super) radius: f32,
     /// Step size in scaled units.
-    pub step_size: f32,
+    pub(super) step_size: f32,
     /// Steps at most.
-    pub steps: u64,
+    pub(super) steps: u64,
     /// Whether it ends at its first success.
-    pub stop_on_success: bool,
+    pub(super) stop_on_success: bool,
     /// Real parameters of the attack, by name.
-    pub parameters: Vec<(&'static str, f32)>,
+    pub(super) parameters: Vec<(&'static str, f32)>,
 }
 
 /// What a lane found.
 #[derive(Clone, Debug)]
-pub struct LaneOutput {
+pub(super) struct LaneOutput {
     /// The last iterate.
-    pub x: Vec<f32>,
+    pub(super) x: Vec<f32>,
     /// Steps taken: one gradient each.
-    pub steps_used: u64,
+    pub(super) steps_used: u64,
     /// Whether it ended before its steps were done: one more forward pass showed success.
-    pub ended_early: bool,
+    pub(super) ended_early: bool,
     /// Sum over the steps of the share of zero gradient entries.
-    pub zero_gradients: f32,
+    pub(super) zero_gradients: f32,
     /// Its share of the device's time.
-    pub seconds: f64,
+    pub(super) seconds: f64,
 }
 
 #[derive(Debug)]
@@ -62,7 +62,7 @@ struct Busy<J> {
 
 /// A block of lanes.
 #[derive(Debug)]
-pub struct LaneBlock<'p, J> {
+pub(super) struct LaneBlock<'p, J> {
     program: &'p EvasionProgram,
     executable: Executable,
     lanes: Vec<Option<Busy<J>>>,
@@ -72,7 +72,7 @@ pub struct LaneBlock<'p, J> {
 
 impl<'p, J> LaneBlock<'p, J> {
     /// Allocates the block on a device.
-    pub fn new(
+    pub(super) fn new(
         program: &'p EvasionProgram,
         compiled: &Compiled,
         device: &Device,
@@ -86,12 +86,12 @@ impl<'p, J> LaneBlock<'p, J> {
     }
 
     /// Number of idle lanes.
-    pub fn idle(&self) -> usize {
+    pub(super) fn idle(&self) -> usize {
         self.lanes.len() - self.busy
     }
 
     /// Puts a job into an idle lane; there must be one.
-    pub fn enter(&mut self, job: J, input: &LaneInput) -> Result<()> {
+    pub(super) fn enter(&mut self, job: J, input: &LaneInput) -> Result<()> {
         let Some(lane) = self.lanes.iter().position(Option::is_none) else {
             unreachable!("the caller looked for an idle lane");
         };
@@ -120,7 +120,8 @@ impl<'p, J> LaneBlock<'p, J> {
             exe.write_lane(state, lane, &[value])?;
         }
         for &(name, state) in &slots.parameters {
-            let value = input.parameters.iter().find(|(other, _)| *other == name).map_or(0.0, |(_, value)| *value);
+            let value =
+                input.parameters.iter().find(|(other, _)| *other == name).map_or(0.0, |(_, value)| *value);
             exe.write_lane(state, lane, &[value])?;
         }
         for &memory in &slots.memory {
@@ -132,7 +133,7 @@ impl<'p, J> LaneBlock<'p, J> {
     }
 
     /// Advances every busy lane by up to `steps` steps and returns the lanes that are finished.
-    pub fn advance(&mut self, steps: usize) -> Result<Vec<(J, LaneOutput)>> {
+    pub(super) fn advance(&mut self, steps: usize) -> Result<Vec<(J, LaneOutput)>> {
         if self.busy == 0 {
             return Ok(Vec::new());
         }

@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_variation_depends_on_epoch_and_sample_and_stays_within_bounds() {
-        let augment = Augment { shift: 2, flip: true, rotate: 10.0, zoom: 0.1, gain: 0.3, offset: 4.0, noise: 2.0 };
+        let augment =
+            Augment { shift: 2, flip: true, rotate: 10.0, zoom: 0.1, gain: 0.3, offset: 4.0, noise: 2.0 };
         let one = varied(&augment, 1, 2);
         assert_eq!(one, varied(&augment, 1, 2));
         assert_ne!(one, varied(&augment, 2, 2));

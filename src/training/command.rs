@@ -82,10 +82,16 @@ pub fn train(path: &Path, options: &Options) -> Result<Summary> {
     let mut recipe = file.recipe.clone();
     recipe.rule.loss = loss(&file, &config, &splits.train)?;
     if recipe.augment.is_some() && splits.train.shape.len() != 3 {
-        return Err(Error::input(path.display(), "augment", "samples that are rows of a table", "images or signals"));
+        return Err(Error::input(
+            path.display(),
+            "augment",
+            "samples that are rows of a table",
+            "images or signals",
+        ));
     }
     let stopping = recipe.early_stopping;
-    let mut watch = |epoch: &Epoch| (options.progress)(&line(epoch, stopping.map(|stopping| stopping.metric)));
+    let mut watch =
+        |epoch: &Epoch| (options.progress)(&line(epoch, stopping.map(|stopping| stopping.metric)));
     let mut place =
         Place { device: &options.device, threads: options.threads, stop: &options.stop, watch: &mut watch };
     let fitted = fit(&config, &recipe, &splits.train, splits.validation.as_ref(), &mut place)?;
@@ -153,9 +159,16 @@ fn check_expected(file: &TrainFile, test: &Metrics) -> Result<()> {
     for &(metric, [low, high]) in &file.expect {
         let value = metric.of(test);
         if !value.is_some_and(|value| (low..=high).contains(&value)) {
-            let found = value.map_or("undefined on the test split".into(), |value| format!("{value:.4} on the test split"));
+            let found = value.map_or("undefined on the test split".into(), |value| {
+                format!("{value:.4} on the test split")
+            });
             let expected = format!("{low} to {high}; nothing was written");
-            return Err(Error::input(file.path.display(), format!("expect.{}", metric.name()), found, expected));
+            return Err(Error::input(
+                file.path.display(),
+                format!("expect.{}", metric.name()),
+                found,
+                expected,
+            ));
         }
     }
     Ok(())

@@ -115,7 +115,8 @@ impl TrainFile {
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
         let class_weights = class_weights(&root)?;
-        let early_stopping = root.section("early_stopping")?.map(|section| early_stopping(&section)).transpose()?;
+        let early_stopping =
+            root.section("early_stopping")?.map(|section| early_stopping(&section)).transpose()?;
         if early_stopping.is_some() && splits.val.is_none() {
             return Err(data.bad("val", "none", "the split that [early_stopping] watches"));
         }
@@ -143,7 +144,8 @@ impl TrainFile {
         let shape = &train.shape;
         let single = self.model.get("head").and_then(Json::as_str) == Some("sigmoid")
             && matches!(train.labels, crate::data::Labels::Class(_));
-        let names = if single { train.classes.iter().skip(1).cloned().collect() } else { train.classes.clone() };
+        let names =
+            if single { train.classes.iter().skip(1).cloned().collect() } else { train.classes.clone() };
         fill("classes", json!(names.len()));
         match self.model.get("architecture").and_then(Json::as_str) {
             Some("mlp") => fill("inputs", json!(train.sample_len())),
@@ -158,7 +160,9 @@ impl TrainFile {
             let (mean, std) = match preprocess {
                 Some(preprocess) => preprocess.input_mean_std(),
                 // A flat model does not know channels.
-                None if self.model.get("architecture").and_then(Json::as_str) == Some("mlp") => channel_scales(train, 1),
+                None if self.model.get("architecture").and_then(Json::as_str) == Some("mlp") => {
+                    channel_scales(train, 1)
+                }
                 None => channel_scales(train, train.shape.last().copied().unwrap_or(1)),
             };
             fill("input_scaling", json!({ "mean": mean, "std": std }));
@@ -172,7 +176,8 @@ impl TrainFile {
     /// A key of [model] that the configuration does not have once it is parsed is one that it ignored.
     fn check_model_keys(&self, file: &str, config: &Config) -> Result<()> {
         let known = serde_json::to_value(config).map_err(|error| Error::Failed(error.to_string()))?;
-        let mut names: Vec<&str> = known.as_object().map_or(vec![], |map| map.keys().map(String::as_str).collect());
+        let mut names: Vec<&str> =
+            known.as_object().map_or(vec![], |map| map.keys().map(String::as_str).collect());
         names.extend(["class_names", "input_scaling"].iter().filter(|name| known.get(name).is_none()));
         match self.model.keys().find(|key| !names.contains(&key.as_str())) {
             Some(key) => {
@@ -306,8 +311,12 @@ fn optimizer(section: &Section) -> Result<(Optimizer, f64)> {
     }
     let betas = match section.numbers("betas")?.as_deref() {
         None => [0.9, 0.999],
-        Some(&[first, second]) if [first, second].iter().all(|beta| (0.0..1.0).contains(beta)) => [first, second],
-        Some(other) => return Err(section.bad("betas", format!("{other:?}"), "two numbers from 0 to below 1")),
+        Some(&[first, second]) if [first, second].iter().all(|beta| (0.0..1.0).contains(beta)) => {
+            [first, second]
+        }
+        Some(other) => {
+            return Err(section.bad("betas", format!("{other:?}"), "two numbers from 0 to below 1"));
+        }
     };
     let epsilon = section.number("epsilon", 1e-30..=1.0, "a small positive number")?.unwrap_or(1e-8);
     Ok((Optimizer::AdamW { betas, epsilon, weight_decay: decay.unwrap_or(1e-2) }, rate))
@@ -315,9 +324,9 @@ fn optimizer(section: &Section) -> Result<(Optimizer, f64)> {
 
 fn schedule(section: &Section) -> Result<Schedule> {
     let words = [("constant", 0), ("cosine", 1), ("step", 2)];
-    let kind = section.word("kind", &words)?.ok_or_else(|| {
-        section.bad("kind", "no such key", "\"constant\", \"cosine\" or \"step\"")
-    })?;
+    let kind = section
+        .word("kind", &words)?
+        .ok_or_else(|| section.bad("kind", "no such key", "\"constant\", \"cosine\" or \"step\""))?;
     let schedule = match kind {
         0 => Schedule::Constant,
         1 => Schedule::Cosine {
@@ -327,8 +336,12 @@ fn schedule(section: &Section) -> Result<Schedule> {
         _ => {
             let missing = |key: &str| section.bad(key, "no such key", "a positive number");
             Schedule::Step {
-                every: section.number("every", 1e-3.., "epochs, positive")?.ok_or_else(|| missing("every"))?,
-                factor: section.number("factor", 0.0..=1.0, "a share from 0 to 1")?.ok_or_else(|| missing("factor"))?,
+                every: section
+                    .number("every", 1e-3.., "epochs, positive")?
+                    .ok_or_else(|| missing("every"))?,
+                factor: section
+                    .number("factor", 0.0..=1.0, "a share from 0 to 1")?
+                    .ok_or_else(|| missing("factor"))?,
             }
         }
     };
@@ -357,7 +370,8 @@ fn early_stopping(section: &Section) -> Result<EarlyStopping> {
     let metric = section.word("metric", &Metric::NAMES)?;
     let metric = metric.ok_or_else(|| section.bad("metric", "no such key", "the metric to watch"))?;
     let patience = section.whole("patience", 1..=1_000_000)?;
-    let patience = patience.ok_or_else(|| section.bad("patience", "no such key", "a number of epochs"))? as usize;
+    let patience =
+        patience.ok_or_else(|| section.bad("patience", "no such key", "a number of epochs"))? as usize;
     section.finish()?;
     Ok(EarlyStopping { metric, patience })
 }

@@ -18,7 +18,12 @@ pub fn logits(model: &Model, dataset: &Dataset, device: &Device, threads: usize)
     let shape = model.config.input_shape();
     if !takes(&model.config, &dataset.shape) {
         let found = format!("samples of shape {:?}", dataset.shape);
-        return Err(Error::input(&dataset.name, &dataset.split, found, format!("the model's input {shape:?}")));
+        return Err(Error::input(
+            &dataset.name,
+            &dataset.split,
+            found,
+            format!("the model's input {shape:?}"),
+        ));
     }
     let outputs = model.config.classes();
     let lanes = LANES.min(dataset.len()).max(1);

@@ -118,9 +118,21 @@ pub fn fit(
             None => None,
         };
         let best = watched && improves(recipe.early_stopping, metrics.as_ref(), kept.as_ref(), validation)?;
-        (place.watch)(&Epoch { number, of: recipe.epochs, train_loss: loss, validation: metrics.as_ref(), best });
+        (place.watch)(&Epoch {
+            number,
+            of: recipe.epochs,
+            train_loss: loss,
+            validation: metrics.as_ref(),
+            best,
+        });
         if best {
-            kept = Some(Fitted { weights, epoch: number, epochs_run: number, losses: vec![], validation: metrics });
+            kept = Some(Fitted {
+                weights,
+                epoch: number,
+                epochs_run: number,
+                losses: vec![],
+                validation: metrics,
+            });
         }
         let since = kept.as_ref().map_or(0, |kept| number - kept.epoch);
         if recipe.early_stopping.is_some_and(|stopping| since >= stopping.patience) {
@@ -161,7 +173,9 @@ fn run_epoch(
     let loss = f64::from(trainer.take_losses()?[0]) / steps as f64;
     if !loss.is_finite() {
         let advice = "lower the learning rate or set optimizer.clip_norm";
-        return Err(Error::Failed(format!("training diverged: the loss of epoch {number} is {loss}; {advice}")));
+        return Err(Error::Failed(format!(
+            "training diverged: the loss of epoch {number} is {loss}; {advice}"
+        )));
     }
     Ok(loss)
 }
@@ -222,9 +236,15 @@ fn improves(
     let name = stopping.metric.name();
     let value = stopping.metric.of(metrics).filter(|value| value.is_finite()).ok_or_else(|| {
         let place = format!("split {}", split.split);
-        Error::input(&split.name, place, format!("no defined {name}"), "samples of every class that the metric compares")
+        Error::input(
+            &split.name,
+            place,
+            format!("no defined {name}"),
+            "samples of every class that the metric compares",
+        )
     })?;
-    let before = kept.and_then(|kept| kept.validation.as_ref()).and_then(|metrics| stopping.metric.of(metrics));
+    let before =
+        kept.and_then(|kept| kept.validation.as_ref()).and_then(|metrics| stopping.metric.of(metrics));
     Ok(before.is_none_or(|before| stopping.metric.better(value, before)))
 }
 
@@ -236,7 +256,12 @@ fn fits(config: &Config, train: &Dataset) -> Result<()> {
     }
     if !evaluate::takes(config, &train.shape) {
         let found = format!("samples of shape {:?}", train.shape);
-        return Err(Error::input(&train.name, place, found, format!("the model's input {:?}", config.input_shape())));
+        return Err(Error::input(
+            &train.name,
+            place,
+            found,
+            format!("the model's input {:?}", config.input_shape()),
+        ));
     }
     let expected = match (&train.labels, config.head) {
         (Labels::Class(_), Head::Softmax) | (Labels::Findings(_), Head::Sigmoid) => train.classes.len(),
@@ -246,7 +271,12 @@ fn fits(config: &Config, train: &Dataset) -> Result<()> {
             return Err(Error::input(&train.name, place, found, "head = \"softmax\", or two classes"));
         }
         (Labels::Findings(_), Head::Softmax) => {
-            return Err(Error::input(&train.name, place, "findings that may occur together", "head = \"sigmoid\""));
+            return Err(Error::input(
+                &train.name,
+                place,
+                "findings that may occur together",
+                "head = \"sigmoid\"",
+            ));
         }
     };
     if config.classes() != expected {

@@ -45,7 +45,10 @@ mod tests {
         let variance = data.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / n;
         let bound = 1.0 / 12.0;
         assert!(data.iter().all(|v| f64::from(v.abs()) <= bound));
-        assert!(data.iter().any(|&v| f64::from(v) > 0.99 * bound) && data.iter().any(|&v| f64::from(v) < -0.99 * bound));
+        assert!(
+            data.iter().any(|&v| f64::from(v) > 0.99 * bound)
+                && data.iter().any(|&v| f64::from(v) < -0.99 * bound)
+        );
         // A uniform on +-b has standard deviation b / sqrt 3; mean and variance within four standard errors.
         let deviation = bound / 3f64.sqrt();
         assert!(mean.abs() < 4.0 * deviation / n.sqrt(), "{mean}");

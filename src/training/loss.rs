@@ -37,7 +37,8 @@ impl ClassWeights {
             Self::Given(weights) => return weights.clone(),
             Self::Balanced(power) => *power,
         };
-        let ratio = |part: usize, whole: f64| if part == 0 { 0.0 } else { (whole / part as f64).powf(power) as f32 };
+        let ratio =
+            |part: usize, whole: f64| if part == 0 { 0.0 } else { (whole / part as f64).powf(power) as f32 };
         let n = train.len();
         match (&train.labels, head) {
             (Labels::Class(labels), Head::Softmax) => {
@@ -51,7 +52,8 @@ impl ClassWeights {
             }
             (Labels::Findings(labels), _) => {
                 let findings = train.classes.len();
-                let count = |k: usize| labels.iter().skip(k).step_by(findings).filter(|&&label| label == 1).count();
+                let count =
+                    |k: usize| labels.iter().skip(k).step_by(findings).filter(|&&label| label == 1).count();
                 (0..findings).map(|k| ratio(count(k), (n - count(k)) as f64)).collect()
             }
         }
@@ -86,7 +88,8 @@ impl Loss {
     fn softmax(&self, graph: &mut Graph, logits: Tensor, labels: Tensor) -> Tensor {
         let &[batch, classes] = graph.dims(logits) else { unreachable!("logits are [batch, classes]") };
         let mut each = graph.cross_entropy(logits, labels);
-        let weights = (!self.weights.is_empty()).then(|| graph.constant(&Arc::new(self.weights.clone()), &[classes]));
+        let weights =
+            (!self.weights.is_empty()).then(|| graph.constant(&Arc::new(self.weights.clone()), &[classes]));
         let own = weights.map(|weights| {
             let chosen = graph.one_hot(labels, classes);
             let picked = graph.mul(chosen, weights);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::loss::Loss;
 use crate::data::{Dataset, Labels};
 use crate::models::Head;
+use crate::results::statistics::auroc;
 
 /// A metric by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +193,8 @@ fn findings(logits: &[f32], truth: &[bool], outputs: usize, loss: &Loss) -> Metr
     for (i, (&logit, &truth)) in logits.iter().zip(truth).enumerate() {
         counts[i % outputs].add(truth, logit > 0.0);
         let z = f64::from(if truth { -logit } else { logit });
-        let weight = if truth { loss.weights.get(i % outputs).map_or(1.0, |&weight| f64::from(weight)) } else { 1.0 };
+        let weight =
+            if truth { loss.weights.get(i % outputs).map_or(1.0, |&weight| f64::from(weight)) } else { 1.0 };
         total += weight * (z.max(0.0) + (-z.abs()).exp().ln_1p());
     }
     let of_finding = |k: usize| {
@@ -224,36 +226,9 @@ fn log_sum_exp(row: &[f32]) -> f64 {
     f64::from(top) + row.iter().map(|&z| f64::from(z - top).exp()).sum::<f64>().ln()
 }
 
-/// The probability that a positive sample's score is above a negative one's, ties counting half (Mann & Whitney 1947); none
-/// without both kinds.
-pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let (mut twice_won, mut below, mut i) = (0u64, 0u64, 0);
-    while i < order.len() {
-        let tied = order[i..].iter().take_while(|&&k| scores[k] == scores[order[i]]).count().max(1);
-        let positives = order[i..i + tied].iter().filter(|&&k| positive[k]).count() as u64;
-        let negatives = tied as u64 - positives;
-        twice_won += positives * (2 * below + negatives);
-        below += negatives;
-        i += tied;
-    }
-    let positives = positive.iter().filter(|&&positive| positive).count() as u64;
-    (positives > 0 && below > 0).then(|| twice_won as f64 / (2 * positives * below) as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn auroc_counts_pairs_and_halves_ties() {
-        let score = [0.1, 0.4, 0.35, 0.8];
-        assert_eq!(auroc(&score, &[false, false, true, true]), Some(0.75));
-        assert_eq!(auroc(&[1.0; 4], &[false, true, true, false]), Some(0.5));
-        assert_eq!(auroc(&[3.0, 2.0, 1.0], &[true, false, false]), Some(1.0));
-        assert_eq!(auroc(&[1.0, 2.0], &[true, true]), None);
-    }
 
     #[test]
     fn classes_are_measured_by_hand() {

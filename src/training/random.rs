@@ -93,7 +93,10 @@ mod tests {
     fn every_place_of_a_permutation_is_equally_likely() {
         let mut counts = [[0u32; 4]; 4];
         for epoch in 0..4000 {
-            permutation(4, 11, epoch).iter().enumerate().for_each(|(place, &value)| counts[place][value] += 1);
+            permutation(4, 11, epoch)
+                .iter()
+                .enumerate()
+                .for_each(|(place, &value)| counts[place][value] += 1);
         }
         // 1000 expected; five standard deviations of a binomial are 137.
         assert!(counts.iter().flatten().all(|&count| (863..=1137).contains(&count)), "{counts:?}");

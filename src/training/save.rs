@@ -19,22 +19,34 @@ pub(super) fn check_target(out: &Path) -> Result<()> {
     for entry in entries {
         let name = entry.map_err(Error::io(out))?.file_name().to_string_lossy().into_owned();
         if !FILES.contains(&name.as_str()) {
-            let expected = "a folder that is not there yet, or one with nothing but a model that percuss trained";
-            return Err(Error::input(out.display(), "out", format!("a folder with `{name}` in it"), expected));
+            let expected =
+                "a folder that is not there yet, or one with nothing but a model that percuss trained";
+            return Err(Error::input(
+                out.display(),
+                "out",
+                format!("a folder with `{name}` in it"),
+                expected,
+            ));
         }
     }
     Ok(())
 }
 
 /// Writes the folder under a temporary name beside `out`, then puts it in place.
-pub(super) fn save(out: &Path, config: &Config, weights: &Weights, preprocess: Option<&Preprocess>) -> Result<()> {
+pub(super) fn save(
+    out: &Path,
+    config: &Config,
+    weights: &Weights,
+    preprocess: Option<&Preprocess>,
+) -> Result<()> {
     check_target(out)?;
     let parent = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    let temporary = tempfile::Builder::new().prefix(".percuss-train-").tempdir_in(parent).map_err(Error::io(parent))?;
+    let temporary =
+        tempfile::Builder::new().prefix(".percuss-train-").tempdir_in(parent).map_err(Error::io(parent))?;
     let fresh = temporary.path().join("new");
     std::fs::create_dir(&fresh).map_err(Error::io(&fresh))?;
     let mut text = serde_json::to_string_pretty(config).map_err(|error| Error::Failed(error.to_string()))?;

@@ -21,7 +21,8 @@ impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn parse(file: &'a str, text: &str) -> Result<Self> {
         let table = text.parse::<Table>().map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            let line =
+                error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             Error::input(file, format!("line {line}"), error.message(), "TOML")
         })?;
         Ok(Self { file, path: String::new(), table, asked: RefCell::default() })
@@ -40,11 +41,6 @@ impl<'a> Section<'a> {
     pub(super) fn value(&self, key: &str) -> Option<&Value> {
         self.asked.borrow_mut().push(key.to_string());
         self.table.get(key)
-    }
-
-    /// Whether the key is there (which does not count as asking for it).
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
     }
 
     /// A sub-table.
@@ -122,18 +118,14 @@ impl<'a> Section<'a> {
     /// Numbers in a list.
     pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
         let Some(value) = self.value(key) else { return Ok(None) };
-        let numbers = value.as_array().and_then(|list| list.iter().map(as_number).collect::<Option<Vec<f64>>>());
+        let numbers =
+            value.as_array().and_then(|list| list.iter().map(as_number).collect::<Option<Vec<f64>>>());
         numbers.map(Some).ok_or_else(|| self.bad(key, show(value), "a list of finite numbers"))
     }
 
     /// The table itself, all its keys counting as asked for.
     pub(super) fn into_table(self) -> Table {
         self.table
-    }
-
-    /// Its keys.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
-        self.table.keys()
     }
 
     /// Complains about a key that nobody asked for.

@@ -84,9 +84,15 @@ impl Trainer {
         for (declared, state) in &self.parameters {
             let found = tensors.get(&declared.name);
             let Some(tensor) = found.filter(|tensor| tensor.shape == declared.shape) else {
-                let found = found.map_or("no such tensor".into(), |tensor| format!("shape {:?}", tensor.shape));
+                let found =
+                    found.map_or("no such tensor".into(), |tensor| format!("shape {:?}", tensor.shape));
                 let expected = format!("shape {:?}", declared.shape);
-                return Err(Error::input("the weights", format!("tensor {}", declared.name), found, expected));
+                return Err(Error::input(
+                    "the weights",
+                    format!("tensor {}", declared.name),
+                    found,
+                    expected,
+                ));
             };
             let data = to_layout(declared.role, &declared.shape, &tensor.data);
             self.executable.write_lane(*state, member, &data)?;
@@ -151,8 +157,9 @@ fn descend(
     }
     for ((&parameter, &tensor), &gradient) in trained.iter().zip(&wrt).zip(&gradients) {
         let shape = graph.shape(tensor).clone();
-        let slots: Vec<State> =
-            (0..rule.optimizer.slots()).map(|slot| graph.state(format!("slot {slot}"), shape.clone())).collect();
+        let slots: Vec<State> = (0..rule.optimizer.slots())
+            .map(|slot| graph.state(format!("slot {slot}"), shape.clone()))
+            .collect();
         rule.optimizer.update(graph, phase, parameter, gradient, &slots, rates);
     }
     for average in averages {

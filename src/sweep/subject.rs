@@ -1,0 +1,111 @@
+//! A model on a data set: what it says of the clean samples, and how its outputs become a decision.
+
+use percuss_kernels::Device;
+
+use super::judge::Judge;
+use crate::Result;
+use crate::data::{Dataset, Labels};
+use crate::graph::Uploads;
+use crate::models::{Head, Model};
+
+/// A model with the data it is attacked on.
+#[derive(Debug)]
+pub struct Subject {
+    /// The model.
+    pub model: Model,
+    /// The samples.
+    pub data: Dataset,
+    /// Raw logits of the clean samples, `n * classes`.
+    pub clean: Vec<f32>,
+    /// Probability at which a binary head, or each finding, says yes; empty where the largest logit decides.
+    pub thresholds: Vec<f64>,
+}
+
+/// Logit of a probability.
+pub fn logit(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln()
+}
+
+impl Subject {
+    /// Number of raw outputs.
+    pub fn outputs(&self) -> usize {
+        self.model.config.classes()
+    }
+
+    /// Number of deciding classes: 2 for a sigmoid head (finding absent, present).
+    pub fn classes(&self) -> usize {
+        if self.sigmoid() { 2 } else { self.outputs() }
+    }
+
+    /// Whether each output is a finding of its own.
+    pub fn sigmoid(&self) -> bool {
+        self.model.config.head == Head::Sigmoid
+    }
+
+    /// The threshold's logit for a finding (0 for other heads), 0 where none is set.
+    pub fn threshold_logit(&self, finding: usize) -> f32 {
+        let threshold = self.thresholds.get(finding).or(self.thresholds.first());
+        threshold.map_or(0.0, |&p| if p == 0.5 { 0.0 } else { logit(p) as f32 })
+    }
+
+    /// The true class of sample `i`; of a finding, 1 where it is present.
+    pub fn label(&self, i: usize, finding: usize) -> u32 {
+        match &self.data.labels {
+            Labels::Class(labels) => labels[i],
+            Labels::Findings(findings) => u32::from(findings[i * self.data.classes.len() + finding]),
+        }
+    }
+
+    /// The clean logits of sample `i`.
+    pub fn clean_logits(&self, i: usize) -> &[f32] {
+        &self.clean[i * self.outputs()..][..self.outputs()]
+    }
+
+    /// What decides: the logits themselves; with two classes the second shifted by the threshold; of a sigmoid head `[0, z - threshold]`
+    /// for the finding. The same arithmetic as `attacks::evasion::loss::decision_logits`.
+    pub fn deciding(&self, logits: &[f32], finding: usize) -> Vec<f32> {
+        let shift = self.threshold_logit(finding);
+        if self.sigmoid() {
+            vec![0.0, logits[finding] - shift]
+        } else if logits.len() == 2 {
+            vec![logits[0], logits[1] - shift]
+        } else {
+            logits.to_vec()
+        }
+    }
+
+    /// Probabilities: softmax over classes, or the sigmoid of each finding.
+    pub fn scores(&self, logits: &[f32]) -> Vec<f32> {
+        if self.sigmoid() {
+            return logits.iter().map(|&z| (1.0 / (1.0 + (-f64::from(z)).exp())) as f32).collect();
+        }
+        let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+        let terms: Vec<f64> = logits.iter().map(|&z| f64::from(z - largest).exp()).collect();
+        let sum: f64 = terms.iter().sum();
+        terms.iter().map(|term| (term / sum) as f32).collect()
+    }
+}
+
+/// The winning class; of equal ones the first.
+pub fn prediction(deciding: &[f32]) -> u32 {
+    let mut best = 0;
+    for (class, &value) in deciding.iter().enumerate() {
+        if value > deciding[best] {
+            best = class;
+        }
+    }
+    best as u32
+}
+
+/// `z_class - max of the others`: positive where the class wins.
+pub fn margin(deciding: &[f32], class: u32) -> f32 {
+    let others = deciding.iter().enumerate().filter(|(other, _)| *other != class as usize);
+    deciding[class as usize] - others.fold(f32::MIN, |best, (_, &value)| best.max(value))
+}
+
+/// The raw logits of every sample of `data`, by the same program that judges adversarials.
+pub fn clean_logits(model: &Model, data: &Dataset, device: &Device) -> Result<Vec<f32>> {
+    let mut judge = Judge::new(model, data.len().clamp(2, 32), device, &mut Uploads::default(), 1)?;
+    let inputs: Vec<&[f32]> = (0..data.len()).map(|i| data.sample(i)).collect();
+    judge.logits(&inputs)
+}

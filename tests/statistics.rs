@@ -1,0 +1,203 @@
+//! Statistics against scikit-learn 1.9.1, SciPy 1.17.1 and NumPy 2.4.6 (constants below), and against brute force.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use percuss::results::statistics::*;
+
+/// Sums of fewer than a hundred f64 terms near 1, in another order than the reference's.
+const ROUNDING: f64 = 1e-13;
+
+fn near(found: Option<f64>, expected: f64) {
+    let found = found.expect("a value");
+    assert!((found - expected).abs() <= ROUNDING, "{found} is not {expected}");
+}
+
+const SCORES: [f64; 14] = [0.1, 0.4, 0.35, 0.8, 0.8, 0.2, 0.5, 0.5, 0.9, 0.05, 0.65, 0.5, 0.3, 0.7];
+const POSITIVE: [u8; 14] = [0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 1, 0, 1];
+const PROBABILITIES: [[f64; 3]; 8] = [
+    [0.7, 0.2, 0.1],
+    [0.1, 0.6, 0.3],
+    [0.2, 0.2, 0.6],
+    [0.4, 0.35, 0.25],
+    [0.3, 0.4, 0.3],
+    [0.25, 0.25, 0.5],
+    [0.5, 0.3, 0.2],
+    [0.1, 0.45, 0.45],
+];
+const CLASSES: [u32; 8] = [0, 1, 2, 0, 2, 1, 1, 1];
+
+fn positive() -> Vec<bool> {
+    POSITIVE.iter().map(|y| *y == 1).collect()
+}
+
+/// A small generator for the random cases.
+fn random(state: &mut u64) -> f64 {
+    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    (*state >> 40) as f64 / (1u64 << 24) as f64
+}
+
+#[test]
+fn ranking_and_calibration_equal_scikit_learn() {
+    let y = positive();
+    near(auroc(&SCORES, &y), 0.8265306122448979);
+    near(brier(&SCORES, &y), 0.16982142857142857);
+    near(expected_calibration_error(&SCORES, &y), 0.19642857142857142);
+    let predicted: Vec<bool> = SCORES.iter().map(|s| *s >= 0.5).collect();
+    near(sensitivity(&predicted, &y), 0.8571428571428571);
+    near(specificity(&predicted, &y), 0.7142857142857143);
+    let rows: Vec<Vec<f64>> = PROBABILITIES.iter().map(|r| r.to_vec()).collect();
+    near(auroc_macro(&rows, &CLASSES, 3), 0.8194444444444445);
+    // A class that no sample has changes nothing.
+    near(auroc_macro(&rows, &CLASSES, 4), 0.8194444444444445);
+    near(brier_multiclass(&rows, &CLASSES), 0.5118750000000001);
+    let truth = [0, 0, 1, 1, 2, 2, 2, 3, 0, 1, 2, 0];
+    let said = [0, 1, 1, 1, 2, 0, 2, 1, 0, 2, 2, 0];
+    near(balanced_accuracy(&said, &truth), 0.5416666666666666);
+    near(macro_f1(&said, &truth), 0.5178571428571428);
+}
+
+#[test]
+fn wilson_equals_scipy() {
+    let cases = [
+        (0, 20, 0.0, 0.16112515805281935),
+        (7, 50, 0.06950833427016292, 0.26186193710585537),
+        (50, 50, 0.9286524008666412, 1.0),
+        (745, 1000, 0.7170834253930005, 0.7710414629490774),
+    ];
+    for (successes, n, low, high) in cases {
+        let interval = wilson(successes, n).unwrap();
+        near(Some(interval.low), low);
+        near(Some(interval.high), high);
+    }
+    assert_eq!(wilson(0, 0), None);
+}
+
+#[test]
+fn quantiles_equal_numpy_and_take_infinities() {
+    let values = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0];
+    near(quantile(&values, 0.025), 1.0);
+    near(median(&values), 3.5);
+    near(quantile(&values, 0.975), 8.475);
+    let inf = f64::INFINITY;
+    assert_eq!(median(&[1.0, inf, inf]), Some(inf));
+    assert_eq!(median(&[1.0, 2.0, inf]), Some(2.0));
+    assert_eq!(median(&[1.0, inf]), Some(inf));
+    assert_eq!(median(&[inf, inf]), Some(inf));
+    assert_eq!(median(&[]), None);
+    assert_eq!(median(&[f64::NAN]), None);
+}
+
+#[test]
+fn auroc_is_the_share_of_ordered_pairs() {
+    let mut state = 1;
+    for _ in 0..300 {
+        let n = 2 + (random(&mut state) * 12.0) as usize;
+        // Few distinct values, so that ties are common.
+        let scores: Vec<f64> = (0..n).map(|_| (random(&mut state) * 5.0).floor()).collect();
+        let y: Vec<bool> = (0..n).map(|_| random(&mut state) < 0.5).collect();
+        let (mut won, mut pairs) = (0.0, 0.0);
+        for i in 0..n {
+            for j in 0..n {
+                if y[i] && !y[j] {
+                    pairs += 1.0;
+                    won += if scores[i] > scores[j] {
+                        1.0
+                    } else if scores[i] == scores[j] {
+                        0.5
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
+        match auroc(&scores, &y) {
+            Some(found) => near(Some(found), won / pairs),
+            None => assert_eq!(pairs, 0.0),
+        }
+    }
+    assert_eq!(auroc(&[f64::NAN, 1.0], &[true, false]), None);
+    assert_eq!(auroc(&[-0.0, 0.0], &[true, false]), Some(0.5));
+}
+
+#[test]
+fn the_operating_point_is_the_highest_that_finds_enough() {
+    let y = positive();
+    // From scikit-learn's roc_curve: sensitivity 6/7 is reached at 0.5 and 7/7 at 0.35.
+    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 0.85), Some(0.5));
+    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 6.0 / 7.0), Some(0.5));
+    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 0.95), Some(0.35));
+    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 0.01), Some(0.9));
+    assert_eq!(threshold_for_sensitivity(&SCORES, &[false; 14], 0.5), None);
+    let mut state = 9;
+    for _ in 0..200 {
+        let n = 1 + (random(&mut state) * 15.0) as usize;
+        let scores: Vec<f64> = (0..n).map(|_| (random(&mut state) * 6.0).floor() / 6.0).collect();
+        let y: Vec<bool> = (0..n).map(|_| random(&mut state) < 0.6).collect();
+        let wanted = random(&mut state);
+        let reached = |t: f64| sensitivity(&scores.iter().map(|s| *s >= t).collect::<Vec<_>>(), &y);
+        let best = scores
+            .iter()
+            .copied()
+            .filter(|t| reached(*t).is_some_and(|s| s >= wanted))
+            .max_by(f64::total_cmp);
+        // A wanted share of 0 is met by the highest positive: any threshold would do.
+        assert_eq!(
+            threshold_for_sensitivity(&scores, &y, wanted.max(1e-9)),
+            best.filter(|_| y.contains(&true))
+        );
+    }
+}
+
+#[test]
+fn the_cluster_bootstrap_follows_the_groups() {
+    // 30 records of 20 beats; a record is all right or all wrong, so its beats are one observation.
+    let names: Vec<String> = (0..600).map(|i| format!("r{:02}", i / 20)).collect();
+    let groups: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hits: Vec<bool> = (0..600).map(|i| (i / 20) % 3 != 0).collect();
+    let clustered = share_interval(&hits, Some(&groups), 0).unwrap();
+    assert_eq!((clustered.method, clustered.few_groups), ("cluster-bootstrap", false));
+    // Standard error of 30 independent records at 2/3 is .0861, so the interval is about .667 +- .169; the
+    // percentiles of a binomial of 30 move in steps of 1/30.
+    assert!((clustered.low - (2.0 / 3.0 - 0.169)).abs() < 0.035, "{clustered:?}");
+    assert!((clustered.high - (2.0 / 3.0 + 0.169)).abs() < 0.035, "{clustered:?}");
+    let independent = share_interval(&hits, None, 0).unwrap();
+    assert_eq!(independent.method, "wilson");
+    assert!(clustered.high - clustered.low > 4.0 * (independent.high - independent.low));
+    assert_eq!(
+        share_interval(&hits, Some(&groups), 0),
+        Some(clustered),
+        "the same seed gives the same interval"
+    );
+    // Records of unequal sizes have resamples of many shares, so that the seed shows.
+    let uneven: Vec<&str> = (0..600).map(|i| groups[(i * i) % 600]).collect();
+    assert_ne!(share_interval(&hits, Some(&uneven), 1), share_interval(&hits, Some(&uneven), 0));
+    let own: Vec<String> = (0..600).map(|i| i.to_string()).collect();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    assert_eq!(
+        share_interval(&hits, Some(&own), 0).unwrap().method,
+        "wilson",
+        "a group a sample is independence"
+    );
+    // Nine groups are few; and where nothing varies the interval is not a point.
+    let few = share_interval(&hits[..180], Some(&groups[..180]), 0).unwrap();
+    assert!(few.few_groups);
+    let none = share_interval(&[false; 600], Some(&groups), 0).unwrap();
+    assert_eq!((none.low, none.method), (0.0, "wilson-groups"));
+    near(Some(none.high), wilson(0, 30).unwrap().high);
+    assert_eq!(share_interval(&[], None, 0), None);
+    assert_eq!(share_interval(&[], Some(&[]), 0), None);
+}
+
+#[test]
+fn calibration_of_several_classes_by_the_top_score() {
+    let top = |r: &[f64; 3]| r.iter().copied().fold(0.0, f64::max);
+    let confidence: Vec<f64> = PROBABILITIES.iter().map(top).collect();
+    let right: Vec<bool> = PROBABILITIES
+        .iter()
+        .zip(CLASSES)
+        .map(|(r, y)| r.iter().position(|p| *p == top(r)) == Some(y as usize))
+        .collect();
+    near(expected_calibration_error(&confidence, &right), 0.35624999999999996);
+    assert_eq!(expected_calibration_error(&[], &[]), None);
+    assert_eq!(expected_calibration_error(&[1.5], &[true]), None);
+    assert_eq!(expected_calibration_error(&[0.0, 1.0], &[false, true]), Some(0.0));
+}
