@@ -76,9 +76,11 @@ fn images_are_read_as_pixels_with_channels_last() {
 fn plain_x_and_y_hold_findings_and_their_own_range() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.npz");
-    Writer::new(&path)
-        .put("x", &[3, 2], &[0.5f32, -1.0, 2.0, 0.0, 0.25, 1.5])
-        .put("y", &[3, 2], &[0i64, 1, 1, 1, 0, 0]);
+    Writer::new(&path).put("x", &[3, 2], &[0.5f32, -1.0, 2.0, 0.0, 0.25, 1.5]).put(
+        "y",
+        &[3, 2],
+        &[0i64, 1, 1, 1, 0, 0],
+    );
     let all = open(&at(&path, "all"), None).unwrap();
     assert_eq!((all.shape.clone(), all.labels.clone()), (vec![2], Labels::Findings(vec![0, 1, 1, 1, 0, 0])));
     assert_eq!((all.domain.low[0], all.domain.high[0], all.unit.as_str()), (-1.0, 2.0, "value"));
@@ -129,9 +131,11 @@ fn bad_npz_files_name_the_file_and_the_array() {
 #[test]
 fn registry_names_reject_labels_outside_their_classes() {
     let dir = tempfile::tempdir().unwrap();
-    Writer::new(&dir.path().join("pneumoniamnist.npz"))
-        .put("test_images", &[1, 2, 2], &[1u8, 2, 3, 4])
-        .put("test_labels", &[1, 1], &[2u8]);
+    Writer::new(&dir.path().join("pneumoniamnist.npz")).put("test_images", &[1, 2, 2], &[1u8, 2, 3, 4]).put(
+        "test_labels",
+        &[1, 1],
+        &[2u8],
+    );
     let mut request = Request::named("pneumoniamnist", "test");
     request.data_dir = Some(dir.path().to_path_buf());
     let text = message(open(&request, None));
@@ -146,7 +150,8 @@ fn limit_is_stratified_and_does_not_depend_on_other_samples() {
     assert!(small.index.windows(2).all(|pair| pair[0] < pair[1]));
     let (Labels::Class(few), Labels::Class(many)) = (&small.labels, &all.labels) else { panic!() };
     for class in 0..5 {
-        let share = |labels: &[u32]| labels.iter().filter(|&&l| l == class).count() as f64 / labels.len() as f64;
+        let share =
+            |labels: &[u32]| labels.iter().filter(|&&l| l == class).count() as f64 / labels.len() as f64;
         assert!((share(few) - share(many)).abs() < 0.011, "class {class}");
     }
     // The same samples in another order: the same subset.
@@ -208,7 +213,8 @@ fn cohort(change: impl Fn(usize) -> f64) -> Table {
         let event = usize::from(row % 3 == 0);
         let time = if row % 11 == 5 { 20 } else { 100 + 400 * usize::from(event == 0) };
         let time = if row == 4 { String::new() } else { time.to_string() };
-        let bili = if row % 7 == 0 { String::new() } else { format!("{}", 0.3 * (row % 13) as f64 * change(row)) };
+        let bili =
+            if row % 7 == 0 { String::new() } else { format!("{}", 0.3 * (row % 13) as f64 * change(row)) };
         let (age, sex, stage) = (20.5 + (row % 60) as f64, ["F", "M"][row % 2], ["I", "II", "III"][row % 3]);
         csv += &format!("{row},{event},{time},{},{sex},{bili},{stage}\n", age * change(row));
     }
@@ -245,7 +251,8 @@ fn table_becomes_features_in_physical_units() {
         let variance = z.iter().map(|v| v * v).sum::<f64>() / z.len() as f64;
         assert!(average.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{average} {variance}");
     }
-    let parts: usize = ["train", "val", "test"].map(|split| fitted.apply(&table, split).unwrap().len()).iter().sum();
+    let parts: usize =
+        ["train", "val", "test"].map(|split| fitted.apply(&table, split).unwrap().len()).iter().sum();
     assert_eq!(parts, all.len());
     for sample in 0..all.len() {
         for (feature, value) in all.sample(sample).iter().enumerate() {
@@ -282,7 +289,14 @@ fn saved_preprocess_gives_identical_values() {
         assert_eq!(loaded, fitted);
         let (a, b) = (fitted.apply(&table, "test").unwrap(), loaded.apply(&table, "test").unwrap());
         assert_eq!(a.sample_set_sha256(), b.sample_set_sha256());
-        assert_eq!(a.unit, match scale { "z" => "sd", "none" => "value", other => other });
+        assert_eq!(
+            a.unit,
+            match scale {
+                "z" => "sd",
+                "none" => "value",
+                other => other,
+            }
+        );
         if scale == "quantile" {
             assert!(a.values.iter().all(|v| (0.0..=1.0).contains(v)));
             assert_eq!(fitted.input_mean_std().1, vec![1.0; 8]);
@@ -299,7 +313,8 @@ fn groups_are_never_in_two_splits() {
         csv += &format!("p{},{},{}\n", row % 97, row % 2, row);
     }
     let table = Table::from_csv("t.csv", csv.as_bytes()).unwrap();
-    let spec = Spec::from_toml("t", "outcome = \"dead\"\nclasses = [\"a\", \"b\"]\ngroup = \"patient\"\n").unwrap();
+    let spec =
+        Spec::from_toml("t", "outcome = \"dead\"\nclasses = [\"a\", \"b\"]\ngroup = \"patient\"\n").unwrap();
     let fitted = Preprocess::fit(&spec, &table).unwrap();
     let groups = |split| fitted.apply(&table, split).unwrap().group.unwrap();
     let (train, val, test) = (groups("train"), groups("val"), groups("test"));
@@ -411,13 +426,20 @@ fn manifest_lists_images() {
     write("a.png", 2, &[0, 10, 20, 255], png::BitDepth::Eight);
     write("b.png", 2, &[0, 0, 255, 255, 0x01, 0x01, 0x80, 0x80], png::BitDepth::Sixteen);
     let path = dir.path().join("m.csv");
-    std::fs::write(&path, "path,label,patient,sex,split\na.png,ill,p1,F,test\nb.png,well,p2,M,train\n").unwrap();
+    std::fs::write(&path, "path,label,patient,sex,split\na.png,ill,p1,F,test\nb.png,well,p2,M,train\n")
+        .unwrap();
     let mut request = Request::new(Source::Manifest(path.clone()), "all");
     request.subgroups = vec!["sex".into()];
     let all = open(&request, None).unwrap();
-    assert_eq!((all.shape.clone(), all.classes.clone()), (vec![2, 2, 1], vec!["ill".to_string(), "well".into()]));
+    assert_eq!(
+        (all.shape.clone(), all.classes.clone()),
+        (vec![2, 2, 1], vec!["ill".to_string(), "well".into()])
+    );
     assert_eq!(all.values, [0.0, 10.0, 20.0, 255.0, 0.0, 255.0, 1.0, 128.0]);
-    assert_eq!((all.group.clone().unwrap(), all.subgroups["sex"].clone()), (vec!["p1".to_string(), "p2".into()], vec!["F".to_string(), "M".into()]));
+    assert_eq!(
+        (all.group.clone().unwrap(), all.subgroups["sex"].clone()),
+        (vec!["p1".to_string(), "p2".into()], vec!["F".to_string(), "M".into()])
+    );
     assert_eq!(open(&Request::new(Source::Manifest(path.clone()), "test"), None).unwrap().index, [0]);
     write("b.png", 3, &[1; 9], png::BitDepth::Eight);
     assert!(message(open(&request, None)).contains("as the first image"));
@@ -473,7 +495,11 @@ fn linear_scores(train: &Dataset, test: &Dataset, positive: u32, ridge: f64) -> 
         }
     }
     let row = |set: &Dataset, i: usize| -> Vec<f64> {
-        set.sample(i).iter().enumerate().map(|(k, v)| (f64::from(*v) - mean[k]) / (sd[k].sqrt() + 1e-6)).collect()
+        set.sample(i)
+            .iter()
+            .enumerate()
+            .map(|(k, v)| (f64::from(*v) - mean[k]) / (sd[k].sqrt() + 1e-6))
+            .collect()
     };
     let is = |set: &Dataset, i: usize| match &set.labels {
         Labels::Class(labels) => u32::from(labels[i] == positive),
@@ -506,7 +532,10 @@ fn linear_scores(train: &Dataset, test: &Dataset, positive: u32, ridge: f64) -> 
             break;
         }
     }
-    ((0..test.len()).map(|i| dot(&row(test, i), &weights)).collect(), (0..test.len()).map(|i| is(test, i)).collect())
+    (
+        (0..test.len()).map(|i| dot(&row(test, i), &weights)).collect(),
+        (0..test.len()).map(|i| is(test, i)).collect(),
+    )
 }
 
 #[test]
@@ -515,9 +544,47 @@ fn support2_features_predict_death_about_as_well_as_published_baselines() {
     let test = open(&Request::named("support2", "test"), fitted.as_ref()).unwrap();
     let (scores, labels) = linear_scores(&train, &test, 1, 1e-3);
     let auc = auc(&scores, &labels);
-    println!("support2: {} features, {} / {} rows, linear AUC {auc:.4}", train.shape[0], train.len(), test.len());
+    println!(
+        "support2: {} features, {} / {} rows, linear AUC {auc:.4}",
+        train.shape[0],
+        train.len(),
+        test.len()
+    );
     // Logistic regression on this cohort has 0.757; a leak would show as far more, a broken column as less.
     assert!((0.73..0.80).contains(&auc), "{auc}");
+}
+
+/// For each test image the largest 3x3 excess over the clear train images, in their standard deviations, after taking
+/// off the image's own mean: what one convolution and a maximum could see.
+fn brightest_spots(train: &Dataset, test: &Dataset) -> Vec<f64> {
+    let side = phantom::SIDE;
+    let blurred = |set: &Dataset, i: usize| -> Vec<f64> {
+        let image = set.sample(i);
+        let mean = image.iter().map(|&v| f64::from(v)).sum::<f64>() / image.len() as f64;
+        let spot = |row: usize, column: usize| {
+            let around =
+                (row - 1..=row + 1).flat_map(|r| (column - 1..=column + 1).map(move |c| r * side + c));
+            around.map(|at| f64::from(image[at])).sum::<f64>() / 9.0 - mean
+        };
+        (1..side - 1)
+            .flat_map(|row| (1..side - 1).map(move |column| (row, column)))
+            .map(|(r, c)| spot(r, c))
+            .collect()
+    };
+    let Labels::Class(labels) = &train.labels else { panic!("classes") };
+    let clear: Vec<Vec<f64>> =
+        (0..train.len()).filter(|&i| labels[i] == 0).map(|i| blurred(train, i)).collect();
+    let n = clear.len() as f64;
+    let mean: Vec<f64> = (0..clear[0].len()).map(|k| clear.iter().map(|v| v[k]).sum::<f64>() / n).collect();
+    let sd: Vec<f64> = (0..mean.len())
+        .map(|k| (clear.iter().map(|v| (v[k] - mean[k]).powi(2)).sum::<f64>() / n).sqrt())
+        .collect();
+    (0..test.len())
+        .map(|i| {
+            let excess = blurred(test, i).into_iter().enumerate().map(|(k, v)| (v - mean[k]) / sd[k]);
+            excess.fold(f64::NEG_INFINITY, f64::max)
+        })
+        .collect()
 }
 
 #[test]
@@ -527,6 +594,10 @@ fn synthetic_sets_can_be_learnt_but_not_by_a_straight_line_alone() {
     let area = auc(&scores, &labels);
     println!("cxr-phantom: linear AUC {area:.4}");
     assert!((0.55..0.97).contains(&area), "{area}");
+    let found: Vec<f64> = brightest_spots(&train, &test);
+    let area = auc(&found, &labels);
+    println!("cxr-phantom: AUC of the spot that is brightest against clear images {area:.4}");
+    assert!((0.75..0.98).contains(&area), "{area}");
     let (train, test) = (ecg::generate("train", 0).unwrap(), ecg::generate("test", 0).unwrap());
     for (class, name) in beats::CLASSES.iter().enumerate() {
         let (scores, labels) = linear_scores(&train, &test, class as u32, 0.05);

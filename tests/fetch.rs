@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use percuss::cli::data::{DataAction, DataCommand};
 use percuss::data::fetch::{Checksum, Download, Fetcher, fetch_entry, fetch_files, partial_path};
 use percuss::data::registry::{self, Remote};
+use percuss::data::{Labels, Request, beats, open};
 use sha2::{Digest, Sha256};
 
 /// How the server answers.
@@ -22,10 +23,13 @@ struct Manner {
     status: Option<u16>,
 }
 
+/// A file's name and the first byte that was asked for.
+type Asked = (String, Option<u64>);
+
 /// A server of some files; remembers what each request was and which range it asked for.
 struct Server {
     base: String,
-    requests: Arc<Mutex<Vec<(String, Option<u64>)>>>,
+    requests: Arc<Mutex<Vec<Asked>>>,
     manner: Arc<Mutex<Manner>>,
 }
 
@@ -70,7 +74,12 @@ impl Server {
     }
 }
 
-fn answer(to: &mut impl Write, body: Option<&[u8]>, range: Option<u64>, manner: Manner) -> std::io::Result<()> {
+fn answer(
+    to: &mut impl Write,
+    body: Option<&[u8]>,
+    range: Option<u64>,
+    manner: Manner,
+) -> std::io::Result<()> {
     let status = manner.status.or(body.is_none().then_some(404));
     let body = body.unwrap_or_default();
     if let Some(status) = status {
@@ -91,7 +100,7 @@ fn answer(to: &mut impl Write, body: Option<&[u8]>, range: Option<u64>, manner: 
 }
 
 fn body() -> Vec<u8> {
-    (0..200_000u32).map(|k| (k * 2_654_435_761u32.rotate_left(k % 7) >> 13) as u8).collect()
+    (0..200_000u32).map(|k| (k.wrapping_mul(2_654_435_761u32.rotate_left(k % 7)) >> 13) as u8).collect()
 }
 
 fn sum(bytes: &[u8]) -> String {
@@ -281,11 +290,53 @@ fn entry_is_fetched_from_its_origin_and_refuses_what_is_not_it() {
     let error = fetch_entry(&Fetcher::direct(), entry, Some(&server.base), dir.path(), &mut |_, _, _| {});
     assert!(error.unwrap_err().to_string().contains("SHA-256"));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    for (name, word) in [("support2", "part of the program"), ("ecg-synthetic", "generated"), ("eicu-demo", "join")] {
+    for (name, word) in
+        [("support2", "part of the program"), ("ecg-synthetic", "generated"), ("eicu-demo", "join")]
+    {
         let entry = registry::entry(name).unwrap();
         let error = fetch_entry(&Fetcher::direct(), entry, None, dir.path(), &mut |_, _, _| {}).unwrap_err();
         assert!(error.to_string().contains(word) && error.exit_code() == 2, "{error}");
     }
+}
+
+/// A record of 2,000 samples with five beats 400 samples apart, in WFDB's own form.
+fn small_record(name: &str, seed: u32) -> [(String, Vec<u8>); 3] {
+    let samples: Vec<i16> = (0..2000u32).map(|k| 900 + (k * (seed % 97 + 3) % 211) as i16).collect();
+    let sum = samples.iter().fold(0i16, |sum, &v| sum.wrapping_add(v));
+    let header = format!("{name} 1 360 2000\n{name}.dat 16 200 11 1024 {} {sum} 0 MLII\n", samples[0]);
+    let data = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let code = |code: u16, step: u16| (code << 10 | step).to_le_bytes();
+    let words =
+        [code(1, 150), code(1, 400), code(5, 400), code(8, 400), code(28, 10), code(6, 390), code(0, 0)];
+    [
+        (format!("{name}.hea"), header.into_bytes()),
+        (format!("{name}.dat"), data),
+        (format!("{name}.atr"), words.concat()),
+    ]
+}
+
+#[test]
+fn beats_are_cut_from_the_records_that_are_fetched() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = beats::DS1.iter().chain(&beats::DS2);
+    let mut files: Vec<(String, Vec<u8>)> =
+        names.flat_map(|name| small_record(&name.to_string(), u32::from(*name))).collect();
+    let list: String = files.iter().map(|(name, body)| format!("{} {name}\n", sum(body))).collect();
+    files.push(("SHA256SUMS.txt".into(), list.into_bytes()));
+    let server = Server::start(files);
+    let entry = registry::entry("mitbih_beats").unwrap();
+    let path =
+        fetch_entry(&Fetcher::direct(), entry, Some(&server.base), dir.path(), &mut |_, _, _| {}).unwrap();
+    assert_eq!(server.count(), 1 + 44 * 3);
+    let mut request = Request::named("mitbih_beats", "all");
+    request.data_dir = Some(dir.path().to_path_buf());
+    let all = open(&request, None).unwrap();
+    // The first beat of each record has none before it; the rhythm change is no beat.
+    assert_eq!((path, all.len()), (dir.path().join("mitbih_beats.npz"), 44 * 4));
+    assert_eq!(all.labels, Labels::Class([0, 2, 1, 3].repeat(44)));
+    // What is there is not fetched again.
+    fetch_entry(&Fetcher::direct(), entry, Some(&server.base), dir.path(), &mut |_, _, _| {}).unwrap();
+    assert_eq!(server.count(), 1 + 44 * 3);
 }
 
 fn command(action: DataAction, dir: &Path) -> percuss::Result<String> {
@@ -309,7 +360,12 @@ fn command_lists_every_set_and_finds_files() {
     std::fs::write(&npz, b"x").unwrap();
     let path = command(DataAction::Path { name: "breastmnist".into() }, dir.path()).unwrap();
     assert_eq!(path.trim_end(), npz.display().to_string());
-    assert!(command(DataAction::Path { name: "brestmnist".into() }, dir.path()).unwrap_err().to_string().contains("nearest"));
+    assert!(
+        command(DataAction::Path { name: "brestmnist".into() }, dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("nearest")
+    );
     let there = command(DataAction::Fetch { name: "breastmnist".into() }, dir.path()).unwrap();
     assert!(there.contains("already there"));
 }

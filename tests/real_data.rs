@@ -143,7 +143,9 @@ fn eicu_demo_is_read_with_its_spec() {
 #[ignore = "needs PERCUSS_DATA"]
 fn mimic3_demo_tables_are_read() {
     let rows = |name: &str| Table::read(&folder().join("mimic3-demo").join(name)).unwrap().rows();
-    assert_eq!((rows("PATIENTS.csv"), rows("ADMISSIONS.csv")), (100, 129));
+    // The origin's table has 129 admissions; a copy that circulates lacks one.
+    assert_eq!(rows("PATIENTS.csv"), 100);
+    assert!((128..=129).contains(&rows("ADMISSIONS.csv")));
     for name in ["DIAGNOSES_ICD", "ICUSTAYS", "PRESCRIPTIONS", "PROCEDURES_ICD", "SERVICES"] {
         assert!(rows(&format!("{name}.csv")) >= 100, "{name}");
     }

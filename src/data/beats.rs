@@ -101,7 +101,7 @@ pub fn cut(
         let Some(start) = usize::try_from(sample).ok().and_then(|s| s.checked_sub(PEAK)) else { continue };
         let Some(window) = signal.get(start..start.saturating_add(LENGTH)) else { continue };
         if !window.contains(&spec.missing()) {
-            let rr_samples = i32::try_from(sample - before).unwrap_or(i32::MAX);
+            let rr_samples = i32::try_from(sample.saturating_sub(before)).unwrap_or(i32::MAX);
             kept.push((sample, Beat { signal: window.to_vec(), class, record: number, rr_samples }));
         }
     }

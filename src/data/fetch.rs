@@ -113,7 +113,7 @@ impl Fetcher {
             return Err(refused(url, status));
         }
         let first = if resumed { have } else { 0 };
-        let length = response.body().content_length().map(|n| n + first);
+        let length = response.body().content_length().map(|n| n.saturating_add(first));
         let mut file = open_partial(partial, resumed)?;
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let got = copy(&mut body, &mut file, first, |done| {

@@ -68,16 +68,16 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
 }
 
 fn image(seed: u64, number: u64) -> (u32, Vec<f32>) {
-    let mut draw = Draw::new(seed ^ 0x6368_6573_74, number);
+    let mut draw = Draw::new(seed ^ 0x0063_6865_7374, number);
     let label = u32::from(draw.unit() < 0.5);
     let mut shapes = anatomy(&mut draw);
     let lungs = [shapes[1], shapes[2]];
     if label == 1 {
-        shapes.push(opacity(&lungs, draw.between(16.0, 70.0), &mut draw));
+        shapes.push(opacity(&lungs, draw.between(28.0, 85.0), &mut draw));
     }
     let (exposure, contrast) = (draw.between(-18.0, 18.0), draw.factor(0.12));
     let (shift_x, shift_y, tilt) = (0.03 * draw.normal(), 0.03 * draw.normal(), 0.05 * draw.normal());
-    let ribs = Ribs { spacing: draw.between(0.10, 0.14), phase: draw.unit(), level: draw.between(4.0, 14.0) };
+    let ribs = Ribs { spacing: draw.between(0.10, 0.14), phase: draw.unit(), level: draw.between(3.0, 10.0) };
     let noise = draw.between(3.0, 9.0);
     let mut pixels = Vec::with_capacity(SIDE * SIDE);
     for row in 0..SIDE {
@@ -156,8 +156,8 @@ fn opacity(lungs: &[Ellipse; 2], level: f64, draw: &mut Draw) -> Ellipse {
     Ellipse {
         x: lung.x + reach * lung.a * angle.cos(),
         y: lung.y + reach * lung.b * angle.sin(),
-        a: draw.between(0.04, 0.10),
-        b: draw.between(0.04, 0.12),
+        a: draw.between(0.05, 0.11),
+        b: draw.between(0.05, 0.13),
         tilt: draw.between(0.0, std::f64::consts::PI),
         level,
         soft: draw.between(0.4, 0.9),

@@ -257,7 +257,7 @@ fn decode_212(data: &[u8], total: usize) -> Vec<i16> {
     let extend = |low: u8, high: u8| (i16::from(low) | i16::from(high) << 8) << 4 >> 4;
     let sample = |k: usize| {
         let at = k / 2 * 3;
-        if k % 2 == 0 {
+        if k.is_multiple_of(2) {
             extend(data[at], data[at + 1] & 0x0f)
         } else {
             extend(data[at + 2], data[at + 1] >> 4)
