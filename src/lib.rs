@@ -10,5 +10,6 @@ pub mod graph;
 pub mod models;
 pub mod results;
 pub mod sweep;
+pub mod training;
 
 pub use error::{Error, Result};

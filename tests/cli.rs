@@ -96,7 +96,10 @@ fn eval_prints_every_metric_and_fails_where_an_expectation_is_missed() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stdout).unwrap().contains("MISSED"));
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert!(complaint.contains("percuss: study.toml: model cnn on data p: expect.accuracy: found "), "{complaint}");
+    assert!(
+        complaint.contains("percuss: study.toml: model cnn on data p: expect.accuracy: found "),
+        "{complaint}"
+    );
     let complaint = refusal(folder.path(), &["sweep", "study.toml", "--device", "cpu"]);
     assert!(complaint.contains("expect.accuracy"), "{complaint}");
     assert!(!folder.path().join("results").exists(), "nothing is written");
@@ -120,9 +123,13 @@ fn sweep_writes_where_it_is_told_and_inspect_reads_it() {
     assert!(page.contains("finished shards: cells-"), "{page}");
     let model = answer(folder.path(), &["inspect", "cnn"]);
     assert!(model.starts_with("model cnn\n  input         [28, 28, 1]\n"), "{model}");
-    std::fs::write(folder.path().join("other.toml"), std::fs::read_to_string(folder.path().join("study.toml")).unwrap() + "# other\n")
-        .unwrap();
-    let complaint = refusal(folder.path(), &["sweep", "other.toml", "--device", "cpu", "--out", "results/phantoms"]);
+    std::fs::write(
+        folder.path().join("other.toml"),
+        std::fs::read_to_string(folder.path().join("study.toml")).unwrap() + "# other\n",
+    )
+    .unwrap();
+    let complaint =
+        refusal(folder.path(), &["sweep", "other.toml", "--device", "cpu", "--out", "results/phantoms"]);
     assert!(complaint.starts_with("percuss: results/phantoms"), "{complaint}");
 }
 
@@ -136,7 +143,10 @@ fn bad_usage_and_bad_files_exit_with_2() {
         (&["sweep", "study.toml", "--threads", "0"], "--threads"),
         (&["frobnicate"], "unrecognized subcommand"),
         (&["plan", "missing.toml"], "percuss: missing.toml: "),
-        (&["attacks", "pdg"], "percuss: percuss attacks: NAME: found \"pdg\", expected one of fgsm, bim, pgd, mi-fgsm"),
+        (
+            &["attacks", "pdg"],
+            "percuss: percuss attacks: NAME: found \"pdg\", expected one of fgsm, bim, pgd, mi-fgsm",
+        ),
         (&["inspect", "study.toml"], "percuss: study.toml: file ending: found \"toml\", expected a model"),
         (&["inspect", "not-there.npz"], "percuss: not-there.npz: "),
     ] {

@@ -89,7 +89,10 @@ stop = "success"
     let study = parse(text).unwrap();
     assert_eq!((study.name.as_str(), &study.seeds[..]), ("cxr-v3", &[0, 1, 2][..]));
     let request = &study.data[0].request;
-    assert_eq!((request.split.as_str(), request.limit, request.group.as_deref()), ("test", Some(2000), Some("patient")));
+    assert_eq!(
+        (request.split.as_str(), request.limit, request.group.as_deref()),
+        ("test", Some(2000), Some("patient"))
+    );
     assert_eq!(request.subgroups, ["sex", "site"]);
     let model = &study.models[0];
     assert_eq!(model.path, Path::new("studies/models/v3"));
@@ -113,7 +116,10 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
          expected one of the keys name, seeds, data, model, defense, attack; the nearest is \"seeds\""
     );
     let message = attack_refusal(&format!("kind = \"pgd\"\n{BUDGET}\nstepz = 4"));
-    assert!(message.starts_with("line 16, attack.stepz: found an unknown key, expected one of the keys kind, "), "{message}");
+    assert!(
+        message.starts_with("line 16, attack.stepz: found an unknown key, expected one of the keys kind, "),
+        "{message}"
+    );
     assert!(message.ends_with("; the nearest is \"steps\""), "{message}");
     let message = refusal(&HEAD.replace("path =", "paht ="));
     assert!(message.starts_with("line 8, model.paht: found an unknown key"), "{message}");
@@ -149,7 +155,9 @@ fn a_budget_is_a_positive_number() {
         ("[1, 2, -4]", "-4"),
     ] {
         assert_eq!(
-            attack_refusal(&format!("kind = \"pgd\"\nbudget = [\n  {{ norm = \"linf\", eps = {written} }},\n]")),
+            attack_refusal(&format!(
+                "kind = \"pgd\"\nbudget = [\n  {{ norm = \"linf\", eps = {written} }},\n]"
+            )),
             format!("line 16, attack.budget.eps: found {found}, expected a positive number")
         );
     }
@@ -166,7 +174,9 @@ fn a_budget_is_a_positive_number() {
         "line 15, attack.budget.eps.logspace: found 0, expected a positive number"
     );
     assert_eq!(
-        attack_refusal("kind = \"pgd\"\nbudget = [{ norm = \"linf\", eps = { logspace = [1, 2, 1000000] } }]"),
+        attack_refusal(
+            "kind = \"pgd\"\nbudget = [{ norm = \"linf\", eps = { logspace = [1, 2, 1000000] } }]"
+        ),
         "line 15, attack.budget.eps.logspace: found 1000000, expected a whole number from 2 to 10000"
     );
 }
@@ -181,7 +191,9 @@ fn a_norm_that_no_listed_attack_has_is_an_error_and_one_that_some_lack_is_a_note
         attack_refusal("kind = \"pgd\"\nbudget = [{ norm = \"l3\", eps = 1 }]"),
         "line 15, attack.budget.norm: found \"l3\", expected one of linf, l2, l1; the nearest is \"l2\""
     );
-    let study = study("[[attack]]\nkind = [\"mi-fgsm\", \"bim\"]\nbudget = [{ norm = [\"linf\", \"l1\"], eps = [1, 2] }]\n");
+    let study = study(
+        "[[attack]]\nkind = [\"mi-fgsm\", \"bim\"]\nbudget = [{ norm = [\"linf\", \"l1\"], eps = [1, 2] }]\n",
+    );
     let grid = grid(&study);
     assert_eq!(grid.cells.len(), 2 + 4);
     assert!(grid.cells.iter().all(|cell| cell.norm != Norm::L1 || cell.attack.name == "bim"));
@@ -198,7 +210,11 @@ fn values_of_another_type_or_out_of_range_are_errors() {
         ("steps = [[10]]", "a list", "a value, not a list within a list"),
         ("restarts = { linspace = [0, 4, 3] }", "0", "a whole number from 1 to 10000"),
         ("random_start = \"no\"", "\"no\"", "true or false"),
-        ("loss = \"crossentropy\"", "\"crossentropy\"", "one of cross-entropy, margin, dlr; the nearest is \"cross-entropy\""),
+        (
+            "loss = \"crossentropy\"",
+            "\"crossentropy\"",
+            "one of cross-entropy, margin, dlr; the nearest is \"cross-entropy\"",
+        ),
         ("step_size = -1", "-1", "a positive number"),
         ("step_size = \"a\"", "\"a\"", "a positive number in the data's unit, or { rel = NUMBER } times eps"),
         ("stop = \"never\"", "\"never\"", "one of success, steps"),
@@ -247,7 +263,10 @@ fn what_is_wrong_with_models_and_data_is_named() {
     assert_eq!(swap("[0, 1, 2]", "[0, 0]"), "line 2, seeds: found 0, expected each seed once");
     assert_eq!(swap("[0, 1, 2]", "[-1]"), "line 2, seeds: found -1, expected a whole number from 0");
     let message = swap("pneumoniamnist", "pneumonia-mnist");
-    assert!(message.starts_with("line 5, data.name: found \"pneumonia-mnist\", expected one of "), "{message}");
+    assert!(
+        message.starts_with("line 5, data.name: found \"pneumonia-mnist\", expected one of "),
+        "{message}"
+    );
     assert!(message.ends_with("; the nearest is \"pneumoniamnist\""), "{message}");
     assert_eq!(
         swap("name = \"pneumoniamnist\"", "split = \"tset\"\nname = \"pneumoniamnist\""),
@@ -269,19 +288,50 @@ fn what_is_wrong_with_models_and_data_is_named() {
         swap("[[defense]]\nid = \"none\"", "[[defense]]\nid = \"jpeg75\""),
         "line 11, defense.id: found \"jpeg75\", expected a defence that this version has: none"
     );
-    let with = |line: &str| refusal(&HEAD.replacen("path = \"models/v3\"", &format!("path = \"m\"\n{line}"), 1));
+    let with =
+        |line: &str| refusal(&HEAD.replacen("path = \"models/v3\"", &format!("path = \"m\"\n{line}"), 1));
     for (line, place, found, expected) in [
-        ("output = \"logit\"", "output", "\"logit\"", "one of logits, probabilities; the nearest is \"logits\""),
+        (
+            "output = \"logit\"",
+            "output",
+            "\"logit\"",
+            "one of logits, probabilities; the nearest is \"logits\"",
+        ),
         ("threshold = 1", "threshold", "1", "a probability between 0 and 1, neither of them"),
         ("threshold = nan", "threshold", "nan", "a probability between 0 and 1, neither of them"),
         ("input = { std = 0, mean = 1 }", "input.std", "0", "a positive number"),
         ("input = { mean = 1 }", "input.std", "no such key", "a standard deviation beside the mean"),
-        ("input = { bounds = [255, 0] }", "input.bounds", "[255, 0]", "[smallest, largest], the first not above the second"),
-        ("operating_point = { sensitivity = 1.5, fit_on = \"val\" }", "operating_point.sensitivity", "1.5", "a share above 0, at most 1"),
-        ("operating_point = { sensitivity = 0.9 }", "operating_point.fit_on", "no such key", "the split that it is fitted on"),
+        (
+            "input = { bounds = [255, 0] }",
+            "input.bounds",
+            "[255, 0]",
+            "[smallest, largest], the first not above the second",
+        ),
+        (
+            "operating_point = { sensitivity = 1.5, fit_on = \"val\" }",
+            "operating_point.sensitivity",
+            "1.5",
+            "a share above 0, at most 1",
+        ),
+        (
+            "operating_point = { sensitivity = 0.9 }",
+            "operating_point.fit_on",
+            "no such key",
+            "the split that it is fitted on",
+        ),
         ("expect = { auroc = 0.9 }", "expect.auroc", "0.9", "[lowest, highest] between 0 and 1"),
-        ("expect = { auroc = [0.9, 0.8] }", "expect.auroc", "[0.9, 0.8]", "[lowest, highest] between 0 and 1, the first not above the second"),
-        ("expect = { acuracy = [0, 1] }", "expect.acuracy", "an unknown key", "one of the keys accuracy, balanced_accuracy, macro_f1, auroc, sensitivity, specificity, brier, ece; the nearest is \"accuracy\""),
+        (
+            "expect = { auroc = [0.9, 0.8] }",
+            "expect.auroc",
+            "[0.9, 0.8]",
+            "[lowest, highest] between 0 and 1, the first not above the second",
+        ),
+        (
+            "expect = { acuracy = [0, 1] }",
+            "expect.acuracy",
+            "an unknown key",
+            "one of the keys accuracy, balanced_accuracy, macro_f1, auroc, sensitivity, specificity, brier, ece; the nearest is \"accuracy\"",
+        ),
     ] {
         assert_eq!(with(line), format!("line 9, model.{place}: found {found}, expected {expected}"));
     }
@@ -354,7 +404,8 @@ fn ladders_are_inclusive_and_short() {
          steps = { logspace = [1, 100, 5] }\nstep_size = [{ rel = [0.1, 0.25] }, 2]\nrandom_start = false\n",
     );
     assert_eq!(study.attacks[0].budgets[0].eps, [0.01, 0.1, 1.0, 10.0]);
-    let values = |name: &str| study.attacks[0].settings.iter().find(|s| s.name == name).unwrap().values[0].clone();
+    let values =
+        |name: &str| study.attacks[0].settings.iter().find(|s| s.name == name).unwrap().values[0].clone();
     assert_eq!(values("steps"), [1, 3, 10, 32, 100].map(Value::Whole));
     assert_eq!(values("step_size"), [Value::Relative(0.1), Value::Relative(0.25), Value::Absolute(2.0)]);
     let grid = grid(&study);
@@ -371,7 +422,9 @@ fn ladders_are_inclusive_and_short() {
 
 #[test]
 fn aims_say_which_samples_they_concern() {
-    let text = format!("[[attack]]\nkind = \"fgsm\"\naim = [\"any\", \"hide\", \"raise\"]\ntarget = [1, \"pneumonia\"]\n{BUDGET}\n");
+    let text = format!(
+        "[[attack]]\nkind = \"fgsm\"\naim = [\"any\", \"hide\", \"raise\"]\ntarget = [1, \"pneumonia\"]\n{BUDGET}\n"
+    );
     let grid = grid(&study(&text));
     // The class by number and by name is the same cell.
     assert_eq!(grid.tables[0].repeated, 1);
@@ -396,7 +449,8 @@ fn findings_are_attacked_one_by_one_and_targets_are_checked() {
     let grid = Grid::new(&study, findings).unwrap();
     assert_eq!(grid.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
     assert!(grid.cells.iter().all(|cell| cell.target == Some(0)));
-    let single = Grid::new(&study, |_, _| Some(Outputs { head: Head::Sigmoid, count: 1, names: vec![] })).unwrap();
+    let single =
+        Grid::new(&study, |_, _| Some(Outputs { head: Head::Sigmoid, count: 1, names: vec![] })).unwrap();
     assert_eq!(single.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [None]);
     let error = Grid::new(&study, |_, _| Some(two_classes())).unwrap_err();
     assert_eq!(error.exit_code(), 2);
@@ -430,7 +484,9 @@ fn a_cell_s_id_is_its_content_and_nothing_else() {
         .replace("\"v3\"", "\"w\"")
         .replace("test-A", "t")
         .replace("[0, 1, 2]", "[2, 1, 0]");
-    let table = table.replace("\"pgd\", \"fgsm\"", "\"fgsm\", \"pgd\"").replace("[10, 20]", "[20, 10]\nloss = \"cross-entropy\"");
+    let table = table
+        .replace("\"pgd\", \"fgsm\"", "\"fgsm\", \"pgd\"")
+        .replace("[10, 20]", "[20, 10]\nloss = \"cross-entropy\"");
     let mut two = ids(&parse(&format!("{other}# moved\n{table}save = \"all\"\n")).unwrap());
     assert_ne!(one, two);
     one.sort();
@@ -469,10 +525,14 @@ fn whatever_changes_an_answer_changes_the_id() {
 
 #[test]
 fn two_models_of_equal_content_are_refused() {
-    let twice = HEAD.replace("[[defense]]", "[[model]]\nid = \"copy\"\npath = \"c\"\ndata = \"test-A\"\n[[defense]]");
+    let twice =
+        HEAD.replace("[[defense]]", "[[model]]\nid = \"copy\"\npath = \"c\"\ndata = \"test-A\"\n[[defense]]");
     let study = parse(&format!("{twice}[[attack]]\nkind = \"fgsm\"\n{BUDGET}\n")).unwrap();
     let error = distinct(&study, &grid(&study).cells, &ids(&study)).unwrap_err().to_string();
-    assert_eq!(error, "studies/s.toml: model: found v3 and copy with equal contents, expected each model once");
+    assert_eq!(
+        error,
+        "studies/s.toml: model: found v3 and copy with equal contents, expected each model once"
+    );
 }
 
 #[test]

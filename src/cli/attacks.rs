@@ -31,7 +31,13 @@ pub fn run(command: &AttacksCommand, out: &mut dyn Write) -> Result<()> {
 fn table() -> String {
     let mut text = format!("{:<10} {:<12} {:<14} {}\n", "attack", "knowledge", "norms", "what it does");
     for attack in REGISTRY {
-        text += &format!("{:<10} {:<12} {:<14} {}\n", attack.name, knowledge(attack), norms(attack), attack.summary);
+        text += &format!(
+            "{:<10} {:<12} {:<14} {}\n",
+            attack.name,
+            knowledge(attack),
+            norms(attack),
+            attack.summary
+        );
     }
     text
 }

@@ -40,7 +40,8 @@ pub fn run(command: &DevicesCommand, out: &mut dyn Write) -> Result<()> {
     let rates: Vec<Option<Result<f64>>> =
         devices.iter().map(|info| (!command.no_measure).then(|| gflops(info, threads))).collect();
     if !command.json {
-        let text: String = devices.iter().zip(&rates).map(|(info, rate)| lines(info, rate.as_ref())).collect();
+        let text: String =
+            devices.iter().zip(&rates).map(|(info, rate)| lines(info, rate.as_ref())).collect();
         return print(out, &text);
     }
     let rows: Vec<_> = devices.iter().zip(&rates).map(|(info, rate)| json(info, rate.as_ref())).collect();

@@ -54,11 +54,14 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
         text += &format!("  {name:<20} {value:.4}");
         text += &match model.expect.get(name) {
             None => "\n".to_string(),
-            Some([low, high]) if (low..=high).contains(&value) => format!("  expected {low} to {high}: as expected\n"),
+            Some([low, high]) if (low..=high).contains(&value) => {
+                format!("  expected {low} to {high}: as expected\n")
+            }
             Some([low, high]) => format!("  expected {low} to {high}: MISSED\n"),
         };
     }
-    let thresholds: Vec<String> = resolved.subject.thresholds.iter().map(|value| format!("{value:.6}")).collect();
+    let thresholds: Vec<String> =
+        resolved.subject.thresholds.iter().map(|value| format!("{value:.6}")).collect();
     if !thresholds.is_empty() {
         text += &format!("  {:<20} {}\n", "threshold", thresholds.join(" "));
     }

@@ -43,7 +43,8 @@ fn arrays(path: &Path, reason: &str) -> Result<String> {
 /// The splits that a source has; without any of the usual, all of it.
 fn splits(source: Source) -> Result<String> {
     let open = |split: &str| data::open(&Request::new(source.clone(), split), None);
-    let found: Vec<Dataset> = SPLITS.iter().filter_map(|split| open(split).ok()).filter(|set| !set.is_empty()).collect();
+    let found: Vec<Dataset> =
+        SPLITS.iter().filter_map(|split| open(split).ok()).filter(|set| !set.is_empty()).collect();
     let found = if found.is_empty() { vec![open("all")?] } else { found };
     let mut text = String::new();
     if let Some(first) = found.first() {
@@ -82,11 +83,14 @@ fn labels(set: &Dataset) -> String {
     let name = |class: usize| set.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let counts: Vec<String> = match &set.labels {
         Labels::Class(labels) => (0..set.classes.len())
-            .map(|class| format!("{} {}", labels.iter().filter(|&&l| l as usize == class).count(), name(class)))
+            .map(|class| {
+                format!("{} {}", labels.iter().filter(|&&l| l as usize == class).count(), name(class))
+            })
             .collect(),
         Labels::Findings(labels) => (0..set.classes.len())
             .map(|finding| {
-                let present = labels.iter().skip(finding).step_by(set.classes.len()).filter(|&&l| l == 1).count();
+                let present =
+                    labels.iter().skip(finding).step_by(set.classes.len()).filter(|&&l| l == 1).count();
                 format!("{present} with {}", name(finding))
             })
             .collect(),

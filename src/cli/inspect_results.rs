@@ -35,13 +35,19 @@ pub(super) fn results(path: &Path) -> Result<String> {
         );
     }
     // A shard's file takes its name when its last cell is done.
-    let mut names: Vec<String> =
-        std::fs::read_dir(path).map_err(Error::io(path))?.flatten().map(|e| e.file_name().to_string_lossy().into()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(path)
+        .map_err(Error::io(path))?
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into())
+        .collect();
     names.sort();
-    let shards: Vec<&String> = names.iter().filter(|n| n.starts_with("cells-") && n.ends_with(".parquet")).collect();
+    let shards: Vec<&String> =
+        names.iter().filter(|n| n.starts_with("cells-") && n.ends_with(".parquet")).collect();
     text += &match shards.is_empty() {
         true => "  not finished: the same sweep again continues\n".to_string(),
-        false => format!("  finished shards: {}\n", shards.into_iter().cloned().collect::<Vec<_>>().join(", ")),
+        false => {
+            format!("  finished shards: {}\n", shards.into_iter().cloned().collect::<Vec<_>>().join(", "))
+        }
     };
     Ok(text)
 }

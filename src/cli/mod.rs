@@ -10,6 +10,7 @@ mod inspect_data;
 mod inspect_results;
 pub mod plan;
 pub mod sweep;
+pub mod train;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub enum Command {
     Plan(plan::PlanCommand),
     /// Run a study, or what is left of it
     Sweep(sweep::SweepCommand),
+    /// Train a model: from data to safetensors
+    Train(train::TrainCommand),
     /// The attacks there are, or one attack's parameters, defaults and paper
     Attacks(attacks::AttacksCommand),
     /// Named data sets: list them, fetch one from its origin, say where one lies
@@ -91,6 +94,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<()> {
         Command::Eval(command) => eval::run(&command, out),
         Command::Plan(command) => plan::run(&command, out),
         Command::Sweep(command) => sweep::run(&command, out),
+        Command::Train(command) => train::run(&command, out),
         Command::Attacks(command) => attacks::run(&command, out),
         Command::Data(command) => data::run(command, out),
         Command::Inspect(command) => inspect::run(&command, out),

@@ -1,7 +1,7 @@
 //! Ctrl-C: the first asks for a clean stop, the second ends the program at once.
 
-use std::sync::{Arc, LazyLock, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::{Error, Result};
 

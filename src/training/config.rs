@@ -1,0 +1,390 @@
+//! TRAIN.toml: what is trained, on what, how, and how good it has to be.
+//!
+//! ```toml
+//! out = "support2-mlp"              # the folder to write, relative to this file
+//! seed = 0
+//! epochs = 60
+//! batch = 128
+//! class_weights = "balanced"        # "none" (default), "sqrt_balanced", or a list of numbers
+//! label_smoothing = 0.0
+//!
+//! [data]                            # name = a registry name, or path = a file or folder, or manifest = a CSV of images
+//! name = "support2"
+//! train = "train"                   # names of the splits; these are the defaults
+//! val = "val"
+//! test = "test"                     # measured once, at the end; "none" where there is no such split
+//! limit = 2000                      # at most so many training samples, stratified
+//!
+//! [preprocess]                      # tables only: a spec that replaces the table's own
+//!
+//! [model]                           # a config.json in TOML; sizes that the data tell may be left out, and unless
+//! architecture = "mlp"              # input_scaling is given, the train split's mean and deviation become it
+//! hidden = [64, 64]
+//!
+//! [optimizer]
+//! kind = "adamw"                    # betas, epsilon; or "sgd": momentum, nesterov
+//! learning_rate = 1e-3
+//! weight_decay = 1e-2
+//! clip_norm = 1.0                   # absent: gradients are not clipped
+//! schedule = { kind = "cosine", warmup = 1, floor = 0 }   # or constant, or { kind = "step", every = 10, factor = 0.1 }
+//!
+//! [augment]                         # images and signals only: shift, flip, rotate, zoom, gain, offset, noise
+//! shift = 2
+//!
+//! [early_stopping]
+//! metric = "auroc"                  # balanced_accuracy, macro_f1, accuracy, loss
+//! patience = 10
+//!
+//! [expect]                          # on the test split; else nothing is written
+//! auroc = [0.75, 1.0]
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::augment::Augment;
+use super::fit::{EarlyStopping, Recipe};
+use super::loss::{ClassWeights, Loss};
+use super::metrics::Metric;
+use super::optimizer::Optimizer;
+use super::schedule::Schedule;
+use super::section::{Section, one_of};
+use super::trainer::Rule;
+use crate::data::spec::Spec;
+use crate::data::{Dataset, Preprocess, Source};
+use crate::models::Config;
+use crate::{Error, Result};
+
+/// A TRAIN.toml, read and checked as far as it can be without the data.
+#[derive(Clone, Debug)]
+pub struct TrainFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the model goes.
+    pub out: PathBuf,
+    /// The data set.
+    pub source: Source,
+    /// Names of the train, validation and test splits.
+    pub splits: Splits,
+    /// At most so many training samples.
+    pub limit: Option<usize>,
+    /// A table's own spec is replaced by this one.
+    pub preprocess: Option<Spec>,
+    /// Weights of the loss, to be resolved on the train split.
+    pub class_weights: ClassWeights,
+    /// All else about the run; its loss has neither weights nor head yet.
+    pub recipe: Recipe,
+    /// What the test split must yield.
+    pub expect: Vec<(Metric, [f64; 2])>,
+    model: Map<String, Json>,
+}
+
+/// Names of splits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Splits {
+    /// What is learnt from.
+    pub train: String,
+    /// What early stopping watches.
+    pub val: Option<String>,
+    /// What is measured once, at the end.
+    pub test: Option<String>,
+}
+
+impl TrainFile {
+    /// Reads a TRAIN.toml.
+    ///
+    /// # Errors
+    /// No such file; a key that is unknown, missing or has a bad value, named with what was expected.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::parse(path, &text)
+    }
+
+    /// Parses the text of the file at `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let file = path.display().to_string();
+        let root = Section::parse(&file, text)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let out = root.text("out")?.ok_or_else(|| root.bad("out", "no such key", "the folder to write"))?;
+        let data = root.required("data")?;
+        let source = source(&data, folder)?;
+        let splits = splits(&data)?;
+        let limit = data.whole("limit", 1..=u64::from(u32::MAX))?.map(|limit| limit as usize);
+        data.finish()?;
+        let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
+        let model = model_keys(&root.required("model")?.into_table());
+        let class_weights = class_weights(&root)?;
+        let early_stopping =
+            root.section("early_stopping")?.map(|section| early_stopping(&section)).transpose()?;
+        if early_stopping.is_some() && splits.val.is_none() {
+            return Err(data.bad("val", "none", "the split that [early_stopping] watches"));
+        }
+        let recipe = recipe(&root, early_stopping)?;
+        let expect = root.section("expect")?.map(|section| expect(&section)).transpose()?.unwrap_or_default();
+        if !expect.is_empty() && splits.test.is_none() {
+            return Err(data.bad("test", "none", "the split that [expect] is about"));
+        }
+        root.finish()?;
+        let out = folder.join(out);
+        let path = path.to_path_buf();
+        Ok(Self { path, out, source, splits, limit, preprocess, class_weights, recipe, expect, model })
+    }
+
+    /// The model's configuration for these training samples: sizes, class names and input scaling filled in.
+    ///
+    /// # Errors
+    /// An architecture that does not exist or does not fit the data, an unknown key.
+    pub fn config(&self, train: &Dataset, preprocess: Option<&Preprocess>) -> Result<Config> {
+        let file = self.path.display().to_string();
+        let mut keys = self.model.clone();
+        let mut fill = |key: &str, value: Json| {
+            keys.entry(key).or_insert(value);
+        };
+        let shape = &train.shape;
+        let single = self.model.get("head").and_then(Json::as_str) == Some("sigmoid")
+            && matches!(train.labels, crate::data::Labels::Class(_));
+        let names =
+            if single { train.classes.iter().skip(1).cloned().collect() } else { train.classes.clone() };
+        fill("classes", json!(names.len()));
+        match self.model.get("architecture").and_then(Json::as_str) {
+            Some("mlp") => fill("inputs", json!(train.sample_len())),
+            Some("resnet1d") => {
+                fill("length", json!(shape.get(1)));
+                fill("in_channels", json!(shape.last()));
+            }
+            _ => fill("input", json!(shape)),
+        }
+        fill("class_names", json!(names));
+        if !self.model.contains_key("input_scaling") {
+            let (mean, std) = match preprocess {
+                Some(preprocess) => preprocess.input_mean_std(),
+                // A flat model does not know channels.
+                None if self.model.get("architecture").and_then(Json::as_str) == Some("mlp") => {
+                    channel_scales(train, 1)
+                }
+                None => channel_scales(train, train.shape.last().copied().unwrap_or(1)),
+            };
+            fill("input_scaling", json!({ "mean": mean, "std": std }));
+        }
+        let config = Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
+            .map_err(|error| name_model_key(error, &file))?;
+        self.check_model_keys(&file, &config)?;
+        Ok(config)
+    }
+
+    /// A key of [model] that the configuration does not have once it is parsed is one that it ignored.
+    fn check_model_keys(&self, file: &str, config: &Config) -> Result<()> {
+        let known = serde_json::to_value(config).map_err(|error| Error::Failed(error.to_string()))?;
+        let mut names: Vec<&str> =
+            known.as_object().map_or(vec![], |map| map.keys().map(String::as_str).collect());
+        names.extend(["class_names", "input_scaling"].iter().filter(|name| known.get(name).is_none()));
+        match self.model.keys().find(|key| !names.contains(&key.as_str())) {
+            Some(key) => {
+                Err(Error::input(file, format!("model.{key}"), "an unknown key", one_of(&names, key)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Mean and standard deviation of each channel over the train split; a constant channel is only centred.
+fn channel_scales(train: &Dataset, channels: usize) -> (Vec<f32>, Vec<f32>) {
+    let of_channel = |channel: usize| {
+        let values = || train.values.iter().skip(channel).step_by(channels).map(|&value| f64::from(value));
+        let n = (train.values.len() / channels).max(1) as f64;
+        let mean = values().sum::<f64>() / n;
+        let deviation = (values().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+        (mean as f32, if deviation > 0.0 { deviation as f32 } else { 1.0 })
+    };
+    (0..channels).map(of_channel).unzip()
+}
+
+/// [`Config::parse`] names a line of JSON that the user never wrote; the message itself names the key.
+fn name_model_key(error: Error, file: &str) -> Error {
+    match error {
+        Error::Input { place, found, expected, .. } if place.starts_with("line ") => {
+            Error::input(file, "model", found, expected)
+        }
+        Error::Input { place, found, expected, .. } => {
+            Error::input(file, format!("model.{place}"), found, expected)
+        }
+        other => other,
+    }
+}
+
+fn model_keys(table: &toml::Table) -> Map<String, Json> {
+    match serde_json::to_value(table) {
+        Ok(Json::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+fn source(data: &Section, folder: &Path) -> Result<Source> {
+    let (name, path, manifest) = (data.text("name")?, data.text("path")?, data.text("manifest")?);
+    match (name, path, manifest) {
+        (Some(name), None, None) => Ok(Source::Name(name)),
+        (None, Some(path), None) => Ok(Source::Path(folder.join(path))),
+        (None, None, Some(path)) => Ok(Source::Manifest(folder.join(path))),
+        (None, None, None) => Err(data.bad("name", "no data set", "name, path or manifest")),
+        _ => Err(data.bad("name", "more than one data set", "one of name, path, manifest")),
+    }
+}
+
+fn splits(data: &Section) -> Result<Splits> {
+    let split = |key: &str, default: &str| -> Result<Option<String>> {
+        let name = data.text(key)?.unwrap_or_else(|| default.to_string());
+        match name.as_str() {
+            "none" => Ok(None),
+            "train" | "val" | "test" | "all" => Ok(Some(name)),
+            other => Err(data.bad(key, format!("`{other}`"), "train, val, test, all or none")),
+        }
+    };
+    let (train, val, test) = (split("train", "train")?, split("val", "val")?, split("test", "test")?);
+    let train = train.ok_or_else(|| data.bad("train", "none", "the split to learn from"))?;
+    for (key, other) in [("val", &val), ("test", &test)] {
+        if other.as_ref() == Some(&train) {
+            return Err(data.bad(key, format!("`{train}`, which is also trained on"), "a split of its own"));
+        }
+    }
+    if val.is_some() && val == test {
+        return Err(data.bad("test", "the validation split", "a split that nothing was chosen by"));
+    }
+    Ok(Splits { train, val, test })
+}
+
+fn spec(file: &str, section: Section) -> Result<Spec> {
+    let text = toml::to_string(&section.into_table()).map_err(|error| Error::Failed(error.to_string()))?;
+    Spec::from_toml(&format!("{file}: preprocess"), &text)
+}
+
+fn class_weights(root: &Section) -> Result<ClassWeights> {
+    if matches!(root.value("class_weights"), Some(toml::Value::Array(_))) {
+        let numbers = root.numbers("class_weights")?.unwrap_or_default();
+        if let Some(bad) = numbers.iter().find(|weight| **weight < 0.0) {
+            return Err(root.bad("class_weights", bad, "weights of 0 or more, one a class"));
+        }
+        return Ok(ClassWeights::Given(numbers.into_iter().map(|weight| weight as f32).collect()));
+    }
+    let words = [("none", 0.0), ("balanced", 1.0), ("sqrt_balanced", 0.5)];
+    let power = root.word("class_weights", &words)?.unwrap_or(0.0);
+    Ok(if power > 0.0 { ClassWeights::Balanced(power) } else { ClassWeights::None })
+}
+
+fn recipe(root: &Section, early_stopping: Option<EarlyStopping>) -> Result<Recipe> {
+    let missing = |key: &str| root.bad(key, "no such key", "a whole number of at least 1");
+    let smoothing = root.number("label_smoothing", 0.0..1.0, "a share from 0 to below 1")?.unwrap_or(0.0);
+    let section = root.required("optimizer")?;
+    let (optimizer, rate) = optimizer(&section)?;
+    let schedule = section.section("schedule")?.map(|section| schedule(&section)).transpose()?;
+    let clip_norm = section.number("clip_norm", 1e-12.., "a positive number")?;
+    section.finish()?;
+    Ok(Recipe {
+        seed: root.whole("seed", 0..=i64::MAX as u64)?.unwrap_or(0),
+        epochs: root.whole("epochs", 1..=1_000_000)?.ok_or_else(|| missing("epochs"))? as usize,
+        batch: root.whole("batch", 1..=1_000_000)?.ok_or_else(|| missing("batch"))? as usize,
+        rule: Rule {
+            loss: Loss { head: Default::default(), weights: Vec::new(), smoothing: smoothing as f32 },
+            optimizer,
+            clip_norm,
+        },
+        rate,
+        schedule: schedule.unwrap_or(Schedule::Constant),
+        augment: root.section("augment")?.map(|section| augment(&section)).transpose()?,
+        early_stopping,
+    })
+}
+
+fn optimizer(section: &Section) -> Result<(Optimizer, f64)> {
+    let rate = section.number("learning_rate", 1e-12..=1e6, "a positive number")?;
+    let rate = rate.ok_or_else(|| section.bad("learning_rate", "no such key", "a positive number"))?;
+    let adamw = section.word("kind", &[("adamw", true), ("sgd", false)])?;
+    let adamw = adamw.ok_or_else(|| section.bad("kind", "no such key", "\"adamw\" or \"sgd\""))?;
+    let decay = section.number("weight_decay", 0.0.., "a number of at least 0")?;
+    if !adamw {
+        let momentum = section.number("momentum", 0.0..1.0, "a number from 0 to below 1")?.unwrap_or(0.0);
+        let nesterov = section.truth("nesterov")?.unwrap_or(false);
+        if nesterov && momentum == 0.0 {
+            return Err(section.bad("nesterov", "true without momentum", "a positive momentum"));
+        }
+        return Ok((Optimizer::Sgd { momentum, nesterov, weight_decay: decay.unwrap_or(0.0) }, rate));
+    }
+    let betas = match section.numbers("betas")?.as_deref() {
+        None => [0.9, 0.999],
+        Some(&[first, second]) if [first, second].iter().all(|beta| (0.0..1.0).contains(beta)) => {
+            [first, second]
+        }
+        Some(other) => {
+            return Err(section.bad("betas", format!("{other:?}"), "two numbers from 0 to below 1"));
+        }
+    };
+    let epsilon = section.number("epsilon", 1e-30..=1.0, "a small positive number")?.unwrap_or(1e-8);
+    Ok((Optimizer::AdamW { betas, epsilon, weight_decay: decay.unwrap_or(1e-2) }, rate))
+}
+
+fn schedule(section: &Section) -> Result<Schedule> {
+    let words = [("constant", 0), ("cosine", 1), ("step", 2)];
+    let kind = section
+        .word("kind", &words)?
+        .ok_or_else(|| section.bad("kind", "no such key", "\"constant\", \"cosine\" or \"step\""))?;
+    let schedule = match kind {
+        0 => Schedule::Constant,
+        1 => Schedule::Cosine {
+            warmup: section.number("warmup", 0.0.., "epochs, at least 0")?.unwrap_or(0.0),
+            floor: section.number("floor", 0.0..=1.0, "a share from 0 to 1")?.unwrap_or(0.0),
+        },
+        _ => {
+            let missing = |key: &str| section.bad(key, "no such key", "a positive number");
+            Schedule::Step {
+                every: section
+                    .number("every", 1e-3.., "epochs, positive")?
+                    .ok_or_else(|| missing("every"))?,
+                factor: section
+                    .number("factor", 0.0..=1.0, "a share from 0 to 1")?
+                    .ok_or_else(|| missing("factor"))?,
+            }
+        }
+    };
+    section.finish()?;
+    Ok(schedule)
+}
+
+fn augment(section: &Section) -> Result<Augment> {
+    let amount = |key: &str, limit: f64| -> Result<f32> {
+        Ok(section.number(key, 0.0..=limit, &format!("a number from 0 to {limit}"))?.unwrap_or(0.0) as f32)
+    };
+    let augment = Augment {
+        shift: section.whole("shift", 0..=10_000)?.unwrap_or(0) as usize,
+        flip: section.truth("flip")?.unwrap_or(false),
+        rotate: amount("rotate", 180.0)?,
+        zoom: amount("zoom", 0.9)?,
+        gain: amount("gain", 0.99)?,
+        offset: amount("offset", 1e9)?,
+        noise: amount("noise", 1e9)?,
+    };
+    section.finish()?;
+    Ok(augment)
+}
+
+fn early_stopping(section: &Section) -> Result<EarlyStopping> {
+    let metric = section.word("metric", &Metric::NAMES)?;
+    let metric = metric.ok_or_else(|| section.bad("metric", "no such key", "the metric to watch"))?;
+    let patience = section.whole("patience", 1..=1_000_000)?;
+    let patience =
+        patience.ok_or_else(|| section.bad("patience", "no such key", "a number of epochs"))? as usize;
+    section.finish()?;
+    Ok(EarlyStopping { metric, patience })
+}
+
+fn expect(section: &Section) -> Result<Vec<(Metric, [f64; 2])>> {
+    let mut expected = Vec::new();
+    for (name, metric) in Metric::NAMES {
+        let Some(range) = section.numbers(name)? else { continue };
+        match range[..] {
+            [low, high] if low <= high => expected.push((metric, [low, high])),
+            _ => return Err(section.bad(name, format!("{range:?}"), "[lowest, highest]")),
+        }
+    }
+    section.finish()?;
+    Ok(expected)
+}
