@@ -8,6 +8,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::panels::{Form, Right, THIN, packed_len};
+
 /// A stretch of the summed axis that lies in one piece: for the rows of A it starts at `offset` from the row's own address.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
@@ -23,9 +25,11 @@ pub(crate) struct Run {
 /// cache.
 const BLOCK: usize = 288;
 /// Rows whose part of A stays in the second cache while all panels pass by.
-const ROWS: usize = 112;
+const ROWS: usize = 224;
 /// Most rows of a tile: 28 vectors of sums, 2 of B and 1 of A fill 32 registers.
 const TILE: usize = 14;
+/// The same for panels of one vector: more rows than this and their addresses no longer fit the integer registers.
+const NARROW_TILE: usize = 10;
 
 /// The left factor.
 #[derive(Clone, Copy)]
@@ -40,35 +44,6 @@ pub(crate) struct Left<'a> {
     pub(crate) transposed: bool,
 }
 
-/// How the right factor lies in memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Form {
-    /// Rows this many elements apart; the columns fill vectors.
-    Rows(usize),
-    /// Packed in panels two vectors wide; the last has one vector if that is enough, and zeros behind the last column.
-    Panels,
-    /// Packed column after column, for products of so few that vectors lie along the summed axis instead.
-    Columns,
-}
-
-impl Form {
-    /// The packed form for a product with rows of A that lie along the summed axis.
-    pub(crate) fn packed(columns: usize) -> Self {
-        if columns <= THIN { Self::Columns } else { Self::Panels }
-    }
-}
-
-/// Most columns for which [`Form::Columns`] pays.
-const THIN: usize = 4;
-
-/// The right factor: `terms` rows of `columns`.
-#[derive(Clone, Copy)]
-pub(crate) struct Right<'a> {
-    pub(crate) data: &'a [f32],
-    pub(crate) columns: usize,
-    pub(crate) form: Form,
-}
-
 /// What happens to a sum before it is stored.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tail<'a> {
@@ -80,59 +55,6 @@ pub(crate) struct Tail<'a> {
     pub(crate) residual: Option<&'a [f32]>,
     /// max(0, y) at last.
     pub(crate) relu: bool,
-}
-
-/// Elements of a packed B.
-pub(crate) fn packed_len(form: Form, lanes: usize, terms: usize, columns: usize) -> usize {
-    match form {
-        Form::Panels => terms * columns.next_multiple_of(lanes),
-        _ => terms * columns,
-    }
-}
-
-/// Where the panel of a column starts, and its width.
-fn panel(lanes: usize, terms: usize, columns: usize, first: usize) -> (usize, usize) {
-    let width = if columns - first <= lanes { lanes } else { 2 * lanes };
-    (terms * first, width)
-}
-
-/// Packs the terms `start ..` of B, as many as `count`, from `b[term * row + column * column_step]`.
-pub(crate) fn pack(
-    form: Form,
-    lanes: usize,
-    [terms, columns]: [usize; 2],
-    [start, count]: [usize; 2],
-    b: &[f32],
-    [row, column_step]: [usize; 2],
-    out: &mut [f32],
-) {
-    if form == Form::Columns {
-        for column in 0..columns {
-            let out = &mut out[column * terms + start..][..count];
-            let from = b[column * column_step..].iter().step_by(row);
-            out.iter_mut().zip(from).for_each(|(out, b)| *out = *b);
-        }
-        return;
-    }
-    for first in (0..columns).step_by(2 * lanes) {
-        let (base, width) = panel(lanes, terms, columns, first);
-        let valid = width.min(columns - first);
-        let rows = &mut out[base + start * width..base + (start + count) * width];
-        if column_step == 1 {
-            for (term, out) in rows.chunks_exact_mut(width).enumerate() {
-                let (used, rest) = out.split_at_mut(valid);
-                used.copy_from_slice(&b[term * row + first..][..valid]);
-                rest.fill(0.0);
-            }
-            continue;
-        }
-        for (term, out) in rows.chunks_exact_mut(width).enumerate() {
-            let (used, rest) = out.split_at_mut(valid);
-            let from = &b[term * row + first * column_step..];
-            used.iter_mut().zip(from.iter().step_by(column_step)).for_each(|(out, b)| *out = *b);
-            rest.fill(0.0);
-        }
-    }
 }
 
 /// `c[c_rows[i] + j] = tail(sum over terms of A[i, term] B[term, j])` for every row i of `left`.
@@ -333,7 +255,11 @@ impl Multiply<'_> {
         block: Block,
         first: usize,
     ) {
-        let most = if S::REGISTER_COUNT >= 32 { TILE } else { 6 };
+        let most = match (S::REGISTER_COUNT >= 32, V) {
+            (true, 1) => NARROW_TILE,
+            (true, _) => TILE,
+            (false, _) => 6,
+        };
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
         let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
@@ -407,11 +333,11 @@ impl Multiply<'_> {
     ) {
         let add = self.tail.accumulate || block.start > 0;
         for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
-            for v in 0..V {
+            for (v, &sum) in sums.iter().enumerate() {
                 let column = first + v * S::F32_LANES;
                 let valid = self.right.columns - column;
                 let c = self.c.wrapping_add(place + column);
-                let mut y = sums[v];
+                let mut y = sum;
                 // SAFETY: `check_bounds` has seen every address of C, the bias and the residual; `valid` ends at the last
                 // column.
                 unsafe {
@@ -533,11 +459,11 @@ unsafe fn sum_columns<S: Simd, const M: usize, const V: usize>(
                 // SAFETY: the caller's promise.
                 *right = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
             }
-            for i in 0..M {
+            for (i, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.
                 let left = simd.splat_f32s(unsafe { *a.add(i) });
                 for v in 0..V {
-                    sums[i][v] = simd.mul_add_e_f32s(left, right[v], sums[i][v]);
+                    sums[v] = simd.mul_add_e_f32s(left, right[v], sums[v]);
                 }
             }
             a = a.wrapping_add(run.step);
