@@ -5,7 +5,7 @@
 pub(crate) enum Form {
     /// Rows this many elements apart; the columns fill vectors.
     Rows(usize),
-    /// Packed in panels two vectors wide; the last has one vector if that is enough, and zeros behind the last column.
+    /// Packed in panels as wide as a tile ([`panel_vectors`]), with zeros behind the last column.
     Panels,
     /// Packed column after column, for products of so few that vectors lie along the summed axis instead.
     Columns,
@@ -37,10 +37,12 @@ pub(crate) fn packed_len(form: Form, lanes: usize, terms: usize, columns: usize)
     }
 }
 
-/// Where the panel of a column starts, and its width.
-fn panel(lanes: usize, terms: usize, columns: usize, first: usize) -> (usize, usize) {
-    let width = if columns - first <= lanes { lanes } else { 2 * lanes };
-    (terms * first, width)
+/// Vectors of the panel that starts at a column: four where the processor has 32 registers (six rows of four vectors need the
+/// fewest loads for each multiply-add), else two, and fewer at the end.
+#[inline(always)]
+pub(super) fn panel_vectors(registers: usize, lanes: usize, rest: usize) -> usize {
+    let widest = if registers >= 32 { 4 } else { 2 };
+    rest.div_ceil(lanes).min(widest)
 }
 
 /// Packs the terms `start ..` of B, as many as `count`, from `b[term * row + column * column_step]`.
@@ -61,23 +63,24 @@ pub(crate) fn pack(
         }
         return;
     }
-    for first in (0..columns).step_by(2 * lanes) {
-        let (base, width) = panel(lanes, terms, columns, first);
+    let registers = super::math::registers();
+    let mut first = 0;
+    while first < columns {
+        let width = lanes * panel_vectors(registers, lanes, columns - first);
+        // All panels before are full.
+        let base = terms * first;
         let valid = width.min(columns - first);
         let rows = &mut out[base + start * width..base + (start + count) * width];
-        if column_step == 1 {
-            for (term, out) in rows.chunks_exact_mut(width).enumerate() {
-                let (used, rest) = out.split_at_mut(valid);
-                used.copy_from_slice(&b[term * row + first..][..valid]);
-                rest.fill(0.0);
-            }
-            continue;
-        }
         for (term, out) in rows.chunks_exact_mut(width).enumerate() {
             let (used, rest) = out.split_at_mut(valid);
             let from = &b[term * row + first * column_step..];
-            used.iter_mut().zip(from.iter().step_by(column_step)).for_each(|(out, b)| *out = *b);
+            if column_step == 1 {
+                used.copy_from_slice(&from[..valid]);
+            } else {
+                used.iter_mut().zip(from.iter().step_by(column_step)).for_each(|(out, b)| *out = *b);
+            }
             rest.fill(0.0);
         }
+        first += width;
     }
 }

@@ -8,7 +8,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::panels::{Form, Right, THIN, packed_len};
+use super::panels::{Form, Right, THIN, packed_len, panel_vectors};
 
 /// A stretch of the summed axis that lies in one piece: for the rows of A it starts at `offset` from the row's own address.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,12 +24,25 @@ pub(crate) struct Run {
 /// Cut longer stretches of the summed axis into blocks of about this many terms, so that a panel's block stays in the nearest
 /// cache.
 const BLOCK: usize = 288;
+/// The same for panels wider than two vectors.
+const WIDE_BLOCK: usize = 160;
 /// Rows whose part of A stays in the second cache while all panels pass by.
 const ROWS: usize = 224;
-/// Most rows of a tile: 28 vectors of sums, 2 of B and 1 of A fill 32 registers.
+/// Most rows of any tile.
 const TILE: usize = 14;
-/// The same for panels of one vector: more rows than this and their addresses no longer fit the integer registers.
-const NARROW_TILE: usize = 10;
+
+/// Most rows of a tile V vectors wide. Of 32 registers 24 to 28 hold sums and V hold B; one vector of B is an exception: more
+/// than ten rows' addresses would not fit the integer registers.
+#[inline(always)]
+fn tile_rows(registers: usize, vectors: usize) -> usize {
+    match (registers >= 32, vectors) {
+        (true, 1) => 10,
+        (true, 2) => TILE,
+        (true, 3) => 8,
+        (true, _) => 6,
+        (false, _) => 6,
+    }
+}
 
 /// The left factor.
 #[derive(Clone, Copy)]
@@ -218,7 +231,9 @@ impl Multiply<'_> {
 
     #[inline(always)]
     fn rows<S: Simd>(&self, simd: S, rows: std::ops::Range<usize>) {
-        let block_len = self.terms.div_ceil(self.terms.div_ceil(BLOCK).max(1));
+        let wide = panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns) > 2;
+        let block_len =
+            self.terms.div_ceil(self.terms.div_ceil(if wide { WIDE_BLOCK } else { BLOCK }).max(1));
         let (mut run, mut skip, mut start) = (0, 0, 0);
         loop {
             let len = block_len.min(self.terms - start);
@@ -226,13 +241,14 @@ impl Multiply<'_> {
                 Block { runs: &self.left.runs[run..], skip, len, start, last: start + len == self.terms };
             let mut first = 0;
             while first < self.right.columns {
-                let two = self.right.columns - first > S::F32_LANES;
-                if two {
-                    self.panel::<S, 2>(simd, rows.clone(), block, first);
-                } else {
-                    self.panel::<S, 1>(simd, rows.clone(), block, first);
+                let vectors = panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns - first);
+                match vectors {
+                    1 => self.panel::<S, 1>(simd, rows.clone(), block, first),
+                    2 => self.panel::<S, 2>(simd, rows.clone(), block, first),
+                    3 => self.panel::<S, 3>(simd, rows.clone(), block, first),
+                    _ => self.panel::<S, 4>(simd, rows.clone(), block, first),
                 }
-                first += 2 * S::F32_LANES;
+                first += vectors * S::F32_LANES;
             }
             if block.last {
                 return;
@@ -255,11 +271,7 @@ impl Multiply<'_> {
         block: Block,
         first: usize,
     ) {
-        let most = match (S::REGISTER_COUNT >= 32, V) {
-            (true, 1) => NARROW_TILE,
-            (true, _) => TILE,
-            (false, _) => 6,
-        };
+        let most = tile_rows(S::REGISTER_COUNT, V);
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
         let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
@@ -273,14 +285,15 @@ impl Multiply<'_> {
                 4 => self.tile::<S, 4, V>(simd, row, block, first, &mut sums),
                 5 => self.tile::<S, 5, V>(simd, row, block, first, &mut sums),
                 6 => self.tile::<S, 6, V>(simd, row, block, first, &mut sums),
-                7 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
-                8 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
-                9 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
-                10 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
-                11 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
-                12 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
-                13 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
-                _ => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+                7 if V <= 3 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
+                8 if V <= 3 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
+                9 if V <= 2 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
+                10 if V <= 2 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
+                11 if V == 2 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
+                12 if V == 2 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
+                13 if V == 2 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
+                14 if V == 2 => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+                _ => unreachable!("a tile is at most `tile_rows` high"),
             }
             self.store::<S, V>(simd, &sums[..count], row, block, first);
             row += count;
