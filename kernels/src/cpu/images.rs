@@ -1,11 +1,12 @@
 //! Convolutions as products: which rows of a padded image a convolution reads, and its gradients likewise.
 
-use super::product::{Left, Right, Run, Tail, multiply, pack, packed_len};
+use super::panels::{Form, Right, pack, packed_len};
+use super::product::{Left, Run, Tail, multiply};
 use super::{Disjoint, Memory, math, spread};
 use crate::ops::Conv;
 
 /// Output pixels that are worth one product; smaller images are taken several at a time.
-const PIXELS: usize = 112;
+const PIXELS: usize = 224;
 
 /// A convolution with stride 1 over a padded source: the forward pass, or one phase of the gradient to the input (input
 /// pixels whose distance from a grid as wide as the stride is the same see the same taps).
@@ -81,13 +82,13 @@ impl Plan {
         let count = |axis: usize, phase: usize| (size[axis] - phase).div_ceil(conv.stride[axis]);
         let phases = |axis: usize| 0..conv.stride[axis].min(size[axis]);
         let mut bounds = [[0_isize, 1]; 2];
-        for axis in 0..2 {
+        for (axis, bounds) in bounds.iter_mut().enumerate() {
             let all = || {
                 phases(axis).flat_map(|phase| meets(axis, phase).into_iter().map(move |(s, _)| (phase, s)))
             };
             let low = all().map(|(_, shift)| shift).min().unwrap_or(0);
             let high = all().map(|(phase, shift)| count(axis, phase) as isize + shift).max().unwrap_or(1);
-            bounds[axis] = [low, high];
+            *bounds = [low, high];
         }
         let mut passes = Vec::new();
         for (py, px) in phases(0).flat_map(|py| phases(1).map(move |px| (py, px))) {
@@ -140,7 +141,8 @@ impl Plan {
     /// Elements of one set's packed weights.
     fn weights_len(&self, lanes: usize) -> usize {
         let [read, written] = self.group_channels();
-        let one = |pass: &Pass| packed_len(lanes, pass.taps.len() * read, written);
+        let form = Form::packed(written);
+        let one = |pass: &Pass| packed_len(form, lanes, pass.taps.len() * read, written);
         self.groups * self.passes.iter().map(one).sum::<usize>()
     }
 
@@ -150,7 +152,8 @@ impl Plan {
         let mut start = 0;
         for pass in &self.passes {
             let terms = pass.taps.len() * read;
-            let len = packed_len(lanes, terms, written);
+            let form = Form::packed(written);
+            let len = packed_len(form, lanes, terms, written);
             for group in 0..self.groups {
                 for (i, (_, [ky, kx])) in pass.taps.iter().enumerate() {
                     let tap = (ky * self.kernel[1] + kx) * rows * columns;
@@ -160,7 +163,7 @@ impl Plan {
                         (tap + group * written, [columns, 1])
                     };
                     let out = &mut out[start..start + len];
-                    pack(lanes, [terms, written], [i * read, read], &w[offset..], steps, out);
+                    pack(form, lanes, [terms, written], [i * read, read], &w[offset..], steps, out);
                 }
                 start += len;
             }
@@ -195,6 +198,12 @@ impl Plan {
     }
 }
 
+/// Images of a block, so that blocks are of nearly equal size.
+fn images_together(pixels: usize, images: usize) -> usize {
+    let most = PIXELS.div_ceil(pixels);
+    images.div_ceil(images.div_ceil(most))
+}
+
 fn each_tap(kernel: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
     (0..kernel[0]).flat_map(move |y| (0..kernel[1]).map(move |x| [y, x]))
 }
@@ -211,13 +220,14 @@ pub(crate) struct ImageTail<'a> {
 pub(crate) struct Room<'a> {
     pub(crate) threads: usize,
     pub(crate) scratch: &'a mut super::Scratch,
+    pub(crate) kept: &'a mut super::Kept,
     /// The weights packed once and for all.
     pub(crate) packed: Option<&'a [f32]>,
 }
 
-/// Runs a plan over `sets` sets of `images` images.
+/// Runs a plan over `sets` sets of `images` images. The plan and the places of pixels are made at the first run.
 pub(crate) fn convolve(
-    plan: &Plan,
+    make: impl FnOnce() -> Plan,
     [sets, images]: [usize; 2],
     x: &[f32],
     w: &[f32],
@@ -226,9 +236,14 @@ pub(crate) fn convolve(
     room: Room,
 ) {
     let lanes = math::lanes();
+    let (plan, layout) = room.kept.get(|| {
+        let plan = make();
+        let pixels = plan.passes[0].size[0] * plan.passes[0].size[1];
+        let layout = Layout::new(&plan, images_together(pixels, images));
+        (plan, layout)
+    });
+    let together = layout.together;
     let weights = plan.weights_len(lanes);
-    let pixels = plan.passes[0].size[0] * plan.passes[0].size[1];
-    let together = PIXELS.div_ceil(pixels).min(images);
     let blocks = images.div_ceil(together);
     let padded = if plan.unpadded() { 0 } else { plan.padded_len() * together };
     let tasks = if room.threads > 1 { sets * blocks } else { 1 };
@@ -243,7 +258,6 @@ pub(crate) fn convolve(
         own
     });
     padding.fill(0.0);
-    let layout = Layout::new(plan, together);
     let (out, padding) = (Disjoint::new(y), Disjoint::new(padding));
     let block = |task: usize, slot: usize| {
         let (set, first) = (task / blocks, task % blocks * together);
@@ -304,10 +318,14 @@ fn copy_padded(
 }
 
 /// The places of a block of images' pixels, for every pass.
+#[derive(Debug)]
 struct Layout {
+    /// Images of a block.
+    together: usize,
     passes: Vec<Places>,
 }
 
+#[derive(Debug)]
 struct Places {
     sources: Vec<usize>,
     targets: Vec<usize>,
@@ -335,7 +353,7 @@ impl Layout {
             }
             Places { sources, targets, runs: plan.runs(pass, width), pixels }
         };
-        Self { passes: plan.passes.iter().map(places).collect() }
+        Self { together, passes: plan.passes.iter().map(places).collect() }
     }
 
     fn product(
@@ -352,7 +370,8 @@ impl Layout {
         let mut start = 0;
         for (pass, places) in plan.passes.iter().zip(&self.passes) {
             let rows = images * places.pixels;
-            let len = packed_len(lanes, pass.taps.len() * read, written);
+            let form = Form::packed(written);
+            let len = packed_len(form, lanes, pass.taps.len() * read, written);
             for group in 0..plan.groups {
                 let left = Left {
                     data: &x[group * read..],
@@ -360,7 +379,7 @@ impl Layout {
                     runs: &places.runs,
                     transposed: false,
                 };
-                let right = Right { data: &weights[start..start + len], columns: written, stride: None };
+                let right = Right { data: &weights[start..start + len], columns: written, form };
                 let tail = Tail {
                     accumulate: false,
                     bias: tail.bias.map(|bias| &bias[group * written..]),
@@ -383,14 +402,15 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
     let plan = Plan::forward(conv);
     let [read, written] = plan.group_channels();
     let pixels = plan.target[0] * plan.target[1];
-    let together = PIXELS.div_ceil(pixels).min(conv.images);
+    let together = images_together(pixels, conv.images);
     let merged = conv.groups == 1 && conv.dilation[1] == 1;
     let (rows, columns) = if merged { (1, conv.kernel[1] * read) } else { (conv.kernel[1], read) };
     let width = if plan.unpadded() { plan.source[1] } else { plan.padded[1] };
     let image = if plan.unpadded() { plan.source_len() } else { plan.padded_len() };
     let padded = if plan.unpadded() { 0 } else { together * image };
     let repack = written % lanes != 0;
-    let right_len = if repack { conv.groups * packed_len(lanes, together * pixels, written) } else { 0 };
+    let right_len =
+        if repack { conv.groups * packed_len(Form::Panels, lanes, together * pixels, written) } else { 0 };
     let scratch = room.scratch.take(padded.next_multiple_of(16) + right_len);
     let (padding, packed) = scratch.split_at_mut(padded.next_multiple_of(16));
     padding.fill(0.0);
@@ -420,12 +440,20 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
             }
             let data = if padded == 0 { x } else { &*padding };
             let terms = count * pixels;
-            let group_len = packed_len(lanes, terms, written);
+            let group_len = packed_len(Form::Panels, lanes, terms, written);
             if repack {
                 for group in 0..conv.groups {
                     let out = &mut packed[group * group_len..][..group_len];
                     let steps = [conv.out_channels, 1];
-                    pack(lanes, [terms, written], [0, terms], &dy[group * written..], steps, out);
+                    pack(
+                        Form::Panels,
+                        lanes,
+                        [terms, written],
+                        [0, terms],
+                        &dy[group * written..],
+                        steps,
+                        out,
+                    );
                 }
             }
             let (packed, runs) = (&*packed, &runs(count));
@@ -444,9 +472,17 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
                     transposed: true,
                 };
                 let right = if repack {
-                    Right { data: &packed[group * group_len..][..group_len], columns: written, stride: None }
+                    Right {
+                        data: &packed[group * group_len..][..group_len],
+                        columns: written,
+                        form: Form::Panels,
+                    }
                 } else {
-                    Right { data: &dy[group * written..], columns: written, stride: Some(conv.out_channels) }
+                    Right {
+                        data: &dy[group * written..],
+                        columns: written,
+                        form: Form::Rows(conv.out_channels),
+                    }
                 };
                 let row = (ky * conv.kernel[1] + kx) * read + start;
                 let place = set * dw_set + row * conv.out_channels + group * written;

@@ -13,15 +13,23 @@ pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
 
 /// f32 lanes of a vector of this processor.
 pub(crate) fn lanes() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
-        }
+    Arch::new().dispatch(Vectors).0
+}
+
+/// Vector registers of this processor.
+pub(crate) fn registers() -> usize {
+    Arch::new().dispatch(Vectors).1
+}
+
+struct Vectors;
+
+impl WithSimd for Vectors {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
+        (S::F32_LANES, S::REGISTER_COUNT)
     }
-    Arch::new().dispatch(Lanes)
 }
 
 /// Adding and subtracting it rounds to a whole number; the sum's low bits are that number.
@@ -151,4 +159,73 @@ pub(crate) fn sin_cos(x: f32) -> (f32, f32) {
     let q = shifted - ROUND;
     let r = q.mul_add(-6.123_233_995_736_766e-17, q.mul_add(-std::f64::consts::FRAC_PI_2, x));
     in_quadrant(r as f32, shifted.to_bits() as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest error in units of the last place of the exact result, over f32s of the whole range and both signs.
+    fn worst(f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64, range: impl Fn(f32) -> bool) -> (f64, f32) {
+        let mut worst = (0.0, 0.0);
+        for bits in (0..=u32::MAX).step_by(1009) {
+            let x = f32::from_bits(bits);
+            if x.is_nan() || !range(x) {
+                continue;
+            }
+            let (found, exact) = (f64::from(f(x)), exact(f64::from(x)));
+            let rounded = exact as f32;
+            if f64::from(rounded) == found || (rounded.is_nan() && found.is_nan()) {
+                continue;
+            }
+            let last_place = f64::from((rounded.abs().to_bits().max(0x80_0000) & 0x7F80_0000) >> 23) - 150.0;
+            let error = (found - exact).abs() / last_place.exp2();
+            if error.is_nan() || error > worst.0 {
+                worst = (error, x);
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn elementary_functions_are_close_over_the_whole_range() {
+        let all = |_: f32| true;
+        let checks = [
+            ("exp", worst(exp, f64::exp, all), 2.0),
+            ("log", worst(log, f64::ln, all), 1.0),
+            ("tanh", worst(tanh, f64::tanh, all), 2.0),
+            ("sigmoid", worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), all), 2.5),
+            ("sin", worst(|x| sin_cos(x).0, f64::sin, |x| x.abs() <= SIN_COS_LIMIT), 2.0),
+            ("cos", worst(|x| sin_cos(x).1, f64::cos, |x| x.abs() <= SIN_COS_LIMIT), 2.0),
+        ];
+        for (name, (error, x), limit) in checks {
+            assert!(error <= limit, "{name}({x:e}) is off by {error} units in the last place");
+        }
+    }
+
+    #[test]
+    fn elementary_functions_meet_the_ends() {
+        let huge = f32::INFINITY;
+        assert_eq!([exp(huge), exp(-huge), exp(0.0)], [huge, 0.0, 1.0]);
+        assert_eq!([log(huge), log(0.0), log(1.0)], [huge, -huge, 0.0]);
+        assert_eq!([tanh(huge), tanh(-huge), tanh(0.0)], [1.0, -1.0, 0.0]);
+        assert_eq!([sigmoid(huge), sigmoid(-huge), sigmoid(0.0)], [1.0, 0.0, 0.5]);
+        let nans = [exp(f32::NAN), log(f32::NAN), log(-1.0), tanh(f32::NAN), sigmoid(f32::NAN)];
+        assert!(nans.iter().all(|nan| nan.is_nan()));
+        assert_eq!([sin_cos_turns(0.0), sin_cos_turns(0.5)], [(0.0, 1.0), (-0.0, -1.0)]);
+    }
+
+    #[test]
+    fn vectors_and_scalars_agree_to_the_bit() {
+        let x: Vec<f32> = (0..1037).map(|i| (i as f32 - 500.0) * 0.171).collect();
+        for f in [exp, tanh, sigmoid, log] {
+            let mut y = vec![0.0; x.len()];
+            vectorised(
+                #[inline(always)]
+                || y.iter_mut().zip(&x).for_each(|(y, &x)| *y = f(x)),
+            );
+            let same = y.iter().zip(&x).all(|(y, &x)| y.to_bits() == f(x).to_bits() || y.is_nan());
+            assert!(same);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The CPU executor: runs a program's launches in order, each on one thread or spread over several.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,7 @@ mod interpreter;
 pub(crate) mod math;
 pub(crate) mod matrices;
 mod memory;
+mod panels;
 mod product;
 mod spread;
 pub(crate) mod tree;
@@ -31,13 +33,33 @@ pub struct Context {
     pub aliases: Vec<Option<usize>>,
     /// What [`crate::ops::Operation::prepare`] made of this launch's constant inputs.
     pub prepared: Option<Arc<Prepared>>,
+    /// What this launch keeps from one run to the next.
+    pub kept: Kept,
+}
+
+/// Tables that an op makes at its first run in a program and finds again at the next.
+#[derive(Debug, Default)]
+pub struct Kept(Option<Box<dyn Any + Send + Sync>>);
+
+impl Kept {
+    /// What `make` made at the first run of this launch.
+    pub(crate) fn get<T: Any + Send + Sync>(&mut self, make: impl FnOnce() -> T) -> &T {
+        if !self.0.as_ref().is_some_and(|kept| kept.is::<T>()) {
+            self.0 = None;
+        }
+        let kept = self.0.get_or_insert_with(|| Box::new(make()));
+        match kept.downcast_ref() {
+            Some(kept) => kept,
+            None => unreachable!("anything else was dropped above"),
+        }
+    }
 }
 
 impl Context {
     /// What convolutions need of it.
     pub(crate) fn room(&mut self) -> images::Room<'_> {
         let packed = self.prepared.as_ref().map(|prepared| prepared.0.as_slice());
-        images::Room { threads: self.threads, scratch: &mut self.scratch, packed }
+        images::Room { threads: self.threads, scratch: &mut self.scratch, kept: &mut self.kept, packed }
     }
 }
 
@@ -108,6 +130,7 @@ struct Bound {
     outputs: Vec<*mut [f32]>,
     aliases: Vec<Option<usize>>,
     prepared: Option<Arc<Prepared>>,
+    kept: Kept,
 }
 
 // SAFETY: the pointers of `phases` lead into `arenas`, which the program owns (or shares read-only), and are used by
@@ -150,6 +173,7 @@ impl CpuProgram {
             for (launch, bound) in launches.iter().zip(bounds.iter_mut()) {
                 std::mem::swap(&mut self.context.aliases, &mut bound.aliases);
                 std::mem::swap(&mut self.context.prepared, &mut bound.prepared);
+                std::mem::swap(&mut self.context.kept, &mut bound.kept);
                 let inputs = &raw const *bound.inputs.as_slice() as *const [&[f32]];
                 let outputs = &raw mut *bound.outputs.as_mut_slice() as *mut [&mut [f32]];
                 // SAFETY: a reference and a raw pointer to a slice have one layout. The pointers lead into live arenas
@@ -160,6 +184,7 @@ impl CpuProgram {
                 launch.op.cpu(inputs, outputs, &mut self.context);
                 std::mem::swap(&mut self.context.aliases, &mut bound.aliases);
                 std::mem::swap(&mut self.context.prepared, &mut bound.prepared);
+                std::mem::swap(&mut self.context.kept, &mut bound.kept);
             }
         }
         Ok(())
@@ -255,7 +280,7 @@ fn bind(launch: &Launch, arenas: &mut [CpuArena]) -> Bound {
         CpuArena::Shared(shared) => shared.prepare(launch, i),
         CpuArena::Private(_) => None,
     });
-    Bound { inputs, outputs, aliases, prepared }
+    Bound { inputs, outputs, aliases, prepared, kept: Kept::default() }
 }
 
 /// The processor as `percuss devices` lists it.

@@ -68,7 +68,7 @@ impl Conv {
         check_sizes(name, "x", &inputs)?;
         check_sizes(name, "y", &[self.sets, self.images, out_height, out_width, self.out_channels])?;
         check_sizes(name, "groups", &[self.groups])?;
-        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+        if !self.in_channels.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
             let found =
                 format!("{} for {} and {} channels", self.groups, self.in_channels, self.out_channels);
             return Err(unfit(name, "groups", found, "a divisor of both"));
@@ -160,7 +160,7 @@ impl Operation for Conv {
             relu: self.epilogue.activation == Activation::Relu,
         };
         let counts = [self.sets, self.images];
-        convolve(&Plan::forward(self), counts, inputs[0], inputs[1], outputs[0], tail, context.room());
+        convolve(|| Plan::forward(self), counts, inputs[0], inputs[1], outputs[0], tail, context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
@@ -199,8 +199,8 @@ impl Operation for ConvInputGrad {
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
         let counts = [self.0.sets, self.0.images];
-        let plan = Plan::backward(&self.0);
-        convolve(&plan, counts, inputs[0], inputs[1], outputs[0], ImageTail::default(), context.room());
+        let plan = || Plan::backward(&self.0);
+        convolve(plan, counts, inputs[0], inputs[1], outputs[0], ImageTail::default(), context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

@@ -80,7 +80,9 @@ impl Operation for Matmul {
     }
 
     fn prepared_key(&self, input: usize) -> Option<String> {
-        (input == 1).then(|| format!("matmul {} {} {} {:?}", self.batch, self.k, self.n, self.b))
+        (input == 1).then(|| {
+            format!("matmul {} {} {} {:?} {}", self.batch, self.k, self.n, self.b, self.a.transposed)
+        })
     }
 
     fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
@@ -88,8 +90,7 @@ impl Operation for Matmul {
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
-        let packed = context.prepared.as_ref().map(|prepared| prepared.0.as_slice());
-        matrices::matmul(self, inputs, outputs[0], context.threads, &mut context.scratch, packed);
+        matrices::matmul(self, inputs, outputs[0], context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
