@@ -84,7 +84,7 @@ fn job(record: &Value, rung: &Value) -> Job {
         goal: Goal::Any,
         finding: 0,
         parameters: vec![("decay", 1.0)],
-        key: |_, _, _, _| [0, 0],
+        stream: "parity".into(),
         seed: 0,
     }
 }

@@ -75,7 +75,7 @@ fn samples(id: &str, n: u64) -> Vec<SampleRow> {
     let row = |i: u64| SampleRow {
         cell_id: id.into(),
         sample: i,
-        group: (i % 2 == 0).then(|| format!("g{}", i % 7)),
+        group: i.is_multiple_of(2).then(|| format!("g{}", i % 7)),
         label: 1,
         clean_pred: 1,
         adv_pred: (i % 3) as u32,

@@ -262,7 +262,7 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
         .configure_mesh()
         .disable_x_mesh()
         .x_labels(0)
-        .y_labels(5)
+        .y_labels(6)
         .y_label_formatter(&|y| format!("{y:.1}"))
         .y_desc("robust accuracy")
         .axis_desc_style(font(12, &INK))

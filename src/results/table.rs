@@ -10,6 +10,10 @@ pub const MAX_LINES: usize = 39;
 /// Budgets that a line shows of its ladder.
 const BUDGETS: usize = 4;
 
+/// Headings of the columns; the fourth spans the budgets.
+const HEADINGS: [&str; 4 + BUDGETS] =
+    ["norm", "attack", "half at", "robust accuracy at eps", "", "", "", "and at the largest eps"];
+
 /// For every model: clean accuracy with sensitivity and specificity (balanced accuracy and macro-F1 for several classes),
 /// and for every norm and attack the first budget at which robust accuracy is below half of clean accuracy, and robust
 /// accuracy at up to four budgets. At most [`MAX_LINES`] lines of plain text; what is left out is counted at the end.
@@ -26,11 +30,11 @@ pub fn table(cells: &[CellRow], metrics: &[MetricRow]) -> String {
             lines.push(String::new());
         }
         lines.extend(heading(subject, &by_cell));
-        let mut rows =
-            vec![["norm", "attack", "half at", "robust accuracy at eps"].map(str::to_owned).to_vec()];
-        for panel in subject {
-            rows.extend(panel.lines.iter().map(|line| row(panel, line, &by_cell)));
-        }
+        let body = subject.iter().flat_map(|panel| panel.lines.iter().map(|line| row(panel, line, &by_cell)));
+        let mut rows: Vec<Vec<String>> = body.collect();
+        // The last heading only where there is such a column.
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        rows.insert(0, HEADINGS.iter().take(columns).map(|h| (*h).to_owned()).collect());
         lines.extend(aligned(&rows));
     }
     if lines.is_empty() {
@@ -107,14 +111,22 @@ fn share(value: Option<f64>) -> String {
 fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |k: usize| {
-        // The last column's heading spans the budgets, so that it does not widen them.
+        // The heading that spans the budgets does not widen the first of them.
         let body = rows.iter().enumerate().filter(|(i, _)| k < 3 || *i > 0);
         body.filter_map(|(_, row)| row.get(k)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
+        let mut text = String::new();
+        let mut column = 0;
+        for (cell, width) in row.iter().zip(&widths) {
+            // Each cell starts where its column does, unless the heading before it still runs.
+            let gap = (column + 2_usize).saturating_sub(text.chars().count());
+            text += &" ".repeat(if cell.is_empty() { 0 } else { gap });
+            text += cell;
+            column += width + 2;
+        }
+        text
     };
     rows.iter().map(line).collect()
 }

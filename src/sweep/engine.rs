@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use percuss_kernels::Device;
 
+use super::identity::lane_key;
 use super::judge::Judge;
 use super::lanes::{LaneBlock, LaneInput, LaneOutput};
 use super::subject::{Subject, margin};
@@ -53,9 +54,9 @@ pub struct Job {
     pub finding: usize,
     /// Real parameters of the attack, by name.
     pub parameters: Vec<(&'static str, f32)>,
-    /// The key of sample `index`'s random numbers at a restart.
-    pub key: fn(u64, &str, u64, u64) -> [u32; 2],
-    /// The seed that goes into the key.
+    /// The name of its stream of random numbers.
+    pub stream: String,
+    /// The seed of the stream.
     pub seed: u64,
 }
 
@@ -356,7 +357,7 @@ impl Worker<'_> {
         let norm = job.settings.norm;
         let bounds = Bounds::new(clean, &data.domain, norm, job.eps);
         let start = if job.random_start {
-            let key = (job.key)(job.seed, &data.sha256, data.index[run.sample], run.restart);
+            let key = lane_key(job.seed, &job.stream, data.index[run.sample], run.restart);
             random_start(norm, job.eps, clean, &bounds, &data.domain, key)
         } else {
             clean.to_vec()

@@ -1,6 +1,17 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
 pub mod engine;
+pub mod grid;
+pub mod identity;
+pub mod interrupt;
 mod judge;
 mod lanes;
+pub mod load;
+pub mod options;
+pub mod plan;
+mod progress;
+pub mod resolve;
+mod rows;
+pub mod run;
+pub mod study;
 pub mod subject;

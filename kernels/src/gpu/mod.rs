@@ -1,5 +1,16 @@
 //! The GPU executor: wgpu adapters, cached pipelines, arenas, many launches a submit.
 
+mod adapters;
+mod device;
+pub(crate) mod launch;
+mod program;
+mod readback;
+mod template;
+
+pub use adapters::list;
+pub use device::{GpuBuffer, GpuDevice, Tuning, hardware, open};
+pub use program::GpuProgram;
+
 /// What an op needs to know of the adapter to choose its kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
@@ -15,6 +26,20 @@ pub struct Adapter {
     pub max_storage_buffers: u32,
 }
 
+impl Adapter {
+    /// A hardware adapter with the least that any Vulkan, Metal or DX12 driver has.
+    pub const HARDWARE: Self = Self {
+        software: false,
+        max_workgroups: 65_535,
+        workgroup_memory: 16_384,
+        max_invocations: 256,
+        max_storage_buffers: 8,
+    };
+
+    /// A software rasteriser.
+    pub const SOFTWARE: Self = Self { software: true, ..Self::HARDWARE };
+}
+
 /// Where a binding of a kernel points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
@@ -22,6 +47,8 @@ pub enum Binding {
     Input(usize),
     /// The op's output `i`.
     Output(usize),
+    /// Memory of so many elements between the kernels of one launch; its contents are arbitrary before.
+    Scratch(usize),
 }
 
 /// One launch: a complete WGSL module with every size a constant, and how it is dispatched.
@@ -35,69 +62,4 @@ pub struct Kernel {
     pub bindings: Vec<Binding>,
     /// Workgroups along x, y, z.
     pub workgroups: [u32; 3],
-}
-
-pub(crate) mod launch;
-
-use std::sync::Arc;
-
-use crate::{DeviceInfo, Error, ProgramSpec, Result, Span};
-
-/// An opened adapter.
-#[derive(Debug)]
-pub struct GpuDevice;
-
-/// Read-only data in an adapter's memory.
-#[derive(Debug)]
-pub struct GpuBuffer;
-
-/// A program on a GPU.
-#[derive(Debug)]
-pub struct GpuProgram;
-
-/// The first hardware adapter.
-pub fn hardware() -> Option<Arc<GpuDevice>> {
-    None
-}
-
-/// The adapter that a selector names.
-pub fn open(selector: &str) -> Result<Arc<GpuDevice>> {
-    Err(Error::NoDevice { wanted: selector.into(), available: "cpu".into() })
-}
-
-/// Every adapter.
-pub fn list() -> Vec<DeviceInfo> {
-    Vec::new()
-}
-
-fn missing() -> Error {
-    Error::Driver { device: "gpu".into(), reason: "not built in".into() }
-}
-
-impl GpuDevice {
-    pub(crate) fn upload(&self, _data: &[f32]) -> Result<GpuBuffer> {
-        Err(missing())
-    }
-}
-
-impl GpuProgram {
-    pub(crate) fn new(
-        _device: &Arc<GpuDevice>,
-        _spec: &ProgramSpec,
-        _shared: &[Arc<GpuBuffer>],
-    ) -> Result<Self> {
-        Err(missing())
-    }
-
-    pub(crate) fn write(&mut self, _span: Span, _data: &[f32]) -> Result<()> {
-        Err(missing())
-    }
-
-    pub(crate) fn read(&mut self, _span: Span, _data: &mut [f32]) -> Result<()> {
-        Err(missing())
-    }
-
-    pub(crate) fn run(&mut self, _phase: usize, _times: usize) -> Result<()> {
-        Err(missing())
-    }
 }

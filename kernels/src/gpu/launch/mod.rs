@@ -1,80 +1,62 @@
-//! Placeholder: replaced by the GPU launches.
+//! The WGSL launches of every op: which template, which sizes, how many workgroups.
 
-use super::{Adapter, Kernel};
-use crate::ops;
+mod concat;
+mod conv;
+mod cross_entropy;
+mod gather;
+mod gemm;
+mod matmul;
+mod permute;
+mod pointwise;
+mod pool;
+mod project;
+mod random;
+mod rows;
 
-pub(crate) fn matmul(_op: &ops::Matmul, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
+pub(crate) use concat::{concat, slice};
+pub(crate) use conv::{conv, conv_input_grad, conv_weight_grad};
+pub(crate) use cross_entropy::{cross_entropy, cross_entropy_grad};
+pub(crate) use gather::{gather, scatter_add};
+pub(crate) use matmul::matmul;
+pub(crate) use permute::permute;
+pub(crate) use pointwise::pointwise;
+pub(crate) use pool::{pool, pool_grad};
+pub(crate) use project::project;
+pub(crate) use random::random;
+pub(crate) use rows::{moments, reduce, softmax};
+
+use super::template::Template;
+use super::{Adapter, Binding, Kernel};
+
+/// Dispatches `count` workgroups, folded into y where x is full; shaders count `group.y * GRID_X + group.x`.
+fn grid(count: usize, adapter: &Adapter) -> [u32; 3] {
+    let most = adapter.max_workgroups as usize;
+    let x = count.clamp(1, most);
+    [x as u32, count.div_ceil(x) as u32, 1]
 }
 
-pub(crate) fn conv(_op: &ops::Conv, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
+/// A kernel of `template`, one invocation an item, with `SIZE`, `GRID_X` and `COUNT` set.
+fn per_item(template: Template, count: usize, bindings: Vec<Binding>, adapter: &Adapter) -> Kernel {
+    let size = if adapter.software { 64 } else { 256 };
+    let workgroups = grid(count.div_ceil(size), adapter);
+    let sizes = [("SIZE", size), ("GRID_X", workgroups[0] as usize), ("COUNT", count)];
+    Kernel { source: template.sizes(&sizes).render(), entry: "main", bindings, workgroups }
 }
 
-pub(crate) fn conv_input_grad(_op: &ops::ConvInputGrad, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
+/// The bindings of an op that reads `inputs` and writes `outputs`.
+fn operands(inputs: usize, outputs: usize) -> Vec<Binding> {
+    (0..inputs).map(Binding::Input).chain((0..outputs).map(Binding::Output)).collect()
 }
 
-pub(crate) fn conv_weight_grad(_op: &ops::ConvWeightGrad, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
+/// The declarations of bindings, named and typed in order.
+fn declare(bindings: &[(&str, &str)]) -> String {
+    let line = |(i, (name, kind)): (usize, &(&str, &str))| {
+        format!("@group(0) @binding({i}) var<storage, read_write> {name}: array<{kind}>;\n")
+    };
+    bindings.iter().enumerate().map(line).collect()
 }
 
-pub(crate) fn pool(_op: &ops::Pool, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn pool_grad(_op: &ops::PoolGrad, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn reduce(_op: &ops::Reduce, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn moments(_op: &ops::Moments, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn softmax(_op: &ops::Softmax, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn cross_entropy(_op: &ops::CrossEntropy, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn cross_entropy_grad(_op: &ops::CrossEntropyGrad, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn gather(_op: &ops::Gather, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn scatter_add(_op: &ops::ScatterAdd, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn permute(_op: &ops::Permute, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn concat(_op: &ops::Concat, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn slice(_op: &ops::Slice, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn random(_op: &ops::Random, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn pointwise(_op: &ops::Pointwise, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
-}
-
-pub(crate) fn project(_op: &ops::Project, _adapter: &Adapter) -> Vec<Kernel> {
-    Vec::new()
+/// The element type of a buffer that is read in quads or singly.
+fn element(vector: bool) -> &'static str {
+    if vector { "vec4<f32>" } else { "f32" }
 }

@@ -1,0 +1,300 @@
+//! An opened adapter: its queue, its pipelines, its memory, and what became of its errors.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::adapters::{self, MOST_BINDING};
+use super::{Adapter, Kernel};
+use crate::{Error, Result};
+
+/// How a device is opened for tests and measurements; [`Tuning::default`] is what users get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// Takes the kernels for software adapters, or those for hardware, whatever the adapter is.
+    pub software: Option<bool>,
+    /// Keeps the shader compiler's checks of bounds, loops and divisions.
+    pub checked: bool,
+    /// Takes the adapter to allow no more workgroups along an axis than this.
+    pub max_workgroups: Option<u32>,
+}
+
+/// An opened adapter.
+#[derive(Debug)]
+pub struct GpuDevice {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) adapter: Adapter,
+    pub(super) max_binding: u64,
+    pub(super) state: Arc<State>,
+    name: String,
+    limits: wgpu::Limits,
+    tuning: Tuning,
+    pipelines: Mutex<HashMap<String, wgpu::ComputePipeline>>,
+    layouts: Mutex<HashMap<usize, wgpu::BindGroupLayout>>,
+}
+
+/// Read-only data in an adapter's memory.
+#[derive(Debug)]
+pub struct GpuBuffer {
+    pub(super) buffer: wgpu::Buffer,
+    /// Elements.
+    pub(super) len: usize,
+}
+
+/// What went wrong outside of any call.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    lost: Mutex<Option<String>>,
+    failed: Mutex<Option<String>>,
+}
+
+/// A poisoned lock only says that another thread panicked; the data behind ours is always whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The best hardware adapter, if there is one that opens.
+pub fn hardware() -> Option<Arc<GpuDevice>> {
+    open("gpu").ok()
+}
+
+/// The adapter that a selector names: `gpu` (the best hardware one), `gpu:N` or part of its name.
+///
+/// # Errors
+/// [`Error::NoDevice`] if there is none, [`Error::Driver`] if it does not open.
+pub fn open(selector: &str) -> Result<Arc<GpuDevice>> {
+    GpuDevice::open(selector, None)
+}
+
+impl GpuDevice {
+    /// Opens the adapter that `selector` names, with its own limits and the features that percuss can use.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] if there is none, [`Error::Driver`] if it does not open.
+    pub fn open(selector: &str, tuning: Option<Tuning>) -> Result<Arc<Self>> {
+        let tuning = tuning.unwrap_or_default();
+        let chosen = adapters::select(adapters::enumerate(), selector)?;
+        let name = chosen.get_info().name;
+        let limits = chosen.limits();
+        let request = chosen.request_device(&wgpu::DeviceDescriptor {
+            label: Some("percuss"),
+            required_features: adapters::features(&chosen),
+            required_limits: limits.clone(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|error| Error::Driver { device: name.clone(), reason: error.to_string() })?;
+        let state = Arc::new(State::default());
+        let lost = Arc::clone(&state);
+        device.set_device_lost_callback(move |reason, words| {
+            lock(&lost.lost).get_or_insert_with(|| format!("{reason:?}: {words}"));
+        });
+        let failed = Arc::clone(&state);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&failed.failed).get_or_insert_with(|| error.to_string());
+        }));
+        let software = tuning.software.unwrap_or(adapters::is_software(&chosen));
+        let mut adapter = Adapter::new(&limits, software);
+        adapter.max_workgroups = tuning.max_workgroups.unwrap_or(u32::MAX).min(adapter.max_workgroups);
+        Ok(Arc::new(Self {
+            device,
+            queue,
+            adapter,
+            max_binding: limits.max_storage_buffer_binding_size.min(MOST_BINDING),
+            state,
+            name,
+            limits,
+            tuning,
+            pipelines: Mutex::default(),
+            layouts: Mutex::default(),
+        }))
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What ops are told of the adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Most elements that one operand can have.
+    pub fn max_span(&self) -> usize {
+        (self.max_binding / 4) as usize
+    }
+
+    /// Whether [`super::GpuProgram::profile`] works.
+    pub fn has_timestamps(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Destroys the device as a driver reset does; every later call fails with [`Error::Lost`]. For tests.
+    pub fn destroy(&self) {
+        self.device.destroy();
+        // The driver's own callback comes only with the next poll.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        lock(&self.state.lost).get_or_insert_with(|| "destroyed".to_owned());
+    }
+
+    /// Copies read-only data to the adapter.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if it does not fit.
+    pub fn upload(&self, data: &[f32]) -> Result<GpuBuffer> {
+        let buffer = self.buffer(data.len())?;
+        self.fill(&buffer, 0, data)?;
+        Ok(GpuBuffer { buffer, len: data.len() })
+    }
+
+    /// Copies data into a buffer from element `start` on, in pieces that bound the staging memory.
+    pub(super) fn fill(&self, buffer: &wgpu::Buffer, start: usize, data: &[f32]) -> Result<()> {
+        const PIECE: usize = 1 << 24;
+        self.scoped(data.len() as u64 * 4, || {
+            for (i, piece) in data.chunks(PIECE).enumerate() {
+                let offset = (start + i * PIECE) as u64 * 4;
+                self.queue.write_buffer(buffer, offset, bytemuck::cast_slice(piece));
+                if data.len() > PIECE {
+                    self.queue.submit([]);
+                    let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+                }
+            }
+        })
+    }
+
+    /// Zeroed memory of `len` elements.
+    pub(super) fn buffer(&self, len: usize) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.allocate(len.max(4) as u64 * 4, usage)
+    }
+
+    /// A buffer of so many bytes.
+    pub(super) fn allocate(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        if bytes > self.limits.max_buffer_size {
+            return Err(self.out_of_memory(bytes));
+        }
+        self.scoped(bytes, || {
+            let descriptor =
+                wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
+            self.device.create_buffer(&descriptor)
+        })
+    }
+
+    pub(super) fn out_of_memory(&self, bytes: u64) -> Error {
+        Error::OutOfMemory { device: self.name.clone(), bytes }
+    }
+
+    pub(super) fn driver(&self, reason: impl ToString) -> Error {
+        Error::Driver { device: self.name.clone(), reason: reason.to_string() }
+    }
+
+    /// Fails if the device was lost, or if something failed unseen since the last call.
+    pub(super) fn alive(&self) -> Result<()> {
+        if let Some(reason) = lock(&self.state.lost).clone() {
+            return Err(Error::Lost { device: self.name.clone(), reason });
+        }
+        match lock(&self.state.failed).take() {
+            Some(reason) => Err(self.driver(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `work` and turns what the driver complains of into an error; `bytes` is what the work asks memory for.
+    pub(super) fn scoped<T>(&self, bytes: u64, work: impl FnOnce() -> T) -> Result<T> {
+        self.alive()?;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let invalid = pollster::block_on(validation.pop());
+        let failed = pollster::block_on(internal.pop());
+        let full = pollster::block_on(memory.pop());
+        self.alive()?;
+        if full.is_some() {
+            return Err(self.out_of_memory(bytes));
+        }
+        match invalid.or(failed) {
+            Some(error) => Err(self.driver(error)),
+            None => Ok(result),
+        }
+    }
+
+    /// Waits for a submission, or for all.
+    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
+        self.alive()?;
+        polled.map(|_| ()).map_err(|error| self.driver(error))
+    }
+
+    /// The layout of `bindings` read-write storage buffers.
+    pub(super) fn layout(&self, bindings: usize) -> wgpu::BindGroupLayout {
+        let mut layouts = lock(&self.layouts);
+        let create = || {
+            let entries: Vec<_> = (0..bindings as u32).map(layout_entry).collect();
+            let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+            self.device.create_bind_group_layout(&descriptor)
+        };
+        layouts.entry(bindings).or_insert_with(create).clone()
+    }
+
+    /// The pipeline of a kernel, compiled once in the device's lifetime.
+    pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
+        if let Some(pipeline) = lock(&self.pipelines).get(&kernel.source) {
+            return Ok(pipeline.clone());
+        }
+        if kernel.bindings.len() > self.adapter.max_storage_buffers as usize {
+            let most = self.adapter.max_storage_buffers;
+            return Err(self.driver(format!("a kernel binds {} buffers of {most}", kernel.bindings.len())));
+        }
+        let pipeline = self.scoped(0, || self.compile(kernel))?;
+        lock(&self.pipelines).insert(kernel.source.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, kernel: &Kernel) -> wgpu::ComputePipeline {
+        let source = wgpu::ShaderSource::Wgsl(kernel.source.as_str().into());
+        let descriptor = wgpu::ShaderModuleDescriptor { label: None, source };
+        let module = if self.tuning.checked {
+            self.device.create_shader_module(descriptor)
+        } else {
+            let checks = wgpu::ShaderRuntimeChecks::unchecked();
+            // SAFETY: the text is ours, not a user's: every index is guarded by the sizes that the operands were checked
+            // against, every loop is bounded by a constant, no divisor is 0; tests run the same text checked.
+            unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
+        };
+        let bind_group_layout = self.layout(kernel.bindings.len());
+        let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&bind_group_layout)],
+            immediate_size: 0,
+        });
+        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some(kernel.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        })
+    }
+}
+
+fn layout_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            // One arena may be read and written by one launch, which only read-write bindings allow.
+            ty: wgpu::BufferBindingType::Storage { read_only: false },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

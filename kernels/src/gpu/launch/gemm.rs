@@ -1,0 +1,215 @@
+//! Matrix products in general: two loaders and a store around one of two main loops, and the choice of tile.
+
+use super::super::template::Template;
+use super::{Adapter, Binding, Kernel, declare, element, grid};
+
+/// `C[z] = A[z] B[z]` with whatever yields A and B.
+pub(super) struct Gemm<'a> {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    /// Products.
+    pub(super) z: usize,
+    pub(super) a: Factor<'a>,
+    pub(super) b: Factor<'a>,
+    pub(super) c: Store,
+    /// Constants of the loaders.
+    pub(super) sizes: Vec<(&'a str, usize)>,
+    pub(super) bindings: Vec<Binding>,
+    /// Whether the loaders must check k even where the main loop's steps fit (the last part of a split sum is short).
+    pub(super) guard_k: bool,
+}
+
+/// Where a factor's blocks come from.
+pub(super) enum Factor<'a> {
+    /// gemm_matrix.wgsl: a matrix with its base (WGSL in z), its leading dimension and whether k is contiguous.
+    Matrix { base: String, leading: usize, along_k: bool, vector: bool },
+    /// A file of its own, with its flags. B's text is empty where A's file defines both.
+    Own { text: &'a str, flags: Vec<(&'a str, bool)>, vector: bool },
+}
+
+/// Where C goes and what is done to it before.
+pub(super) struct Store {
+    /// WGSL in z.
+    pub(super) base: String,
+    pub(super) leading: usize,
+    pub(super) vector: bool,
+    /// WGSL in z.
+    pub(super) bias: Option<String>,
+    pub(super) residual: bool,
+    pub(super) relu: bool,
+}
+
+/// A block of C and the part of it that an invocation owns, in elements.
+#[derive(Clone, Copy)]
+struct Tile {
+    bm: usize,
+    bn: usize,
+    tm: usize,
+    tn: usize,
+    /// Share of the peak that it can reach when everything fits, by experience with such kernels.
+    efficiency: f64,
+}
+
+const BK: usize = 16;
+
+const TILES: [Tile; 6] = [
+    Tile { bm: 128, bn: 128, tm: 8, tn: 8, efficiency: 1.0 },
+    Tile { bm: 64, bn: 64, tm: 8, tn: 4, efficiency: 0.75 },
+    Tile { bm: 128, bn: 32, tm: 8, tn: 4, efficiency: 0.7 },
+    Tile { bm: 32, bn: 32, tm: 4, tn: 4, efficiency: 0.5 },
+    Tile { bm: 64, bn: 16, tm: 4, tn: 4, efficiency: 0.45 },
+    Tile { bm: 16, bn: 64, tm: 4, tn: 4, efficiency: 0.45 },
+];
+
+impl Tile {
+    fn threads(&self) -> usize {
+        self.bm / self.tm * (self.bn / self.tn)
+    }
+
+    fn memory(&self) -> usize {
+        BK * (self.bm / 4 + 1 + self.bn / 4 + 1) * 16
+    }
+
+    /// Useful work a unit of time, with enough blocks to fill a GPU or fewer.
+    fn score(&self, gemm: &Gemm) -> f64 {
+        const FILL: f64 = 128.0;
+        let blocks = gemm.m.div_ceil(self.bm) * gemm.n.div_ceil(self.bn);
+        let useful = (gemm.m * gemm.n) as f64 / (blocks * self.bm * self.bn) as f64;
+        useful * self.efficiency * ((blocks * gemm.z) as f64 / FILL).min(1.0).sqrt()
+    }
+}
+
+impl Gemm<'_> {
+    /// The kernel for this adapter.
+    pub(super) fn kernel(self, adapter: &Adapter) -> Kernel {
+        if adapter.software { self.direct(adapter) } else { self.tiled(adapter) }
+    }
+
+    fn direct(self, adapter: &Adapter) -> Kernel {
+        const SIZE: usize = 16;
+        let quads = |extent: usize| if extent > 4 { 2 } else { 1 };
+        let (qm, qn) = (quads(self.m), quads(self.n));
+        let (row_tiles, column_tiles) = (self.m.div_ceil(4 * qm), self.n.div_ceil(4 * qn));
+        let tiles = row_tiles * column_tiles * self.z;
+        let workgroups = grid(tiles.div_ceil(SIZE), adapter);
+        let sizes = [
+            ("SIZE", SIZE),
+            ("GRID_X", workgroups[0] as usize),
+            ("TILES", tiles),
+            ("ROW_TILES", row_tiles),
+            ("COLUMN_TILES", column_tiles),
+            ("QM", qm),
+            ("QN", qn),
+        ];
+        let main = Template::new(&[include_str!("../../../../shaders/gemm_direct.wgsl")]).sizes(&sizes);
+        self.finish(main, 4, workgroups)
+    }
+
+    fn tiled(self, adapter: &Adapter) -> Kernel {
+        let fits = |tile: &&Tile| {
+            tile.threads() <= adapter.max_invocations as usize
+                && tile.memory() <= adapter.workgroup_memory as usize
+        };
+        let best = TILES
+            .iter()
+            .filter(fits)
+            .max_by(|a, b| a.score(&self).total_cmp(&b.score(&self)))
+            .unwrap_or(&TILES[3]);
+        let (row_blocks, column_blocks) = (self.m.div_ceil(best.bm), self.n.div_ceil(best.bn));
+        let blocks = row_blocks * column_blocks * self.z;
+        let workgroups = grid(blocks, adapter);
+        let threads = best.threads();
+        let (a_units, b_units) = (best.bm / 4 * (BK / 4), best.bn / 4 * (BK / 4));
+        let sizes = [
+            ("GRID_X", workgroups[0] as usize),
+            ("BLOCKS", blocks),
+            ("ROW_BLOCKS", row_blocks),
+            ("COLUMN_BLOCKS", column_blocks),
+            ("BM", best.bm),
+            ("BN", best.bn),
+            ("BK", BK),
+            ("QM", best.tm / 4),
+            ("QN", best.tn / 4),
+            ("ROW_THREADS", best.bm / best.tm),
+            ("COLUMN_THREADS", best.bn / best.tn),
+            ("THREADS", threads),
+            ("A_SLOTS", a_units.div_ceil(threads)),
+            ("B_SLOTS", b_units.div_ceil(threads)),
+        ];
+        let split = a_units == b_units && a_units * 2 == threads;
+        let main = Template::new(&[include_str!("../../../../shaders/gemm_tiled.wgsl")])
+            .sizes(&sizes)
+            .flags(&[("SPLIT", split)]);
+        self.finish(main, BK, workgroups)
+    }
+
+    /// Puts the loaders and the store behind the main loop, which takes `step` of k at a time.
+    fn finish(self, main: Template, step: usize, workgroups: [u32; 3]) -> Kernel {
+        let guard = self.guard_k || !self.k.is_multiple_of(step);
+        let mut names = vec![("a", element(self.a.vector())), ("b", element(self.b.vector()))];
+        if self.c.bias.is_some() {
+            names.push(("bias", element(self.c.vector)));
+        }
+        if self.c.residual {
+            names.push(("residual", element(self.c.vector)));
+        }
+        names.push(("c", element(self.c.vector)));
+        let sizes = [("M", self.m), ("N", self.n), ("K", self.k)];
+        let source = [
+            main.sizes(&sizes).sizes(&self.sizes).render(),
+            declare(&names),
+            self.a.render("a", self.m, guard),
+            self.b.render("b", self.n, guard),
+            self.c.render(),
+        ];
+        Kernel { source: source.concat(), entry: "main", bindings: self.bindings, workgroups }
+    }
+}
+
+impl Factor<'_> {
+    fn vector(&self) -> bool {
+        match *self {
+            Self::Matrix { vector, .. } | Self::Own { vector, .. } => vector,
+        }
+    }
+
+    fn render(&self, operand: &str, extent: usize, guard: bool) -> String {
+        match self {
+            Self::Matrix { base, leading, along_k, vector } => {
+                Template::new(&[include_str!("../../../../shaders/gemm_matrix.wgsl")])
+                    .word("OPERAND", operand)
+                    .word("BASE", base)
+                    .word("LEADING", leading.to_string())
+                    .word("EXTENT", extent.to_string())
+                    .word("GUARD_K", guard.to_string())
+                    .flags(&[
+                        ("ALONG_K", *along_k),
+                        ("VECTOR", *vector),
+                        ("ONE_START", *vector && !along_k),
+                        ("GUARD_K", guard),
+                    ])
+                    .render()
+            }
+            Self::Own { text, flags, .. } => {
+                Template::new(&[text]).word("GUARD_K", guard.to_string()).flags(flags).render()
+            }
+        }
+    }
+}
+
+impl Store {
+    fn render(&self) -> String {
+        Template::new(&[include_str!("../../../../shaders/gemm_store.wgsl")])
+            .word("C_BASE", &self.base)
+            .word("C_LEADING", self.leading.to_string())
+            .word("BIAS_BASE", self.bias.as_deref().unwrap_or_default())
+            .flags(&[
+                ("VECTOR_C", self.vector),
+                ("BIAS", self.bias.is_some()),
+                ("RESIDUAL", self.residual),
+                ("RELU", self.relu),
+            ])
+            .render()
+    }
+}

@@ -1,0 +1,127 @@
+//! `percuss inspect FILE`: what is in a model, a data set or a result.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::inspect_data::{image_or_signal, named, table};
+use super::inspect_results::{parquet, results};
+use super::print;
+use crate::data::registry;
+use crate::models::{Head, Model, Weights};
+use crate::sweep::plan::grouped;
+use crate::{Error, Result};
+
+/// What may be inspected, in words.
+const EXPECTED: &str = "a model (a folder, or .safetensors), data (.npz, .csv, .parquet, .hea, a folder of WFDB records, \
+                        a registry name), or results (a folder, or .parquet)";
+
+/// Arguments of `percuss inspect`.
+#[derive(Args, Debug)]
+pub struct InspectCommand {
+    /// A model, a data set or a result
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// A file that is not there, is of no kind that percuss knows, or is broken: as whatever reads it says.
+pub fn run(command: &InspectCommand, out: &mut dyn Write) -> Result<()> {
+    print(out, &describe(&command.path)?)
+}
+
+/// What is at `path`, as text.
+///
+/// # Errors
+/// As [`run`].
+pub fn describe(path: &Path) -> Result<String> {
+    if !path.exists() {
+        let name = path.to_str().unwrap_or_default();
+        if registry::entry(name).is_ok() {
+            return named(name);
+        }
+    }
+    let about = std::fs::metadata(path).map_err(Error::io(path))?;
+    if about.is_dir() {
+        return folder(path);
+    }
+    match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
+        "safetensors" => safetensors(path),
+        "npz" | "hea" => image_or_signal(path),
+        "csv" => table(path),
+        "parquet" => parquet(path),
+        other => Err(Error::input(path.display(), "file ending", format!("{other:?}"), EXPECTED)),
+    }
+}
+
+fn folder(path: &Path) -> Result<String> {
+    if path.join("config.json").is_file() || path.join("model.safetensors").is_file() {
+        return Ok(model(&Model::load(path)?));
+    }
+    let holds = |wanted: fn(&str) -> bool| -> Result<bool> {
+        let entries = std::fs::read_dir(path).map_err(Error::io(path))?;
+        Ok(entries.flatten().any(|entry| wanted(&entry.file_name().to_string_lossy())))
+    };
+    if holds(|name| name == "study.resolved.toml" || name.starts_with("cells-"))? {
+        return results(path);
+    }
+    if holds(|name| name.ends_with(".hea"))? {
+        return image_or_signal(path);
+    }
+    Err(Error::input(path.display(), "folder", "none of config.json, study.resolved.toml, *.hea", EXPECTED))
+}
+
+fn safetensors(path: &Path) -> Result<String> {
+    let weights = Weights::read(path)?;
+    if weights.metadata.contains_key("config") {
+        return Ok(model(&Model::load(path)?));
+    }
+    let mut text = String::from("safetensors without a configuration\n");
+    for (key, value) in &weights.metadata {
+        text += &format!("  {key} = {value}\n");
+    }
+    Ok(text + &tensors(&weights))
+}
+
+fn model(model: &Model) -> String {
+    let config = &model.config;
+    let head = match config.head {
+        Head::Softmax => "softmax over classes",
+        Head::Sigmoid => "sigmoid, one decision an output",
+    };
+    let mut text = format!("model {}\n", config.architecture.name());
+    text += &format!("  input         {:?}\n", config.input_shape());
+    text += &format!("  outputs       {} ({head})\n", config.classes());
+    if !config.class_names.is_empty() {
+        text += &format!("  names         {}\n", config.class_names.join(", "));
+    }
+    if let Some(scaling) = &config.input_scaling {
+        text += &format!("  input scaling mean {}, std {}\n", brief(&scaling.mean), brief(&scaling.std));
+    }
+    if let Some(training) = &config.training {
+        text += &format!("  training      {training}\n");
+    }
+    text += &format!("  sha256        {}\n", model.sha256);
+    text + &tensors(&model.weights)
+}
+
+fn brief(values: &[f32]) -> String {
+    let shown: Vec<String> = values.iter().take(4).map(f32::to_string).collect();
+    let more = if values.len() > 4 { format!(", ... ({} values)", values.len()) } else { String::new() };
+    format!("[{}{more}]", shown.join(", "))
+}
+
+fn tensors(weights: &Weights) -> String {
+    let parameters: usize = weights.tensors.values().map(|tensor| tensor.data.len()).sum();
+    let mut text = format!("  {} tensors, {} values\n", weights.tensors.len(), grouped(parameters as u64));
+    let width = weights.tensors.keys().map(String::len).max().unwrap_or(0);
+    for (name, tensor) in &weights.tensors {
+        let (low, high) =
+            tensor.data.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
+        text += &format!("    {name:<width$}  {:?}  {low} to {high}\n", tensor.shape);
+    }
+    text
+}

@@ -1,0 +1,72 @@
+//! What is in a results folder, or in one Parquet file.
+
+use std::fs::File;
+use std::path::Path;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::inspect_data::table;
+use crate::results::{DESCRIPTION, Results};
+use crate::sweep::plan::grouped;
+use crate::{Error, Result};
+
+/// A results folder: cells by attack, runs, and whether it is finished.
+pub(super) fn results(path: &Path) -> Result<String> {
+    let results = Results::open(path)?;
+    let (cells, runs) = (results.cells()?, results.runs()?);
+    let mut text = format!("results of study {}\n", cells.first().map_or("?", |cell| cell.study.as_str()));
+    text += &format!("  {} cells\n", grouped(cells.len() as u64));
+    let mut groups: Vec<(String, usize)> = Vec::new();
+    for cell in &cells {
+        let norm = cell.norm.as_deref().unwrap_or("no norm");
+        let name = format!("{} on {}: {}, {norm}", cell.model, cell.data, cell.attack);
+        match groups.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((name, 1)),
+        }
+    }
+    for (name, count) in groups {
+        text += &format!("    {count:>8}  {name}\n");
+    }
+    for run in &runs {
+        text += &format!(
+            "  run of {}: shard {}/{}, {} cells in {:.1} s on {}, {}\n",
+            run.started, run.shard, run.shards, run.cells_done, run.wall_seconds, run.device, run.outcome
+        );
+    }
+    // A shard's file takes its name when its last cell is done.
+    let mut names: Vec<String> = std::fs::read_dir(path)
+        .map_err(Error::io(path))?
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into())
+        .collect();
+    names.sort();
+    let shards: Vec<&String> =
+        names.iter().filter(|n| n.starts_with("cells-") && n.ends_with(".parquet")).collect();
+    text += &match shards.is_empty() {
+        true => "  not finished: the same sweep again continues\n".to_string(),
+        false => {
+            format!("  finished shards: {}\n", shards.into_iter().cloned().collect::<Vec<_>>().join(", "))
+        }
+    };
+    Ok(text)
+}
+
+/// A Parquet file: its rows and columns, of ours with their descriptions; of anyone else's with what is missing.
+pub(super) fn parquet(path: &Path) -> Result<String> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|error| Error::input(path.display(), "Parquet", error, "a whole Parquet file"))?;
+    let schema = reader.schema();
+    if !schema.fields().iter().any(|field| field.metadata().contains_key(DESCRIPTION)) {
+        return table(path);
+    }
+    let rows = reader.metadata().file_metadata().num_rows().max(0) as u64;
+    let mut text = format!("results table of {} rows, {} columns\n", grouped(rows), schema.fields().len());
+    let width = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
+    for field in schema.fields() {
+        let about = field.metadata().get(DESCRIPTION).map_or("", String::as_str);
+        text += &format!("  {:<width$}  {}: {about}\n", field.name(), field.data_type());
+    }
+    Ok(text)
+}

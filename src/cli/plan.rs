@@ -1,0 +1,35 @@
+//! `percuss plan STUDY.toml`: what a study asks for, before anything runs.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{DataArgs, print};
+use crate::Result;
+use crate::sweep::plan::Plan;
+use crate::sweep::study::Study;
+
+/// Arguments of `percuss plan`.
+#[derive(Args, Debug)]
+pub struct PlanCommand {
+    /// The study file
+    pub study: PathBuf,
+    /// Where data are.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// A study that is not well formed.
+pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
+    let study = Study::read(&command.study)?;
+    let plan = Plan::new(&study, command.data.data_dir.as_deref())?;
+    let text = if command.json { format!("{:#}", plan.json()) } else { plan.to_string() };
+    print(out, &text)
+}

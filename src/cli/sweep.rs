@@ -1,0 +1,100 @@
+//! `percuss sweep STUDY.toml`: runs a study, or what is left of it.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{DataArgs, DeviceArgs, print};
+use crate::Result;
+use crate::sweep::options::SweepOptions;
+use crate::sweep::study::Study;
+
+/// Arguments of `percuss sweep`.
+#[derive(Args, Debug)]
+pub struct SweepCommand {
+    /// The study file
+    pub study: PathBuf,
+    /// The results folder [default: results/NAME of the study]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// The I-th of N parts of the study, from 1; all parts may share a results folder
+    #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
+    pub shard: (usize, usize),
+    /// Finish so many cells, then stop; the same command again continues
+    #[arg(long, value_name = "N")]
+    pub limit_cells: Option<usize>,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+    /// Print progress and the report as lines of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where data are.
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+impl SweepCommand {
+    /// What the sweep reads of it.
+    pub fn options(&self) -> SweepOptions {
+        SweepOptions {
+            out: self.out.clone(),
+            device: self.device.device.clone(),
+            shard: self.shard,
+            limit_cells: self.limit_cells,
+            threads: self.device.threads.map(usize::from),
+            quiet: self.quiet,
+            json: self.json,
+            data_dir: self.data.data_dir.clone(),
+        }
+    }
+}
+
+/// `I/N` with 1 <= I <= N.
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((i, n)) if 1 <= i && i <= n && n <= u32::MAX as usize => Ok((i, n)),
+        _ => Err("expected I/N with I from 1 to N".into()),
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// As [`sweep`](crate::sweep::run::sweep).
+pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
+    let study = Study::read(&command.study)?;
+    let report = crate::sweep::run::sweep(&study, &command.options())?;
+    if command.quiet {
+        return Ok(());
+    }
+    let text = if command.json {
+        serde_json::json!({
+            "out": report.out,
+            "cells": report.cells,
+            "found": report.found,
+            "done": report.done,
+            "seconds": report.seconds,
+            "device": report.device,
+            "complete": report.complete,
+        })
+        .to_string()
+    } else {
+        let left = if report.complete { "" } else { "; the same command again continues" };
+        format!(
+            "{}: {} of {} cells done in {:.1} s on {}, {} were there{left}",
+            report.out.display(),
+            report.done,
+            report.cells,
+            report.seconds,
+            report.device,
+            report.found
+        )
+    };
+    print(out, &text)
+}

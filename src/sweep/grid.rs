@@ -1,0 +1,484 @@
+//! From a study to cells: the cartesian product of everything in it, each different cell once.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::study::ladder::canonical;
+use super::study::{Aim, AttackTable, ClassName, Goal, Save, Setting, Stop, Study};
+use crate::Result;
+use crate::attacks::{Attack, Norm, Value};
+use crate::models::{Config, Head};
+
+/// Cells of one study at most: a slip in a study file must not fill the memory.
+const MOST_CELLS: usize = 2_000_000;
+
+/// One configuration of one attack on one model over one data set.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The model's position in the study.
+    pub model: usize,
+    /// The data set's position in the study.
+    pub data: usize,
+    /// The defence's position in the study.
+    pub defense: usize,
+    /// The attack.
+    pub attack: &'static Attack,
+    /// The norm of the budget.
+    pub norm: Norm,
+    /// The budget in the data's (scaled) units.
+    pub eps: f64,
+    /// What counts as success.
+    pub aim: Aim,
+    /// The wanted class, for [`Aim::Target`] alone; see [`Cell::wanted`].
+    pub target: Option<u32>,
+    /// The finding that is attacked, of a multi-label model: the decision is between `[0, z]` of this output.
+    pub finding: Option<usize>,
+    /// When a lane ends.
+    pub stop: Stop,
+    /// Which inputs are stored.
+    pub save: Save,
+    /// The seed; 0 where nothing is random.
+    pub seed: u64,
+    /// Every parameter of the attack, in the order of its declaration.
+    pub parameters: Vec<(&'static str, Value)>,
+}
+
+impl Cell {
+    /// The value of a parameter, if the attack has it.
+    pub fn parameter(&self, name: &str) -> Option<Value> {
+        self.parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+
+    /// The value of a parameter that the attack declares.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn get(&self, name: &str) -> Value {
+        self.parameter(name).unwrap_or_else(|| panic!("{} declares no parameter {name}", self.attack.name))
+    }
+
+    /// Steps at most.
+    pub fn steps(&self) -> u64 {
+        (self.attack.steps)(&|name| self.get(name))
+    }
+
+    /// Length of a step in the data's (scaled) units, as a short decimal.
+    pub fn step_size(&self) -> f64 {
+        match (self.attack.step_size)(&|name| self.get(name)) {
+            Value::Relative(times) => canonical(times * self.eps),
+            Value::Absolute(length) | Value::Real(length) => length,
+            other => unreachable!("{other} is no step size"),
+        }
+    }
+
+    /// Runs of a sample.
+    pub fn restarts(&self) -> u64 {
+        match self.parameter("restarts") {
+            Some(Value::Whole(restarts)) => restarts,
+            _ => 1,
+        }
+    }
+
+    /// Whether a run starts at random.
+    pub fn random_start(&self) -> bool {
+        self.parameter("random_start") == Some(Value::Flag(true))
+    }
+
+    /// The study's word for the loss.
+    pub fn loss(&self) -> &'static str {
+        match self.parameter("loss") {
+            Some(Value::Word(word)) => word,
+            _ => "cross-entropy",
+        }
+    }
+
+    /// Whether seeds change nothing.
+    pub fn deterministic(&self) -> bool {
+        (self.attack.deterministic)(&|name| self.get(name))
+    }
+
+    /// The class that lanes aim at: class 0 to hide, the target if there is one; none where any other class will do.
+    pub fn wanted(&self) -> Option<u32> {
+        match self.aim {
+            Aim::Any | Aim::Raise => None,
+            Aim::Hide => Some(0),
+            Aim::Target => self.target,
+        }
+    }
+
+    /// Whether the aim makes sense for samples of this class: to hide, any but class 0; to raise, class 0; targeted, any but the target.
+    pub fn concerns(&self, label: u32) -> bool {
+        match self.aim {
+            Aim::Any => true,
+            Aim::Raise => label == 0,
+            Aim::Hide | Aim::Target => self.wanted() != Some(label),
+        }
+    }
+
+    /// The complete configuration of the attack as one line of JSON, keys in a fixed order, the step size resolved.
+    pub fn params_json(&self) -> String {
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Json| map.insert(key.to_string(), value);
+        put("attack", json!(self.attack.name));
+        put("revision", json!(self.attack.revision));
+        put("norm", json!(self.norm.name()));
+        put("eps", json!(self.eps));
+        put("aim", json!(self.aim.name()));
+        put("target", json!(self.target));
+        put("finding", json!(self.finding));
+        put("stop", json!(self.stop.name()));
+        put("seed", if self.deterministic() { Json::Null } else { json!(self.seed) });
+        put("steps", json!(self.steps()));
+        put("step_size", json!(self.step_size()));
+        for (name, value) in &self.parameters {
+            if !["steps", "step_size"].contains(name) {
+                put(name, parameter_json(*value));
+            }
+        }
+        Json::Object(map).to_string()
+    }
+}
+
+fn parameter_json(value: Value) -> Json {
+    match value {
+        Value::Whole(value) => json!(value),
+        Value::Real(value) | Value::Absolute(value) => json!(value),
+        Value::Flag(value) => json!(value),
+        Value::Word(value) => json!(value),
+        Value::Relative(value) => json!({ "rel": value }),
+    }
+}
+
+/// What the grid has to know of a model's outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    /// What they mean.
+    pub head: Head,
+    /// How many there are.
+    pub count: usize,
+    /// Names of the classes or findings; empty where there are none.
+    pub names: Vec<String>,
+}
+
+impl Outputs {
+    /// The outputs of a model; where it names no classes, the data set's `classes` do.
+    pub fn of(config: &Config, classes: &[String]) -> Self {
+        let names = if config.class_names.is_empty() { classes } else { &config.class_names };
+        Self { head: config.head, count: config.classes(), names: names.to_vec() }
+    }
+
+    /// The findings that are attacked one by one; a softmax or a single logit is one decision.
+    fn findings(&self) -> Vec<Option<usize>> {
+        match (self.head, self.count) {
+            (Head::Sigmoid, 2..) => (0..self.count).map(Some).collect(),
+            _ => vec![None],
+        }
+    }
+
+    /// The names of the classes that a decision is between, and how many they are.
+    fn decision(&self) -> (Vec<String>, usize) {
+        match (self.head, self.count) {
+            (Head::Softmax, count) => (self.names.clone(), count),
+            (Head::Sigmoid, 1) if self.names.len() == 2 => (self.names.clone(), 2),
+            (Head::Sigmoid, _) => (vec!["absent".into(), "present".into()], 2),
+        }
+    }
+
+    fn class(&self, name: &ClassName) -> Result<u32, String> {
+        let (names, count) = self.decision();
+        let found = match name {
+            ClassName::Index(index) => Some(*index as usize).filter(|index| *index < count),
+            ClassName::Name(name) => names.iter().take(count).position(|other| other == name),
+        };
+        found.map(|class| class as u32).ok_or_else(|| match names.is_empty() {
+            true => format!("a class from 0 to {}", count - 1),
+            false => format!("a class from 0 to {}, or one of {}", count - 1, names.join(", ")),
+        })
+    }
+}
+
+/// How one `[[attack]]` table became cells: `product = norm_lacking + keys_lacking + seeds_alike + repeated + cells`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableCount {
+    /// The line of the table.
+    pub line: usize,
+    /// Everything multiplied with everything.
+    pub product: u64,
+    /// Left out because the attack lacks the norm.
+    pub norm_lacking: u64,
+    /// Left out because the attack lacks the key.
+    pub keys_lacking: u64,
+    /// Left out because a seed changes nothing.
+    pub seeds_alike: u64,
+    /// Left out because an equal cell is there already (of this table or one before).
+    pub repeated: u64,
+    /// Cells that are new.
+    pub cells: u64,
+    /// What was left out, in words.
+    pub notes: Vec<String>,
+}
+
+/// All cells of a study, in its order: by model, data and defence, then by table.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    /// The cells, no two alike.
+    pub cells: Vec<Cell>,
+    /// The arithmetic, one entry a table.
+    pub tables: Vec<TableCount>,
+}
+
+impl Grid {
+    /// Multiplies a study out. `outputs` says what is known of a model (first) on a data set (second); of an unknown one the cells are
+    /// counted as if it had one decision between classes of any name.
+    ///
+    /// # Errors
+    /// A study without attacks, a target class that a model does not have, more than two million cells.
+    pub fn new(study: &Study, outputs: impl Fn(usize, usize) -> Option<Outputs>) -> Result<Self> {
+        if study.attacks.is_empty() {
+            return Err(study.error("attack", "no such table", "at least one [[attack]] table"));
+        }
+        let notes = study.attacks.iter().map(|table| TableCount {
+            line: table.line,
+            notes: notes(table),
+            ..TableCount::default()
+        });
+        let mut builder = Builder {
+            study,
+            grid: Self { cells: Vec::new(), tables: notes.collect() },
+            known: HashMap::new(),
+        };
+        for (model, entry) in study.models.iter().enumerate() {
+            for &data in &entry.data {
+                let outputs = outputs(model, data);
+                for (defense, _) in study.defenses.iter().enumerate() {
+                    builder.add_subject(model, data, defense, outputs.as_ref())?;
+                }
+            }
+        }
+        Ok(builder.grid)
+    }
+}
+
+struct Builder<'s> {
+    study: &'s Study,
+    grid: Grid,
+    /// Where each cell is, by everything that sets it apart.
+    known: HashMap<String, usize>,
+}
+
+impl Builder<'_> {
+    fn add_subject(
+        &mut self,
+        model: usize,
+        data: usize,
+        defense: usize,
+        outputs: Option<&Outputs>,
+    ) -> Result<()> {
+        let findings = outputs.map_or(vec![None], Outputs::findings);
+        for (position, table) in self.study.attacks.iter().enumerate() {
+            let asked = table.models.contains(&model)
+                && table.data.contains(&data)
+                && table.defenses.contains(&defense);
+            if !asked {
+                continue;
+            }
+            for goal in &table.goals {
+                let target = self.target(goal, outputs, model)?;
+                for &finding in &findings {
+                    let frame =
+                        Frame { table, position, model, data, defense, aim: goal.aim, target, finding };
+                    self.add_attacks(&frame)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&self, goal: &Goal, outputs: Option<&Outputs>, model: usize) -> Result<Option<u32>> {
+        let Some(name) = &goal.target else { return Ok(None) };
+        let class = match (outputs, name) {
+            (Some(outputs), _) => outputs.class(name),
+            (None, ClassName::Index(index)) => Ok(*index),
+            (None, ClassName::Name(_)) => Ok(unknown_class(self.study, name)),
+        };
+        class.map(Some).map_err(|expected| {
+            let found = match name {
+                ClassName::Index(index) => index.to_string(),
+                ClassName::Name(name) => format!("{name:?}"),
+            };
+            let place = format!("line {}, attack.target", goal.line);
+            self.study.error(place, found, format!("{expected} (model {})", self.study.models[model].id))
+        })
+    }
+
+    fn add_attacks(&mut self, frame: &Frame) -> Result<()> {
+        let seeds = self.study.seeds.len() as u64;
+        let table = frame.table;
+        let rungs: u64 = table.settings.iter().map(|setting| longest(setting) as u64).product();
+        for (which, attack) in table.attacks.iter().copied().enumerate() {
+            let choices = own_values(table, which, attack);
+            let combinations: u64 = choices.iter().map(|(_, values)| values.len() as u64).product();
+            for budget in &table.budgets {
+                let points = (budget.eps.len() * table.stops.len()) as u64;
+                let counts = &mut self.grid.tables[frame.position];
+                let product = points.saturating_mul(rungs).saturating_mul(seeds);
+                counts.product = counts.product.saturating_add(product);
+                if !attack.norms.contains(&budget.norm) {
+                    counts.norm_lacking = counts.norm_lacking.saturating_add(product);
+                    continue;
+                }
+                counts.keys_lacking +=
+                    product.saturating_sub(points.saturating_mul(combinations).saturating_mul(seeds));
+                for &eps in &budget.eps {
+                    for &stop in &table.stops {
+                        for_each_combination(&choices, |parameters| {
+                            let cell = frame.cell(attack, budget.norm, eps, stop, parameters);
+                            self.add_seeds(frame.position, cell)
+                        })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_seeds(&mut self, position: usize, mut cell: Cell) -> Result<()> {
+        if cell.deterministic() {
+            // Runs that nothing random sets apart are one run.
+            if let Some((_, restarts)) = cell.parameters.iter_mut().find(|(name, _)| *name == "restarts") {
+                *restarts = Value::Whole(1);
+            }
+            self.grid.tables[position].seeds_alike += self.study.seeds.len() as u64 - 1;
+            return self.add(position, cell);
+        }
+        for &seed in &self.study.seeds {
+            self.add(position, Cell { seed, ..cell.clone() })?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, position: usize, cell: Cell) -> Result<()> {
+        let key = format!("{} {} {} {}", cell.model, cell.data, cell.defense, cell.params_json());
+        if let Some(&known) = self.known.get(&key) {
+            let kept = &mut self.grid.cells[known];
+            kept.save = kept.save.max(cell.save);
+            self.grid.tables[position].repeated += 1;
+            return Ok(());
+        }
+        if self.grid.cells.len() == MOST_CELLS {
+            let place = format!("line {}, attack", self.grid.tables[position].line);
+            return Err(self.study.error(
+                place,
+                format!("more than {MOST_CELLS} cells"),
+                "fewer; several studies can share them",
+            ));
+        }
+        self.known.insert(key, self.grid.cells.len());
+        self.grid.cells.push(cell);
+        self.grid.tables[position].cells += 1;
+        Ok(())
+    }
+}
+
+/// What the cells of one table on one subject have in common.
+struct Frame<'s> {
+    table: &'s AttackTable,
+    position: usize,
+    model: usize,
+    data: usize,
+    defense: usize,
+    aim: Aim,
+    target: Option<u32>,
+    finding: Option<usize>,
+}
+
+impl Frame<'_> {
+    fn cell(
+        &self,
+        attack: &'static Attack,
+        norm: Norm,
+        eps: f64,
+        stop: Stop,
+        parameters: Vec<(&'static str, Value)>,
+    ) -> Cell {
+        Cell {
+            model: self.model,
+            data: self.data,
+            defense: self.defense,
+            attack,
+            norm,
+            eps,
+            aim: self.aim,
+            target: self.target,
+            finding: self.finding,
+            stop,
+            save: self.table.save,
+            seed: 0,
+            parameters,
+        }
+    }
+}
+
+/// Stands for a class of an unknown model; equal names are equal classes.
+fn unknown_class(study: &Study, name: &ClassName) -> u32 {
+    let goals = study.attacks.iter().flat_map(|table| &table.goals);
+    let position = goals.filter_map(|goal| goal.target.as_ref()).position(|other| other == name);
+    u32::MAX - position.unwrap_or_default() as u32
+}
+
+fn longest(setting: &Setting) -> usize {
+    setting.values.iter().map(Vec::len).max().unwrap_or(0).max(1)
+}
+
+/// For every parameter of the attack the values that the table asks for, or its default.
+fn own_values(table: &AttackTable, which: usize, attack: &'static Attack) -> Vec<(&'static str, Vec<Value>)> {
+    let asked = |name: &str| table.settings.iter().find(|setting| setting.name == name);
+    let values = |parameter: &crate::attacks::Parameter| match asked(parameter.name) {
+        Some(setting) => setting.values[which].clone(),
+        None => vec![parameter.default],
+    };
+    attack.parameters.iter().map(|parameter| (parameter.name, values(parameter))).collect()
+}
+
+/// Calls `each` with every combination of the choices, the last varying fastest.
+fn for_each_combination(
+    choices: &[(&'static str, Vec<Value>)],
+    mut each: impl FnMut(Vec<(&'static str, Value)>) -> Result<()>,
+) -> Result<()> {
+    let mut at = vec![0; choices.len()];
+    loop {
+        each(choices.iter().zip(&at).map(|((name, values), &i)| (*name, values[i])).collect())?;
+        let Some(place) = (0..at.len()).rev().find(|&place| at[place] + 1 < choices[place].1.len()) else {
+            return Ok(());
+        };
+        at[place] += 1;
+        at[place + 1..].fill(0);
+    }
+}
+
+/// The keys and norms that some of a table's attacks lack.
+fn notes(table: &AttackTable) -> Vec<String> {
+    let mut notes = Vec::new();
+    for setting in &table.settings {
+        let lacking: Vec<&str> = table
+            .attacks
+            .iter()
+            .zip(&setting.values)
+            .filter(|(_, own)| own.is_empty())
+            .map(|(a, _)| a.name)
+            .collect();
+        if !lacking.is_empty() {
+            notes.push(format!("{} is ignored by {}", setting.name, lacking.join(", ")));
+        }
+    }
+    for attack in &table.attacks {
+        let mut lacking: Vec<&str> =
+            table.budgets.iter().filter(|b| !attack.norms.contains(&b.norm)).map(|b| b.norm.name()).collect();
+        lacking.dedup();
+        if !lacking.is_empty() {
+            notes.push(format!("{} has no {}", attack.name, lacking.join(", no ")));
+        }
+    }
+    notes
+}

@@ -1,0 +1,179 @@
+//! `percuss plan`: what a study asks for, before anything runs.
+
+mod estimate;
+mod text;
+mod warnings;
+
+use std::path::Path;
+
+use super::grid::{Grid, Outputs};
+use super::load;
+use super::study::Study;
+use crate::Result;
+use crate::data::{Dataset, Labels};
+use crate::models::Model;
+
+pub use estimate::{Totals, UnitLine};
+pub(crate) use text::grouped;
+
+/// A study multiplied out, with what is known of its models and data.
+#[derive(Debug)]
+pub struct Plan {
+    /// The study's name.
+    pub study: String,
+    /// The cells.
+    pub grid: Grid,
+    /// Each model of the study on each of its data sets.
+    pub subjects: Vec<Subject>,
+    /// Sums over all cells.
+    pub totals: Totals,
+    /// Budgets in the data's and the model's units.
+    pub units: Vec<UnitLine>,
+    /// What the user should know before starting.
+    pub warnings: Vec<String>,
+}
+
+/// What the plan knows of a model on a data set; what could not be loaded is absent, and the warnings say why.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The model's position in the study.
+    pub model: usize,
+    /// The data set's position in the study.
+    pub data: usize,
+    /// What the model's outputs are.
+    pub outputs: Option<Outputs>,
+    /// What is known of the samples.
+    pub samples: Option<Samples>,
+    /// Floating-point operations of one gradient of one sample.
+    pub gradient_flops: Option<u64>,
+    /// Factor from the data's unit to the model's input, smallest and largest over the features.
+    pub to_model_units: Option<[f64; 2]>,
+}
+
+/// What the plan keeps of a data set.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// How many.
+    pub n: usize,
+    /// How many have class (or, a finding: absent, present) `k`, for each decision; one entry for a single decision.
+    pub class_counts: Vec<Vec<u64>>,
+    /// Number of groups, if any are declared.
+    pub groups: Option<usize>,
+    /// The data's unit.
+    pub unit: String,
+    /// Made by a generator.
+    pub synthetic: bool,
+    /// Length of the widest range of values in budget units, for linf, l2 and l1.
+    pub span: [f64; 3],
+    /// Values in one sample.
+    pub sample_len: usize,
+}
+
+impl Plan {
+    /// Plans a study. A model or data set that does not load is a warning, so that a study can be planned where its data are not.
+    ///
+    /// # Errors
+    /// A target class that a model does not have; a grid that is empty or too large.
+    pub fn new(study: &Study, data_dir: Option<&Path>) -> Result<Self> {
+        let mut warnings = Vec::new();
+        let subjects = subjects(study, data_dir, &mut warnings);
+        Self::with_subjects(study, subjects, warnings)
+    }
+
+    /// Plans a study of which `subjects` is known; `warnings` come first.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn with_subjects(study: &Study, subjects: Vec<Subject>, mut warnings: Vec<String>) -> Result<Self> {
+        let find = |model, data| subjects.iter().find(|s| s.model == model && s.data == data);
+        let grid = Grid::new(study, |model, data| find(model, data).and_then(|s| s.outputs.clone()))?;
+        let totals = estimate::totals(&grid, &subjects);
+        let units = estimate::units(study, &grid, &subjects);
+        warnings.extend(warnings::of(study, &grid, &subjects));
+        Ok(Self { study: study.name.clone(), grid, subjects, totals, units, warnings })
+    }
+}
+
+fn subjects(study: &Study, data_dir: Option<&Path>, warnings: &mut Vec<String>) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for (position, entry) in study.models.iter().enumerate() {
+        let model = load::model(study, position);
+        if let Err(error) = &model {
+            warnings.push(format!("model {} does not load: {error}", entry.id));
+        }
+        let flops = model.as_ref().ok().and_then(|model| estimate::gradient_flops(model).ok());
+        for &data in &entry.data {
+            let mut subject = Subject {
+                model: position,
+                data,
+                outputs: None,
+                samples: None,
+                gradient_flops: flops,
+                to_model_units: None,
+            };
+            if let Ok(model) = &model {
+                match load::data(study, data, position, model, data_dir) {
+                    Ok(dataset) => subject.learn(model, &dataset),
+                    Err(error) => {
+                        warnings.push(format!("data {} does not load: {error}", study.data[data].id));
+                        // Class names may be the data set's, and are unknown then.
+                        let named = !model.config.class_names.is_empty();
+                        subject.outputs = named.then(|| Outputs::of(&model.config, &[]));
+                    }
+                }
+            }
+            subjects.push(subject);
+        }
+    }
+    subjects
+}
+
+impl Subject {
+    fn learn(&mut self, model: &Model, data: &Dataset) {
+        let classes = Outputs::of(&model.config, &data.classes);
+        let domain = &data.domain;
+        let (mut widest, mut squares, mut sum) = (0.0f64, 0.0f64, 0.0f64);
+        for i in 0..data.sample_len() {
+            let at = |values: &[f32]| f64::from(if values.len() == 1 { values[0] } else { values[i] });
+            let span = (at(&domain.high) - at(&domain.low)) / at(&domain.scale);
+            widest = widest.max(span);
+            squares += span * span;
+            sum += span;
+        }
+        self.samples = Some(Samples {
+            n: data.len(),
+            class_counts: class_counts(&data.labels, classes.count.max(2), data.classes.len()),
+            groups: data
+                .group
+                .as_ref()
+                .map(|groups| groups.iter().collect::<std::collections::HashSet<_>>().len()),
+            unit: data.unit.clone(),
+            synthetic: data.synthetic,
+            span: [widest, squares.sqrt(), sum],
+            sample_len: data.sample_len(),
+        });
+        self.to_model_units = Some(estimate::to_model_units(model, data));
+        self.outputs = Some(classes);
+    }
+}
+
+/// Samples of each class; of findings, absent and present for each.
+fn class_counts(labels: &Labels, classes: usize, findings: usize) -> Vec<Vec<u64>> {
+    match labels {
+        Labels::Class(labels) => {
+            let mut counts = vec![0; classes];
+            labels
+                .iter()
+                .filter(|&&label| (label as usize) < classes)
+                .for_each(|&label| counts[label as usize] += 1);
+            vec![counts]
+        }
+        Labels::Findings(labels) => (0..findings)
+            .map(|finding| {
+                let present =
+                    labels.iter().skip(finding).step_by(findings).filter(|&&label| label == 1).count();
+                vec![(labels.len() / findings - present) as u64, present as u64]
+            })
+            .collect(),
+    }
+}

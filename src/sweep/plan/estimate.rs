@@ -1,0 +1,174 @@
+//! The plan's sums: lanes, gradients, operations, rows; and budgets in the model's units.
+
+use super::{Plan, Subject};
+use crate::Result;
+use crate::attacks::evasion::loss::Loss;
+use crate::attacks::evasion::{EvasionProgram, Settings};
+use crate::attacks::{Norm, REGISTRY};
+use crate::data::Dataset;
+use crate::graph::Compiled;
+use crate::models::Model;
+use crate::sweep::grid::{Cell, Grid};
+use crate::sweep::study::{Save, Study};
+
+/// Sums over all cells whose data could be loaded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Cells.
+    pub cells: u64,
+    /// Cells of which nothing more is known: their data or model could not be loaded.
+    pub cells_unknown: u64,
+    /// Rows of the samples table: one a cell and sample.
+    pub sample_rows: u64,
+    /// Lanes: a sample that the aim concerns, at a restart. Samples that the model gets wrong when clean start none, so this is at most.
+    pub lanes: u64,
+    /// Gradients, if no lane ends early.
+    pub gradient_calls: u64,
+    /// Their floating-point operations.
+    pub flops: f64,
+    /// Bytes of the tables before compression.
+    pub table_bytes: u64,
+    /// Bytes of stored inputs before compression, at most.
+    pub input_bytes: u64,
+}
+
+/// One budget ladder of one norm, in both units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitLine {
+    /// The model's id.
+    pub model: String,
+    /// The data set's id.
+    pub data: String,
+    /// The norm.
+    pub norm: Norm,
+    /// Budgets in the data's unit, ascending.
+    pub eps: Vec<f64>,
+    /// The data's unit.
+    pub unit: String,
+    /// Factor to the model's input, smallest and largest over the features.
+    pub factor: [f64; 2],
+}
+
+/// Bytes of a samples row without its scores: ten numbers of eight bytes, three of four, two flags (the id is stored once a cell).
+const SAMPLE_ROW: u64 = 10 * 8 + 3 * 4 + 2;
+/// Bytes of a cells row: about sixty columns of eight bytes and a kilobyte of text.
+const CELL_ROW: u64 = 60 * 8 + 1024;
+
+pub(super) fn totals(grid: &Grid, subjects: &[Subject]) -> Totals {
+    let mut totals = Totals::default();
+    for cell in &grid.cells {
+        totals.cells += 1;
+        totals.table_bytes += CELL_ROW;
+        let subject = subjects.iter().find(|s| s.model == cell.model && s.data == cell.data);
+        let known =
+            subject.and_then(|subject| Some((subject.samples.as_ref()?, subject.outputs.as_ref()?, subject)));
+        let Some((samples, outputs, subject)) = known else {
+            totals.cells_unknown += 1;
+            continue;
+        };
+        let n = samples.n as u64;
+        let lanes = concerned(cell, &samples.class_counts).saturating_mul(cell.restarts());
+        let gradients = lanes.saturating_mul(cell.steps());
+        totals.sample_rows += n;
+        totals.lanes = totals.lanes.saturating_add(lanes);
+        totals.gradient_calls = totals.gradient_calls.saturating_add(gradients);
+        totals.flops += gradients as f64 * subject.gradient_flops.unwrap_or(0) as f64;
+        totals.table_bytes += n * (SAMPLE_ROW + 2 * 4 * outputs.count as u64);
+        if cell.save != Save::None {
+            totals.input_bytes += n * 4 * samples.sample_len as u64;
+        }
+    }
+    totals
+}
+
+/// Samples that the cell's aim concerns.
+fn concerned(cell: &Cell, class_counts: &[Vec<u64>]) -> u64 {
+    let counts = class_counts.get(cell.finding.unwrap_or(0)).map_or(&[][..], Vec::as_slice);
+    (0u32..).zip(counts).filter(|(label, _)| cell.concerns(*label)).map(|(_, count)| count).sum()
+}
+
+/// Floating-point operations of one attack step on one sample.
+pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
+    let settings = Settings {
+        attack: REGISTRY[0],
+        norm: Norm::Linf,
+        loss: Loss::CrossEntropy,
+        targeted: false,
+        exact: true,
+        scale: vec![1.0],
+        one_hot: Vec::new(),
+    };
+    let program = EvasionProgram::new(model, &settings);
+    // Two lanes: a single row may be computed in another way.
+    let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.step), 2)?;
+    Ok(compiled.flops(0) / 2)
+}
+
+/// What a budget of 1 is at the model's input: the feature's scale over the scaling's standard deviation.
+pub(super) fn to_model_units(model: &Model, data: &Dataset) -> [f64; 2] {
+    let channels = data.shape.last().copied().unwrap_or(1).max(1);
+    let ones = vec![1.0];
+    let std = model.config.input_scaling.as_ref().map_or(&ones, |scaling| &scaling.std);
+    let (mut least, mut most) = (f64::INFINITY, 0.0f64);
+    for i in 0..data.sample_len() {
+        let scale = &data.domain.scale;
+        let scale = f64::from(if scale.len() == 1 { scale[0] } else { scale[i] });
+        let std = match std.len() {
+            1 => std[0],
+            len if len == data.sample_len() => std[i],
+            _ => std[i % channels],
+        };
+        let factor = scale / f64::from(std);
+        (least, most) = (least.min(factor), most.max(factor));
+    }
+    [least, most]
+}
+
+pub(super) fn units(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<UnitLine> {
+    let mut lines = Vec::new();
+    for subject in subjects {
+        let (Some(factor), Some(samples)) = (subject.to_model_units, &subject.samples) else { continue };
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let here =
+                |cell: &&Cell| cell.model == subject.model && cell.data == subject.data && cell.norm == norm;
+            let mut eps: Vec<f64> = grid.cells.iter().filter(here).map(|cell| cell.eps).collect();
+            eps.sort_by(f64::total_cmp);
+            eps.dedup();
+            if !eps.is_empty() {
+                let (model, data) =
+                    (study.models[subject.model].id.clone(), study.data[subject.data].id.clone());
+                lines.push(UnitLine { model, data, norm, eps, unit: samples.unit.clone(), factor });
+            }
+        }
+    }
+    lines
+}
+
+impl Plan {
+    /// Sums as one JSON object.
+    pub fn json(&self) -> serde_json::Value {
+        let totals = &self.totals;
+        serde_json::json!({
+            "study": self.study,
+            "cells": totals.cells,
+            "cells_unknown": totals.cells_unknown,
+            "sample_rows": totals.sample_rows,
+            "lanes": totals.lanes,
+            "gradient_calls": totals.gradient_calls,
+            "flops": totals.flops,
+            "table_bytes": totals.table_bytes,
+            "input_bytes": totals.input_bytes,
+            "tables": self.grid.tables.iter().map(|table| serde_json::json!({
+                "line": table.line,
+                "product": table.product,
+                "norm_lacking": table.norm_lacking,
+                "keys_lacking": table.keys_lacking,
+                "seeds_alike": table.seeds_alike,
+                "repeated": table.repeated,
+                "cells": table.cells,
+                "notes": table.notes,
+            })).collect::<Vec<_>>(),
+            "warnings": self.warnings,
+        })
+    }
+}

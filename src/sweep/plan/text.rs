@@ -1,0 +1,122 @@
+//! The plan as a page of text.
+
+use std::fmt;
+
+use super::{Plan, Totals, UnitLine};
+use crate::sweep::grid::TableCount;
+
+/// Budgets shown of a ladder at most.
+const SHOWN: usize = 6;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "study {}", self.study)?;
+        writeln!(f, "\ncells")?;
+        for table in &self.grid.tables {
+            write_table(f, table)?;
+        }
+        writeln!(f, "  {:>12} cells altogether", grouped(self.totals.cells))?;
+        write_totals(f, &self.totals)?;
+        if !self.units.is_empty() {
+            writeln!(f, "\nbudgets")?;
+            self.units.iter().try_for_each(|line| write_units(f, line))?;
+        }
+        if !self.warnings.is_empty() {
+            writeln!(f, "\nwarnings")?;
+            self.warnings.iter().try_for_each(|warning| writeln!(f, "  {warning}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_table(f: &mut fmt::Formatter, table: &TableCount) -> fmt::Result {
+    writeln!(f, "  [[attack]] on line {}", table.line)?;
+    writeln!(f, "  {:>12} configurations multiplied out", grouped(table.product))?;
+    for (count, why) in [
+        (table.norm_lacking, "the attack lacks the norm"),
+        (table.keys_lacking, "the attack lacks the key"),
+        (table.seeds_alike, "a seed changes nothing"),
+        (table.repeated, "the same configuration again"),
+    ] {
+        if count > 0 {
+            writeln!(f, "  {:>12} {why}", format!("-{}", grouped(count)))?;
+        }
+    }
+    writeln!(f, "  {:>12} cells", grouped(table.cells))?;
+    table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))
+}
+
+fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
+    writeln!(f, "\nwork")?;
+    if totals.cells_unknown > 0 {
+        writeln!(
+            f,
+            "  {:>12} cells not counted here: model or data do not load",
+            grouped(totals.cells_unknown)
+        )?;
+    }
+    writeln!(f, "  {:>12} samples evaluated", grouped(totals.sample_rows))?;
+    writeln!(f, "  {:>12} lanes at most", grouped(totals.lanes))?;
+    writeln!(f, "  {:>12} gradients, if none ends early", grouped(totals.gradient_calls))?;
+    if totals.flops > 0.0 {
+        writeln!(f, "  {:>12} floating-point operations for them", format!("{:.2e}", totals.flops))?;
+    }
+    writeln!(f, "  {:>12} of tables before compression", bytes(totals.table_bytes))?;
+    if totals.input_bytes > 0 {
+        writeln!(f, "  {:>12} of stored inputs before compression, at most", bytes(totals.input_bytes))?;
+    }
+    Ok(())
+}
+
+fn write_units(f: &mut fmt::Formatter, line: &UnitLine) -> fmt::Result {
+    let [least, most] = line.factor;
+    writeln!(f, "  {} on {}, {}:", line.model, line.data, line.norm.name())?;
+    writeln!(f, "    in {:<14} {}", line.unit, ladder(&line.eps, 1.0))?;
+    if (most - least).abs() <= 1e-6 * most {
+        return writeln!(f, "    at the input      {}", ladder(&line.eps, most));
+    }
+    writeln!(f, "    at the input      {} (the feature that moves least)", ladder(&line.eps, least))?;
+    writeln!(f, "                      {} (the feature that moves most)", ladder(&line.eps, most))
+}
+
+fn ladder(eps: &[f64], factor: f64) -> String {
+    let show = |eps: &f64| short(eps * factor);
+    if eps.len() <= SHOWN {
+        return eps.iter().map(show).collect::<Vec<_>>().join("  ");
+    }
+    let (first, last) = (&eps[..SHOWN - 2], &eps[eps.len() - 1]);
+    format!(
+        "{}  ...  {} ({} budgets)",
+        first.iter().map(show).collect::<Vec<_>>().join("  "),
+        show(last),
+        eps.len()
+    )
+}
+
+/// A number with four significant digits.
+fn short(value: f64) -> String {
+    format!("{value:.3e}").parse::<f64>().unwrap_or(value).to_string()
+}
+
+/// Digits in threes.
+pub(crate) fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes in the largest unit that fits.
+pub(crate) fn bytes(value: u64) -> String {
+    match value as f64 {
+        v if v < 1e3 => format!("{v} B"),
+        v if v < 1e6 => format!("{:.1} kB", v / 1e3),
+        v if v < 1e9 => format!("{:.1} MB", v / 1e6),
+        v => format!("{:.1} GB", v / 1e9),
+    }
+}

@@ -1,0 +1,82 @@
+//! What the user should know before starting.
+
+use super::Subject;
+use crate::attacks::{Knowledge, Norm};
+use crate::sweep::grid::{Cell, Grid};
+use crate::sweep::study::{Stop, Study};
+
+pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let cells = &grid.cells;
+    if cells.iter().all(|cell| cell.attack.knowledge == Knowledge::WhiteBox) {
+        warnings.push("no black-box check: gradients that mislead would go unnoticed".to_string());
+    }
+    if study.seeds.len() == 1 && cells.iter().any(|cell| !cell.deterministic()) {
+        warnings.push("only one seed: the spread over random starts stays unknown".to_string());
+    }
+    if cells.iter().any(|cell| cell.stop == Stop::Success) {
+        warnings.push(
+            "stop = \"success\": scores after the attack (auroc, brier, ece, ...) are null; stop = \"steps\" gives them".to_string(),
+        );
+    }
+    warnings.extend(short_steps(cells));
+    for subject in subjects {
+        warnings.extend(of_subject(study, cells, subject));
+    }
+    for entry in &study.models {
+        let fitted = entry.operating_point.as_ref();
+        for &data in &entry.data {
+            if fitted.is_some_and(|point| point.fit_on == study.data[data].request.split) {
+                let (model, data) = (&entry.id, &study.data[data].id);
+                warnings.push(format!(
+                    "model {model}: the operating point is fitted on the attacked split of {data}"
+                ));
+            }
+        }
+        if entry.expect.is_empty() {
+            warnings.push(format!("model {}: no expect, so clean metrics are not checked first", entry.id));
+        }
+    }
+    warnings
+}
+
+fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
+    let Some(samples) = &subject.samples else { return Vec::new() };
+    let id = &study.data[subject.data].id;
+    let mut warnings = Vec::new();
+    let own: Vec<&Cell> =
+        cells.iter().filter(|c| c.model == subject.model && c.data == subject.data).collect();
+    for (norm, span) in [Norm::Linf, Norm::L2, Norm::L1].into_iter().zip(samples.span) {
+        let largest = own.iter().filter(|cell| cell.norm == norm).map(|cell| cell.eps).fold(0.0, f64::max);
+        if largest > span {
+            let norm = norm.name();
+            warnings.push(format!(
+                "data {id}: {norm} eps {largest} is more than the whole range of values, {span:.6}"
+            ));
+        }
+    }
+    match samples.groups {
+        None => warnings.push(format!("data {id}: no group, so samples are taken as independent")),
+        Some(groups) if groups < 10 => {
+            warnings.push(format!("data {id}: {groups} groups only, so intervals are rough"));
+        }
+        Some(_) => {}
+    }
+    if samples.synthetic {
+        warnings.push(format!("data {id} is synthetic"));
+    }
+    warnings
+}
+
+/// Attacks whose steps together are shorter than the budget: they cannot use it.
+fn short_steps(cells: &[Cell]) -> Option<String> {
+    let short = |cell: &&Cell| {
+        !cell.random_start() && cell.steps() as f64 * cell.step_size() < cell.eps * (1.0 - 1e-9)
+    };
+    let count = cells.iter().filter(short).count();
+    let example = cells.iter().find(short)?;
+    let (name, steps, size, eps) = (example.attack.name, example.steps(), example.step_size(), example.eps);
+    Some(format!(
+        "{count} cells cannot reach their budget, such as {name}: {steps} steps of {size} for eps {eps}"
+    ))
+}

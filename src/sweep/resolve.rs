@@ -1,0 +1,177 @@
+//! From a study to subjects: models loaded, data read, thresholds frozen on clean data, expectations met.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use percuss_kernels::Device;
+
+use super::load;
+use super::study::{ModelEntry, OperatingPoint, Rate, Study};
+use super::subject::{Subject, clean_logits, margin, prediction};
+use crate::Result;
+use crate::data::{Dataset, Labels};
+use crate::results::statistics;
+
+/// A model of the study on one of its data sets.
+#[derive(Debug)]
+pub struct ResolvedSubject {
+    /// The model's position in the study.
+    pub model: usize,
+    /// The data set's position in the study.
+    pub data: usize,
+    /// Model, samples, clean logits, thresholds.
+    pub subject: Subject,
+    /// Clean metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// Every model of the study on each of its data sets, clean logits computed on `device`.
+///
+/// # Errors
+/// As [`load::model`] and [`load::data`]; a clean metric outside what the study expects.
+pub fn resolve(study: &Study, device: &Device, data_dir: Option<&Path>) -> Result<Vec<ResolvedSubject>> {
+    let mut subjects = Vec::new();
+    for (m, entry) in study.models.iter().enumerate() {
+        for &d in &entry.data {
+            let model = load::model(study, m)?;
+            let data = load::data(study, d, m, &model, data_dir)?;
+            let clean = clean_logits(&model, &data, device)?;
+            let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
+            subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
+            let metrics = clean_metrics(&subject);
+            subjects.push(ResolvedSubject { model: m, data: d, subject, metrics });
+        }
+    }
+    Ok(subjects)
+}
+
+/// Whether all clean metrics are what the study expects.
+///
+/// # Errors
+/// The first that is not, with its value and range: nothing is attacked then.
+pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result<()> {
+    for resolved in subjects {
+        let entry = &study.models[resolved.model];
+        for (name, [low, high]) in &entry.expect {
+            let found = resolved.metrics.get(name).copied().unwrap_or(f64::NAN);
+            if !(found >= *low && found <= *high) {
+                let place = format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
+                return Err(study.error(place, format!("{found:.4} on clean data"), format!("{low} to {high}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A threshold for the binary head or each finding; empty for other heads.
+fn thresholds(
+    study: &Study,
+    [m, d]: [usize; 2],
+    subject: &Subject,
+    device: &Device,
+    data_dir: Option<&Path>,
+) -> Result<Vec<f64>> {
+    let entry = &study.models[m];
+    let binary = subject.classes() == 2;
+    let decisions = if subject.sigmoid() { subject.outputs() } else { 1 };
+    match (&entry.operating_point, entry.threshold) {
+        (None, None) if binary => Ok(vec![0.5; decisions]),
+        (None, None) => Ok(Vec::new()),
+        _ if !binary => Err(study.error(
+            format!("model {}: threshold or operating_point", entry.id),
+            format!("a head of {} classes", subject.classes()),
+            "a binary or multi-label head",
+        )),
+        (None, Some(threshold)) => Ok(vec![threshold; decisions]),
+        (Some(point), _) => {
+            let fit = load::data_split(study, d, m, &subject.model, data_dir, Some(&point.fit_on))?;
+            let logits = clean_logits(&subject.model, &fit, device)?;
+            fit_thresholds(study, entry, point, subject, &fit, &logits, decisions)
+        }
+    }
+}
+
+fn fit_thresholds(
+    study: &Study,
+    entry: &ModelEntry,
+    point: &OperatingPoint,
+    subject: &Subject,
+    fit: &Dataset,
+    logits: &[f32],
+    decisions: usize,
+) -> Result<Vec<f64>> {
+    let width = subject.outputs();
+    (0..decisions)
+        .map(|finding| {
+            let scores: Vec<f64> = logits.chunks_exact(width).map(|z| positive_score(subject, z, finding)).collect();
+            let positive: Vec<bool> = (0..fit.len())
+                .map(|i| match &fit.labels {
+                    Labels::Class(labels) => labels[i] == 1,
+                    Labels::Findings(findings) => findings[i * fit.classes.len() + finding] == 1,
+                })
+                .collect();
+            let threshold = match point.rate {
+                Rate::Sensitivity(wanted) => statistics::threshold_for_sensitivity(&scores, &positive, wanted),
+                // The negatives' share below the threshold: the same question with the classes exchanged.
+                Rate::Specificity(wanted) => {
+                    let mirrored: Vec<f64> = scores.iter().map(|score| -score).collect();
+                    let negative: Vec<bool> = positive.iter().map(|p| !p).collect();
+                    statistics::threshold_for_sensitivity(&mirrored, &negative, wanted).map(|t| (-t).next_up())
+                }
+            };
+            let threshold = threshold.filter(|t| *t > 0.0 && *t < 1.0);
+            threshold.ok_or_else(|| {
+                let place = format!("model {}: operating_point on split {}", entry.id, point.fit_on);
+                study.error(place, "no probability strictly between 0 and 1 that reaches it", "a reachable rate")
+            })
+        })
+        .collect()
+}
+
+/// The probability of the positive class, or of a finding.
+fn positive_score(subject: &Subject, logits: &[f32], finding: usize) -> f64 {
+    let z = if subject.sigmoid() { f64::from(logits[finding]) } else { f64::from(logits[1]) - f64::from(logits[0]) };
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// The clean metrics that a study can expect, by name; a metric that the head does not have is absent.
+pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
+    let n = subject.data.len();
+    let mut out = BTreeMap::new();
+    let mut put = |name: &str, value: Option<f64>| {
+        out.extend(value.map(|value| (name.to_string(), value)));
+    };
+    let decisions = if subject.sigmoid() { subject.outputs() } else { 1 };
+    let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for finding in 0..decisions {
+        let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
+        let deciding: Vec<Vec<f32>> = (0..n).map(|i| subject.deciding(subject.clean_logits(i), finding)).collect();
+        let predicted: Vec<u32> = deciding.iter().map(|z| prediction(z)).collect();
+        let right = (0..n).filter(|&i| margin(&deciding[i], labels[i]) >= 0.0).count();
+        let mut add = |name: &'static str, value: Option<f64>| means.entry(name).or_default().extend(value);
+        add("accuracy", (n > 0).then(|| right as f64 / n as f64));
+        add("balanced_accuracy", statistics::balanced_accuracy(&predicted, &labels));
+        add("macro_f1", statistics::macro_f1(&predicted, &labels));
+        if subject.classes() == 2 {
+            let scores: Vec<f64> = (0..n).map(|i| positive_score(subject, subject.clean_logits(i), finding)).collect();
+            let positive: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
+            let said: Vec<bool> = predicted.iter().map(|&p| p == 1).collect();
+            add("auroc", statistics::auroc(&scores, &positive));
+            add("brier", statistics::brier(&scores, &positive));
+            add("ece", statistics::expected_calibration_error(&scores, &positive));
+            add("sensitivity", statistics::sensitivity(&said, &positive));
+            add("specificity", statistics::specificity(&said, &positive));
+        } else {
+            let scores: Vec<Vec<f64>> = (0..n)
+                .map(|i| subject.scores(subject.clean_logits(i)).into_iter().map(f64::from).collect())
+                .collect();
+            add("auroc", statistics::auroc_macro(&scores, &labels, subject.classes()));
+            add("brier", statistics::brier_multiclass(&scores, &labels));
+        }
+    }
+    for (name, values) in means {
+        // Findings count alike.
+        put(name, statistics::mean(values.into_iter()));
+    }
+    out
+}

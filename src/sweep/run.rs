@@ -1,0 +1,224 @@
+//! `percuss sweep`: plan, run, record; resumable at any moment.
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use percuss_kernels::{Device, DeviceKind};
+
+use super::engine::{Engine, Goal, Job};
+use super::grid::{Cell, Grid, Outputs};
+use super::identity::{Contents, cell_id, distinct, lane_stream};
+use super::interrupt;
+use super::options::SweepOptions;
+use super::progress::Progress;
+use super::resolve::{ResolvedSubject, check_expectations, resolve};
+use super::rows::{Provenance, rows, save_inputs};
+use super::study::{Aim, Stop, Study};
+use crate::attacks::Value;
+use crate::attacks::evasion::Settings;
+use crate::attacks::evasion::loss::Loss;
+use crate::results::curves::write_curves;
+use crate::results::plot::write_robustness_svg;
+use crate::results::{Results, RunRow, Shard, Store, StudyText};
+use crate::{Error, Result};
+
+/// What a sweep did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The results folder.
+    pub out: PathBuf,
+    /// Cells in this shard's plan.
+    pub cells: usize,
+    /// Cells that were there before.
+    pub found: usize,
+    /// Cells that this run finished.
+    pub done: usize,
+    /// Wall time in seconds, loading included.
+    pub seconds: f64,
+    /// The device.
+    pub device: String,
+    /// Whether nothing is left to do in this shard.
+    pub complete: bool,
+}
+
+/// Everything a sweep needs before its first lane.
+struct Prepared {
+    subjects: Vec<ResolvedSubject>,
+    cells: Vec<Cell>,
+    ids: Vec<String>,
+}
+
+/// Runs a study, or what is left of it.
+///
+/// # Errors
+/// Bad input before anything is written; [`Error::Interrupted`] after Ctrl-C, with all finished cells kept.
+pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
+    let began = Instant::now();
+    let started = SystemTime::now();
+    let stop = interrupt::install()?;
+    let device = Device::select(&options.device, options.threads())?;
+    let prepared = prepare(study, &device, options)?;
+    let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
+    let out = options.out_or(&study.name);
+    let text = StudyText { name: study.name.clone(), text: study.text.clone() };
+    let mut store = Store::open(&out, &text, shard)?;
+    let mine: Vec<usize> = (0..prepared.cells.len()).filter(|&i| shard.owns(i)).collect();
+    let mut pending: Vec<usize> =
+        mine.iter().copied().filter(|&i| !store.finished().contains(&prepared.ids[i])).collect();
+    let found = mine.len() - pending.len();
+    let complete = options.limit_cells.is_none_or(|limit| pending.len() <= limit);
+    pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
+    let info = device.info();
+    let provenance = Provenance { device: info.name.clone(), precision: "f32".into() };
+    let engine = Engine { device: device.clone(), threads: options.threads(), lanes: None };
+    let work = |i: usize| cell_work(&prepared, i);
+    let mut progress = Progress::new(
+        pending.len() as u64,
+        pending.iter().map(|&i| work(i)).sum(),
+        options.quiet,
+        options.json,
+    );
+    let mut done = 0;
+    let mut outcome = Ok(());
+    for resolved in &prepared.subjects {
+        let here: Vec<usize> = pending
+            .iter()
+            .copied()
+            .filter(|&i| (prepared.cells[i].model, prepared.cells[i].data) == (resolved.model, resolved.data))
+            .collect();
+        let jobs: Vec<Job> = here.iter().map(|&i| job(resolved, &prepared.cells[i])).collect();
+        outcome = engine.run(&resolved.subject, &jobs, stop, |j, outcomes| {
+            let i = here[j];
+            let (cell, id) = (&prepared.cells[i], &prepared.ids[i]);
+            save_inputs(&out, id, cell, &resolved.subject, &outcomes)?;
+            let rows = rows(study, resolved, cell, id, &outcomes, &provenance);
+            store.push(rows.cell, rows.metrics, rows.samples)?;
+            done += 1;
+            progress.cell(work(i));
+            Ok(())
+        });
+        if outcome.is_err() {
+            break;
+        }
+    }
+    progress.finish();
+    let flushed = store.flush();
+    let outcome = outcome.and(flushed);
+    let ended = match &outcome {
+        Ok(()) => "done",
+        Err(Error::Interrupted) => "interrupted",
+        Err(_) => "failed",
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let run = RunRow {
+        study: study.name.clone(),
+        study_sha256: text.sha256(),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        started: humantime::format_rfc3339_seconds(started).to_string(),
+        wall_seconds: seconds,
+        outcome: ended.into(),
+        shard: shard.index(),
+        shards: shard.count(),
+        cells_done: done as u64,
+        cells_found: found as u64,
+        device: info.name.clone(),
+        driver: (info.kind != DeviceKind::Cpu).then(|| info.driver.clone()),
+        version: env!("CARGO_PKG_VERSION").into(),
+        versions: serde_json::json!({ "percuss": env!("CARGO_PKG_VERSION") }).to_string(),
+        tuning: None,
+        platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        threads: options.threads() as u64,
+    };
+    // The run's own row must not hide why the run ended.
+    let recorded = store.record_run(&run);
+    outcome?;
+    recorded?;
+    if complete {
+        let plan: Vec<String> = mine.iter().map(|&i| prepared.ids[i].clone()).collect();
+        store.finish(&plan)?;
+    }
+    draw(&out, study)?;
+    Ok(Report { out, cells: mine.len(), found, done, seconds, device: info.name, complete })
+}
+
+/// Worst-case curves and the picture, from all that is in the folder.
+fn draw(out: &Path, study: &Study) -> Result<()> {
+    let results = Results::open(out)?;
+    let curves = write_curves(&results)?;
+    write_robustness_svg(&out.join("robustness.svg"), &study.name, &results.cells()?, &curves)?;
+    Ok(())
+}
+
+fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Prepared> {
+    let subjects = resolve(study, device, options.data_dir.as_deref())?;
+    check_expectations(study, &subjects)?;
+    let find = |model: usize, data: usize| subjects.iter().find(|s| (s.model, s.data) == (model, data));
+    let outputs = |model, data| find(model, data).map(|s| Outputs::of(&s.subject.model.config, &s.subject.data.classes));
+    let cells = Grid::new(study, outputs)?.cells;
+    let sets: Vec<String> = subjects.iter().map(|s| s.subject.data.sample_set_sha256()).collect();
+    let ids: Vec<String> = cells
+        .iter()
+        .map(|cell| {
+            let at = subjects.iter().position(|s| (s.model, s.data) == (cell.model, cell.data));
+            let Some(at) = at else { unreachable!("every cell's subject was resolved") };
+            let subject = &subjects[at].subject;
+            let contents = Contents {
+                model_sha256: &subject.model.sha256,
+                data_sha256: &subject.data.sha256,
+                sample_set_sha256: &sets[at],
+                threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
+            };
+            cell_id(study, cell, &contents)
+        })
+        .collect();
+    distinct(study, &cells, &ids)?;
+    Ok(Prepared { subjects, cells, ids })
+}
+
+/// Steps of all lanes of a cell: what its time is estimated by.
+fn cell_work(prepared: &Prepared, i: usize) -> u64 {
+    let cell = &prepared.cells[i];
+    let subject = prepared.subjects.iter().find(|s| (s.model, s.data) == (cell.model, cell.data));
+    let weight = subject.map_or(1, |s| s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum());
+    let samples = subject.map_or(0, |s| s.subject.data.len() as u64);
+    samples * cell.steps() * cell.restarts() * weight
+}
+
+/// A cell as the engine wants it.
+fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
+    let subject = &resolved.subject;
+    let targeted = cell.wanted().is_some();
+    Job {
+        settings: Settings {
+            attack: cell.attack,
+            norm: cell.norm,
+            loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
+            targeted,
+            exact: cell.parameter("projection") != Some(Value::Word("scale")),
+            scale: subject.data.domain.scale.clone(),
+            one_hot: subject.data.domain.one_hot.clone(),
+        },
+        eps: cell.eps,
+        step_size: cell.step_size(),
+        steps: cell.steps(),
+        restarts: cell.restarts(),
+        random_start: cell.random_start(),
+        stop_on_success: cell.stop == Stop::Success,
+        goal: match (cell.aim, cell.wanted()) {
+            (_, Some(class)) => Goal::Target(class),
+            (Aim::Raise, None) => Goal::AnyFrom(0),
+            (_, None) => Goal::Any,
+        },
+        finding: cell.finding.unwrap_or(0),
+        parameters: cell
+            .parameters
+            .iter()
+            .filter_map(|(name, value)| match value {
+                Value::Real(value) => Some((*name, *value as f32)),
+                _ => None,
+            })
+            .collect(),
+        stream: lane_stream(cell.attack.name, &subject.data.sha256),
+        seed: cell.seed,
+    }
+}

@@ -1,0 +1,139 @@
+//! The study file: what is attacked, with what, how hard. DESIGN.md section 4 says what each key means.
+//!
+//! Reading checks everything that the file alone can tell; [`Grid`](super::grid::Grid) multiplies it out.
+
+mod attack_table;
+mod document;
+pub mod ladder;
+mod subjects;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use attack_table::{Aim, AttackTable, Budget, ClassName, Goal, Save, Setting, Stop};
+pub use subjects::{
+    DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Rate,
+};
+
+use self::document::{Item, Source, Table};
+use crate::models::hex;
+use crate::{Error, Result};
+
+/// Threats that studies may name one day, and this version does not have.
+const OTHER_THREATS: [&str; 7] =
+    ["poisoning", "backdoor", "membership", "inversion", "reconstruction", "extraction", "availability"];
+
+/// Keys of the file itself.
+const KEYS: [&str; 6] = ["name", "seeds", "data", "model", "defense", "attack"];
+
+/// A study, read and checked.
+#[derive(Clone, Debug)]
+pub struct Study {
+    /// Its name, fit for a folder.
+    pub name: String,
+    /// Seeds, each once, in the file's order; they multiply what is random.
+    pub seeds: Vec<u64>,
+    /// The data sets.
+    pub data: Vec<DataEntry>,
+    /// The models.
+    pub models: Vec<ModelEntry>,
+    /// The defences; without a table, none alone.
+    pub defenses: Vec<DefenseEntry>,
+    /// The `[[attack]]` tables.
+    pub attacks: Vec<AttackTable>,
+    /// The file.
+    pub file: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// SHA-256 of the text, hexadecimal.
+    pub sha256: String,
+}
+
+impl Study {
+    /// Reads a study file.
+    ///
+    /// # Errors
+    /// A file that is not there; whatever [`Study::parse`] finds.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let place = format!("byte {}", error.utf8_error().valid_up_to());
+            Error::input(path.display(), place, "bytes that are not UTF-8", "TOML")
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a study from its text; `file` names it in errors, and its paths are relative to the folder of `file`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with line and key: no TOML, an unknown key (with the nearest known one), a value of another type or
+    /// out of range, an id that nothing has.
+    pub fn parse(text: &str, file: &Path) -> Result<Self> {
+        let name = file.display().to_string();
+        let source = Source { file: &name, text };
+        let document = source.parse()?;
+        let root = Table::root(source, document.get_ref());
+        refuse_other_threats(&root)?;
+        root.allow(&KEYS)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let data = subjects::data(&root, folder)?;
+        let models = subjects::models(&root, folder, &data)?;
+        let defenses = subjects::defenses(&root)?;
+        let ids = attack_table::Ids { models: &models, data: &data, defenses: &defenses };
+        let attacks = match root.get("attack") {
+            Some(item) => {
+                item.tables()?.iter().map(|table| attack_table::read(table, &ids)).collect::<Result<_>>()?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self {
+            name: study_name(&root.require("name", "the study's name")?)?,
+            seeds: root.read("seeds", seeds)?.unwrap_or_else(|| vec![0]),
+            data,
+            models,
+            defenses,
+            attacks,
+            file: file.to_path_buf(),
+            sha256: hex(&Sha256::digest(text.as_bytes())),
+            text: text.to_string(),
+        })
+    }
+
+    /// Bad input in this study, where only a later look could tell.
+    pub fn error(&self, place: impl ToString, found: impl ToString, expected: impl ToString) -> Error {
+        Error::input(self.file.display(), place, found, expected)
+    }
+}
+
+fn refuse_other_threats(root: &Table) -> Result<()> {
+    match OTHER_THREATS.iter().find_map(|threat| root.get(threat)) {
+        Some(item) => Err(item.error_found(
+            "a threat that this version does not have",
+            "[[attack]] tables: this version has evasion only",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A name that can be a folder's on any system.
+fn study_name(item: &Item) -> Result<String> {
+    let name = item.word()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(item.error("1 to 100 letters, digits, '-', '_' or '.', not starting with '.'"));
+    }
+    Ok(name.to_string())
+}
+
+fn seeds(item: &Item) -> Result<Vec<u64>> {
+    let mut seeds = Vec::new();
+    for value in item.values()? {
+        let seed = value.whole(0, u64::MAX)?;
+        if seeds.contains(&seed) {
+            return Err(value.error("each seed once"));
+        }
+        seeds.push(seed);
+    }
+    Ok(seeds)
+}

@@ -1,0 +1,421 @@
+//! `[[attack]]`: what is done, every value a ladder.
+
+use super::document::{Item, Table, nearest, whole_from};
+use super::ladder::{Rung, rungs};
+use super::subjects::{DataEntry, DefenseEntry, ModelEntry, positions};
+use crate::Result;
+use crate::attacks::{self, Attack, Kind, Norm, Parameter, REGISTRY, Value};
+
+/// Keys that every attack table has.
+const KEYS: [&str; 9] = ["kind", "aim", "target", "budget", "stop", "save", "models", "data", "defenses"];
+
+/// What counts as success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Aim {
+    /// Any wrong answer, on every sample.
+    Any,
+    /// Finding to none: class 0, on samples of other classes.
+    Hide,
+    /// None to finding: any class but 0, on samples of class 0.
+    Raise,
+    /// One class, on samples of the others.
+    Target,
+}
+
+impl Aim {
+    /// Its name in studies and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Hide => "hide",
+            Self::Raise => "raise",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// An aim, with the class if it wants one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Goal {
+    /// The aim.
+    pub aim: Aim,
+    /// The wanted class, for [`Aim::Target`].
+    pub target: Option<ClassName>,
+    /// The line of the key.
+    pub line: usize,
+}
+
+/// A class as a study names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassName {
+    /// By its number.
+    Index(u32),
+    /// By its name.
+    Name(String),
+}
+
+/// When a lane ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// At its first success.
+    #[default]
+    Success,
+    /// When all steps are done; the last iterate is judged.
+    Steps,
+}
+
+impl Stop {
+    /// Its name in studies and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Steps => "steps",
+        }
+    }
+}
+
+/// Which adversarial inputs are stored. They are patient data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Save {
+    /// None.
+    #[default]
+    None,
+    /// Those that succeed.
+    Successes,
+    /// Every one.
+    All,
+}
+
+impl Save {
+    /// Its name in studies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Successes => "successes",
+            Self::All => "all",
+        }
+    }
+}
+
+/// One norm's ladder of budgets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// The norm.
+    pub norm: Norm,
+    /// Budgets in the data's unit, positive.
+    pub eps: Vec<f64>,
+}
+
+/// A parameter's ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// The parameter's key.
+    pub name: &'static str,
+    /// For each of the table's attacks the values, empty where it lacks the parameter.
+    pub values: Vec<Vec<Value>>,
+}
+
+/// An `[[attack]]` table.
+#[derive(Clone, Debug)]
+pub struct AttackTable {
+    /// The line of its header.
+    pub line: usize,
+    /// The attacks.
+    pub attacks: Vec<&'static Attack>,
+    /// Aims, one for every target class.
+    pub goals: Vec<Goal>,
+    /// Budgets, in the file's order.
+    pub budgets: Vec<Budget>,
+    /// When lanes end.
+    pub stops: Vec<Stop>,
+    /// Which inputs are stored.
+    pub save: Save,
+    /// Parameters that the study sets.
+    pub settings: Vec<Setting>,
+    /// Models it is for, as positions.
+    pub models: Vec<usize>,
+    /// Data sets it is for, as positions.
+    pub data: Vec<usize>,
+    /// Defences it is for, as positions.
+    pub defenses: Vec<usize>,
+}
+
+/// What the filters of an attack table choose from.
+pub(super) struct Ids<'s> {
+    pub(super) models: &'s [ModelEntry],
+    pub(super) data: &'s [DataEntry],
+    pub(super) defenses: &'s [DefenseEntry],
+}
+
+/// Reads an `[[attack]]` table.
+pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
+    let attacks = kinds(&table.require("kind", "the name of an attack, or a list of them")?)?;
+    let budgets = budgets(table)?;
+    refuse_norms(table, &attacks, &budgets)?;
+    let stops = table.read("stop", |item| item.values()?.iter().map(stop).collect::<Result<Vec<Stop>>>())?;
+    let read = AttackTable {
+        line: table.line(),
+        settings: settings(table, &attacks)?,
+        attacks,
+        goals: goals(table)?,
+        budgets,
+        stops: stops.unwrap_or_else(|| vec![Stop::default()]),
+        save: table.read("save", save)?.unwrap_or_default(),
+        models: filter(table, "models", "[[model]] table", ids.models.iter().map(|entry| entry.id.as_str()))?,
+        data: filter(table, "data", "[[data]] table", ids.data.iter().map(|entry| entry.id.as_str()))?,
+        defenses: filter(
+            table,
+            "defenses",
+            "[[defense]] table",
+            ids.defenses.iter().map(|entry| entry.id.as_str()),
+        )?,
+    };
+    if !read.models.iter().any(|&model| ids.models[model].data.iter().any(|data| read.data.contains(data))) {
+        return Err(table.error(
+            "data",
+            "no model on any of these data sets",
+            "at least one model on its data",
+        ));
+    }
+    Ok(read)
+}
+
+fn kinds(item: &Item) -> Result<Vec<&'static Attack>> {
+    let names: Vec<&str> = REGISTRY.iter().map(|attack| attack.name).collect();
+    let mut kinds: Vec<&'static Attack> = Vec::new();
+    for value in item.values()? {
+        let found = value.word()?;
+        let attack = attacks::find(found).ok_or_else(|| {
+            value.error(format!("an attack: {}{}", names.join(", "), nearest(found, &names)))
+        })?;
+        if kinds.iter().any(|other| other.name == attack.name) {
+            return Err(value.error("each attack once"));
+        }
+        kinds.push(attack);
+    }
+    Ok(kinds)
+}
+
+fn goals(table: &Table) -> Result<Vec<Goal>> {
+    let mut goals = Vec::new();
+    if let Some(item) = table.get("aim") {
+        for value in item.values()? {
+            let aim = match value.word()? {
+                "any" => Aim::Any,
+                "hide" => Aim::Hide,
+                "raise" => Aim::Raise,
+                "target" => return Err(value.error("any, hide or raise; a class is given as target = CLASS")),
+                found => {
+                    return Err(value
+                        .error(format!("any, hide or raise{}", nearest(found, &["any", "hide", "raise"]))));
+                }
+            };
+            goals.push(Goal { aim, target: None, line: value.line() });
+        }
+    }
+    if let Some(item) = table.get("target") {
+        for value in item.values()? {
+            let class = match value.word() {
+                Ok(name) => ClassName::Name(name.to_string()),
+                Err(_) => ClassName::Index(
+                    value
+                        .whole(0, u64::from(u32::MAX))
+                        .map_err(|_| value.error("a class, by number or name"))? as u32,
+                ),
+            };
+            goals.push(Goal { aim: Aim::Target, target: Some(class), line: value.line() });
+        }
+    }
+    if goals.is_empty() {
+        goals.push(Goal { aim: Aim::Any, target: None, line: table.line() });
+    }
+    Ok(goals)
+}
+
+fn budgets(table: &Table) -> Result<Vec<Budget>> {
+    let example = "[{ norm = \"linf\", eps = [1, 2, 4] }]";
+    let mut budgets = Vec::new();
+    for value in table.require("budget", example)?.values()? {
+        let budget = value.table(example)?;
+        budget.allow(&["norm", "eps"])?;
+        let eps = rungs(&budget.require("eps", "a positive number, or several")?)?
+            .iter()
+            .map(positive)
+            .collect::<Result<Vec<f64>>>()?;
+        for norm in budget.require("norm", "linf, l2 or l1")?.values()? {
+            let known = [Norm::Linf, Norm::L2, Norm::L1];
+            let name = norm.choice(&known.map(Norm::name))?;
+            let norm = known.into_iter().find(|norm| norm.name() == name).unwrap_or(Norm::Linf);
+            budgets.push(Budget { norm, eps: eps.clone() });
+        }
+    }
+    Ok(budgets)
+}
+
+fn positive(rung: &Rung) -> Result<f64> {
+    let expected = "a positive number";
+    let value = rung.number().map_err(|_| rung.item.error(expected))?;
+    // f32 holds what the attack computes with.
+    let fits = value.is_finite() && value as f32 > 0.0 && (value as f32).is_finite();
+    if fits { Ok(value) } else { Err(rung.item.error_found(rung.found(), expected)) }
+}
+
+/// A norm that none of the attacks has is an error; one that some lack is left out for them, and the plan says so.
+fn refuse_norms(table: &Table, attacks: &[&'static Attack], budgets: &[Budget]) -> Result<()> {
+    for budget in budgets {
+        if !attacks.iter().any(|attack| attack.norms.contains(&budget.norm)) {
+            let names: Vec<String> = attacks
+                .iter()
+                .map(|attack| {
+                    format!(
+                        "{} ({})",
+                        attack.name,
+                        attack.norms.iter().map(|n| n.name()).collect::<Vec<_>>().join(", ")
+                    )
+                })
+                .collect();
+            let expected = format!("a norm that the attack has: {}", names.join("; "));
+            return Err(match table.get("budget") {
+                Some(item) => norm_item(&item, budget.norm)
+                    .unwrap_or(item)
+                    .error_found(format!("\"{}\"", budget.norm.name()), expected),
+                None => table.error("budget", budget.norm.name(), expected),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Where a budget table names `norm`.
+fn norm_item<'t>(budget: &Item<'t>, norm: Norm) -> Option<Item<'t>> {
+    let tables = budget.values().ok()?.into_iter().filter_map(|item| item.as_table());
+    let norms = tables.filter_map(|table| table.get("norm")).filter_map(|item| item.values().ok()).flatten();
+    let mut named = norms.filter(|item| item.word().is_ok_and(|word| word == norm.name()));
+    named.next()
+}
+
+fn stop(item: &Item) -> Result<Stop> {
+    match item.choice(&["success", "steps"])? {
+        "steps" => Ok(Stop::Steps),
+        _ => Ok(Stop::Success),
+    }
+}
+
+fn save(item: &Item) -> Result<Save> {
+    match item.choice(&["none", "successes", "all"])? {
+        "all" => Ok(Save::All),
+        "successes" => Ok(Save::Successes),
+        _ => Ok(Save::None),
+    }
+}
+
+fn filter<'a>(
+    table: &Table,
+    key: &str,
+    what: &str,
+    ids: impl Iterator<Item = &'a str>,
+) -> Result<Vec<usize>> {
+    let ids: Vec<&str> = ids.collect();
+    let chosen = table.read(key, |item| positions(item, what, &ids))?;
+    Ok(chosen.unwrap_or_else(|| (0..ids.len()).collect()))
+}
+
+/// The keys that are parameters of an attack. A key that none of the listed attacks has, but another attack, is no error: the list of kinds
+/// may be shortened without touching the rest of the table, and the plan says which keys were ignored.
+fn settings(table: &Table, attacks: &[&'static Attack]) -> Result<Vec<Setting>> {
+    let mut settings = Vec::new();
+    for (key, item) in table.entries().filter(|(key, _)| !KEYS.contains(key)) {
+        let Some(parameter) = REGISTRY.iter().find_map(|attack| attack.parameter(key)) else {
+            return Err(unknown_key(table, key, attacks));
+        };
+        let mut values = Vec::new();
+        for attack in attacks {
+            values.push(match attack.parameter(key) {
+                Some(own) => ladder(&item, own)?,
+                None => Vec::new(),
+            });
+        }
+        if values.iter().all(Vec::is_empty) {
+            ladder(&item, parameter)?;
+        }
+        settings.push(Setting { name: parameter.name, values });
+    }
+    Ok(settings)
+}
+
+fn unknown_key(table: &Table, key: &str, attacks: &[&'static Attack]) -> crate::Error {
+    if let ("eps" | "norm" | "epsilon", Some(item)) = (key, table.get(key)) {
+        return item.error_found("an unknown key", "budget = [{ norm = \"linf\", eps = [1, 2, 4] }]");
+    }
+    let mut known: Vec<&str> = KEYS.to_vec();
+    for parameter in attacks.iter().flat_map(|attack| attack.parameters) {
+        if !known.contains(&parameter.name) {
+            known.push(parameter.name);
+        }
+    }
+    table.unknown(key, &known)
+}
+
+/// The values of a parameter, checked against its type and range; a number that `linspace` or `logspace` made is rounded for a whole
+/// number.
+fn ladder(item: &Item, parameter: &Parameter) -> Result<Vec<Value>> {
+    let mut values: Vec<Value> = Vec::new();
+    for rung in rungs(item)? {
+        for value in rung_values(&rung, parameter.kind)? {
+            // Rounding makes equal numbers; a repetition that the user wrote is collapsed with the grid's duplicates.
+            if rung.made.is_none() || !values.contains(&value) {
+                values.push(value);
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn rung_values(rung: &Rung, kind: Kind) -> Result<Vec<Value>> {
+    let one = match kind {
+        Kind::Whole(low, high) => Value::Whole(whole(rung, low, high)?),
+        Kind::Real(low, high) => {
+            let expected = format!("a number from {low} to {high}");
+            let value = rung.number().map_err(|_| rung.item.error(&expected))?;
+            if !(low..=high).contains(&value) {
+                return Err(rung.item.error_found(rung.found(), expected));
+            }
+            Value::Real(value)
+        }
+        Kind::Flag => Value::Flag(rung.item.flag()?),
+        Kind::Choice(words) => Value::Word(rung.item.choice(words)?),
+        Kind::StepSize => return step_sizes(rung),
+    };
+    Ok(vec![one])
+}
+
+fn whole(rung: &Rung, low: u64, high: u64) -> Result<u64> {
+    let Some(made) = rung.made else { return rung.item.whole(low, high) };
+    let rounded = made.round();
+    if (low as f64..=high as f64).contains(&rounded) {
+        Ok(rounded as u64)
+    } else {
+        Err(rung.item.error_found(rung.found(), whole_from(low, high)))
+    }
+}
+
+/// A number, `{ abs = ... }` or `{ rel = ... }`, whose values may be ladders themselves.
+fn step_sizes(rung: &Rung) -> Result<Vec<Value>> {
+    let expected = "a positive number in the data's unit, or { rel = NUMBER } times eps";
+    let table = match rung.made {
+        None => rung.item.as_table(),
+        Some(_) => None,
+    };
+    let Some(table) = table else {
+        rung.number().map_err(|_| rung.item.error(expected))?;
+        return Ok(vec![Value::Absolute(positive(rung)?)]);
+    };
+    table.allow(&["abs", "rel"])?;
+    let numbers =
+        |key: &str| table.read(key, |item| rungs(item)?.iter().map(positive).collect::<Result<Vec<f64>>>());
+    match (numbers("abs")?, numbers("rel")?) {
+        (Some(values), None) => Ok(values.into_iter().map(Value::Absolute).collect()),
+        (None, Some(values)) => Ok(values.into_iter().map(Value::Relative).collect()),
+        _ => Err(rung.item.error(expected)),
+    }
+}

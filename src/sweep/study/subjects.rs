@@ -1,0 +1,296 @@
+//! `[[data]]`, `[[model]]` and `[[defense]]`: what is attacked.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
+use std::path::{Path, PathBuf};
+
+use super::document::{Item, Table};
+use crate::Result;
+use crate::data::registry::ENTRIES;
+use crate::data::{Request, Source};
+
+/// Metrics that `expect` may name.
+pub const METRICS: [&str; 8] =
+    ["accuracy", "balanced_accuracy", "macro_f1", "auroc", "sensitivity", "specificity", "brier", "ece"];
+
+/// Defences that this version has.
+const DEFENSES: [&str; 1] = ["none"];
+
+/// Splits of a data set.
+const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
+
+/// A `[[data]]` table.
+#[derive(Clone, Debug)]
+pub struct DataEntry {
+    /// Its id in the study.
+    pub id: String,
+    /// What to read; a path is already relative to the working folder.
+    pub request: Request,
+    /// The line of its table.
+    pub line: usize,
+}
+
+/// What a model's outputs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Logits.
+    #[default]
+    Logits,
+    /// The model ends in a softmax or sigmoid, which is taken off before it is attacked.
+    Probabilities,
+}
+
+impl Output {
+    /// Its name in studies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+        }
+    }
+}
+
+/// `input = { unit, bounds, mean, std }`: takes the place of what model and data say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InputOverride {
+    /// The unit that the model's input is in; the data must be in the same.
+    pub unit: Option<String>,
+    /// Smallest and largest value of the data, in its unit.
+    pub bounds: Option<[f32; 2]>,
+    /// Subtracted from the input, in the data's unit: one value, one a channel or one a feature.
+    pub mean: Option<Vec<f32>>,
+    /// Then divided by, positive.
+    pub std: Option<Vec<f32>>,
+}
+
+/// Which rate an operating point fixes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// Share of positives that are found.
+    Sensitivity(f64),
+    /// Share of negatives that are left alone.
+    Specificity(f64),
+}
+
+/// `operating_point = { sensitivity = S, fit_on = SPLIT }`: the threshold is chosen on clean data, then frozen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperatingPoint {
+    /// What it reaches, at least.
+    pub rate: Rate,
+    /// The split that it is fitted on.
+    pub fit_on: String,
+}
+
+/// A `[[model]]` table.
+#[derive(Clone, Debug)]
+pub struct ModelEntry {
+    /// Its id in the study.
+    pub id: String,
+    /// Its folder or file, relative to the working folder.
+    pub path: PathBuf,
+    /// The data it is attacked on, as positions in [`Study::data`](super::Study::data).
+    pub data: Vec<usize>,
+    /// What its outputs are.
+    pub output: Output,
+    /// What takes the place of the model's own input scaling and the data's own bounds.
+    pub input: Option<InputOverride>,
+    /// How the threshold is fitted, if it is.
+    pub operating_point: Option<OperatingPoint>,
+    /// The decision threshold as a probability in (0, 1), if it is given.
+    pub threshold: Option<f64>,
+    /// Clean metrics, by their name in [`METRICS`]: lowest and highest that is accepted, inclusive.
+    pub expect: BTreeMap<String, [f64; 2]>,
+    /// The line of its table.
+    pub line: usize,
+}
+
+/// A `[[defense]]` table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefenseEntry {
+    /// Its id in the study.
+    pub id: String,
+    /// What it does; `none` is the only one that this version has.
+    pub kind: String,
+}
+
+/// The tables of `[[data]]`.
+pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
+    let tables = root.require("data", "at least one [[data]] table")?.tables()?;
+    let mut entries: Vec<DataEntry> = Vec::new();
+    for table in &tables {
+        table.allow(&["id", "name", "path", "manifest", "split", "limit", "seed", "group", "subgroups"])?;
+        let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
+        let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
+        let mut request = Request::new(source(table, folder)?, split);
+        request.limit = table.read("limit", |item| item.whole(1, u64::MAX))?.map(|limit| limit as usize);
+        request.seed = table.read("seed", |item| item.whole(0, u64::MAX))?.unwrap_or(0);
+        request.group = table.read("group", Item::text)?;
+        request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
+        entries.push(DataEntry { id, request, line: table.line() });
+    }
+    Ok(entries)
+}
+
+fn source(table: &Table, folder: &Path) -> Result<Source> {
+    let path = |item: &Item| item.text().map(|text| folder.join(text));
+    let name = table.read("name", registered)?.map(Source::Name);
+    let file = table.read("path", path)?.map(Source::Path);
+    let manifest = table.read("manifest", path)?.map(Source::Manifest);
+    let mut given = [name, file, manifest].into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some(source), None) => Ok(source),
+        (None, _) => Err(table.error("name", "none of name, path, manifest", "one of them")),
+        _ => Err(table.error("name", "more than one of name, path, manifest", "one of them")),
+    }
+}
+
+fn registered(item: &Item) -> Result<String> {
+    let names: Vec<&str> = ENTRIES.iter().map(|entry| entry.name).collect();
+    item.choice(&names).map(str::to_string)
+}
+
+/// The tables of `[[model]]`.
+pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<Vec<ModelEntry>> {
+    let ids: Vec<&str> = data.iter().map(|entry| entry.id.as_str()).collect();
+    let tables = root.require("model", "at least one [[model]] table")?.tables()?;
+    let mut entries: Vec<ModelEntry> = Vec::new();
+    for table in &tables {
+        table.allow(&["id", "path", "data", "output", "input", "operating_point", "threshold", "expect"])?;
+        let threshold = table.read("threshold", |item| {
+            item.number_in((Excluded(0.0), Excluded(1.0)), "a probability between 0 and 1, neither of them")
+        })?;
+        let operating_point = table.read("operating_point", operating_point)?;
+        if threshold.is_some() && operating_point.is_some() {
+            return Err(table.error("threshold", "a threshold beside an operating_point", "one of them"));
+        }
+        let output = table.read("output", |item| item.choice(&["logits", "probabilities"]))?;
+        entries.push(ModelEntry {
+            id: fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?,
+            path: folder.join(table.require("path", "the model's folder or file")?.text()?),
+            data: positions(&table.require("data", "the ids of [[data]] tables")?, "[[data]] table", &ids)?,
+            output: if output == Some("probabilities") { Output::Probabilities } else { Output::Logits },
+            input: table.read("input", input)?,
+            operating_point,
+            threshold,
+            expect: table.read("expect", expect)?.unwrap_or_default(),
+            line: table.line(),
+        });
+    }
+    Ok(entries)
+}
+
+fn input(item: &Item) -> Result<InputOverride> {
+    let table = item.table("a table with unit, bounds, mean, std")?;
+    table.allow(&["unit", "bounds", "mean", "std"])?;
+    let bounds = table
+        .read("bounds", |item| pair(item, "[smallest, largest]", f64::from(f32::MIN), f64::from(f32::MAX)))?;
+    let input = InputOverride {
+        unit: table.read("unit", Item::text)?,
+        bounds: bounds.map(|[low, high]| [low as f32, high as f32]),
+        mean: table.read("mean", |item| numbers(item, f64::from(f32::MIN), "a number"))?,
+        std: table.read("std", |item| numbers(item, f64::from(f32::MIN_POSITIVE), "a positive number"))?,
+    };
+    match (&input.mean, &input.std) {
+        (Some(_), None) => Err(table.error("std", "no such key", "a standard deviation beside the mean")),
+        (None, Some(_)) => Err(table.error("mean", "no such key", "a mean beside the standard deviation")),
+        _ => Ok(input),
+    }
+}
+
+fn numbers(item: &Item, low: f64, expected: &str) -> Result<Vec<f32>> {
+    let number =
+        |value: &Item| value.number_in(low..=f64::from(f32::MAX), expected).map(|value| value as f32);
+    item.values()?.iter().map(number).collect()
+}
+
+fn operating_point(item: &Item) -> Result<OperatingPoint> {
+    let table = item.table("{ sensitivity = S, fit_on = SPLIT }")?;
+    table.allow(&["sensitivity", "specificity", "fit_on"])?;
+    let share = |item: &Item| item.number_in((Excluded(0.0), Included(1.0)), "a share above 0, at most 1");
+    let rate = match (table.read("sensitivity", share)?, table.read("specificity", share)?) {
+        (Some(value), None) => Rate::Sensitivity(value),
+        (None, Some(value)) => Rate::Specificity(value),
+        (None, None) => {
+            return Err(table.error("sensitivity", "neither sensitivity nor specificity", "one of them"));
+        }
+        _ => return Err(table.error("sensitivity", "both sensitivity and specificity", "one of them")),
+    };
+    let fit_on = table.require("fit_on", "the split that it is fitted on")?.choice(&SPLITS)?;
+    Ok(OperatingPoint { rate, fit_on: fit_on.to_string() })
+}
+
+fn expect(item: &Item) -> Result<BTreeMap<String, [f64; 2]>> {
+    let table = item.table("a table of metrics, each [lowest, highest]")?;
+    table.allow(&METRICS)?;
+    table
+        .entries()
+        .map(|(name, item)| Ok((name.to_string(), pair(&item, "[lowest, highest]", 0.0, 1.0)?)))
+        .collect()
+}
+
+/// Two numbers in a range, the first not above the second.
+fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
+    let expected =
+        if (low, high) == (0.0, 1.0) { format!("{what} between 0 and 1") } else { what.to_string() };
+    let values = item.values()?;
+    let [a, b] = values.as_slice() else {
+        return Err(item.error(expected));
+    };
+    let (a, b) = (a.number_in(low..=high, &expected)?, b.number_in(low..=high, &expected)?);
+    if a > b {
+        return Err(
+            item.error_found(format!("[{a}, {b}]"), format!("{expected}, the first not above the second"))
+        );
+    }
+    Ok([a, b])
+}
+
+/// The tables of `[[defense]]`; without any, no defence.
+pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
+    let Some(item) = root.get("defense") else {
+        return Ok(vec![DefenseEntry { id: "none".into(), kind: "none".into() }]);
+    };
+    let mut entries: Vec<DefenseEntry> = Vec::new();
+    for table in &item.tables()? {
+        let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
+        let kind = match table.get("kind") {
+            Some(kind) => kind,
+            None => table.require("id", "the id of this table")?,
+        };
+        let known = |found: &str| DEFENSES.contains(&found);
+        if !known(kind.word()?) {
+            return Err(kind.error(format!("a defence that this version has: {}", DEFENSES.join(", "))));
+        }
+        let kind = kind.text()?;
+        table.allow(&["id", "kind"])?;
+        entries.push(DefenseEntry { id, kind });
+    }
+    Ok(entries)
+}
+
+/// A table's id, which no table before it has.
+fn fresh_id<'a>(table: &Table, mut taken: impl Iterator<Item = &'a str>) -> Result<String> {
+    let item = table.require("id", "an id for this table")?;
+    let id = item.text()?;
+    if taken.any(|other| other == id) {
+        return Err(item.error("an id that no other table has"));
+    }
+    Ok(id)
+}
+
+/// Ids as positions among `ids`, each once.
+pub(super) fn positions(item: &Item, what: &str, ids: &[&str]) -> Result<Vec<usize>> {
+    let mut positions = Vec::new();
+    for value in item.values()? {
+        let position = value.position(what, ids)?;
+        if positions.contains(&position) {
+            return Err(value.error("each id once"));
+        }
+        positions.push(position);
+    }
+    Ok(positions)
+}
+
+fn words(item: &Item) -> Result<Vec<String>> {
+    item.values()?.iter().map(Item::text).collect()
+}

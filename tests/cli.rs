@@ -1,0 +1,177 @@
+//! The program from outside: what its commands print, where, and with which exit code.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use percuss::models::{Config, Model, Weights};
+use support::formula_weights;
+
+fn percuss(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_percuss")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn answer(folder: &Path, arguments: &[&str]) -> String {
+    let output = percuss(folder, arguments);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command that must fail with exit code 2 says.
+fn refusal(folder: &Path, arguments: &[&str]) -> String {
+    let output = percuss(folder, arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A study of a small CNN on the chest phantoms; `expect` is its clean accuracy, lowest and highest.
+fn study(folder: &Path, expect: &str) {
+    let config = r#"{"architecture": "cnn", "input": [28, 28, 1], "classes": 2, "layers": [
+        {"kind": "conv", "out": 4, "kernel": 3, "stride": 2}, {"kind": "relu"},
+        {"kind": "global_avg_pool"}, {"kind": "linear", "out": 2}],
+        "input_scaling": {"mean": [127.0], "std": [64.0]}}"#;
+    let config = Config::parse(config, "test").unwrap();
+    let model = folder.join("cnn");
+    std::fs::create_dir_all(&model).unwrap();
+    std::fs::write(model.join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
+    Weights::new(formula_weights(&Model::declare(&config))).write(&model.join("model.safetensors")).unwrap();
+    let text = format!(
+        r#"name = "phantoms"
+[[data]]
+id = "p"
+name = "cxr-phantom"
+split = "test"
+limit = 20
+[[model]]
+id = "cnn"
+path = "cnn"
+data = "p"
+expect = {{ accuracy = {expect} }}
+[[attack]]
+kind = "pgd"
+aim = ["any", "hide"]
+budget = [{{ norm = "linf", eps = [1, 6.4] }}]
+steps = 10
+save = "all"
+"#
+    );
+    std::fs::write(folder.join("study.toml"), text).unwrap();
+}
+
+#[test]
+fn plan_counts_what_the_loaded_model_and_data_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let plan: serde_json::Value =
+        serde_json::from_str(&answer(folder.path(), &["plan", "study.toml", "--json"])).unwrap();
+    assert_eq!(plan["cells"], 4);
+    assert_eq!(plan["sample_rows"], 4 * 20);
+    let lanes = plan["lanes"].as_u64().unwrap();
+    // `hide` leaves out the samples of class 0: some, not all.
+    assert!(lanes > 2 * 20 && lanes < 4 * 20, "{lanes}");
+    assert_eq!(plan["gradient_calls"], lanes * 10);
+    assert_eq!(plan["input_bytes"], 4 * 20 * 784 * 4);
+    // Convolution: 14 x 14 (stride 2, no padding: 13 x 13) outputs of 4 channels, 9 products each, forward and to the input.
+    let convolution = 2.0 * 13.0 * 13.0 * 4.0 * 9.0;
+    let flops = plan["flops"].as_f64().unwrap() / (lanes * 10) as f64;
+    assert!(flops >= 2.0 * convolution && flops < 20.0 * convolution, "{flops}");
+    let page = answer(folder.path(), &["plan", "study.toml"]);
+    assert!(page.contains("in pixel          1  6.4\n"), "{page}");
+    assert!(page.contains("at the input      0.01562  0.1\n"), "{page}");
+    assert!(page.contains("data p is synthetic"), "{page}");
+}
+
+#[test]
+fn eval_prints_every_metric_and_fails_where_an_expectation_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let page = answer(folder.path(), &["eval", "study.toml", "--device", "cpu"]);
+    assert!(page.starts_with("cnn on p (20 samples, synthetic)\n"), "{page}");
+    assert!(page.contains("expected 0 to 1: as expected"), "{page}");
+    study(folder.path(), "[0.999, 1]");
+    let output = percuss(folder.path(), &["eval", "study.toml", "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("MISSED"));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        complaint.contains("percuss: study.toml: model cnn on data p: expect.accuracy: found "),
+        "{complaint}"
+    );
+    let complaint = refusal(folder.path(), &["sweep", "study.toml", "--device", "cpu"]);
+    assert!(complaint.contains("expect.accuracy"), "{complaint}");
+    assert!(!folder.path().join("results").exists(), "nothing is written");
+}
+
+#[test]
+fn sweep_writes_where_it_is_told_and_inspect_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let arguments = ["sweep", "study.toml", "--device", "cpu", "--json", "--threads", "1"];
+    let report = answer(folder.path(), &arguments);
+    let last: serde_json::Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["done"], &last["found"], &last["complete"]), (&4.into(), &0.into(), &true.into()));
+    let results = folder.path().join("results/phantoms");
+    assert!(results.is_dir());
+    let again = answer(folder.path(), &arguments);
+    let last: serde_json::Value = serde_json::from_str(again.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["done"], &last["found"]), (&0.into(), &4.into()));
+    let page = answer(folder.path(), &["inspect", "results/phantoms"]);
+    assert!(page.starts_with("results of study phantoms\n  4 cells\n"), "{page}");
+    assert!(page.contains("finished shards: cells-"), "{page}");
+    let model = answer(folder.path(), &["inspect", "cnn"]);
+    assert!(model.starts_with("model cnn\n  input         [28, 28, 1]\n"), "{model}");
+    std::fs::write(
+        folder.path().join("other.toml"),
+        std::fs::read_to_string(folder.path().join("study.toml")).unwrap() + "# other\n",
+    )
+    .unwrap();
+    let complaint =
+        refusal(folder.path(), &["sweep", "other.toml", "--device", "cpu", "--out", "results/phantoms"]);
+    assert!(complaint.starts_with("percuss: results/phantoms"), "{complaint}");
+}
+
+#[test]
+fn bad_usage_and_bad_files_exit_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    study(path, "[0, 1]");
+    for (arguments, part) in [
+        (&["sweep", "study.toml", "--shard", "3/2"][..], "expected I/N with I from 1 to N"),
+        (&["sweep", "study.toml", "--threads", "0"], "--threads"),
+        (&["frobnicate"], "unrecognized subcommand"),
+        (&["plan", "missing.toml"], "percuss: missing.toml: "),
+        (
+            &["attacks", "pdg"],
+            "percuss: percuss attacks: NAME: found \"pdg\", expected one of fgsm, bim, pgd, mi-fgsm",
+        ),
+        (&["inspect", "study.toml"], "percuss: study.toml: file ending: found \"toml\", expected a model"),
+        (&["inspect", "not-there.npz"], "percuss: not-there.npz: "),
+    ] {
+        let complaint = refusal(path, arguments);
+        assert!(complaint.contains(part), "{complaint}");
+    }
+    let whole = std::fs::read(path.join("cnn/model.safetensors")).unwrap();
+    std::fs::write(path.join("cut.safetensors"), &whole[..whole.len() - 8]).unwrap();
+    std::fs::write(path.join("no.npz"), b"no archive").unwrap();
+    for file in ["cut.safetensors", "no.npz"] {
+        let complaint = refusal(path, &["inspect", file]);
+        assert!(complaint.starts_with(&format!("percuss: {file}: ")), "{complaint}");
+    }
+}
+
+#[test]
+fn attacks_shows_every_parameter() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = answer(folder.path(), &["attacks"]);
+    for attack in percuss::attacks::REGISTRY {
+        assert!(table.lines().any(|line| line.starts_with(attack.name)), "{table}");
+        let page = answer(folder.path(), &["attacks", attack.name]);
+        assert!(page.contains(attack.paper));
+        for parameter in attack.parameters {
+            assert!(page.contains(&format!("{} = {}\n", parameter.name, parameter.default)), "{page}");
+        }
+    }
+}
