@@ -11,6 +11,9 @@ use percuss_kernels::{ALIGNMENT, Arena, Device, Launch, ProgramSpec, Span};
 
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    for [m, n, k] in [[256, 128, 128], [224, 256, 576]] {
+        println!("gemm crate {m}x{n}x{k}: {:.1} GFLOP/s", yardstick(m, n, k));
+    }
     for (name, op) in ops() {
         if name.contains(&filter) {
             let seconds = measure(op.clone());
@@ -59,6 +62,41 @@ fn measure(op: Arc<dyn Operation>) -> f64 {
     (0..80).map(|_| time(&mut program, times)).fold(f64::INFINITY, f64::min)
 }
 
+/// The same product by the gemm crate on one thread, as a yardstick: GFLOP/s.
+fn yardstick(m: usize, n: usize, k: usize) -> f64 {
+    let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0_f32; m * n]);
+    let once = |c: &mut [f32]| {
+        let start = Instant::now();
+        // SAFETY: the pointers lead to m x k, k x n and m x n numbers, row by row.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                c.as_mut_ptr(),
+                1,
+                n as isize,
+                false,
+                a.as_ptr(),
+                1,
+                k as isize,
+                b.as_ptr(),
+                1,
+                n as isize,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..400).map(|_| once(&mut c)).fold(f64::INFINITY, f64::min);
+    2.0 * (m * n * k) as f64 / best / 1e9
+}
+
 fn numbers(len: usize) -> Vec<f32> {
     (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
 }
@@ -68,7 +106,9 @@ fn ops() -> Vec<(String, Arc<dyn Operation>)> {
     let plain = Layout { transposed: false, shared: false };
     let turned = Layout { transposed: true, shared: false };
     let relu = Epilogue { bias: true, residual: false, activation: Activation::Relu };
-    for (m, n, k) in [(1024, 1024, 1024), (256, 128, 64), (256, 128, 128), (256, 2, 128), (32, 128, 128)] {
+    for (m, n, k) in
+        [(1024, 1024, 1024), (256, 128, 64), (256, 128, 128), (256, 2, 128), (32, 128, 128), (224, 256, 576)]
+    {
         for (order, a, b) in [("nn", plain, plain), ("nt", plain, turned), ("tn", turned, plain)] {
             let op = Matmul { batch: 1, m, n, k, a, b, epilogue: relu };
             ops.push((format!("matmul {order} {m}x{n}x{k}"), Arc::new(op)));

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-#[allow(unused_imports, reason = "named in the docs")]
-use crate::Error;
 use crate::cpu::{CpuProgram, CpuShared};
 use crate::gpu::{GpuBuffer, GpuDevice, GpuProgram};
 use crate::program::shape;
@@ -114,7 +112,7 @@ impl Device {
     /// `threads` is how many threads of rayon's current pool one launch may spread over (1: none but the caller's).
     ///
     /// # Errors
-    /// [`Error::Shape`] if the spec does not fit together, [`Error::OutOfMemory`] if its arenas do not fit.
+    /// [`crate::Error::Shape`] if the spec does not fit together, [`crate::Error::OutOfMemory`] if its arenas do not fit.
     pub fn program(&self, spec: &ProgramSpec, shared: &[SharedArena], threads: usize) -> Result<Program> {
         spec.check()?;
         match self {
@@ -145,7 +143,7 @@ impl Program {
     /// Copies `data` into a private arena at `span`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the span does not lie in a private arena or `data` has another length.
+    /// [`crate::Error::Shape`] if the span does not lie in a private arena or `data` has another length.
     pub fn write(&mut self, span: Span, data: &[f32]) -> Result<()> {
         match self {
             Self::Cpu(program) => program.write(span, data),
@@ -156,7 +154,7 @@ impl Program {
     /// Copies `span` into `data`, after everything that was run before.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the span does not lie in an arena or `data` has another length.
+    /// [`crate::Error::Shape`] if the span does not lie in an arena or `data` has another length.
     pub fn read(&mut self, span: Span, data: &mut [f32]) -> Result<()> {
         match self {
             Self::Cpu(program) => program.read(span, data),
@@ -167,7 +165,7 @@ impl Program {
     /// Runs a phase `times` times.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is no such phase; whatever the device fails with.
+    /// [`crate::Error::Shape`] if there is no such phase; whatever the device fails with.
     pub fn run(&mut self, phase: usize, times: usize) -> Result<()> {
         match self {
             Self::Cpu(program) => program.run(phase, times),

@@ -1,11 +1,28 @@
 //! `percuss demo`: a real sweep on embedded data, on any machine.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{DataArgs, DeviceArgs};
+use super::{DataArgs, DeviceArgs, print};
+use crate::data::registry;
+use crate::results::Results;
+use crate::results::table::table;
 use crate::sweep::options::SweepOptions;
+use crate::sweep::run::sweep;
+use crate::sweep::study::Study;
+use crate::{Error, Result};
+
+/// The study, its paths relative to its own folder.
+const STUDY: &str = include_str!("../../experiments/demo/study.toml");
+/// Where the study lies in a checkout.
+const PLACE: &str = "experiments/demo/study.toml";
+/// A generator and its model, and the real data set and model that take their places once the set has been fetched.
+const REAL: [[&str; 4]; 2] = [
+    ["cxr-phantom", "cxr-phantom-cnn", "pneumoniamnist", "pneumoniamnist-cnn"],
+    ["ecg-synthetic", "ecg-synthetic-resnet1d", "mitbih_beats", "mitbih-resnet1d"],
+];
 
 /// Arguments of `percuss demo`.
 #[derive(Args, Debug)]
@@ -36,4 +53,44 @@ impl DemoCommand {
             ..SweepOptions::default()
         }
     }
+}
+
+/// Runs it: the sweep, its table, and where the rows and the picture lie.
+///
+/// # Errors
+/// As [`sweep`]; the models are looked for in `experiments/models` of the working directory.
+pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
+    let place = Path::new(PLACE);
+    let models = Path::new("experiments/models");
+    if !models.is_dir() {
+        return Err(Error::input("percuss demo", "working directory", "no folder experiments/models", "percuss's checkout"));
+    }
+    let study = Study::parse(&with_real_data(command.data.data_dir.as_deref()), place)?;
+    let report = sweep(&study, &command.options())?;
+    if command.quiet {
+        return Ok(());
+    }
+    let results = Results::open(&report.out)?;
+    let cells = results.cells()?;
+    print(out, &table(&cells, &results.metrics()?))?;
+    let folder = report.out.display();
+    print(
+        out,
+        &format!(
+            "\n{} cells ({} now) in {:.1} s on {}\nrows:    {folder}/cells-*.parquet, samples-*, metrics-*, curves.parquet\npicture: {folder}/robustness.svg",
+            report.cells, report.done, report.seconds, report.device
+        ),
+    )
+}
+
+/// The study, with the real sets that are at hand in the places of their generators.
+fn with_real_data(data_dir: Option<&Path>) -> String {
+    let mut text = STUDY.to_string();
+    for [generator, twin, real, model] in REAL {
+        if registry::locate(real, data_dir).is_ok() {
+            // The longer name first: it begins with the shorter one.
+            text = text.replace(twin, model).replace(&format!("\"{generator}\""), &format!("\"{real}\""));
+        }
+    }
+    text
 }

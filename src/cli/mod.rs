@@ -49,6 +49,8 @@ pub enum Command {
     Inspect(inspect::InspectCommand),
     /// Adapters, their features, and a measured rate
     Devices(devices::DevicesCommand),
+    /// A real sweep of over 1,000 cells on embedded data, with its table and picture
+    Demo(demo::DemoCommand),
 }
 
 /// Where a command computes.
@@ -99,6 +101,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<()> {
         Command::Data(command) => data::run(command, out),
         Command::Inspect(command) => inspect::run(&command, out),
         Command::Devices(command) => devices::run(&command, out),
+        Command::Demo(command) => demo::run(&command, out),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Convolutions as products: which rows of a padded image a convolution reads, and its gradients likewise.
 
-use super::product::{Form, Left, Right, Run, Tail, multiply, pack, packed_len};
+use super::panels::{Form, Right, pack, packed_len};
+use super::product::{Left, Run, Tail, multiply};
 use super::{Disjoint, Memory, math, spread};
 use crate::ops::Conv;
 
 /// Output pixels that are worth one product; smaller images are taken several at a time.
-const PIXELS: usize = 112;
+const PIXELS: usize = 224;
 
 /// A convolution with stride 1 over a padded source: the forward pass, or one phase of the gradient to the input (input
 /// pixels whose distance from a grid as wide as the stride is the same see the same taps).
@@ -81,13 +82,13 @@ impl Plan {
         let count = |axis: usize, phase: usize| (size[axis] - phase).div_ceil(conv.stride[axis]);
         let phases = |axis: usize| 0..conv.stride[axis].min(size[axis]);
         let mut bounds = [[0_isize, 1]; 2];
-        for axis in 0..2 {
+        for (axis, bounds) in bounds.iter_mut().enumerate() {
             let all = || {
                 phases(axis).flat_map(|phase| meets(axis, phase).into_iter().map(move |(s, _)| (phase, s)))
             };
             let low = all().map(|(_, shift)| shift).min().unwrap_or(0);
             let high = all().map(|(phase, shift)| count(axis, phase) as isize + shift).max().unwrap_or(1);
-            bounds[axis] = [low, high];
+            *bounds = [low, high];
         }
         let mut passes = Vec::new();
         for (py, px) in phases(0).flat_map(|py| phases(1).map(move |px| (py, px))) {
@@ -197,6 +198,12 @@ impl Plan {
     }
 }
 
+/// Images of a block, so that blocks are of nearly equal size.
+fn images_together(pixels: usize, images: usize) -> usize {
+    let most = PIXELS.div_ceil(pixels);
+    images.div_ceil(images.div_ceil(most))
+}
+
 fn each_tap(kernel: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
     (0..kernel[0]).flat_map(move |y| (0..kernel[1]).map(move |x| [y, x]))
 }
@@ -232,7 +239,7 @@ pub(crate) fn convolve(
     let (plan, layout) = room.kept.get(|| {
         let plan = make();
         let pixels = plan.passes[0].size[0] * plan.passes[0].size[1];
-        let layout = Layout::new(&plan, PIXELS.div_ceil(pixels).min(images));
+        let layout = Layout::new(&plan, images_together(pixels, images));
         (plan, layout)
     });
     let together = layout.together;
@@ -395,7 +402,7 @@ pub(crate) fn weight_gradient(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]
     let plan = Plan::forward(conv);
     let [read, written] = plan.group_channels();
     let pixels = plan.target[0] * plan.target[1];
-    let together = PIXELS.div_ceil(pixels).min(conv.images);
+    let together = images_together(pixels, conv.images);
     let merged = conv.groups == 1 && conv.dilation[1] == 1;
     let (rows, columns) = if merged { (1, conv.kernel[1] * read) } else { (conv.kernel[1], read) };
     let width = if plan.unpadded() { plan.source[1] } else { plan.padded[1] };

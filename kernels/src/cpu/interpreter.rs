@@ -52,7 +52,7 @@ struct Axes {
 impl Axes {
     fn merged(op: &Pointwise) -> Self {
         let mut axes = Self { rank: 0, shape: [1; AXES], original: [0; AXES] };
-        let indexed = |axis: usize| op.code.iter().any(|instr| *instr == Instr::Index(axis));
+        let indexed = |axis: usize| op.code.contains(&Instr::Index(axis));
         for (axis, &size) in op.shape.iter().enumerate() {
             let last = axes.rank.wrapping_sub(1);
             let even = |strides: &Vec<usize>| strides[axis - 1] == strides[axis] * size;

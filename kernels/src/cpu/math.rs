@@ -13,15 +13,23 @@ pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
 
 /// f32 lanes of a vector of this processor.
 pub(crate) fn lanes() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
-        }
+    Arch::new().dispatch(Vectors).0
+}
+
+/// Vector registers of this processor.
+pub(crate) fn registers() -> usize {
+    Arch::new().dispatch(Vectors).1
+}
+
+struct Vectors;
+
+impl WithSimd for Vectors {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
+        (S::F32_LANES, S::REGISTER_COUNT)
     }
-    Arch::new().dispatch(Lanes)
 }
 
 /// Adding and subtracting it rounds to a whole number; the sum's low bits are that number.

@@ -1,7 +1,8 @@
 //! Batched matrix products: packing where it pays, then tiles over threads.
 
 use super::images::Room;
-use super::product::{Form, Left, Right, Run, Tail, multiply, pack, packed_len};
+use super::panels::{Form, Right, pack, packed_len};
+use super::product::{Left, Run, Tail, multiply};
 use super::{Disjoint, Memory, math, spread};
 use crate::ops::{Activation, Matmul};
 

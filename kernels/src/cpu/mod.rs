@@ -12,6 +12,7 @@ mod interpreter;
 pub(crate) mod math;
 pub(crate) mod matrices;
 mod memory;
+mod panels;
 mod product;
 mod spread;
 pub(crate) mod tree;

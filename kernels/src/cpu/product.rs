@@ -8,6 +8,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::panels::{Form, Right, THIN, packed_len, panel_vectors};
+
 /// A stretch of the summed axis that lies in one piece: for the rows of A it starts at `offset` from the row's own address.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
@@ -22,10 +24,25 @@ pub(crate) struct Run {
 /// Cut longer stretches of the summed axis into blocks of about this many terms, so that a panel's block stays in the nearest
 /// cache.
 const BLOCK: usize = 288;
+/// The same for panels wider than two vectors.
+const WIDE_BLOCK: usize = 160;
 /// Rows whose part of A stays in the second cache while all panels pass by.
-const ROWS: usize = 112;
-/// Most rows of a tile: 28 vectors of sums, 2 of B and 1 of A fill 32 registers.
+const ROWS: usize = 224;
+/// Most rows of any tile.
 const TILE: usize = 14;
+
+/// Most rows of a tile V vectors wide. Of 32 registers 24 to 28 hold sums and V hold B; one vector of B is an exception: more
+/// than ten rows' addresses would not fit the integer registers.
+#[inline(always)]
+fn tile_rows(registers: usize, vectors: usize) -> usize {
+    match (registers >= 32, vectors) {
+        (true, 1) => 10,
+        (true, 2) => TILE,
+        (true, 3) => 8,
+        (true, _) => 6,
+        (false, _) => 6,
+    }
+}
 
 /// The left factor.
 #[derive(Clone, Copy)]
@@ -40,35 +57,6 @@ pub(crate) struct Left<'a> {
     pub(crate) transposed: bool,
 }
 
-/// How the right factor lies in memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Form {
-    /// Rows this many elements apart; the columns fill vectors.
-    Rows(usize),
-    /// Packed in panels two vectors wide; the last has one vector if that is enough, and zeros behind the last column.
-    Panels,
-    /// Packed column after column, for products of so few that vectors lie along the summed axis instead.
-    Columns,
-}
-
-impl Form {
-    /// The packed form for a product with rows of A that lie along the summed axis.
-    pub(crate) fn packed(columns: usize) -> Self {
-        if columns <= THIN { Self::Columns } else { Self::Panels }
-    }
-}
-
-/// Most columns for which [`Form::Columns`] pays.
-const THIN: usize = 4;
-
-/// The right factor: `terms` rows of `columns`.
-#[derive(Clone, Copy)]
-pub(crate) struct Right<'a> {
-    pub(crate) data: &'a [f32],
-    pub(crate) columns: usize,
-    pub(crate) form: Form,
-}
-
 /// What happens to a sum before it is stored.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tail<'a> {
@@ -80,59 +68,6 @@ pub(crate) struct Tail<'a> {
     pub(crate) residual: Option<&'a [f32]>,
     /// max(0, y) at last.
     pub(crate) relu: bool,
-}
-
-/// Elements of a packed B.
-pub(crate) fn packed_len(form: Form, lanes: usize, terms: usize, columns: usize) -> usize {
-    match form {
-        Form::Panels => terms * columns.next_multiple_of(lanes),
-        _ => terms * columns,
-    }
-}
-
-/// Where the panel of a column starts, and its width.
-fn panel(lanes: usize, terms: usize, columns: usize, first: usize) -> (usize, usize) {
-    let width = if columns - first <= lanes { lanes } else { 2 * lanes };
-    (terms * first, width)
-}
-
-/// Packs the terms `start ..` of B, as many as `count`, from `b[term * row + column * column_step]`.
-pub(crate) fn pack(
-    form: Form,
-    lanes: usize,
-    [terms, columns]: [usize; 2],
-    [start, count]: [usize; 2],
-    b: &[f32],
-    [row, column_step]: [usize; 2],
-    out: &mut [f32],
-) {
-    if form == Form::Columns {
-        for column in 0..columns {
-            let out = &mut out[column * terms + start..][..count];
-            let from = b[column * column_step..].iter().step_by(row);
-            out.iter_mut().zip(from).for_each(|(out, b)| *out = *b);
-        }
-        return;
-    }
-    for first in (0..columns).step_by(2 * lanes) {
-        let (base, width) = panel(lanes, terms, columns, first);
-        let valid = width.min(columns - first);
-        let rows = &mut out[base + start * width..base + (start + count) * width];
-        if column_step == 1 {
-            for (term, out) in rows.chunks_exact_mut(width).enumerate() {
-                let (used, rest) = out.split_at_mut(valid);
-                used.copy_from_slice(&b[term * row + first..][..valid]);
-                rest.fill(0.0);
-            }
-            continue;
-        }
-        for (term, out) in rows.chunks_exact_mut(width).enumerate() {
-            let (used, rest) = out.split_at_mut(valid);
-            let from = &b[term * row + first * column_step..];
-            used.iter_mut().zip(from.iter().step_by(column_step)).for_each(|(out, b)| *out = *b);
-            rest.fill(0.0);
-        }
-    }
 }
 
 /// `c[c_rows[i] + j] = tail(sum over terms of A[i, term] B[term, j])` for every row i of `left`.
@@ -296,7 +231,9 @@ impl Multiply<'_> {
 
     #[inline(always)]
     fn rows<S: Simd>(&self, simd: S, rows: std::ops::Range<usize>) {
-        let block_len = self.terms.div_ceil(self.terms.div_ceil(BLOCK).max(1));
+        let wide = panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns) > 2;
+        let block_len =
+            self.terms.div_ceil(self.terms.div_ceil(if wide { WIDE_BLOCK } else { BLOCK }).max(1));
         let (mut run, mut skip, mut start) = (0, 0, 0);
         loop {
             let len = block_len.min(self.terms - start);
@@ -304,13 +241,14 @@ impl Multiply<'_> {
                 Block { runs: &self.left.runs[run..], skip, len, start, last: start + len == self.terms };
             let mut first = 0;
             while first < self.right.columns {
-                let two = self.right.columns - first > S::F32_LANES;
-                if two {
-                    self.panel::<S, 2>(simd, rows.clone(), block, first);
-                } else {
-                    self.panel::<S, 1>(simd, rows.clone(), block, first);
+                let vectors = panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns - first);
+                match vectors {
+                    1 => self.panel::<S, 1>(simd, rows.clone(), block, first),
+                    2 => self.panel::<S, 2>(simd, rows.clone(), block, first),
+                    3 => self.panel::<S, 3>(simd, rows.clone(), block, first),
+                    _ => self.panel::<S, 4>(simd, rows.clone(), block, first),
                 }
-                first += 2 * S::F32_LANES;
+                first += vectors * S::F32_LANES;
             }
             if block.last {
                 return;
@@ -333,7 +271,7 @@ impl Multiply<'_> {
         block: Block,
         first: usize,
     ) {
-        let most = if S::REGISTER_COUNT >= 32 { TILE } else { 6 };
+        let most = tile_rows(S::REGISTER_COUNT, V);
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
         let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
@@ -347,14 +285,15 @@ impl Multiply<'_> {
                 4 => self.tile::<S, 4, V>(simd, row, block, first, &mut sums),
                 5 => self.tile::<S, 5, V>(simd, row, block, first, &mut sums),
                 6 => self.tile::<S, 6, V>(simd, row, block, first, &mut sums),
-                7 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
-                8 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
-                9 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
-                10 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
-                11 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
-                12 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
-                13 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
-                _ => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+                7 if V <= 3 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
+                8 if V <= 3 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
+                9 if V <= 2 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
+                10 if V <= 2 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
+                11 if V == 2 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
+                12 if V == 2 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
+                13 if V == 2 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
+                14 if V == 2 => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+                _ => unreachable!("a tile is at most `tile_rows` high"),
             }
             self.store::<S, V>(simd, &sums[..count], row, block, first);
             row += count;
@@ -407,11 +346,11 @@ impl Multiply<'_> {
     ) {
         let add = self.tail.accumulate || block.start > 0;
         for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
-            for v in 0..V {
+            for (v, &sum) in sums.iter().enumerate() {
                 let column = first + v * S::F32_LANES;
                 let valid = self.right.columns - column;
                 let c = self.c.wrapping_add(place + column);
-                let mut y = sums[v];
+                let mut y = sum;
                 // SAFETY: `check_bounds` has seen every address of C, the bias and the residual; `valid` ends at the last
                 // column.
                 unsafe {
@@ -533,11 +472,11 @@ unsafe fn sum_columns<S: Simd, const M: usize, const V: usize>(
                 // SAFETY: the caller's promise.
                 *right = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
             }
-            for i in 0..M {
+            for (i, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.
                 let left = simd.splat_f32s(unsafe { *a.add(i) });
                 for v in 0..V {
-                    sums[i][v] = simd.mul_add_e_f32s(left, right[v], sums[i][v]);
+                    sums[v] = simd.mul_add_e_f32s(left, right[v], sums[v]);
                 }
             }
             a = a.wrapping_add(run.step);

@@ -6,26 +6,29 @@ use crate::{DeviceInfo, DeviceKind, Error, Result};
 /// Bindings end below 2 GiB, whatever a driver says.
 pub(super) const MOST_BINDING: u64 = (1 << 31) - 1;
 
-/// An instance with the back ends that have compute shaders.
-pub(super) fn instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12 | wgpu::Backends::GL,
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    })
+/// Every usable adapter, in the order that `gpu:N` counts: hardware before software, the strongest kind first.
+///
+/// OpenGL is asked only where no other back end finds anything: it shows again what another one drives better.
+pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
+    let native = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut adapters = of_backends(native);
+    if adapters.is_empty() {
+        adapters = of_backends(wgpu::Backends::GL);
+    }
+    adapters.sort_by_key(rank);
+    adapters
 }
 
-/// Every usable adapter, in the order that `gpu:N` counts: hardware before software, the strongest kind first.
-pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+fn of_backends(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
     adapters.retain(|adapter| {
         let flags = adapter.get_downlevel_capabilities().flags;
         flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
     });
-    // OpenGL shows again what another back end drives better.
-    if adapters.iter().any(|adapter| adapter.get_info().backend != wgpu::Backend::Gl) {
-        adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Gl);
-    }
-    adapters.sort_by_key(rank);
     adapters
 }
 
@@ -75,7 +78,7 @@ fn names(adapters: &[wgpu::Adapter]) -> String {
 
 /// Every adapter as `percuss devices` lists it.
 pub fn list() -> Vec<DeviceInfo> {
-    let adapters = enumerate(&instance());
+    let adapters = enumerate();
     adapters.iter().enumerate().map(|(i, adapter)| info(i, adapter)).collect()
 }
 

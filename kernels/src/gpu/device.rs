@@ -73,7 +73,7 @@ impl GpuDevice {
     /// [`Error::NoDevice`] if there is none, [`Error::Driver`] if it does not open.
     pub fn open(selector: &str, tuning: Option<Tuning>) -> Result<Arc<Self>> {
         let tuning = tuning.unwrap_or_default();
-        let chosen = adapters::select(adapters::enumerate(&adapters::instance()), selector)?;
+        let chosen = adapters::select(adapters::enumerate(), selector)?;
         let name = chosen.get_info().name;
         let limits = chosen.limits();
         let request = chosen.request_device(&wgpu::DeviceDescriptor {

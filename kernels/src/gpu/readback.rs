@@ -1,6 +1,7 @@
 //! Results copied to main memory through one staging buffer that is kept.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use super::GpuDevice;
 use crate::Result;
@@ -51,10 +52,14 @@ impl Staging {
             });
         })?;
         device.wait(None)?;
-        match receiver.try_recv() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(self.failed(device, error)),
-            Err(error) => return Err(self.failed(device, error)),
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(20)) {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => return Err(self.failed(device, error)),
+                // Another thread's poll has the answer and is about to deliver it.
+                Err(RecvTimeoutError::Timeout) => device.wait(None)?,
+                Err(error) => return Err(self.failed(device, error)),
+            }
         }
         match staging.get_mapped_range(0..bytes) {
             Ok(view) => data.copy_from_slice(&view),

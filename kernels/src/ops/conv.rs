@@ -68,7 +68,7 @@ impl Conv {
         check_sizes(name, "x", &inputs)?;
         check_sizes(name, "y", &[self.sets, self.images, out_height, out_width, self.out_channels])?;
         check_sizes(name, "groups", &[self.groups])?;
-        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+        if !self.in_channels.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
             let found =
                 format!("{} for {} and {} channels", self.groups, self.in_channels, self.out_channels);
             return Err(unfit(name, "groups", found, "a divisor of both"));

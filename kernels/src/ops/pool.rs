@@ -54,8 +54,8 @@ impl Pool {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PoolGrad(pub Pool);
 
-/// Channels that are pooled together.
-const STRIP: usize = 64;
+/// Channels that are pooled together: a vector, or several, that stay in registers while a window is walked.
+const STRIP: usize = 16;
 
 impl Pool {
     /// The image rows or columns that window `o` covers along an axis.
@@ -83,94 +83,180 @@ impl Pool {
         self.out_size()[0] * self.out_size()[1] * self.channels
     }
 
+    /// Whether every position of the image lies in exactly one window, so that gradients need not be added up.
+    fn tiled(&self) -> bool {
+        let even = |axis: usize| [self.height, self.width][axis].is_multiple_of(self.stride[axis]);
+        self.kernel == self.stride && self.pad == [0; 4] && even(0) && even(1)
+    }
+
+    /// Calls `f(place in y, window)` for every window of an image.
+    #[inline(always)]
+    fn windows(&self, mut f: impl FnMut(usize, Window)) {
+        let out_width = self.out_size()[1];
+        for o in 0..self.out_size()[0] * out_width {
+            let (rows, columns) = (self.window(0, o / out_width), self.window(1, o % out_width));
+            let scale = self.scale(rows.len() * columns.len());
+            f(o * self.channels, Window { rows, columns, scale });
+        }
+    }
+
     #[inline(always)]
     fn forward(&self, x: &[f32], y: &mut [f32]) {
-        let channels = self.channels;
-        let out_width = self.out_size()[1];
-        for (o, y) in y.chunks_exact_mut(channels).enumerate() {
-            let rows = self.window(0, o / out_width);
-            let columns = self.window(1, o % out_width);
-            let scale = self.scale(rows.len() * columns.len());
-            let max = self.kind == PoolKind::Max;
-            y.fill(if max { f32::NEG_INFINITY } else { 0.0 });
-            for row in rows {
-                let line = &x[(row * self.width + columns.start) * channels..][..columns.len() * channels];
-                for x in line.chunks_exact(channels) {
-                    if max {
-                        y.iter_mut()
-                            .zip(x)
-                            .for_each(|(y, &x)| *y = if x > *y || x.is_nan() { x } else { *y });
-                    } else {
-                        y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
+        self.windows(
+            #[inline(always)]
+            |at, window| {
+                for first in (0..self.channels).step_by(STRIP) {
+                    let y = &mut y[at + first..];
+                    match (self.channels - first >= STRIP, self.kind) {
+                        (true, PoolKind::Max) => self.largest::<STRIP>(x, first, &window, y),
+                        (false, PoolKind::Max) => {
+                            (first..self.channels)
+                                .for_each(|c| self.largest::<1>(x, c, &window, &mut y[c - first..]));
+                        }
+                        (true, _) => self.mean::<STRIP>(x, first, &window, y),
+                        (false, _) => {
+                            (first..self.channels)
+                                .for_each(|c| self.mean::<1>(x, c, &window, &mut y[c - first..]));
+                        }
                     }
                 }
-            }
-            if !max {
-                y.iter_mut().for_each(|y| *y *= scale);
-            }
-        }
+            },
+        );
     }
 
     #[inline(always)]
     fn backward(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let channels = self.channels;
-        let out_width = self.out_size()[1];
-        dx.fill(0.0);
-        for (o, dy) in dy.chunks_exact(channels).enumerate() {
-            let (rows, columns) = (self.window(0, o / out_width), self.window(1, o % out_width));
-            if self.kind == PoolKind::Max {
-                for first in (0..channels).step_by(STRIP) {
-                    let strip = first..channels.min(first + STRIP);
-                    self.to_largest(x, &dy[strip.clone()], dx, rows.clone(), columns.clone(), strip);
+        let tiled = self.tiled();
+        if !tiled {
+            dx.fill(0.0);
+        }
+        self.windows(
+            #[inline(always)]
+            |at, window| {
+                for first in (0..self.channels).step_by(STRIP) {
+                    let dy = &dy[at + first..];
+                    if self.channels - first >= STRIP {
+                        self.share::<STRIP>(x, first, &window, dy, dx, tiled);
+                    } else {
+                        (first..self.channels)
+                            .for_each(|c| self.share::<1>(x, c, &window, &dy[c - first..], dx, tiled));
+                    }
                 }
-                continue;
-            }
-            let scale = self.scale(rows.len() * columns.len());
-            for row in rows {
-                let line = (row * self.width + columns.start) * channels;
-                for dx in dx[line..][..columns.len() * channels].chunks_exact_mut(channels) {
-                    dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy.mul_add(scale, *dx));
-                }
+            },
+        );
+    }
+
+    /// Calls `f(place)` for channel `first` at every position of a window.
+    #[inline(always)]
+    fn positions(&self, window: &Window, first: usize, mut f: impl FnMut(usize)) {
+        for row in window.rows.clone() {
+            for column in window.columns.clone() {
+                f((row * self.width + column) * self.channels + first);
             }
         }
     }
 
-    /// Adds dy of a strip of channels to the first largest position of their window.
+    /// The largest values of N channels.
     #[inline(always)]
-    fn to_largest(
-        &self,
-        x: &[f32],
-        dy: &[f32],
-        dx: &mut [f32],
-        rows: std::ops::Range<usize>,
-        columns: std::ops::Range<usize>,
-        strip: std::ops::Range<usize>,
-    ) {
-        let mut best = [f32::NEG_INFINITY; STRIP];
-        let origin = (rows.start * self.width + columns.start) * self.channels;
-        let mut place = [origin as u32; STRIP];
-        for row in rows.clone() {
-            for column in columns.clone() {
-                let pixel = (row * self.width + column) * self.channels;
-                let x = &x[pixel + strip.start..pixel + strip.end];
-                for ((best, place), &x) in best.iter_mut().zip(&mut place).zip(x) {
-                    let wins = x > *best || x.is_nan();
-                    *best = if wins { x } else { *best };
-                    *place = if wins { pixel as u32 } else { *place };
+    fn largest<const N: usize>(&self, x: &[f32], first: usize, window: &Window, y: &mut [f32]) {
+        let mut best = [f32::NEG_INFINITY; N];
+        self.positions(
+            window,
+            first,
+            #[inline(always)]
+            |place| {
+                let x = read::<N>(x, place);
+                for i in 0..N {
+                    best[i] = if x[i] > best[i] || x[i].is_nan() { x[i] } else { best[i] };
                 }
-            }
-        }
-        // Every position takes its share or 0: vectors over channels instead of one address each.
-        for row in rows {
-            for column in columns.clone() {
-                let pixel = (row * self.width + column) * self.channels;
-                let dx = &mut dx[pixel + strip.start..pixel + strip.end];
-                for ((dx, &dy), &place) in dx.iter_mut().zip(dy).zip(&place) {
-                    *dx = if place == pixel as u32 { *dx + dy } else { *dx };
+            },
+        );
+        y[..N].copy_from_slice(&best);
+    }
+
+    /// The means of N channels.
+    #[inline(always)]
+    fn mean<const N: usize>(&self, x: &[f32], first: usize, window: &Window, y: &mut [f32]) {
+        let mut sum = [0.0; N];
+        self.positions(
+            window,
+            first,
+            #[inline(always)]
+            |place| {
+                let x = read::<N>(x, place);
+                for i in 0..N {
+                    sum[i] += x[i];
                 }
-            }
+            },
+        );
+        for i in 0..N {
+            y[i] = sum[i] * window.scale;
         }
     }
+
+    /// Adds dy of N channels to the positions that it came from.
+    #[inline(always)]
+    fn share<const N: usize>(
+        &self,
+        x: &[f32],
+        first: usize,
+        window: &Window,
+        dy: &[f32],
+        dx: &mut [f32],
+        tiled: bool,
+    ) {
+        let dy = read::<N>(dy, 0);
+        let (mut best, mut taken) = ([f32::NEG_INFINITY; N], [0_u32; N]);
+        let max = self.kind == PoolKind::Max;
+        if max {
+            let mut count = 0;
+            self.positions(
+                window,
+                first,
+                #[inline(always)]
+                |place| {
+                    let x = read::<N>(x, place);
+                    for i in 0..N {
+                        let wins = x[i] > best[i] || x[i].is_nan();
+                        best[i] = if wins { x[i] } else { best[i] };
+                        taken[i] = if wins { count } else { taken[i] };
+                    }
+                    count += 1;
+                },
+            );
+        }
+        // Every position takes its share or nothing: vectors over channels instead of one address each.
+        let mut count = 0;
+        self.positions(
+            window,
+            first,
+            #[inline(always)]
+            |place| {
+                let mut sum = if tiled { [0.0; N] } else { read::<N>(dx, place) };
+                for i in 0..N {
+                    let share = if max { dy[i] } else { dy[i] * window.scale };
+                    sum[i] = if max && taken[i] != count { sum[i] } else { sum[i] + share };
+                }
+                dx[place..place + N].copy_from_slice(&sum);
+                count += 1;
+            },
+        );
+    }
+}
+
+/// Positions of the image.
+struct Window {
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+    /// What a sum over them is multiplied with.
+    scale: f32,
+}
+
+#[inline(always)]
+fn read<const N: usize>(x: &[f32], place: usize) -> [f32; N] {
+    let mut strip = [0.0; N];
+    strip.copy_from_slice(&x[place..place + N]);
+    strip
 }
 
 impl Operation for Pool {
@@ -217,7 +303,11 @@ impl Operation for Pool {
             let images = images.chunks_exact_mut(self.out_len()).zip(x[first * len..].chunks_exact(len));
             vectorised(
                 #[inline(always)]
-                || images.for_each(|(y, x)| self.forward(x, y)),
+                || {
+                    for (y, x) in images {
+                        self.forward(x, y);
+                    }
+                },
             );
         });
     }
@@ -256,7 +346,11 @@ impl Operation for PoolGrad {
             let images = images.chunks_exact_mut(len).zip(x.zip(dy));
             vectorised(
                 #[inline(always)]
-                || images.for_each(|(dx, (x, dy))| self.0.backward(x, dy, dx)),
+                || {
+                    for (dx, (x, dy)) in images {
+                        self.0.backward(x, dy, dx);
+                    }
+                },
             );
         });
     }

@@ -112,8 +112,8 @@ struct Point<'a> {
 impl Point<'_> {
     #[inline(always)]
     fn project(&self, d: &mut [f32], norms: &mut [f32], y: &mut [f32]) {
-        for i in 0..y.len() {
-            y[i] = clamp(self.x[i], self.low[i], self.high[i]);
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = clamp(self.x[i], self.low[i], self.high[i]);
         }
         if self.norm(y, norms) <= self.radius {
             return;

@@ -100,19 +100,17 @@ impl Operation for Random {
 /// Fills at most `2 BLOCKS` elements from the blocks `first ..`.
 #[inline(always)]
 fn fill(distribution: Distribution, key: [u32; 2], step: u32, first: u32, out: &mut [f32]) {
-    let mut even = [0.0; BLOCKS];
-    let mut odd = [0.0; BLOCKS];
+    let (mut even, mut odd) = ([0.0; BLOCKS], [0.0; BLOCKS]);
     for i in 0..BLOCKS {
         let words = threefry2x32(key, [first.wrapping_add(i as u32), step]);
-        let [u0, u1] = words.map(uniform);
-        (even[i], odd[i]) = match distribution {
-            Distribution::Uniform => (u0, u1),
-            Distribution::Normal => {
-                let radius = (-2.0 * math::log(1.0 - u0)).sqrt();
-                let (sin, cos) = math::sin_cos_turns(u1);
-                (radius * cos, radius * sin)
-            }
-        };
+        (even[i], odd[i]) = (uniform(words[0]), uniform(words[1]));
+    }
+    if distribution == Distribution::Normal {
+        for i in 0..BLOCKS {
+            let radius = (-2.0 * math::log(1.0 - even[i])).sqrt();
+            let (sin, cos) = math::sin_cos_turns(odd[i]);
+            (even[i], odd[i]) = (radius * cos, radius * sin);
+        }
     }
     for (pair, (even, odd)) in out.chunks_mut(2).zip(even.iter().zip(&odd)) {
         pair[0] = *even;

@@ -52,9 +52,13 @@ impl Operation for Softmax {
                         let (max, sum) = max_and_sum(x);
                         if self.log {
                             let shift = math::log(sum);
-                            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - max) - shift);
+                            for (y, &x) in y.iter_mut().zip(x) {
+                                *y = (x - max) - shift;
+                            }
                         } else {
-                            y.iter_mut().zip(x).for_each(|(y, &x)| *y = math::exp(x - max) / sum);
+                            for (y, &x) in y.iter_mut().zip(x) {
+                                *y = math::exp(x - max) / sum;
+                            }
                         }
                     }
                 },

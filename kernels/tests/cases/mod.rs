@@ -13,6 +13,9 @@ use percuss_kernels::ops::Operation;
 use crate::reference::Value;
 use crate::runner;
 
+/// An op in f64.
+type Reference<O> = fn(&O, &[Vec<f32>]) -> Vec<Vec<Value>>;
+
 /// One op with operands and what it must yield.
 pub struct Case {
     pub op: Arc<dyn Operation>,
@@ -21,17 +24,13 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn new<O: Operation + 'static>(
-        op: O,
-        inputs: Vec<Vec<f32>>,
-        reference: fn(&O, &[Vec<f32>]) -> Vec<Vec<Value>>,
-    ) -> Self {
+    pub fn new<O: Operation + 'static>(op: O, inputs: Vec<Vec<f32>>, reference: Reference<O>) -> Self {
         let expected = reference(&op, &inputs);
         Self { op: Arc::new(op), inputs, expected }
     }
 
     /// With operands drawn from [-1, 1).
-    pub fn drawn<O: Operation + 'static>(op: O, reference: fn(&O, &[Vec<f32>]) -> Vec<Vec<Value>>) -> Self {
+    pub fn drawn<O: Operation + 'static>(op: O, reference: Reference<O>) -> Self {
         let inputs = draw_all(&op);
         Self::new(op, inputs, reference)
     }

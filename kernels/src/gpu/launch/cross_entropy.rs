@@ -12,12 +12,12 @@ pub(crate) fn cross_entropy(op: &CrossEntropy, adapter: &Adapter) -> Vec<Kernel>
     let template = Template::new(&[&declared, COLUMNS, ELEMENTARY, TEXT])
         .flags(&elementary(&["LOGARITHM"]))
         .flags(&[("GRADIENT", false)]);
-    vec![columns(template, [op.rows, op.classes, 1], operands(2, 1), adapter)]
+    vec![columns(template, [op.rows, op.classes, 1], 3, operands(2, 1), adapter)]
 }
 
 /// The launch of [`CrossEntropyGrad`].
 pub(crate) fn cross_entropy_grad(CrossEntropyGrad(op): &CrossEntropyGrad, adapter: &Adapter) -> Vec<Kernel> {
     let declared = declare(&[("logits", "f32"), ("labels", "f32"), ("dloss", "f32"), ("dx", "f32")]);
     let template = Template::new(&[&declared, COLUMNS, TEXT]).flags(&[("GRADIENT", true)]);
-    vec![columns(template, [op.rows, op.classes, 1], operands(3, 1), adapter)]
+    vec![columns(template, [op.rows, op.classes, 1], 3, operands(3, 1), adapter)]
 }

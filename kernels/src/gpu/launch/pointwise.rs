@@ -168,7 +168,7 @@ impl Writer<'_> {
             *constants += &format!("var<private> bits{n}: u32 = {:#010x}u;\n", value.to_bits());
             format!("bitcast<f32>(bits{n})")
         };
-        format!("{}({text})", self.kind())
+        if self.vector { format!("vec4<f32>({text})") } else { text }
     }
 
     fn index(&self, axis: usize) -> String {
@@ -177,7 +177,8 @@ impl Writer<'_> {
             Some(place) if self.vector && place == self.space.last() => {
                 format!("vec4<f32>(vec4<u32>(4u * c{place}) + vec4<u32>(0u, 1u, 2u, 3u))")
             }
-            Some(place) => format!("{}(f32(c{place}))", self.kind()),
+            Some(place) if self.vector => format!("vec4<f32>(f32(c{place}))"),
+            Some(place) => format!("f32(c{place})"),
         }
     }
 
@@ -208,7 +209,7 @@ impl Writer<'_> {
 
     fn binary(&self, function: Binary, a: usize, b: usize) -> String {
         let kind = self.kind();
-        let compare = |sign: &str| format!("select({kind}(0.0f), {kind}(1.0f), v{a} {sign} v{b})");
+        let compare = |sign: &str| format!("select({kind}(0.0), {kind}(1.0), v{a} {sign} v{b})");
         // NaN on either side comes through, so that a broken gradient shows.
         let pick = |sign: &str| format!("select(v{b}, v{a}, (v{a} {sign} v{b}) | (v{a} != v{a}))");
         match function {

@@ -13,11 +13,16 @@ pub(super) fn elementary(used: &[&str]) -> Vec<(&'static str, bool)> {
 
 /// Columns a workgroup takes and invocations a column.
 ///
-/// How many slices there are depends on `len` and `inner` only, so that no column's order depends on its company.
-pub(super) fn slices(len: usize, inner: usize, adapter: &Adapter) -> (usize, usize) {
+/// How many slices there are depends on the op, `len` and `inner` only, so that no column's order depends on its company.
+pub(super) fn slices(passes: usize, len: usize, inner: usize, adapter: &Adapter) -> (usize, usize) {
+    // Mesa's software driver ends an invocation's loops, without a word, after 65,535 iterations in all.
+    const ITERATIONS: usize = 1 << 14;
     let size = (adapter.max_invocations as usize).min(256);
     match (adapter.software, inner) {
-        (true, _) => (32, 1),
+        (true, _) => {
+            let slices = (passes * len).div_ceil(ITERATIONS).next_power_of_two().min(size);
+            ((32 / slices).max(1), slices)
+        }
         (_, 1) if len < 32 => (64, 1),
         (_, 1) => {
             let slices = (len / 4).next_power_of_two().clamp(32, size);
@@ -29,14 +34,15 @@ pub(super) fn slices(len: usize, inner: usize, adapter: &Adapter) -> (usize, usi
     }
 }
 
-/// `columns` walked by `slices` invocations each, in workgroups that suit the adapter.
+/// A kernel that walks every column `passes` times, in workgroups that suit the adapter.
 pub(super) fn columns(
     template: Template,
     [outer, len, inner]: [usize; 3],
+    passes: usize,
     bindings: Vec<Binding>,
     adapter: &Adapter,
 ) -> Kernel {
-    let (columns, slices) = slices(len, inner, adapter);
+    let (columns, slices) = slices(passes, len, inner, adapter);
     let count = outer * inner;
     let workgroups = grid(count.div_ceil(columns), adapter);
     let source = template
@@ -63,7 +69,7 @@ pub(crate) fn reduce(op: &Reduce, adapter: &Adapter) -> Vec<Kernel> {
     let template = Template::new(&[&declared, COLUMNS, text])
         .flags(&[("SUM", op.kind == Reduction::Sum)])
         .word("SIGN", if op.kind == Reduction::Min { "-" } else { "" });
-    vec![columns(template, [op.outer, op.len, op.inner], operands(1, 1), adapter)]
+    vec![columns(template, [op.outer, op.len, op.inner], 1, operands(1, 1), adapter)]
 }
 
 /// The launch of [`Moments`].
@@ -71,7 +77,7 @@ pub(crate) fn moments(op: &Moments, adapter: &Adapter) -> Vec<Kernel> {
     let declared = declare(&[("x", "f32"), ("mean", "f32"), ("variance", "f32")]);
     let text = include_str!("../../../../shaders/moments.wgsl");
     let template = Template::new(&[&declared, COLUMNS, text]);
-    vec![columns(template, [op.outer, op.len, op.inner], operands(1, 2), adapter)]
+    vec![columns(template, [op.outer, op.len, op.inner], 2, operands(1, 2), adapter)]
 }
 
 /// The launch of [`Softmax`].
@@ -81,5 +87,5 @@ pub(crate) fn softmax(op: &Softmax, adapter: &Adapter) -> Vec<Kernel> {
     let template = Template::new(&[&declared, COLUMNS, ELEMENTARY, text])
         .flags(&elementary(&["LOGARITHM"]))
         .flags(&[("LOG", op.log)]);
-    vec![columns(template, [op.rows, op.columns, 1], operands(1, 1), adapter)]
+    vec![columns(template, [op.rows, op.columns, 1], 3, operands(1, 1), adapter)]
 }

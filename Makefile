@@ -1,0 +1,36 @@
+# Everything is built once, optimised. PERCUSS_DATA names a folder with fetched data sets; the tests on real data run where it is set.
+CARGO ?= cargo
+MODELS := support2-mlp pneumoniamnist-cnn mitbih-resnet1d mitbih-linear cxr-phantom-cnn ecg-synthetic-resnet1d
+
+.PHONY: build demo test vulkan lint models bench
+
+build:
+	$(CARGO) build --release --locked
+
+demo: build
+	target/release/percuss demo
+
+# The tests that need PERCUSS_DATA are ignored by name without it.
+test: vulkan lint
+	$(CARGO) test --release --locked --workspace --no-fail-fast -- $(if $(PERCUSS_DATA),--include-ignored)
+
+# Shaders are tested on any Vulkan adapter; where there is none, Mesa's software one is installed.
+vulkan: build
+	@if target/release/percuss devices | grep -q Vulkan; then :; else \
+	  echo "no Vulkan adapter: installing Mesa's software one"; \
+	  $(if $(filter 0,$(shell id -u)),,sudo) apt-get update && \
+	  $(if $(filter 0,$(shell id -u)),,sudo) apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1; \
+	fi
+
+lint:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+# Trains the models of experiments/models anew, from their TRAIN files; the real-data ones need PERCUSS_DATA.
+models: build
+	for model in $(MODELS); do target/release/percuss train experiments/models/$$model.toml || exit 1; done
+
+bench:
+	$(CARGO) bench --locked
