@@ -331,6 +331,17 @@ fn training_twice_writes_the_same_bytes() {
 }
 
 #[test]
+fn train_and_validation_split_can_be_learnt_from_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = GOOD.replace("limit = 256", "limit = 256\ntrain = \"train+val\"\nval = \"none\"");
+    let summary = train(&write(folder.path(), &text), &Options::new(CPU, 1)).unwrap();
+    let training = Model::load(&summary.out).unwrap().config.training.unwrap();
+    // 256 of the train split and the 500 of the validation split.
+    assert_eq!(training["train"], serde_json::json!({ "split": "train+val", "n": 756 }));
+    assert!(training["val"].is_null());
+}
+
+#[test]
 fn a_model_that_misses_what_is_expected_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), &format!("{GOOD}[expect]\nauroc = [1.0, 1.0]\n"));
@@ -369,6 +380,7 @@ fn a_bad_file_is_named_with_its_key() {
         ("learning_rate = 1e-2", "learning_rate = 1e-2\nmomentum = 0.9", "optimizer.momentum", "unknown key"),
         ("shift = 1", "shfit = 1", "augment.shfit", "did you mean `shift`?"),
         ("limit = 256", "limit = 256\nval = \"train\"", "data.val", "split of its own"),
+        ("limit = 256", "limit = 256\ntrain = \"train+val\"", "data.val", "split of its own"),
         ("limit = 256", "limit = 256\ntest = \"tset\"", "data.test", "tset"),
         (
             "[augment]",

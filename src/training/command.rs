@@ -7,14 +7,14 @@ use std::sync::atomic::AtomicBool;
 use percuss_kernels::Device;
 use serde_json::json;
 
-use super::config::TrainFile;
+use super::config::{JOINED, TrainFile};
 use super::fit::{Epoch, Fitted, Place, fit, measure};
 use super::loss::{ClassWeights, Loss};
 use super::metrics::{Metric, Metrics};
 use super::save::{check_target, save};
 use crate::data::registry::{self, Located};
 use crate::data::table::Table;
-use crate::data::{self, Dataset, Preprocess, Request, Source};
+use crate::data::{self, Dataset, Labels, Preprocess, Request, Source};
 use crate::models::{Config, Head, Weights};
 use crate::{Error, Result};
 
@@ -121,11 +121,33 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         data_dir: options.data_dir.clone(),
         ..Request::new(file.source.clone(), split)
     };
-    let (train, preprocess) = data::open_fitted(&request(&file.splits.train, file.limit), fitted.as_ref())?;
+    // What is fitted of a table is fitted on its train split, even where the model learns from more.
+    let first = if file.splits.train == JOINED { "train" } else { &file.splits.train };
+    let (mut train, preprocess) = data::open_fitted(&request(first, file.limit), fitted.as_ref())?;
+    if file.splits.train == JOINED {
+        train = joined(train, data::open(&request("val", None), preprocess.as_ref())?);
+    }
     let other = |split: &Option<String>| -> Result<Option<Dataset>> {
         split.as_ref().map(|split| data::open(&request(split, None), preprocess.as_ref())).transpose()
     };
     Ok(Splits { train, validation: other(&file.splits.val)?, test: other(&file.splits.test)?, preprocess })
+}
+
+/// The samples of both, in this order.
+fn joined(mut first: Dataset, second: Dataset) -> Dataset {
+    first.split = JOINED.to_string();
+    first.values.extend(second.values);
+    first.index.extend(second.index);
+    match (&mut first.labels, second.labels) {
+        (Labels::Class(labels), Labels::Class(more)) => labels.extend(more),
+        (Labels::Findings(labels), Labels::Findings(more)) => labels.extend(more),
+        _ => unreachable!("both are splits of one data set"),
+    }
+    first.group = first.group.zip(second.group).map(|(group, more)| [group, more].concat());
+    for (column, more) in second.subgroups {
+        first.subgroups.entry(column).and_modify(|values| values.extend(more));
+    }
+    first
 }
 
 /// The table that a spec of the training file's own is fitted on.

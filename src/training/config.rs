@@ -10,7 +10,7 @@
 //!
 //! [data]                            # name = a registry name, or path = a file or folder, or manifest = a CSV of images
 //! name = "support2"
-//! train = "train"                   # names of the splits; these are the defaults
+//! train = "train"                   # names of the splits; these are the defaults. "train+val": refit on both, val = "none"
 //! val = "val"
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
 //! limit = 2000                      # at most so many training samples, stratified
@@ -79,6 +79,9 @@ pub struct TrainFile {
     pub expect: Vec<(Metric, [f64; 2])>,
     model: Map<String, Json>,
 }
+
+/// Train and validation split together: for the last fit of a recipe that was chosen on the latter.
+pub(super) const JOINED: &str = "train+val";
 
 /// Names of splits.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,13 +240,14 @@ fn splits(data: &Section) -> Result<Splits> {
         match name.as_str() {
             "none" => Ok(None),
             "train" | "val" | "test" | "all" => Ok(Some(name)),
+            JOINED if key == "train" => Ok(Some(name)),
             other => Err(data.bad(key, format!("`{other}`"), "train, val, test, all or none")),
         }
     };
     let (train, val, test) = (split("train", "train")?, split("val", "val")?, split("test", "test")?);
     let train = train.ok_or_else(|| data.bad("train", "none", "the split to learn from"))?;
     for (key, other) in [("val", &val), ("test", &test)] {
-        if other.as_ref() == Some(&train) {
+        if other.as_ref() == Some(&train) || (train == JOINED && other.as_deref() == Some("val")) {
             return Err(data.bad(key, format!("`{train}`, which is also trained on"), "a split of its own"));
         }
     }
