@@ -1,5 +1,6 @@
 # Everything is built once, optimised. PERCUSS_DATA names a folder with fetched data sets; the tests on real data run where it is set.
 CARGO ?= cargo
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 MODELS := support2-mlp pneumoniamnist-cnn mitbih-resnet1d mitbih-linear cxr-phantom-cnn ecg-synthetic-resnet1d
 
 .PHONY: build demo test vulkan lint models bench
@@ -11,15 +12,15 @@ demo: build
 	target/release/percuss demo
 
 # The tests that need PERCUSS_DATA are ignored by name without it.
-test: vulkan lint
+test: lint vulkan
 	$(CARGO) test --release --locked --workspace --no-fail-fast -- $(if $(PERCUSS_DATA),--include-ignored)
 
 # Shaders are tested on any Vulkan adapter; where there is none, Mesa's software one is installed.
-vulkan: build
-	@if target/release/percuss devices | grep -q Vulkan; then :; else \
+vulkan:
+	$(CARGO) test --release --locked --workspace --no-run
+	@if target/release/percuss devices 2>/dev/null | grep -q Vulkan; then :; else \
 	  echo "no Vulkan adapter: installing Mesa's software one"; \
-	  $(if $(filter 0,$(shell id -u)),,sudo) apt-get update && \
-	  $(if $(filter 0,$(shell id -u)),,sudo) apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1; \
+	  $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1; \
 	fi
 
 lint:
@@ -32,5 +33,7 @@ clippy:
 models: build
 	for model in $(MODELS); do target/release/percuss train experiments/models/$$model.toml || exit 1; done
 
+# PGD-40 against PyTorch, Foolbox and torchattacks on the same cores; PYTHON needs tests/golden/requirements.txt.
+PYTHON ?= python3
 bench:
-	$(CARGO) bench --locked
+	$(PYTHON) benches/compare.py

@@ -195,3 +195,82 @@ fn a_model_that_misses_what_the_study_expects_is_not_attacked() {
     assert!(error.to_string().contains("expect.auroc"), "{error}");
     assert!(!out.exists(), "nothing is written");
 }
+
+#[test]
+fn killed_at_any_moment_it_continues_and_ends_with_the_same_rows() {
+    let fixture = fixture();
+    let file = fixture.folder.path().join("study.toml");
+    let run = |out: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_percuss"));
+        command.args(["sweep", "--device", "cpu", "--threads", "1", "--quiet", "--out"]);
+        command.arg(fixture.out(out)).arg(&file).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    assert!(run("calm").status().unwrap().success());
+    let mut kills = 0;
+    // Every attempt gets a little longer, so that kills fall on loading, running, writing and compacting.
+    for attempt in 0..200u64 {
+        let mut child = run("killed").spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(60 + 45 * attempt));
+        if child.try_wait().unwrap().is_some_and(|status| status.success()) {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        for entry in walk(&fixture.out("killed")) {
+            if entry.extension().is_some_and(|e| e == "parquet") {
+                let bytes = std::fs::read(&entry).unwrap();
+                assert!(bytes.ends_with(b"PAR1"), "{} is half-written", entry.display());
+            }
+        }
+    }
+    assert!(kills > 0, "nothing was killed");
+    assert!(run("killed").status().unwrap().success());
+    assert_eq!(fixture.rows("killed"), fixture.rows("calm"));
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flat_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path) } else { vec![path] }
+        })
+        .collect()
+}
+
+#[test]
+fn both_executors_give_the_same_predictions_and_robust_accuracies() {
+    let fixture = fixture();
+    let file = fixture.folder.path().join("few.toml");
+    let text = STUDY.replace("seeds = [0, 1]", "seeds = [0]").replace("limit = 60", "limit = 40");
+    std::fs::write(&file, text).unwrap();
+    let study = Study::read(&file).unwrap();
+    let run = |out: &str, device: &str| {
+        let options = SweepOptions {
+            out: Some(fixture.out(out)),
+            quiet: true,
+            device: device.into(),
+            threads: Some(2),
+            ..SweepOptions::default()
+        };
+        sweep(&study, &options).unwrap();
+        fixture.rows(out)
+    };
+    let (cpu, cpu_samples) = run("cpu", "cpu");
+    // The first adapter, software or not: these tests need one, and fail without.
+    let (gpu, gpu_samples) = run("gpu", "gpu:0");
+    let (again, again_samples) = run("again", "gpu:0");
+    assert_eq!((&gpu, &gpu_samples), (&again, &again_samples), "twice on one device gives identical rows");
+    assert_eq!(cpu.len(), gpu.len());
+    for (a, b) in cpu.iter().zip(&gpu) {
+        assert_eq!(a.cell_id, b.cell_id);
+        let difference = (a.robust_accuracy.unwrap() - b.robust_accuracy.unwrap()).abs();
+        // Half a point; with so few samples that is none of them.
+        assert!(difference <= 0.005, "{}: {:?} and {:?}", a.params, a.robust_accuracy, b.robust_accuracy);
+    }
+    for (a, b) in cpu_samples.iter().zip(&gpu_samples) {
+        assert_eq!((a.sample, a.clean_pred), (b.sample, b.clean_pred));
+    }
+}

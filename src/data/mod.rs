@@ -5,6 +5,7 @@ pub mod check;
 pub mod draw;
 pub mod ecg;
 pub mod fetch;
+pub mod icu_cohort;
 pub mod images;
 pub mod manifest;
 pub mod npz;

@@ -294,6 +294,19 @@ pub const ENTRIES: &[Entry] = &[
         spec: None,
         note: "synthetic; one image a synthetic patient",
     },
+    Entry {
+        name: "iseeu-cohort",
+        modality: "synthetic ICU stays, 22 variables over 48 hours",
+        task: "death in the ICU",
+        licence: "as percuss; drawn around published training statistics (MIT)",
+        citation: "percuss, src/data/icu_cohort.rs; Caicedo-Torres & Gutierrez 2019",
+        classes: &["survived", "died"],
+        origin: Origin::Generated,
+        file: "",
+        size: 0,
+        spec: None,
+        note: "synthetic; no patient's data",
+    },
 ];
 
 /// The 44 records without paced beats, three files each.

@@ -6,7 +6,7 @@ use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::spec::Spec;
 use super::table::Table;
-use super::{Dataset, beats, ecg, images, manifest, phantom, wfdb_folder};
+use super::{Dataset, beats, ecg, icu_cohort, images, manifest, phantom, wfdb_folder};
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -110,6 +110,7 @@ fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&P
     let located = registry::locate(name, data_dir)?;
     let mut opened = match (&located, name) {
         (_, "ecg-synthetic") => (ecg::generate(split, ecg::SEED)?, None),
+        (_, "iseeu-cohort") => (icu_cohort::generate(split, icu_cohort::SEED)?, None),
         (_, "cxr-phantom") => (phantom::generate(split, phantom::SEED)?, None),
         (Located::File(path), "pneumoniamnist" | "breastmnist") => {
             (images::open(path, split, Some(entry.classes))?, None)
