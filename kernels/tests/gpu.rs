@@ -11,7 +11,7 @@ mod runner;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
-use cases::{draw, draw_all, indices};
+use cases::{Case, draw, draw_all, indices};
 use percuss_kernels::gpu::{self, GpuDevice, Tuning};
 use percuss_kernels::ops::*;
 use percuss_kernels::{Arena, Device, DeviceKind, Error, Launch, Program, ProgramSpec, Span};
@@ -49,8 +49,7 @@ fn flushed(expected: &[Value]) -> Vec<Value> {
 }
 
 /// Checks every op in parallel (most of the time goes into compiling) and names all that fail.
-fn check_all(device: &Device) {
-    let cases = cases::all();
+fn check_all(device: &Device, cases: &[Case]) {
     let failed: Vec<String> = cases
         .par_iter()
         .filter_map(|case| {
@@ -68,17 +67,46 @@ fn check_all(device: &Device) {
 
 #[test]
 fn kernels_for_software_agree_with_f64() {
-    check_all(&direct());
+    check_all(&direct(), &cases::all());
 }
 
 #[test]
 fn kernels_for_hardware_agree_with_f64() {
-    check_all(&tiled());
+    check_all(&tiled(), &cases::all());
+}
+
+/// Every third case, since what is unchecked and folded is the same everywhere.
+#[test]
+fn unchecked_kernels_and_folded_grids_agree_with_f64() {
+    let some: Vec<Case> = cases::all().into_iter().step_by(3).collect();
+    check_all(&open(Tuning { software: None, checked: false, max_workgroups: Some(3) }), &some);
 }
 
 #[test]
-fn unchecked_kernels_and_folded_grids_agree_with_f64() {
-    check_all(&open(Tuning { software: None, checked: false, max_workgroups: Some(3) }));
+fn every_tile_of_a_matrix_product_is_right() {
+    let device = tiled();
+    let Device::Gpu(gpu) = &device else { panic!("not a GPU") };
+    let plain = Layout { transposed: false, shared: false };
+    let turned = Layout { transposed: true, shared: false };
+    // Batch, m, n, k and the block of C that they call for.
+    let sizes = [
+        ([80, 127, 128, 20], [128, 128]),
+        ([80, 128, 125, 35], [128, 128]),
+        ([100, 64, 61, 33], [64, 64]),
+        ([20, 1270, 32, 16], [128, 32]),
+        ([2, 30, 31, 50], [32, 32]),
+        ([1, 6400, 12, 21], [64, 16]),
+        ([1, 9, 6400, 18], [16, 64]),
+    ];
+    for ([batch, m, n, k], [rows, columns]) in sizes {
+        for (a, b) in [(plain, plain), (turned, turned)] {
+            let op = Matmul { batch, m, n, k, a, b, epilogue: Epilogue::NONE };
+            let source = op.gpu(gpu.adapter()).remove(0).source;
+            let block = format!("const BM: u32 = {rows}u;\nconst BN: u32 = {columns}u;\n");
+            assert!(source.contains(&block), "{op:?} takes another tile");
+            check_all(&device, &[Case::drawn(op, reference::matmul)]);
+        }
+    }
 }
 
 #[test]

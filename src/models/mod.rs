@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
-pub(crate) use weights::hex;
+pub(crate) use weights::{hex, write_whole};
 pub(crate) use net::{layout, to_layout};
 pub use weights::{WeightTensor, Weights};
 

@@ -86,12 +86,7 @@ impl Weights {
             .collect::<Result<_>>()?;
         let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone().into_iter().collect());
         let bytes = safetensors::serialize(views, metadata).map_err(|e| Error::Failed(e.to_string()))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
-        std::io::Write::write_all(&mut temporary, &bytes).map_err(Error::io(path))?;
-        temporary.as_file().sync_all().map_err(Error::io(path))?;
-        temporary.persist(path).map_err(|e| Error::io(path)(e.error))?;
-        Ok(())
+        write_whole(path, &bytes)
     }
 
     /// SHA-256 over the configuration's meaning and all tensors.
@@ -117,6 +112,23 @@ impl Weights {
         prepared.insert(key.to_string(), made.clone());
         made
     }
+}
+
+/// Writes a file aside and renames it: whoever looks finds all of it or none.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Temporary files are private by default; what is published is as readable as any other file.
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut temporary = builder.tempfile_in(folder).map_err(Error::io(folder))?;
+    std::io::Write::write_all(&mut temporary, bytes).map_err(Error::io(path))?;
+    temporary.as_file().sync_all().map_err(Error::io(path))?;
+    temporary.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    Ok(())
 }
 
 /// Lower-case hexadecimal.

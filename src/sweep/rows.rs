@@ -12,7 +12,7 @@ use super::study::{Save, Study};
 use super::subject::{Subject, margin, prediction};
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::{Knowledge, Norm};
-use crate::models::hex;
+use crate::models::{hex, write_whole};
 use crate::results::flags::check_alone;
 use crate::results::summary::{Context, Head, summarise};
 use crate::results::{CellRow, MetricRow, SampleRow};
@@ -187,9 +187,5 @@ pub fn save_inputs(dir: &Path, id: &str, cell: &Cell, subject: &Subject, outcome
         ("sample", view(safetensors::Dtype::U64, vec![kept.len()], bytemuck::cast_slice(&samples))?),
     ];
     let bytes = safetensors::serialize(tensors, None).map_err(|e| Error::Failed(e.to_string()))?;
-    let path = folder.join(format!("{id}.safetensors"));
-    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(Error::io(&folder))?;
-    std::io::Write::write_all(&mut file, &bytes).map_err(Error::io(&path))?;
-    file.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
-    Ok(())
+    write_whole(&folder.join(format!("{id}.safetensors")), &bytes)
 }

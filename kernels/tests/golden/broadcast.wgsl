@@ -36,9 +36,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let v0 = x0[c1 * 5u + c2];
     let v1 = x1[c0];
     let v2 = x2[0u];
-    let v3 = f32(f32(c1));
-    let v4 = f32(bitcast<f32>(bits4));
-    let v5 = select(f32(0.0f), f32(1.0f), v0 <= v3);
+    let v3 = f32(c1);
+    let v4 = bitcast<f32>(bits4);
+    let v5 = select(f32(0.0), f32(1.0), v0 <= v3);
     let v6 = select(v4, v1, v5 != f32());
     let v7 = select(v2, v6, (v6 > v2) | (v6 != v6));
     y0[i] = v7;

@@ -255,12 +255,19 @@ pub(super) fn whole_from(low: u64, high: u64) -> String {
     }
 }
 
-/// `; the nearest is "..."`, if there is one worth naming.
+/// `; the nearest is "..."`, if there is one worth naming: a slip of the finger, or a word that begins alike.
 pub(super) fn nearest(found: &str, known: &[&str]) -> String {
-    let closeness = |word: &str| strsim::jaro_winkler(&found.to_lowercase(), &word.to_lowercase());
-    let best = known.iter().copied().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
+    let found = found.to_lowercase();
+    let slip = |word: &str| strsim::damerau_levenshtein(&found, word) <= (word.len() / 3).max(1);
+    let closeness = |word: &str| {
+        strsim::jaro_winkler(&found, word) + strsim::normalized_damerau_levenshtein(&found, word)
+    };
+    // The first of equally near words.
+    let best = known.iter().rev().copied().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
     match best {
-        Some(word) if closeness(word) > 0.69 => format!("; the nearest is \"{word}\""),
+        Some(word) if slip(word) || strsim::jaro_winkler(&found, word) > 0.7 => {
+            format!("; the nearest is \"{word}\"")
+        }
         _ => String::new(),
     }
 }
