@@ -39,7 +39,11 @@ const MODELS: [(&str, &str, usize); 4] = [
             "widths": [16, 32, 64], "blocks": [1, 1, 1], "kernel": 5}"#,
         256,
     ),
-    ("resnet18", r#"{"architecture": "resnet", "depth": 18, "input": [28, 28, 1], "classes": 2, "stem": "3x3"}"#, 8),
+    (
+        "resnet18",
+        r#"{"architecture": "resnet", "depth": 18, "input": [28, 28, 1], "classes": 2, "stem": "3x3"}"#,
+        8,
+    ),
 ];
 
 fn subject(config: &str, n: usize) -> Subject {
@@ -89,6 +93,7 @@ fn main() {
                 loss: Loss::CrossEntropy,
                 targeted: false,
                 exact: true,
+                choices: vec![],
                 scale: vec![1.0],
                 one_hot: vec![],
             },
@@ -112,6 +117,9 @@ fn main() {
             best = best.min(began.elapsed().as_secs_f64());
         }
         let rate = (n as u64 * STEPS) as f64 / best;
-        println!("{}", serde_json::json!({ "tool": "percuss", "model": name, "threads": threads, "sample_steps_per_second": rate }));
+        println!(
+            "{}",
+            serde_json::json!({ "tool": "percuss", "model": name, "threads": threads, "sample_steps_per_second": rate })
+        );
     }
 }

@@ -22,7 +22,8 @@ fn evaluate(
     build: impl Fn(&mut Graph, &[Tensor]) -> Vec<Tensor>,
 ) -> Vec<Vec<f32>> {
     let mut graph = Graph::new();
-    let inputs: Vec<State> = states.iter().map(|(dims, _)| graph.state("input", Shape::lanes(dims))).collect();
+    let inputs: Vec<State> =
+        states.iter().map(|(dims, _)| graph.state("input", Shape::lanes(dims))).collect();
     let loaded: Vec<Tensor> = inputs.iter().map(|&state| graph.load(state)).collect();
     let values = build(&mut graph, &loaded);
     let mut phase = Phase::new();
@@ -45,7 +46,8 @@ fn evaluate(
 }
 
 fn pair(value: &Value, missing: usize) -> [usize; 2] {
-    let numbers: Vec<usize> = value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect();
+    let numbers: Vec<usize> =
+        value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect();
     if numbers.len() == 1 { [missing, numbers[0]] } else { [numbers[0], numbers[1]] }
 }
 
@@ -66,7 +68,11 @@ fn convolutions_with_every_option_equal_pytorch() {
         let x = signed(&format!("{name}.x"), count(&x_shape), 1.0);
         let w = signed(&format!("{name}.w"), count(&w_shape), (3.0 / fan_in as f64).sqrt() as f32);
         let dy = signed(&format!("{name}.dy"), count(&y_shape), 1.0);
-        let b = if case["bias"].as_bool().unwrap() { signed(&format!("{name}.b"), w_shape[0], 0.1) } else { vec![0.0; w_shape[0]] };
+        let b = if case["bias"].as_bool().unwrap() {
+            signed(&format!("{name}.b"), w_shape[0], 0.1)
+        } else {
+            vec![0.0; w_shape[0]]
+        };
         let [height, width] = spatial(&x_shape);
         let [out_height, out_width] = spatial(&y_shape);
         let [kh, kw] = spatial(&w_shape);
@@ -105,7 +111,11 @@ fn convolutions_with_every_option_equal_pytorch() {
         let expect = |key: &str| golden.tensors.get(&format!("{name}.{key}")).map(|t| t.data.clone());
         let dw = from_training_layout(role, &w_shape, &found[2]);
         let checks = [
-            ("y", found[0].clone(), expect("y").map(|v| channels_last(&v, y_shape[1], out_height * out_width))),
+            (
+                "y",
+                found[0].clone(),
+                expect("y").map(|v| channels_last(&v, y_shape[1], out_height * out_width)),
+            ),
             ("dx", found[1].clone(), expect("dx").map(|v| channels_last(&v, x_shape[1], height * width))),
             ("dw", dw, expect("dw")),
             ("db", found[3].clone(), expect("db")),
@@ -220,7 +230,8 @@ fn every_gradient_rule_agrees_with_finite_differences() {
     let x: Vec<f32> = signed("differences", 24, 1.3);
     let weight = Arc::new(signed("differences.w", 24, 0.7));
     let positive: Vec<f32> = x.iter().map(|v| v.abs() + 0.3).collect();
-    for function in [Unary::Neg, Unary::Exp, Unary::Tanh, Unary::Sigmoid, Unary::Sin, Unary::Cos, Unary::Abs] {
+    for function in [Unary::Neg, Unary::Exp, Unary::Tanh, Unary::Sigmoid, Unary::Sin, Unary::Cos, Unary::Abs]
+    {
         check_gradient(&format!("{function:?}"), &[24], &positive, |g, x| g.unary(function, x));
     }
     for function in [Unary::Log, Unary::Sqrt] {

@@ -72,6 +72,8 @@ fn job(record: &Value, rung: &Value) -> Job {
             loss: Loss::CrossEntropy,
             targeted: false,
             exact: false,
+            // Foolbox accumulates signs, which is not the paper's rule.
+            choices: if record["tool"] == "foolbox" { vec![("accumulate", "sign")] } else { vec![] },
             scale: vec![1.0],
             one_hot: vec![],
         },

@@ -30,9 +30,13 @@ fn table_model(folder: &Path) {
     let preprocess = preprocess.unwrap();
     std::fs::create_dir_all(folder).unwrap();
     preprocess.save(&folder.join("preprocess.json")).unwrap();
-    let text = format!(r#"{{"architecture": "mlp", "inputs": {}, "hidden": [16], "classes": 2}}"#, data.sample_len());
+    let text = format!(
+        r#"{{"architecture": "mlp", "inputs": {}, "hidden": [16], "classes": 2}}"#,
+        data.sample_len()
+    );
     let (mean, std) = preprocess.input_mean_std();
-    let config = Config { input_scaling: Some(InputScaling { mean, std }), ..Config::parse(&text, "test").unwrap() };
+    let config =
+        Config { input_scaling: Some(InputScaling { mean, std }), ..Config::parse(&text, "test").unwrap() };
     write_model(folder, config);
 }
 
@@ -101,7 +105,8 @@ impl Fixture {
     }
 
     fn run(&self, name: &str, options: SweepOptions) -> Report {
-        let options = SweepOptions { out: Some(self.out(name)), quiet: true, device: "cpu".into(), ..options };
+        let options =
+            SweepOptions { out: Some(self.out(name)), quiet: true, device: "cpu".into(), ..options };
         sweep(&self.study, &options).unwrap()
     }
 
@@ -150,7 +155,12 @@ fn a_study_becomes_rows_that_keep_their_promises() {
     assert!(fixture.out("out").join("curves.parquet").is_file());
     assert!(fixture.out("out").join("robustness.svg").is_file());
     let weakest = cells.iter().find(|c| c.attack == "pgd" && c.model == "cnn" && c.eps == Some(0.5)).unwrap();
-    let strongest = cells.iter().find(|c| c.attack == "pgd" && c.model == "cnn" && c.norm.as_deref() == Some("linf") && c.eps == Some(8.0)).unwrap();
+    let strongest = cells
+        .iter()
+        .find(|c| {
+            c.attack == "pgd" && c.model == "cnn" && c.norm.as_deref() == Some("linf") && c.eps == Some(8.0)
+        })
+        .unwrap();
     assert!(strongest.robust_accuracy <= weakest.robust_accuracy);
 }
 
@@ -167,10 +177,12 @@ fn twice_and_in_shards_and_resumed_gives_the_same_rows() {
     };
     assert_eq!(normal(whole.clone()), normal(fixture.rows("one-thread")));
     for shard in 1..=3 {
-        fixture.run("sharded", SweepOptions { shard: (shard, 3), threads: Some(2), ..SweepOptions::default() });
+        fixture
+            .run("sharded", SweepOptions { shard: (shard, 3), threads: Some(2), ..SweepOptions::default() });
     }
     assert_eq!(normal(whole.clone()), normal(fixture.rows("sharded")));
-    let first = fixture.run("resumed", SweepOptions { limit_cells: Some(9), threads: Some(2), ..SweepOptions::default() });
+    let first = fixture
+        .run("resumed", SweepOptions { limit_cells: Some(9), threads: Some(2), ..SweepOptions::default() });
     assert!(!first.complete);
     assert_eq!(first.done, 9);
     let second = fixture.run("resumed", SweepOptions { threads: Some(2), ..SweepOptions::default() });
@@ -188,7 +200,8 @@ fn a_model_that_misses_what_the_study_expects_is_not_attacked() {
     std::fs::write(&file, text).unwrap();
     let study = Study::read(&file).unwrap();
     let out = fixture.out("never");
-    let options = SweepOptions { out: Some(out.clone()), quiet: true, device: "cpu".into(), ..SweepOptions::default() };
+    let options =
+        SweepOptions { out: Some(out.clone()), quiet: true, device: "cpu".into(), ..SweepOptions::default() };
     let error = sweep(&study, &options).unwrap_err();
     assert!(matches!(error, Error::Input { .. }));
     assert_eq!(error.exit_code(), 2);
@@ -203,7 +216,11 @@ fn killed_at_any_moment_it_continues_and_ends_with_the_same_rows() {
     let run = |out: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_percuss"));
         command.args(["sweep", "--device", "cpu", "--threads", "1", "--quiet", "--out"]);
-        command.arg(fixture.out(out)).arg(&file).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+            .arg(fixture.out(out))
+            .arg(&file)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         command
     };
     assert!(run("calm").status().unwrap().success());

@@ -30,7 +30,9 @@ fn load_as(config: &str, bytes: &[u8]) -> Result<Model, Error> {
 fn whole() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    Weights::new(formula_weights(&Model::declare(&Config::parse(CONFIG, "test").unwrap()))).write(&path).unwrap();
+    Weights::new(formula_weights(&Model::declare(&Config::parse(CONFIG, "test").unwrap())))
+        .write(&path)
+        .unwrap();
     std::fs::read(path).unwrap()
 }
 
@@ -124,10 +126,13 @@ fn half_precision_is_widened_exactly() {
             .iter()
             .map(|(name, t)| (name.clone(), t.shape.clone(), t.data.iter().flat_map(|&v| bytes(v)).collect()))
             .collect();
-        let views = data.iter().map(|(name, shape, bytes)| (name, TensorView::new(dtype, shape.clone(), bytes).unwrap()));
+        let views = data
+            .iter()
+            .map(|(name, shape, bytes)| (name, TensorView::new(dtype, shape.clone(), bytes).unwrap()));
         let model = load(&safetensors::serialize(views, None).unwrap()).unwrap();
         for (name, tensor) in &model.weights.tensors {
-            let expected: Vec<f32> = reference.weights.tensors[name].data.iter().map(|&v| rounded(v)).collect();
+            let expected: Vec<f32> =
+                reference.weights.tensors[name].data.iter().map(|&v| rounded(v)).collect();
             assert_eq!(tensor.data, expected);
         }
         assert_ne!(model.sha256, reference.sha256, "other weights are another model");

@@ -63,7 +63,12 @@ pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
     let place = Path::new(PLACE);
     let models = Path::new("experiments/models");
     if !models.is_dir() {
-        return Err(Error::input("percuss demo", "working directory", "no folder experiments/models", "percuss's checkout"));
+        return Err(Error::input(
+            "percuss demo",
+            "working directory",
+            "no folder experiments/models",
+            "percuss's checkout",
+        ));
     }
     let study = Study::parse(&with_real_data(command.data.data_dir.as_deref()), place)?;
     let report = sweep(&study, &command.options())?;

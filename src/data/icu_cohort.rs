@@ -80,11 +80,13 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
         "all" => 0..train + val + test,
         other => return Err(Error::input("iseeu-cohort", "split", other, "train, val, test or all")),
     };
-    let statistics: Statistics = serde_json::from_str(STATISTICS)
-        .map_err(|e| Error::input("experiments/models/iseeu/statistics.json", "embedded text", e, "training statistics"))?;
+    let statistics: Statistics = serde_json::from_str(STATISTICS).map_err(|e| {
+        Error::input("experiments/models/iseeu/statistics.json", "embedded text", e, "training statistics")
+    })?;
     let variables = &statistics.variables;
     let index: Vec<u64> = numbers.map(|n| n as u64).collect();
-    let patients: Vec<(u32, Vec<f32>)> = index.iter().map(|&number| patient(variables, seed, number)).collect();
+    let patients: Vec<(u32, Vec<f32>)> =
+        index.iter().map(|&number| patient(variables, seed, number)).collect();
     let hourly = |value: &dyn Fn(&Variable) -> f64| -> Vec<f32> {
         variables.iter().flat_map(|v| std::iter::repeat_n(value(v) as f32, HOURS)).collect()
     };
@@ -107,7 +109,10 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
             scale: hourly(&|v| v.std),
             immutable: variables.iter().flat_map(|v| std::iter::repeat_n(v.constant, HOURS)).collect(),
             one_hot: Vec::new(),
-            features: variables.iter().flat_map(|v| (0..HOURS).map(|hour| format!("{} at hour {hour}", v.name))).collect(),
+            features: variables
+                .iter()
+                .flat_map(|v| (0..HOURS).map(|hour| format!("{} at hour {hour}", v.name)))
+                .collect(),
         },
         values: patients.into_iter().flat_map(|(_, values)| values).collect(),
     })
@@ -150,8 +155,10 @@ mod tests {
         let Labels::Class(labels) = &cohort.labels else { panic!("one class a patient") };
         let urea = 4 * HOURS;
         let mean = |label: u32| {
-            let of: Vec<f64> =
-                (0..cohort.len()).filter(|&i| labels[i] == label).map(|i| f64::from(cohort.sample(i)[urea])).collect();
+            let of: Vec<f64> = (0..cohort.len())
+                .filter(|&i| labels[i] == label)
+                .map(|i| f64::from(cohort.sample(i)[urea]))
+                .collect();
             of.iter().sum::<f64>() / of.len() as f64
         };
         assert!(mean(1) > mean(0) + 5.0, "{} {}", mean(1), mean(0));

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
-pub(crate) use weights::{hex, write_whole};
 pub(crate) use net::{layout, to_layout};
 pub use weights::{WeightTensor, Weights};
+pub(crate) use weights::{hex, write_whole};
 
 use crate::graph::{Graph, Shape, Tensor};
 use crate::{Error, Result};

@@ -55,8 +55,13 @@ pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result
         for (name, [low, high]) in &entry.expect {
             let found = resolved.metrics.get(name).copied().unwrap_or(f64::NAN);
             if !(found >= *low && found <= *high) {
-                let place = format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
-                return Err(study.error(place, format!("{found:.4} on clean data"), format!("{low} to {high}")));
+                let place =
+                    format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
+                return Err(study.error(
+                    place,
+                    format!("{found:.4} on clean data"),
+                    format!("{low} to {high}"),
+                ));
             }
         }
     }
@@ -103,7 +108,8 @@ fn fit_thresholds(
     let width = subject.outputs();
     (0..decisions)
         .map(|finding| {
-            let scores: Vec<f64> = logits.chunks_exact(width).map(|z| positive_score(subject, z, finding)).collect();
+            let scores: Vec<f64> =
+                logits.chunks_exact(width).map(|z| positive_score(subject, z, finding)).collect();
             let positive: Vec<bool> = (0..fit.len())
                 .map(|i| match &fit.labels {
                     Labels::Class(labels) => labels[i] == 1,
@@ -111,18 +117,25 @@ fn fit_thresholds(
                 })
                 .collect();
             let threshold = match point.rate {
-                Rate::Sensitivity(wanted) => statistics::threshold_for_sensitivity(&scores, &positive, wanted),
+                Rate::Sensitivity(wanted) => {
+                    statistics::threshold_for_sensitivity(&scores, &positive, wanted)
+                }
                 // The negatives' share below the threshold: the same question with the classes exchanged.
                 Rate::Specificity(wanted) => {
                     let mirrored: Vec<f64> = scores.iter().map(|score| -score).collect();
                     let negative: Vec<bool> = positive.iter().map(|p| !p).collect();
-                    statistics::threshold_for_sensitivity(&mirrored, &negative, wanted).map(|t| (-t).next_up())
+                    statistics::threshold_for_sensitivity(&mirrored, &negative, wanted)
+                        .map(|t| (-t).next_up())
                 }
             };
             let threshold = threshold.filter(|t| *t > 0.0 && *t < 1.0);
             threshold.ok_or_else(|| {
                 let place = format!("model {}: operating_point on split {}", entry.id, point.fit_on);
-                study.error(place, "no probability strictly between 0 and 1 that reaches it", "a reachable rate")
+                study.error(
+                    place,
+                    "no probability strictly between 0 and 1 that reaches it",
+                    "a reachable rate",
+                )
             })
         })
         .collect()
@@ -130,7 +143,11 @@ fn fit_thresholds(
 
 /// The probability of the positive class, or of a finding.
 fn positive_score(subject: &Subject, logits: &[f32], finding: usize) -> f64 {
-    let z = if subject.sigmoid() { f64::from(logits[finding]) } else { f64::from(logits[1]) - f64::from(logits[0]) };
+    let z = if subject.sigmoid() {
+        f64::from(logits[finding])
+    } else {
+        f64::from(logits[1]) - f64::from(logits[0])
+    };
     1.0 / (1.0 + (-z).exp())
 }
 
@@ -145,7 +162,8 @@ pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
     let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for finding in 0..decisions {
         let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
-        let deciding: Vec<Vec<f32>> = (0..n).map(|i| subject.deciding(subject.clean_logits(i), finding)).collect();
+        let deciding: Vec<Vec<f32>> =
+            (0..n).map(|i| subject.deciding(subject.clean_logits(i), finding)).collect();
         let predicted: Vec<u32> = deciding.iter().map(|z| prediction(z)).collect();
         let right = (0..n).filter(|&i| margin(&deciding[i], labels[i]) >= 0.0).count();
         let mut add = |name: &'static str, value: Option<f64>| means.entry(name).or_default().extend(value);
@@ -153,7 +171,8 @@ pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
         add("balanced_accuracy", statistics::balanced_accuracy(&predicted, &labels));
         add("macro_f1", statistics::macro_f1(&predicted, &labels));
         if subject.classes() == 2 {
-            let scores: Vec<f64> = (0..n).map(|i| positive_score(subject, subject.clean_logits(i), finding)).collect();
+            let scores: Vec<f64> =
+                (0..n).map(|i| positive_score(subject, subject.clean_logits(i), finding)).collect();
             let positive: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
             let said: Vec<bool> = predicted.iter().map(|&p| p == 1).collect();
             add("auroc", statistics::auroc(&scores, &positive));

@@ -49,8 +49,11 @@ pub fn rows(
 ) -> Rows {
     let subject = &resolved.subject;
     let finding = cell.finding.unwrap_or(0);
-    let samples: Vec<SampleRow> =
-        outcomes.iter().enumerate().map(|(i, outcome)| sample_row(subject, finding, id, i, outcome)).collect();
+    let samples: Vec<SampleRow> = outcomes
+        .iter()
+        .enumerate()
+        .map(|(i, outcome)| sample_row(subject, finding, id, i, outcome))
+        .collect();
     let mut row = cell_row(study, resolved, cell, id, provenance);
     let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
     row.gradient_calls = Some(gradients as f64 / outcomes.len().max(1) as f64);
@@ -109,7 +112,13 @@ fn salted(salt: &str, group: &str) -> String {
     hex(&Sha256::digest(format!("percuss group\n{salt}\n{group}").as_bytes()))[..16].to_string()
 }
 
-fn cell_row(study: &Study, resolved: &ResolvedSubject, cell: &Cell, id: &str, provenance: &Provenance) -> CellRow {
+fn cell_row(
+    study: &Study,
+    resolved: &ResolvedSubject,
+    cell: &Cell,
+    id: &str,
+    provenance: &Provenance,
+) -> CellRow {
     let subject = &resolved.subject;
     let data = &subject.data;
     let knowledge = match cell.attack.knowledge {
@@ -160,7 +169,11 @@ fn covers_range(subject: &Subject, cell: &Cell) -> bool {
     let domain = &subject.data.domain;
     let free = domain.immutable.iter().all(|fixed| !fixed);
     let spans = domain.low.iter().zip(&domain.high).enumerate().map(|(i, (low, high))| {
-        let scale = if domain.scale.len() == 1 { domain.scale[0] } else { domain.scale[i.min(domain.scale.len() - 1)] };
+        let scale = if domain.scale.len() == 1 {
+            domain.scale[0]
+        } else {
+            domain.scale[i.min(domain.scale.len() - 1)]
+        };
         f64::from(high - low) / f64::from(scale)
     });
     free && cell.norm == Norm::Linf && spans.fold(0.0, f64::max) <= cell.eps
@@ -174,14 +187,17 @@ pub fn save_inputs(dir: &Path, id: &str, cell: &Cell, subject: &Subject, outcome
     let kept: Vec<usize> = match cell.save {
         Save::None => return Ok(()),
         Save::All => (0..outcomes.len()).collect(),
-        Save::Successes => (0..outcomes.len()).filter(|&i| outcomes[i].attacked && outcomes[i].success).collect(),
+        Save::Successes => {
+            (0..outcomes.len()).filter(|&i| outcomes[i].attacked && outcomes[i].success).collect()
+        }
     };
     let folder = dir.join("adversarials");
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     let values: Vec<f32> = kept.iter().flat_map(|&i| outcomes[i].x.iter().copied()).collect();
     let samples: Vec<u64> = kept.iter().map(|&i| subject.data.index[i]).collect();
     let shape = [&[kept.len()], subject.data.shape.as_slice()].concat();
-    let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).map_err(|e| Error::Failed(e.to_string()));
+    let view =
+        |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).map_err(|e| Error::Failed(e.to_string()));
     let tensors = [
         ("x", view(safetensors::Dtype::F32, shape, bytemuck::cast_slice(&values))?),
         ("sample", view(safetensors::Dtype::U64, vec![kept.len()], bytemuck::cast_slice(&samples))?),

@@ -153,7 +153,9 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
     let subjects = resolve(study, device, options.data_dir.as_deref())?;
     check_expectations(study, &subjects)?;
     let find = |model: usize, data: usize| subjects.iter().find(|s| (s.model, s.data) == (model, data));
-    let outputs = |model, data| find(model, data).map(|s| Outputs::of(&s.subject.model.config, &s.subject.data.classes));
+    let outputs = |model, data| {
+        find(model, data).map(|s| Outputs::of(&s.subject.model.config, &s.subject.data.classes))
+    };
     let cells = Grid::new(study, outputs)?.cells;
     let sets: Vec<String> = subjects.iter().map(|s| s.subject.data.sample_set_sha256()).collect();
     let ids: Vec<String> = cells
@@ -179,7 +181,8 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
 fn cell_work(prepared: &Prepared, i: usize) -> u64 {
     let cell = &prepared.cells[i];
     let subject = prepared.subjects.iter().find(|s| (s.model, s.data) == (cell.model, cell.data));
-    let weight = subject.map_or(1, |s| s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum());
+    let weight =
+        subject.map_or(1, |s| s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum());
     let samples = subject.map_or(0, |s| s.subject.data.len() as u64);
     samples * cell.steps() * cell.restarts() * weight
 }
@@ -195,6 +198,7 @@ fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
             loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
             targeted,
             exact: cell.parameter("projection") != Some(Value::Word("scale")),
+            choices: choices(cell),
             scale: subject.data.domain.scale.clone(),
             one_hot: subject.data.domain.one_hot.clone(),
         },
@@ -221,4 +225,13 @@ fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
         stream: lane_stream(cell.attack.name, &subject.data.sha256),
         seed: cell.seed,
     }
+}
+
+/// The words of a cell's parameters that the program itself depends on, but for those that every attack has.
+fn choices(cell: &Cell) -> Vec<(&'static str, &'static str)> {
+    let words = cell.parameters.iter().filter_map(|(name, value)| match value {
+        Value::Word(word) if !["loss", "projection"].contains(name) => Some((*name, *word)),
+        _ => None,
+    });
+    words.collect()
 }

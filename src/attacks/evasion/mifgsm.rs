@@ -1,6 +1,8 @@
 //! Momentum iterative FGSM: steps along a running sum of l1-normalised gradients.
 
 use super::StepContext;
+use percuss_kernels::ops::Unary;
+
 use super::ball::{direction, l1_length};
 use super::parameters::{LOSS, PROJECTION, STEP_SIZE, STEPS, whole};
 use crate::attacks::{Attack, Kind, Knowledge, Norm, Parameter, Value};
@@ -24,6 +26,12 @@ pub static MI_FGSM: Attack = Attack {
             kind: Kind::Real(0.0, 10.0),
             default: Value::Real(1.0),
         },
+        Parameter {
+            name: "accumulate",
+            doc: "What is accumulated: the gradient over its l1 length (the paper), or its sign (Foolbox's variant).",
+            kind: Kind::Choice(&["gradient", "sign"]),
+            default: Value::Word("gradient"),
+        },
         LOSS,
         PROJECTION,
     ],
@@ -37,9 +45,14 @@ pub static MI_FGSM: Attack = Attack {
 fn step(context: &mut StepContext) -> Tensor {
     let momentum = context.state("momentum");
     let decay = context.parameter("decay");
+    let signs = context.choice("accumulate") == Some("sign");
     let graph = &mut *context.graph;
-    let length = l1_length(graph, context.gradient);
-    let unit = graph.div(context.gradient, length);
+    let unit = if signs {
+        graph.unary(Unary::Sign, context.gradient)
+    } else {
+        let length = l1_length(graph, context.gradient);
+        graph.div(context.gradient, length)
+    };
     let kept = graph.load(momentum);
     let kept = graph.mul(kept, decay);
     let sum = graph.add(kept, unit);

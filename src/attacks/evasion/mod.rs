@@ -37,6 +37,7 @@ pub struct StepContext<'g> {
     /// The ascended loss's gradient, in scaled units.
     pub gradient: Tensor,
     scale: Tensor,
+    settings: &'g Settings,
     slots: &'g mut Slots,
     moved: Vec<(State, Tensor)>,
 }
@@ -53,6 +54,11 @@ impl StepContext<'_> {
     /// Sets a lane's memory for its next step.
     pub fn assign(&mut self, state: State, value: Tensor) {
         self.moved.push((state, value));
+    }
+
+    /// The word chosen for a parameter of the attack's own; lanes that share a program share it.
+    pub fn choice(&self, name: &str) -> Option<&'static str> {
+        self.settings.choices.iter().find(|(other, _)| *other == name).map(|(_, word)| *word)
     }
 
     /// The lane's value of a real parameter, shaped to broadcast.
@@ -88,6 +94,8 @@ pub struct Settings {
     pub targeted: bool,
     /// Exact projection, or scaling.
     pub exact: bool,
+    /// Words chosen for further parameters of the attack.
+    pub choices: Vec<(&'static str, &'static str)>,
     /// The data's scale of a perturbation: one value, or one a feature.
     pub scale: Vec<f32>,
     /// Features that stay the one-hot coding of a category each.
@@ -100,6 +108,7 @@ impl Settings {
         std::ptr::fn_addr_eq(self.attack.step, other.attack.step)
             && (self.norm, self.loss, self.targeted, self.exact)
                 == (other.norm, other.loss, other.targeted, other.exact)
+            && self.choices == other.choices
             && self.scale == other.scale
             && self.one_hot == other.one_hot
     }
@@ -182,6 +191,7 @@ impl EvasionProgram {
             x: start,
             gradient: units,
             scale,
+            settings,
             slots: &mut slots,
             moved: Vec::new(),
         };
