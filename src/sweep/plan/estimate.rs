@@ -95,6 +95,7 @@ pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
         loss: Loss::CrossEntropy,
         targeted: false,
         exact: true,
+        choices: Vec::new(),
         scale: vec![1.0],
         one_hot: Vec::new(),
     };
