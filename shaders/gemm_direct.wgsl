@@ -25,7 +25,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@for j in QN
     let b_row_{j} = b_row(z, c0 + 4u * {j}u);
 //@end
-    for (var k = 0u; k < K; k += 4u) {
+    for (var k0 = 0u; k0 < K; k0 += 4u * UNROLL) {
+//@for u in UNROLL
+        {
+        let k = k0 + 4u * {u}u;
 //@for i in QM
         let a_{i} = a_load(a_row_{i}, k);
 //@end
@@ -40,6 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@end
 //@end
 //@end
+//@end
+        }
 //@end
     }
 //@for i in QM

@@ -13,11 +13,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = i / INNER % ROWS;
     let first = i / (INNER * ROWS) * PICKED;
     var sum = {ELEMENT}();
-    for (var j = 0u; j < PICKED; j++) {
-        let picked = index[first + j];
-        if (picked >= 0.0 && picked < f32(ROWS) && u32(picked) == row) {
-            sum += dy[(first + j) * INNER + i % INNER];
+    for (var j0 = 0u; j0 < PICKED; j0 += UNROLL) {
+//@for u in UNROLL
+        if (j0 + {u}u < PICKED) {
+            let picked = index[first + j0 + {u}u];
+            if (picked >= 0.0 && picked < f32(ROWS) && u32(picked) == row) {
+                sum += dy[(first + j0 + {u}u) * INNER + i % INNER];
+            }
         }
+//@end
     }
     dx[i] = sum;
 }

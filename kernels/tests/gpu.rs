@@ -109,6 +109,17 @@ fn every_tile_of_a_matrix_product_is_right() {
     }
 }
 
+/// Mesa's software driver stops loops after 65,535 iterations.
+#[test]
+fn long_sums_are_whole() {
+    let plain = Layout { transposed: false, shared: false };
+    let product = Matmul { batch: 1, m: 3, n: 5, k: 300_001, a: plain, b: plain, epilogue: Epilogue::NONE };
+    let scatter = ScatterAdd(Gather { outer: 1, rows: 3, inner: 1, count: 140_000, shared: false });
+    let inputs = vec![draw(140_000, 1), indices(140_000, 3, 2)];
+    let cases = [Case::drawn(product, reference::matmul), Case::new(scatter, inputs, reference::scatter_add)];
+    check_all(&direct(), &cases);
+}
+
 #[test]
 fn uniform_numbers_have_the_processors_bits() {
     let op = Random { distribution: Distribution::Uniform, rows: 7, columns: 301 };

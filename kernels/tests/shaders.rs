@@ -1,7 +1,7 @@
 //! Every shader variant of every op, with no adapter at hand: it parses, validates, and becomes SPIR-V, MSL and HLSL.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(unreachable_pub, reason = "modules that several test programs share")]
-#![allow(dead_code, reason = "modules that several test programs share")]
+#![allow(dead_code, unused_imports, reason = "modules that several test programs share")]
 
 mod cases;
 mod reference;

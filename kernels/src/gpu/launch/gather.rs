@@ -1,6 +1,6 @@
 //! Rows picked by index, and the gradient.
 
-use super::{Adapter, Kernel, Template, declare, element, operands, per_item};
+use super::{Adapter, Kernel, Template, declare, element, operands, per_item, unroll};
 use crate::ops::{Gather, ScatterAdd};
 
 /// The launch of [`Gather`].
@@ -24,6 +24,7 @@ pub(crate) fn scatter_add(ScatterAdd(op): &ScatterAdd, adapter: &Adapter) -> Vec
     let text = include_str!("../../../../shaders/scatter_add.wgsl");
     let template = Template::new(&[&declared, text])
         .sizes(&[("ROWS", op.rows), ("PICKED", op.count), ("INNER", inner)])
+        .sizes(&[("UNROLL", unroll(op.count, adapter))])
         .word("ELEMENT", kind);
     vec![per_item(template, op.outer * op.rows * inner, operands(2, 1), adapter)]
 }

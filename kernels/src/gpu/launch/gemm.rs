@@ -1,7 +1,7 @@
 //! Matrix products in general: two loaders and a store around one of two main loops, and the choice of tile.
 
 use super::super::template::Template;
-use super::{Adapter, Binding, Kernel, declare, element, grid};
+use super::{Adapter, Binding, Kernel, declare, element, grid, unroll};
 
 /// `C[z] = A[z] B[z]` with whatever yields A and B.
 pub(super) struct Gemm<'a> {
@@ -93,6 +93,7 @@ impl Gemm<'_> {
         let (row_tiles, column_tiles) = (self.m.div_ceil(4 * qm), self.n.div_ceil(4 * qn));
         let tiles = row_tiles * column_tiles * self.z;
         let workgroups = grid(tiles.div_ceil(SIZE), adapter);
+        let unroll = unroll(self.k.div_ceil(4), adapter);
         let sizes = [
             ("SIZE", SIZE),
             ("GRID_X", workgroups[0] as usize),
@@ -101,9 +102,10 @@ impl Gemm<'_> {
             ("COLUMN_TILES", column_tiles),
             ("QM", qm),
             ("QN", qn),
+            ("UNROLL", unroll),
         ];
         let main = Template::new(&[include_str!("../../../../shaders/gemm_direct.wgsl")]).sizes(&sizes);
-        self.finish(main, 4, workgroups)
+        self.finish(main, 4 * unroll, workgroups)
     }
 
     fn tiled(self, adapter: &Adapter) -> Kernel {

@@ -43,6 +43,14 @@ fn per_item(template: Template, count: usize, bindings: Vec<Binding>, adapter: &
     Kernel { source: template.sizes(&sizes).render(), entry: "main", bindings, workgroups }
 }
 
+/// How many steps of a loop of `steps` must be written out so that it ends.
+///
+/// Mesa's software driver stops an invocation's loops, without a word, after 65,535 iterations in all.
+fn unroll(steps: usize, adapter: &Adapter) -> usize {
+    const ITERATIONS: usize = 1 << 14;
+    if adapter.software { steps.div_ceil(ITERATIONS).max(1) } else { 1 }
+}
+
 /// The bindings of an op that reads `inputs` and writes `outputs`.
 fn operands(inputs: usize, outputs: usize) -> Vec<Binding> {
     (0..inputs).map(Binding::Input).chain((0..outputs).map(Binding::Output)).collect()

@@ -1,6 +1,6 @@
 //! Ops along the middle axis of `[outer, len, inner]`: reductions, moments, softmax.
 
-use super::{Adapter, Binding, Kernel, Template, declare, grid, operands};
+use super::{Adapter, Binding, Kernel, Template, declare, grid, operands, unroll};
 use crate::ops::{Moments, Reduce, Reduction, Softmax};
 
 pub(super) const ELEMENTARY: &str = include_str!("../../../../shaders/elementary.wgsl");
@@ -15,12 +15,10 @@ pub(super) fn elementary(used: &[&str]) -> Vec<(&'static str, bool)> {
 ///
 /// How many slices there are depends on the op, `len` and `inner` only, so that no column's order depends on its company.
 pub(super) fn slices(passes: usize, len: usize, inner: usize, adapter: &Adapter) -> (usize, usize) {
-    // Mesa's software driver ends an invocation's loops, without a word, after 65,535 iterations in all.
-    const ITERATIONS: usize = 1 << 14;
     let size = (adapter.max_invocations as usize).min(256);
     match (adapter.software, inner) {
         (true, _) => {
-            let slices = (passes * len).div_ceil(ITERATIONS).next_power_of_two().min(size);
+            let slices = unroll(passes * len, adapter).next_power_of_two().min(size);
             ((32 / slices).max(1), slices)
         }
         (_, 1) if len < 32 => (64, 1),
