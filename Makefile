@@ -1,5 +1,7 @@
 # Everything is built once, optimised. PERCUSS_DATA names a folder with fetched data sets; the tests on real data run where it is set.
 CARGO ?= cargo
+# Keeps Mesa's device-select layer quiet on machines without a desktop.
+export NODEVICE_SELECT ?= 1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 MODELS := support2-mlp pneumoniamnist-cnn mitbih-resnet1d mitbih-linear cxr-phantom-cnn ecg-synthetic-resnet1d
 
