@@ -107,6 +107,9 @@ pub struct Parameter {
     pub default: Value,
 }
 
+/// The value of each parameter, by name.
+pub type Chosen<'a> = &'a dyn Fn(&str) -> Value;
+
 /// An attack's declaration.
 #[derive(Debug)]
 pub struct Attack {
@@ -127,13 +130,13 @@ pub struct Attack {
     /// Its hyper-parameters.
     pub parameters: &'static [Parameter],
     /// Whether seeds change nothing under these parameters (so that a study's seeds do not multiply it).
-    pub deterministic: fn(&dyn Fn(&str) -> Value) -> bool,
+    pub deterministic: fn(Chosen) -> bool,
     /// From an iterate and the loss's gradient there to the next candidate, before projection.
     pub step: evasion::Step,
     /// The number of steps under these parameters.
-    pub steps: fn(&dyn Fn(&str) -> Value) -> u64,
+    pub steps: fn(Chosen) -> u64,
     /// The step size under these parameters.
-    pub step_size: fn(&dyn Fn(&str) -> Value) -> Value,
+    pub step_size: fn(Chosen) -> Value,
 }
 
 impl Attack {

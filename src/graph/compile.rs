@@ -42,10 +42,13 @@ impl Phase {
     }
 }
 
+/// Data and its copy on the device.
+type Upload = (Arc<Vec<f32>>, SharedArena);
+
 /// Uploaded constants, so that programs of one model share them.
 #[derive(Debug, Default)]
 pub struct Uploads {
-    known: HashMap<(usize, usize), (Arc<Vec<f32>>, SharedArena)>,
+    known: HashMap<(usize, usize), Upload>,
 }
 
 impl Uploads {
@@ -335,12 +338,11 @@ fn lower_group(places: &Places, group: &Group, grouping: &Grouping) -> Step {
     }
 }
 
+/// Values (node and part) that are written straight into a state.
+type DirectWrites = HashMap<(Tensor, usize), State>;
+
 /// Which values can be written straight into their state (value -> state), and which must be copied at the end.
-fn settle_assigns(
-    places: &Places,
-    phase: &Phase,
-    steps: &[Step],
-) -> (HashMap<(Tensor, usize), State>, Vec<(State, Tensor)>) {
+fn settle_assigns(places: &Places, phase: &Phase, steps: &[Step]) -> (DirectWrites, Vec<(State, Tensor)>) {
     let graph = places.graph;
     let mut direct: HashMap<(Tensor, usize), State> = HashMap::new();
     let mut copies = Vec::new();
