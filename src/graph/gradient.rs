@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use percuss_kernels::ops::{Binary, PoolKind, Reduction, Unary};
+use percuss_kernels::ops::{Binary, Reduction, Unary};
 
 use super::{Graph, NodeOp, Shape, Tensor};
 
@@ -106,7 +106,7 @@ impl Graph {
                 give(self, 0, gradient);
             }
             NodeOp::Part(_) => {
-                let gradient = self.variance_gradient(inputs[0], node, g);
+                let gradient = self.variance_gradient(inputs[0], g);
                 // The variance's gradient goes straight to the moments' own input.
                 let source = self.nodes[inputs[0].0].inputs[0];
                 return vec![(source, gradient)];
@@ -152,12 +152,8 @@ impl Graph {
             }
             NodeOp::Pool(ref spec) => {
                 let shape = self.shape(inputs[0]).clone();
-                let source = match spec.kind {
-                    PoolKind::Max => inputs[0],
-                    // An average's gradient does not look at x; any tensor of its shape stands in.
-                    PoolKind::Average | PoolKind::AverageInside => inputs[0],
-                };
-                let gradient = self.push(NodeOp::PoolGrad(spec.clone()), &[source, g], shape);
+                // An average's gradient does not look at x, which stands in for its shape.
+                let gradient = self.push(NodeOp::PoolGrad(spec.clone()), &[inputs[0], g], shape);
                 give(self, 0, gradient);
             }
             NodeOp::Softmax { log } => {
@@ -284,7 +280,7 @@ impl Graph {
     }
 
     /// `2 (x - mean) / len * g`, over the axis that `moments` took.
-    fn variance_gradient(&mut self, moments: Tensor, _variance: Tensor, g: Tensor) -> Tensor {
+    fn variance_gradient(&mut self, moments: Tensor, g: Tensor) -> Tensor {
         let NodeOp::Moments { outer, len, inner } = self.nodes[moments.0].op else {
             panic!("only moments have a second part");
         };

@@ -160,26 +160,16 @@ impl Graph {
     ) -> (Tensor, Tensor, Tensor) {
         let axes = 0..self.dims(x).len() - 1;
         let (unit, mean, variance) = self.normalize(x, axes, epsilon);
-        let scaled = self.mul_last(unit, weight);
-        (self.add_last(scaled, bias), mean, variance)
+        let scaled = self.mul(unit, weight);
+        (self.add(scaled, bias), mean, variance)
     }
 
     /// Layer norm over the last axis (Ba et al. 2016).
     pub fn layer_norm(&mut self, x: Tensor, weight: Tensor, bias: Tensor, epsilon: f32) -> Tensor {
         let rank = self.dims(x).len();
         let (unit, ..) = self.normalize(x, rank - 1..rank, epsilon);
-        let scaled = self.mul_last(unit, weight);
-        self.add_last(scaled, bias)
-    }
-
-    /// x times a vector along its last axis.
-    pub fn mul_last(&mut self, x: Tensor, vector: Tensor) -> Tensor {
-        self.mul(x, vector)
-    }
-
-    /// x plus a vector along its last axis.
-    pub fn add_last(&mut self, x: Tensor, vector: Tensor) -> Tensor {
-        self.add(x, vector)
+        let scaled = self.mul(unit, weight);
+        self.add(scaled, bias)
     }
 
     /// Softmax over the last axis, or its logarithm.
