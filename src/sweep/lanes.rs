@@ -1,4 +1,4 @@
-//! A block of lanes on a device: jobs enter idle lanes, finished ones leave.
+//! A block of lanes on a device: runs enter idle lanes, pause at their last step, and go on or leave.
 
 use std::time::Instant;
 
@@ -38,7 +38,7 @@ pub(super) struct LaneInput {
     pub(super) parameters: Vec<(&'static str, f32)>,
 }
 
-/// What a lane found.
+/// What a lane has found when it pauses.
 #[derive(Clone, Debug)]
 pub(super) struct LaneOutput {
     /// The last iterate.
@@ -49,28 +49,31 @@ pub(super) struct LaneOutput {
     pub(super) ended_early: bool,
     /// Sum over the steps of the share of zero gradient entries.
     pub(super) zero_gradients: f32,
-    /// Its share of the device's time.
+    /// Its share of the device's time since it entered or last went on.
     pub(super) seconds: f64,
 }
 
 #[derive(Debug)]
-struct Busy<J> {
-    job: J,
+struct Busy<R> {
+    run: R,
+    /// Steps that it was given up to now.
     steps: u64,
+    remaining: u64,
+    ended_early: bool,
     seconds: f64,
 }
 
 /// A block of lanes.
 #[derive(Debug)]
-pub(super) struct LaneBlock<'p, J> {
+pub(super) struct LaneBlock<'p, R> {
     program: &'p EvasionProgram,
     executable: Executable,
-    lanes: Vec<Option<Busy<J>>>,
+    lanes: Vec<Option<Busy<R>>>,
     busy: usize,
     zeros: Vec<f32>,
 }
 
-impl<'p, J> LaneBlock<'p, J> {
+impl<'p, R> LaneBlock<'p, R> {
     /// Allocates the block on a device.
     pub(super) fn new(
         program: &'p EvasionProgram,
@@ -90,8 +93,8 @@ impl<'p, J> LaneBlock<'p, J> {
         self.lanes.len() - self.busy
     }
 
-    /// Puts a job into an idle lane; there must be one.
-    pub(super) fn enter(&mut self, job: J, input: &LaneInput) -> Result<()> {
+    /// Puts a run into an idle lane; there must be one.
+    pub(super) fn enter(&mut self, run: R, input: &LaneInput) -> Result<()> {
         let Some(lane) = self.lanes.iter().position(Option::is_none) else {
             unreachable!("the caller looked for an idle lane");
         };
@@ -127,42 +130,70 @@ impl<'p, J> LaneBlock<'p, J> {
         for &memory in &slots.memory {
             exe.write_lane(memory, lane, &self.zeros)?;
         }
-        self.lanes[lane] = Some(Busy { job, steps: input.steps, seconds: 0.0 });
+        let steps = input.steps;
+        self.lanes[lane] = Some(Busy { run, steps, remaining: steps, ended_early: false, seconds: 0.0 });
         self.busy += 1;
         Ok(())
     }
 
-    /// Advances every busy lane by up to `steps` steps and returns the lanes that are finished.
-    pub(super) fn advance(&mut self, steps: usize) -> Result<Vec<(J, LaneOutput)>> {
+    /// Advances every busy lane by up to `steps` steps and returns the lanes that pause: their steps are done, or they ended
+    /// early. A paused lane waits for [`Self::go_on`] or [`Self::leave`].
+    pub(super) fn advance(&mut self, steps: usize) -> Result<Vec<usize>> {
         if self.busy == 0 {
             return Ok(Vec::new());
         }
         let began = Instant::now();
         self.executable.run(0, steps)?;
-        let slots = &self.program.slots;
-        let remaining = self.executable.read(slots.remaining)?;
-        let done = self.executable.read(slots.done)?;
+        let remaining = self.executable.read(self.program.slots.remaining)?;
+        let done = self.executable.read(self.program.slots.done)?;
         let share = began.elapsed().as_secs_f64() / self.busy as f64;
-        let mut finished = Vec::new();
-        for lane in 0..self.lanes.len() {
-            let Some(busy) = &mut self.lanes[lane] else { continue };
+        let mut paused = Vec::new();
+        for (lane, busy) in self.lanes.iter_mut().enumerate() {
+            let Some(busy) = busy else { continue };
             busy.seconds += share;
-            let ended_early = done[lane] != 0.0;
-            if remaining[lane] > 0.0 && !ended_early {
-                continue;
+            busy.remaining = remaining[lane] as u64;
+            busy.ended_early = done[lane] != 0.0;
+            if busy.remaining == 0 || busy.ended_early {
+                paused.push(lane);
             }
-            let output = LaneOutput {
-                x: self.executable.read_lane(slots.x, lane)?,
-                steps_used: busy.steps - remaining[lane] as u64,
-                ended_early,
-                zero_gradients: self.executable.read_lane(slots.zero_gradients, lane)?[0],
-                seconds: busy.seconds,
-            };
-            // An idle lane takes no further steps.
-            self.executable.write_lane(slots.remaining, lane, &[0.0])?;
-            self.busy -= 1;
-            finished.extend(self.lanes[lane].take().map(|busy| (busy.job, output)));
         }
-        Ok(finished)
+        Ok(paused)
+    }
+
+    /// What a busy lane has found so far.
+    pub(super) fn output(&mut self, lane: usize) -> Result<LaneOutput> {
+        let Some(busy) = &mut self.lanes[lane] else { unreachable!("an idle lane has no output") };
+        let slots = &self.program.slots;
+        Ok(LaneOutput {
+            x: self.executable.read_lane(slots.x, lane)?,
+            steps_used: busy.steps - busy.remaining,
+            ended_early: busy.ended_early,
+            zero_gradients: self.executable.read_lane(slots.zero_gradients, lane)?[0],
+            seconds: std::mem::take(&mut busy.seconds),
+        })
+    }
+
+    /// What runs in a lane.
+    pub(super) fn run_mut(&mut self, lane: usize) -> Option<&mut R> {
+        self.lanes[lane].as_mut().map(|busy| &mut busy.run)
+    }
+
+    /// Gives a paused lane more steps.
+    pub(super) fn go_on(&mut self, lane: usize, steps: u64) -> Result<()> {
+        self.executable.write_lane(self.program.slots.remaining, lane, &[steps as f32])?;
+        if let Some(busy) = &mut self.lanes[lane] {
+            busy.steps += steps;
+            busy.remaining = steps;
+        }
+        Ok(())
+    }
+
+    /// Empties a lane: an idle one takes no further steps.
+    pub(super) fn leave(&mut self, lane: usize) -> Result<()> {
+        self.executable.write_lane(self.program.slots.remaining, lane, &[0.0])?;
+        if self.lanes[lane].take().is_some() {
+            self.busy -= 1;
+        }
+        Ok(())
     }
 }

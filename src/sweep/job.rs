@@ -1,0 +1,96 @@
+//! A cell as the engine wants it, and what came of one sample under it.
+
+use super::subject::{Subject, margin};
+use crate::attacks::evasion::Settings;
+
+/// What counts as success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Any other class than the true one, on samples of every class.
+    Any,
+    /// As `Any`, on samples of this class only.
+    AnyFrom(u32),
+    /// This class, on samples of the others.
+    Target(u32),
+}
+
+/// One cell, resolved for the engine.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What its lanes must have in common.
+    pub settings: Settings,
+    /// Budget in the data's scaled units.
+    pub eps: f64,
+    /// Step size in the same units.
+    pub step_size: f64,
+    /// Steps at most.
+    pub steps: u64,
+    /// Runs of a sample.
+    pub restarts: u64,
+    /// Whether runs start at random.
+    pub random_start: bool,
+    /// Whether a lane ends at its first success.
+    pub stop_on_success: bool,
+    /// What counts as success.
+    pub goal: Goal,
+    /// The finding that is attacked, 0 for other heads.
+    pub finding: usize,
+    /// Real parameters of the attack, by name.
+    pub parameters: Vec<(&'static str, f32)>,
+    /// The name of its stream of random numbers.
+    pub stream: String,
+    /// The seed of the stream.
+    pub seed: u64,
+}
+
+/// What came of one sample under one cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The adversarial (the clean input where nothing was attacked).
+    pub x: Vec<f32>,
+    /// Its raw logits by the judge.
+    pub logits: Vec<f32>,
+    /// Whether the sample counts as attacked: right when clean and, if targeted, not of the target class.
+    pub attacked: bool,
+    /// Whether the judge found the aim reached.
+    pub success: bool,
+    /// Features that changed.
+    pub l0: u64,
+    /// l1, l2, linf norms of the change, in scaled units.
+    pub norms: [f64; 3],
+    /// Steps taken, over all restarts.
+    pub steps_used: u64,
+    /// Forward passes.
+    pub forward_calls: u64,
+    /// Gradients.
+    pub gradient_calls: u64,
+    /// Sum over the steps of the share of zero gradient entries.
+    pub zero_gradients: f64,
+    /// Its share of the device's time.
+    pub seconds: f64,
+}
+
+impl Job {
+    /// What a sample is to this job: whether it counts as attacked, and whether a lane is needed.
+    pub(super) fn role(&self, subject: &Subject, sample: usize) -> (bool, bool) {
+        let label = subject.label(sample, self.finding);
+        let deciding = subject.deciding(subject.clean_logits(sample), self.finding);
+        let right = margin(&deciding, label) >= 0.0;
+        let meant = match self.goal {
+            Goal::Any => true,
+            Goal::AnyFrom(class) => label == class,
+            Goal::Target(class) => label != class,
+        };
+        // Run to the end, a misclassified sample is attacked as well: the attack may even correct it.
+        (right && meant, meant && (right || !self.stop_on_success))
+    }
+
+    /// How far the aim is reached by these logits of a sample: positive is success.
+    pub(super) fn reach(&self, subject: &Subject, sample: usize, logits: &[f32]) -> f32 {
+        let deciding = subject.deciding(logits, self.finding);
+        match self.goal {
+            Goal::Any | Goal::AnyFrom(_) => -margin(&deciding, subject.label(sample, self.finding)),
+            Goal::Target(class) => margin(&deciding, class),
+        }
+    }
+}
