@@ -60,7 +60,6 @@ impl DemoCommand {
 /// # Errors
 /// As [`sweep`]; the models are looked for in `experiments/models` of the working directory.
 pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
-    let place = Path::new(PLACE);
     let models = Path::new("experiments/models");
     if !models.is_dir() {
         return Err(Error::input(
@@ -70,7 +69,7 @@ pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
             "percuss's checkout",
         ));
     }
-    let study = Study::parse(&with_real_data(command.data.data_dir.as_deref()), place)?;
+    let study = study(command.data.data_dir.as_deref())?;
     let report = sweep(&study, &command.options())?;
     if command.quiet {
         return Ok(());
@@ -88,7 +87,15 @@ pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
     )
 }
 
-/// The study, with the real sets that are at hand in the places of their generators.
+/// What the demo sweeps, paths relative to the working directory: a checkout.
+///
+/// # Errors
+/// None that a user could cause: the text is part of the program.
+pub fn study(data_dir: Option<&Path>) -> Result<Study> {
+    Study::parse(&with_real_data(data_dir), Path::new(PLACE))
+}
+
+/// The text of the study, with the real sets that are at hand in the places of their generators.
 fn with_real_data(data_dir: Option<&Path>) -> String {
     let mut text = STUDY.to_string();
     for [generator, twin, real, model] in REAL {

@@ -29,11 +29,11 @@ def cnn(config):
         kind, kernel = layer["kind"], layer.get("kernel")
         if kind == "conv":
             stride, padding = layer.get("stride", 1), layer.get("padding", 0)
-            layers.append(nn.Conv2d(channels, layer["out"], kernel, stride, padding))
+            layers.append(nn.Conv2d(channels, layer["out"], kernel, stride, padding, bias=layer.get("bias", True)))
             channels = layer["out"]
             height, width = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
         elif kind in ("max_pool", "avg_pool"):
-            stride = layer.get("stride", kernel)
+            stride = layer.get("stride") or kernel
             layers.append((nn.MaxPool2d if kind == "max_pool" else nn.AvgPool2d)(kernel, stride))
             height, width = ((n - kernel) // stride + 1 for n in (height, width))
         elif kind == "batch_norm":
