@@ -172,4 +172,15 @@ impl Program {
             Self::Gpu(program) => program.run(phase, times),
         }
     }
+
+    /// Runs a phase once and measures every kernel: op names and nanoseconds, in order; empty on an adapter without timestamps.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn profile(&mut self, phase: usize) -> Result<Vec<(&'static str, f64)>> {
+        match self {
+            Self::Cpu(program) => program.profile(phase),
+            Self::Gpu(program) => program.profile(phase),
+        }
+    }
 }

@@ -232,6 +232,11 @@ impl Executable {
         Ok(self.program.run(phase, times)?)
     }
 
+    /// Runs a phase once and measures every kernel: op names and nanoseconds, in order; empty on an adapter without timestamps.
+    pub fn profile(&mut self, phase: usize) -> Result<Vec<(&'static str, f64)>> {
+        Ok(self.program.profile(phase)?)
+    }
+
     fn lane_span(&self, state: State, lane: usize) -> Span {
         let (span, shape) = &self.states[state.0];
         assert!(shape.lane && lane < self.lanes, "lane {lane} of {}", self.lanes);

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::program::shape;
 use crate::{Arena, DeviceInfo, DeviceKind, Launch, ProgramSpec, Result, Span};
@@ -133,6 +134,25 @@ struct Bound {
     kept: Kept,
 }
 
+impl Bound {
+    fn run(&mut self, launch: &Launch, context: &mut Context) {
+        std::mem::swap(&mut context.aliases, &mut self.aliases);
+        std::mem::swap(&mut context.prepared, &mut self.prepared);
+        std::mem::swap(&mut context.kept, &mut self.kept);
+        let inputs = &raw const *self.inputs.as_slice() as *const [&[f32]];
+        let outputs = &raw mut *self.outputs.as_mut_slice() as *mut [&mut [f32]];
+        // SAFETY: a reference and a raw pointer to a slice have one layout. The pointers lead into live arenas (see
+        // `bind`), nobody else reads or writes those while the program is borrowed mutably (shared arenas are never
+        // written), and `ProgramSpec::check` found that no output overlaps another output or an input, but for
+        // inputs that are exactly an output, which `bind` replaced by empty slices.
+        let (inputs, outputs) = unsafe { (&*inputs, &mut *outputs) };
+        launch.op.cpu(inputs, outputs, context);
+        std::mem::swap(&mut context.aliases, &mut self.aliases);
+        std::mem::swap(&mut context.prepared, &mut self.prepared);
+        std::mem::swap(&mut context.kept, &mut self.kept);
+    }
+}
+
 // SAFETY: the pointers of `phases` lead into `arenas`, which the program owns (or shares read-only), and are used by
 // `run` alone, under `&mut self`.
 unsafe impl Send for CpuProgram {}
@@ -171,23 +191,21 @@ impl CpuProgram {
         };
         for _ in 0..times {
             for (launch, bound) in launches.iter().zip(bounds.iter_mut()) {
-                std::mem::swap(&mut self.context.aliases, &mut bound.aliases);
-                std::mem::swap(&mut self.context.prepared, &mut bound.prepared);
-                std::mem::swap(&mut self.context.kept, &mut bound.kept);
-                let inputs = &raw const *bound.inputs.as_slice() as *const [&[f32]];
-                let outputs = &raw mut *bound.outputs.as_mut_slice() as *mut [&mut [f32]];
-                // SAFETY: a reference and a raw pointer to a slice have one layout. The pointers lead into live arenas
-                // (see `bind`), nobody else reads or writes those while `self` is borrowed mutably (shared arenas
-                // are never written), and `ProgramSpec::check` found that no output overlaps another output or an
-                // input, but for inputs that are exactly an output, which `bind` replaced by empty slices.
-                let (inputs, outputs) = unsafe { (&*inputs, &mut *outputs) };
-                launch.op.cpu(inputs, outputs, &mut self.context);
-                std::mem::swap(&mut self.context.aliases, &mut bound.aliases);
-                std::mem::swap(&mut self.context.prepared, &mut bound.prepared);
-                std::mem::swap(&mut self.context.kept, &mut bound.kept);
+                bound.run(launch, &mut self.context);
             }
         }
         Ok(())
+    }
+
+    /// Runs a phase once and measures every launch: op names and nanoseconds, in order.
+    pub(crate) fn profile(&mut self, phase: usize) -> Result<Vec<(&'static str, f64)>> {
+        self.run(phase, 0)?;
+        let measure = |(launch, bound): (&Launch, &mut Bound)| {
+            let began = Instant::now();
+            bound.run(launch, &mut self.context);
+            (launch.op.name(), began.elapsed().as_nanos() as f64)
+        };
+        Ok(self.spec.phases[phase].iter().zip(self.phases[phase].iter_mut()).map(measure).collect())
     }
 
     /// Copies `data` to `span` of a private arena.
