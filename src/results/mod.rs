@@ -6,6 +6,7 @@
 pub mod curves;
 pub mod flags;
 mod panels;
+mod places;
 pub mod plot;
 pub mod records;
 mod schema;

@@ -4,9 +4,10 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::places::Places;
 use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
-use super::sources::{Homes, Places, discover, names};
+use super::sources::{Homes, discover, names};
 use super::table_file::read_rows;
 use crate::{Error, Result};
 
