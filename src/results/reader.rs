@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::outcomes::OutcomeRow;
 use super::places::Places;
 use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
@@ -54,14 +55,25 @@ impl Results {
 
     /// The sample rows of one cell, by sample; memory holds that cell alone.
     pub fn samples(&self, cell: &str) -> Result<Vec<SampleRow>> {
-        let places = match self.samples.get() {
-            Some(places) => places,
-            None => {
-                let places = self.homes.places::<SampleRow>()?;
-                self.samples.get_or_init(|| places)
-            }
-        };
-        places.rows(std::iter::once(cell))
+        self.sample_places()?.rows(std::iter::once(cell))
+    }
+
+    /// What became of the samples of the given cells (each of them once), in the given order; a batch never spans two
+    /// cells, and memory is bounded.
+    pub(super) fn outcomes<'a>(
+        &'a self,
+        cells: impl Iterator<Item = &'a str>,
+    ) -> Result<impl Iterator<Item = Result<Vec<OutcomeRow>>> + 'a> {
+        Ok(self.sample_places()?.row_batches(cells))
+    }
+
+    /// Where the samples lie, found out once.
+    fn sample_places(&self) -> Result<&Places> {
+        if let Some(places) = self.samples.get() {
+            return Ok(places);
+        }
+        let places = self.homes.places::<SampleRow>()?;
+        Ok(self.samples.get_or_init(|| places))
     }
 
     /// The metrics of every cell, by cell id.
