@@ -5,6 +5,7 @@
 
 pub mod curves;
 pub mod flags;
+mod joint;
 mod outcomes;
 mod panels;
 mod places;

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::flags::check_across;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
 use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
@@ -43,9 +44,11 @@ impl Results {
         &self.homes.cells
     }
 
-    /// Every finished cell, in file order.
+    /// Every finished cell, in file order, checked against all others: those of other shards, and those still in parts.
     pub fn cells(&self) -> Result<Vec<CellRow>> {
-        self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))
+        let mut cells = self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))?;
+        check_across(&mut cells);
+        Ok(cells)
     }
 
     /// Every metric, in the cells' order.
