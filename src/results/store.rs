@@ -249,11 +249,12 @@ fn planned_order<'a>(homes: &'a Homes, plan: &'a [String]) -> Vec<&'a str> {
 fn claim(dir: &Path, study: &StudyText) -> Result<()> {
     let path = dir.join(STUDY_FILE);
     if !path.exists() {
-        let mut file = tempfile::Builder::new()
-            .prefix(".study-")
-            .suffix(".tmp")
-            .tempfile_in(dir)
-            .map_err(Error::io(&path))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".study-").suffix(".tmp");
+        // A temporary file is private by default; this one becomes as readable as the umask lets any file be.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(dir).map_err(Error::io(&path))?;
         let text = format!("{STUDY_MARK}{}\n{}", study.sha256(), study.text);
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(Error::io(&path))?;
         match file.persist_noclobber(&path) {

@@ -300,3 +300,17 @@ fn shards_that_finish_at_the_same_time_flag_every_contradiction() {
         assert_eq!(temporaries(dir.path()), 0);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn the_study_is_as_readable_as_any_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), &study(), Shard::WHOLE).unwrap();
+    push(&mut store, 0);
+    store.finish(&plan(1)).unwrap();
+    let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    fs::write(dir.path().join("any"), b"").unwrap();
+    assert_eq!(mode(STUDY_FILE), mode("any"));
+    assert_eq!(mode("cells-1-of-1.parquet"), mode("any"));
+}
