@@ -3,6 +3,7 @@
 //! [`Store`] writes a results folder and [`Results`] reads it; [`records`] documents every column.
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
+mod axis;
 pub mod curves;
 pub mod flags;
 mod joint;

@@ -17,6 +17,7 @@ use crate::{Error, Result};
 pub struct Results {
     dir: PathBuf,
     homes: Homes,
+    cells: OnceCell<Vec<CellRow>>,
     samples: OnceCell<Places>,
 }
 
@@ -31,7 +32,8 @@ impl Results {
             let found = if dir.is_dir() { "no cells-*.parquet" } else { "no such folder" };
             return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
         }
-        Ok(Self { dir: dir.to_path_buf(), homes: Homes::of(sources)?, samples: OnceCell::new() })
+        let homes = Homes::of(sources)?;
+        Ok(Self { dir: dir.to_path_buf(), homes, cells: OnceCell::new(), samples: OnceCell::new() })
     }
 
     /// The folder.
@@ -46,9 +48,12 @@ impl Results {
 
     /// Every finished cell, in file order, checked against all others: those of other shards, and those still in parts.
     pub fn cells(&self) -> Result<Vec<CellRow>> {
+        if let Some(cells) = self.cells.get() {
+            return Ok(cells.clone());
+        }
         let mut cells = self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))?;
         check_across(&mut cells);
-        Ok(cells)
+        Ok(self.cells.get_or_init(|| cells).clone())
     }
 
     /// Every metric, in the cells' order.
