@@ -57,23 +57,29 @@ fn is_geometric(ladder: &[f64]) -> bool {
 
 /// Which of the labels, centred on ascending pixels `x`, are shown at a font size: none overlaps another.
 ///
-/// All of them if they fit, else every second, third and so on; where budgets are so uneven that this leaves less than
-/// half of what fits, each that does not meet the one before it.
+/// All of them if they fit. Else every second, third and so on where they stand evenly, so that no lone one seems to be
+/// missing; and where they do not, each that does not meet the one before it.
 pub(super) fn shown(labels: &[(i32, String)], size: u32) -> Vec<bool> {
     let half = |text: &str| text.chars().count() as f64 * f64::from(size) * DIGIT / 2.0;
     let apart = |a: &(i32, String), b: &(i32, String)| {
         f64::from(b.0) - half(&b.1) >= f64::from(a.0) + half(&a.1) + GAP
     };
-    let mut greedy: Vec<usize> = Vec::new();
-    for (i, label) in labels.iter().enumerate() {
-        if greedy.last().is_none_or(|last| apart(&labels[*last], label)) {
-            greedy.push(i);
+    let gaps = || labels.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    // Half as much again covers what rounding to pixels does to an even ladder.
+    let even = gaps().max().unwrap_or(0) * 2 <= gaps().min().unwrap_or(0) * 3;
+    let kept: Vec<usize> = if even {
+        let every = |step: usize| (0..labels.len()).step_by(step).collect::<Vec<usize>>();
+        let fits = |kept: &Vec<usize>| kept.windows(2).all(|pair| apart(&labels[pair[0]], &labels[pair[1]]));
+        (1..=labels.len()).map(every).find(fits).unwrap_or_default()
+    } else {
+        let mut kept: Vec<usize> = Vec::new();
+        for (i, label) in labels.iter().enumerate() {
+            if kept.last().is_none_or(|last| apart(&labels[*last], label)) {
+                kept.push(i);
+            }
         }
-    }
-    let every = |step: usize| (0..labels.len()).step_by(step).collect::<Vec<usize>>();
-    let fits = |kept: &Vec<usize>| kept.windows(2).all(|pair| apart(&labels[pair[0]], &labels[pair[1]]));
-    let even = (1..=labels.len()).map(every).find(fits).unwrap_or_default();
-    let kept = if 2 * even.len() >= greedy.len() { even } else { greedy };
+        kept
+    };
     (0..labels.len()).map(|i| kept.contains(&i)).collect()
 }
 
