@@ -1,13 +1,15 @@
 //! The worst case per sample over attacks and seeds, for every model, data set, defense, aim, norm and budget.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
 
+use super::outcomes::OutcomeRow;
 use super::reader::Results;
-use super::records::{CellRow, CurveRow, SampleRow};
+use super::records::{CellRow, CurveRow};
 use super::statistics::{mean, share_interval};
 use super::summary::FEW_GROUPS;
 use super::table_file::write_rows;
-use crate::Result;
+use crate::{Error, Result};
 
 /// What the cells of one row have in common; contents and not only names, so that stale cells never mix with new ones.
 fn key(cell: &CellRow) -> Option<(String, u64)> {
@@ -28,63 +30,133 @@ fn key(cell: &CellRow) -> Option<(String, u64)> {
     Some((format!("{parts:?} {:?}", cell.target), eps.to_bits()))
 }
 
-/// One sample under all cells of a row.
+/// The number of a name in a list, from 1; an `Option` of it takes no more room.
+type Number = NonZeroU32;
+
+/// Names and their numbers.
 #[derive(Default)]
-struct Case {
-    cells: u64,
-    right: bool,
-    group: Option<String>,
-    /// Smallest change that broke it, and the attack.
-    broken: Option<(f64, String)>,
+struct Names {
+    names: Vec<String>,
+    numbers: HashMap<String, Number>,
 }
 
-impl Case {
-    /// Takes one more cell into account.
-    fn add(&mut self, row: SampleRow, norm: &str, attack: &str) {
-        // Right when clean under every defense draw, so that no cell's luck makes a sample count.
-        let right = row.clean_pred == row.label;
-        self.right = right && (self.cells == 0 || self.right);
-        self.cells += 1;
-        if right && !row.robust {
-            let size = match norm {
-                "l0" => row.l0 as f64,
-                "l1" => row.l1,
-                "l2" => row.l2,
-                _ => row.linf,
-            };
-            let smaller = self.broken.as_ref().is_none_or(|(best, name)| {
-                size.total_cmp(best).then_with(|| attack.cmp(name.as_str())).is_lt()
-            });
-            if smaller {
-                self.broken = Some((size, attack.to_owned()));
-            }
+impl Names {
+    /// The number of `name`, a new one where it has none yet.
+    fn number(&mut self, name: &str) -> Result<Number> {
+        if let Some(number) = self.numbers.get(name) {
+            return Ok(*number);
         }
-        self.group = row.group.or(self.group.take());
+        let number = u32::try_from(self.names.len() + 1).ok().and_then(Number::new);
+        let number = number.ok_or_else(|| Error::Failed(format!("{name}: more names than 2^32")))?;
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    fn name(&self, number: Number) -> &str {
+        self.names.get(number.get() as usize - 1).map_or("", String::as_str)
     }
 }
 
-/// The curves of every evasion cell in the folder, in the cells' order and by ascending budget; memory holds one row's samples.
+/// One sample under all cells of a row so far.
+struct Case {
+    sample: u64,
+    /// Smallest change that broke it.
+    size: f64,
+    cells: u32,
+    group: Option<Number>,
+    /// The attack that made that change; attacks are numbered by name.
+    broken_by: Option<Number>,
+    right: bool,
+}
+
+/// What the worst case takes in memory for each sample of each curve row, besides the row itself.
+const _: () = assert!(size_of::<Case>() == 32);
+
+impl Case {
+    /// Takes one more cell into account.
+    fn add(&mut self, row: &OutcomeRow, size: f64, attack: Number, group: Option<Number>) {
+        // Right when clean under every defense draw, so that no cell's luck makes a sample count.
+        let right = row.clean_pred == row.label;
+        self.right = right && self.right;
+        self.cells += 1;
+        if right && !row.robust {
+            let smaller = self
+                .broken_by
+                .is_none_or(|best| size.total_cmp(&self.size).then_with(|| attack.cmp(&best)).is_lt());
+            if smaller {
+                (self.size, self.broken_by) = (size, Some(attack));
+            }
+        }
+        self.group = group.or(self.group);
+    }
+}
+
+/// A curve row while the samples of its cells are read.
+struct Open<'a> {
+    /// Its curve's place among the curves.
+    curve: usize,
+    cells: Vec<&'a CellRow>,
+    /// By sample, ascending.
+    cases: Vec<Case>,
+}
+
+impl Open<'_> {
+    /// The case of a sample, a new one where there is none yet.
+    fn case(&mut self, sample: u64) -> &mut Case {
+        let at = match self.cases.binary_search_by_key(&sample, |case| case.sample) {
+            Ok(at) => at,
+            Err(at) => {
+                let new =
+                    Case { sample, size: f64::INFINITY, cells: 0, group: None, broken_by: None, right: true };
+                self.cases.insert(at, new);
+                at
+            }
+        };
+        &mut self.cases[at]
+    }
+}
+
+/// The curves of every evasion cell in the folder, in the cells' order and by ascending budget.
+///
+/// The samples are read once, in file order. Memory holds the curves, and while they are made 32 bytes for each sample
+/// of each curve row: attacks, seeds and other settings of one budget add nothing.
 pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
     let cells = results.cells()?;
-    let mut rows: Vec<Vec<&CellRow>> = Vec::new();
+    let (mut attacks, mut groups) = (Names::default(), Names::default());
+    // By name, so that numbers compare as names do.
+    for attack in cells.iter().map(|cell| cell.attack.as_str()).collect::<BTreeSet<_>>() {
+        attacks.number(attack)?;
+    }
+    let mut rows: Vec<Open> = Vec::new();
     let mut index: HashMap<(String, u64), usize> = HashMap::new();
     let mut order: HashMap<String, usize> = HashMap::new();
-    let mut first: Vec<usize> = Vec::new();
+    let mut homes: HashMap<&str, (usize, &CellRow)> = HashMap::new();
     for cell in &cells {
         let Some(key) = key(cell) else { continue };
         let next = order.len();
         let curve = *order.entry(key.0.clone()).or_insert(next);
         let row = *index.entry(key).or_insert_with(|| {
-            rows.push(Vec::new());
-            first.push(curve);
+            rows.push(Open { curve, cells: Vec::new(), cases: Vec::new() });
             rows.len() - 1
         });
-        rows[row].push(cell);
+        rows[row].cells.push(cell);
+        homes.insert(&cell.cell_id, (row, cell));
     }
-    let mut curves: Vec<(usize, CurveRow)> = Vec::new();
-    for (cells, curve) in rows.iter().zip(first) {
-        curves.extend(worst_case(results, cells)?.map(|row| (curve, row)));
+    let wanted = cells.iter().map(|cell| cell.cell_id.as_str()).filter(|cell| homes.contains_key(cell));
+    for batch in results.outcomes(wanted)? {
+        let batch = batch?;
+        let Some((row, cell)) = batch.first().and_then(|first| homes.get(first.cell_id.as_str())) else {
+            continue;
+        };
+        let (attack, norm) = (attacks.number(&cell.attack)?, cell.norm.as_deref().unwrap_or(""));
+        for outcome in &batch {
+            let group = outcome.group.as_deref().map(|group| groups.number(group)).transpose()?;
+            rows[*row].case(outcome.sample).add(outcome, outcome.size(norm), attack, group);
+        }
     }
+    let mut curves: Vec<(usize, CurveRow)> =
+        rows.into_iter().filter_map(|row| Some((row.curve, worst_case(row, &attacks, &groups)?))).collect();
     curves.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.eps.total_cmp(&y.eps)));
     Ok(curves.into_iter().map(|(_, row)| row).collect())
 }
@@ -96,21 +168,12 @@ pub fn write_curves(results: &Results) -> Result<Vec<CurveRow>> {
     Ok(curves)
 }
 
-/// One row, from cells that share a [`key`].
-fn worst_case(results: &Results, cells: &[&CellRow]) -> Result<Option<CurveRow>> {
-    let (Some(cell), Some((norm, eps))) =
-        (cells.first(), cells.first().and_then(|c| Some((c.norm.clone()?, c.eps?))))
-    else {
-        return Ok(None);
-    };
-    let mut cases: BTreeMap<u64, Case> = BTreeMap::new();
-    for cell in cells {
-        for row in results.samples(&cell.cell_id)? {
-            cases.entry(row.sample).or_default().add(row, &norm, &cell.attack);
-        }
-    }
+/// One row, all of its cells' samples read.
+fn worst_case(open: Open, attacks: &Names, groups: &Names) -> Option<CurveRow> {
+    let Open { cells, mut cases, .. } = open;
+    let cell = *cells.first()?;
     // A sample that one of the cells lacks has no worst case over all of them.
-    cases.retain(|_, case| case.cells == cells.len() as u64);
+    cases.retain(|case| case.cells as usize == cells.len());
     let mut row = CurveRow {
         study: cell.study.clone(),
         model: cell.model.clone(),
@@ -124,31 +187,28 @@ fn worst_case(results: &Results, cells: &[&CellRow]) -> Result<Option<CurveRow>>
         aim: cell.aim.clone(),
         target: cell.target,
         finding: cell.finding.clone(),
-        norm,
-        eps,
+        norm: cell.norm.clone()?,
+        eps: cell.eps?,
         eps_unit: cell.eps_unit.clone(),
         n: cases.len() as u64,
         n_cells: cells.len() as u64,
-        clean_accuracy: mean(cases.values().map(|case| f64::from(u8::from(case.right)))),
-        samples: cases.keys().copied().collect(),
-        robust: cases.values().map(|case| case.right && case.broken.is_none()).collect(),
-        broken_by: cases
-            .values()
-            .map(|case| case.broken.as_ref().map(|(_, attack)| attack.clone()))
-            .collect(),
+        clean_accuracy: mean(cases.iter().map(|case| f64::from(u8::from(case.right)))),
+        samples: cases.iter().map(|case| case.sample).collect(),
+        robust: cases.iter().map(|case| case.right && case.broken_by.is_none()).collect(),
+        broken_by: cases.iter().map(|case| Some(attacks.name(case.broken_by?).to_owned())).collect(),
         ..Default::default()
     };
-    count_attacks(&mut row, cells);
-    let groups: Option<Vec<&str>> = cases.values().map(|case| case.group.as_deref()).collect();
-    let groups = groups.filter(|g| !g.is_empty());
-    row.n_groups = groups.as_ref().map(|g| g.iter().collect::<BTreeSet<_>>().len() as u64);
+    count_attacks(&mut row, &cells);
+    let of: Option<Vec<&str>> = cases.iter().map(|case| Some(groups.name(case.group?))).collect();
+    let of = of.filter(|groups| !groups.is_empty());
+    row.n_groups = of.as_ref().map(|groups| groups.iter().collect::<BTreeSet<_>>().len() as u64);
     row.robust_accuracy = mean(row.robust.iter().map(|robust| f64::from(u8::from(*robust))));
-    if let Some(interval) = share_interval(&row.robust, groups.as_deref(), 0) {
+    if let Some(interval) = share_interval(&row.robust, of.as_deref(), 0) {
         (row.robust_accuracy_low, row.robust_accuracy_high) = (Some(interval.low), Some(interval.high));
         row.ci_method = Some(interval.method.to_owned());
         row.flags.extend(interval.few_groups.then(|| FEW_GROUPS.to_owned()));
     }
-    Ok(Some(row))
+    Some(row)
 }
 
 /// Fills in which attacks there are, how many samples each was the one to break, and the one that broke most (ties by name).

@@ -3,9 +3,13 @@
 //! [`Store`] writes a results folder and [`Results`] reads it; [`records`] documents every column.
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
+mod axis;
 pub mod curves;
 pub mod flags;
+mod joint;
+mod outcomes;
 mod panels;
+mod places;
 pub mod plot;
 pub mod records;
 mod schema;

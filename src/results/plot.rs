@@ -6,7 +6,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::panels::{Line, Panel, panels, short};
+use super::axis::{Axis, label, shown};
+use super::panels::{Line, Panel, Subject, panels};
 use super::records::{CellRow, CurveRow};
 use crate::{Error, Result};
 
@@ -23,12 +24,21 @@ const INK: RGBColor = RGBColor(34, 34, 34);
 const GREY: RGBColor = RGBColor(110, 110, 110);
 const FAINT: RGBColor = RGBColor(228, 228, 228);
 /// Size of a panel in pixels.
-const PANEL: (u32, u32) = (440, 310);
+const PANEL: (u32, u32) = (480, 340);
+/// Room left and right of a panel's axes, in pixels.
+const SIDES: (u32, u32) = (62, 18);
 /// Height of one row of the legend, and of the title above it.
-const LEGEND_ROW: u32 = 22;
-const TITLE: u32 = 40;
-/// Width of a character over its font size; generous, since no font is measured.
-const CHARACTER: f64 = 0.58;
+const LEGEND_ROW: u32 = 24;
+const TITLE: u32 = 46;
+/// Font sizes as plotters takes them: an em is size / 1.24 pixels.
+const BIG: u32 = 22;
+const HEADING: u32 = 17;
+const SMALL: u32 = 14;
+const TICK: u32 = 13;
+/// Mean width of a character over the font size; generous, since no font is measured.
+const CHARACTER: f64 = 0.44;
+/// Width of the line of the worst case, which shows on both sides of an attack's own line above it.
+const WORST: u32 = 6;
 const FONT: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -82,6 +92,15 @@ fn fitted(text: &str, size: u32, width: u32) -> String {
     text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// A panel's title in about `width` pixels: names may be shortened, but never that data are synthetic.
+fn heading(subject: &Subject, synthetic: bool, size: u32, width: u32) -> String {
+    let whole = subject.title(synthetic);
+    let name = subject.title(false);
+    let rest = whole.strip_prefix(name.as_str()).unwrap_or("").to_owned();
+    let room = (rest.chars().count() as f64 * f64::from(size) * CHARACTER).ceil() as u32;
+    fitted(&name, size, width.saturating_sub(room)) + &rest
+}
+
 /// Where panels stand: subjects downwards, their norms to the right; a lone norm lets subjects stand side by side.
 fn grid(panels: &[Panel]) -> (Vec<(u32, u32)>, (u32, u32)) {
     let rows: Vec<&[Panel]> = panels.chunk_by(|a, b| a.subject == b.subject).collect();
@@ -111,7 +130,7 @@ fn draw(svg: &mut String, title: &str, panels: &[Panel]) -> Result<(), Box<dyn s
     let header = TITLE + LEGEND_ROW * entries.last().map_or(1, |e| e.row + 1) + 8;
     let root = SVGBackend::with_string(svg, (width, header + rows * PANEL.1 + 8)).into_drawing_area();
     root.fill(&WHITE)?;
-    root.draw(&Text::new(fitted(title, 18, width - 40), (20, 12), font(18, &INK)))?;
+    root.draw(&Text::new(fitted(title, BIG, width - 40), (20, 14), font(BIG, &INK)))?;
     for entry in &entries {
         draw_entry(&root, entry)?;
     }
@@ -130,6 +149,7 @@ enum Mark {
     Attack(usize),
     Worst,
     Clean,
+    Interval,
 }
 
 struct Entry {
@@ -147,11 +167,12 @@ fn legend(attacks: &[&str], panels: &[Panel], width: u32) -> Vec<Entry> {
         wanted.push((Mark::Worst, "worst case over attacks and seeds".to_owned()));
     }
     wanted.push((Mark::Clean, "clean accuracy".to_owned()));
+    wanted.push((Mark::Interval, "95% interval".to_owned()));
     let (mut x, mut row) = (20, 0);
     wanted
         .into_iter()
         .map(|(mark, text)| {
-            let needed = 34 + (text.chars().count() as f64 * 13.0 * CHARACTER) as i32 + 22;
+            let needed = 34 + (text.chars().count() as f64 * f64::from(SMALL) * CHARACTER) as i32 + 22;
             if x > 20 && x + needed > width as i32 {
                 (x, row) = (20, row + 1);
             }
@@ -170,10 +191,13 @@ fn draw_entry(root: &Area, entry: &Entry) -> Result<(), Box<dyn std::error::Erro
             root.draw(&PathElement::new(ends, colour(i).stroke_width(2)))?;
             draw_marker(root, (entry.x + 14, y), i)?;
         }
-        Mark::Worst => root.draw(&PathElement::new(ends, INK.stroke_width(3)))?,
+        Mark::Worst => root.draw(&PathElement::new(ends, INK.stroke_width(WORST)))?,
+        Mark::Interval => {
+            root.draw(&Rectangle::new([(entry.x, y - 6), (entry.x + 28, y + 6)], GREY.mix(0.3).filled()))?
+        }
         Mark::Clean => dashed(root, ends[0], ends[1])?,
     }
-    let style = anchored(font(13, &INK), HPos::Left, VPos::Center);
+    let style = anchored(font(SMALL, &INK), HPos::Left, VPos::Center);
     root.draw(&Text::new(entry.text.clone(), (entry.x + 34, y), style))?;
     Ok(())
 }
@@ -190,73 +214,48 @@ fn dashed(area: &Area, from: (i32, i32), to: (i32, i32)) -> Result<(), Box<dyn s
     Ok(())
 }
 
-/// The attack's own shape, so that colour is not all that tells lines apart.
-fn draw_marker(area: &Area, (x, y): (i32, i32), attack: usize) -> Result<(), Box<dyn std::error::Error>> {
-    let style = colour(attack).filled();
+/// The attack's own shape, so that colour is not all that tells lines apart, on white, so that it stands out from lines.
+fn draw_marker(area: &Area, at: (i32, i32), attack: usize) -> Result<(), Box<dyn std::error::Error>> {
+    draw_shape(area, at, attack, 1, WHITE.filled())?;
+    draw_shape(area, at, attack, 0, colour(attack).filled())
+}
+
+/// A marker's shape, larger by `rim` pixels.
+fn draw_shape(
+    area: &Area,
+    (x, y): (i32, i32),
+    attack: usize,
+    rim: i32,
+    style: ShapeStyle,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (round, sharp) = (3 + rim, 5 + rim);
     match attack % 4 {
-        0 => area.draw(&Circle::new((x, y), 4, style))?,
-        1 => area.draw(&Rectangle::new([(x - 3, y - 3), (x + 4, y + 4)], style))?,
-        2 => area.draw(&TriangleMarker::new((x, y), 5, style))?,
-        _ => area.draw(&Polygon::new([(x, y - 5), (x + 5, y), (x, y + 5), (x - 5, y)], style))?,
+        0 => area.draw(&Circle::new((x, y), 4 + rim, style))?,
+        1 => area.draw(&Rectangle::new([(x - round, y - round), (x + round + 1, y + round + 1)], style))?,
+        2 => area.draw(&TriangleMarker::new((x, y), sharp + rim, style))?,
+        _ => {
+            area.draw(&Polygon::new([(x, y - sharp), (x + sharp, y), (x, y + sharp), (x - sharp, y)], style))?
+        }
     }
     Ok(())
 }
 
-/// The horizontal axis of a panel.
-struct Axis {
-    log: bool,
-    low: f64,
-    high: f64,
-    ticks: Vec<f64>,
-}
-
-impl Axis {
-    fn of(panel: &Panel) -> Self {
-        let mut ladder: Vec<f64> = panel.lines.iter().flat_map(|l| &l.points).map(|p| p.eps).collect();
-        ladder.sort_by(f64::total_cmp);
-        ladder.dedup();
-        let log = is_geometric(&ladder);
-        let place = |eps: f64| if log { eps.log10() } else { eps };
-        let (first, last) =
-            (place(ladder.first().copied().unwrap_or(0.0)), place(ladder.last().copied().unwrap_or(1.0)));
-        // A linear ladder starts at no budget; a lone budget stands in the middle.
-        let first = if log { first } else { first.min(0.0) };
-        let room = if last > first { (last - first) * 0.04 } else { 0.5 };
-        Self { log, low: first - if log { room } else { 0.0 }, high: last + room, ticks: ladder }
-    }
-
-    fn place(&self, eps: f64) -> f64 {
-        if self.log { eps.log10() } else { eps }
-    }
-}
-
-/// Whether budgets are nearer to a geometric than to an arithmetic ladder.
-fn is_geometric(ladder: &[f64]) -> bool {
-    // Spread of the steps relative to their mean: 0 for an exact ladder.
-    let unevenness = |values: Vec<f64>| {
-        let steps: Vec<f64> = values.windows(2).map(|w| w[1] - w[0]).collect();
-        let mean = steps.iter().sum::<f64>() / steps.len() as f64;
-        steps.iter().map(|s| (s - mean).powi(2)).sum::<f64>().sqrt() / mean
-    };
-    ladder.len() >= 3
-        && ladder[0] > 0.0
-        && unevenness(ladder.iter().map(|eps| eps.ln()).collect()) < unevenness(ladder.to_vec())
-}
-
 fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
-    let title = fitted(&panel.subject.title(panel.synthetic), 15, PANEL.0 - 66);
-    area.draw(&Text::new(title, (52, 6), font(15, &INK)))?;
+    let (left, right) = (SIDES.0 as i32, (PANEL.0 - SIDES.1) as i32);
+    let room = PANEL.0 - SIDES.0 - SIDES.1;
+    let title = heading(&panel.subject, panel.synthetic, HEADING, room);
+    area.draw(&Text::new(title, (left, 6), font(HEADING, &INK)))?;
     let details = panel.subject.details();
     let about = [format!("{} norm", panel.norm), format!("n = {}", panel.n), details];
     let about = about.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ");
-    area.draw(&Text::new(fitted(&about, 12, PANEL.0 - 66), (52, 26), font(12, &GREY)))?;
+    area.draw(&Text::new(fitted(&about, SMALL, room), (left, 28), font(SMALL, &GREY)))?;
     let axis = Axis::of(panel);
     let mut chart = ChartBuilder::on(area)
-        .margin_top(50)
-        .margin_right(14)
+        .margin_top(56)
+        .margin_right(SIDES.1)
         .margin_bottom(4)
-        .set_label_area_size(LabelAreaPosition::Left, 52)
-        .set_label_area_size(LabelAreaPosition::Bottom, 46)
+        .set_label_area_size(LabelAreaPosition::Left, SIDES.0)
+        .set_label_area_size(LabelAreaPosition::Bottom, 52)
         .build_cartesian_2d(axis.low..axis.high, 0.0..1.0)?;
     chart
         .configure_mesh()
@@ -265,8 +264,8 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
         .y_labels(6)
         .y_label_formatter(&|y| format!("{y:.1}"))
         .y_desc("robust accuracy")
-        .axis_desc_style(font(12, &INK))
-        .label_style(font(11, &INK))
+        .axis_desc_style(font(SMALL, &INK))
+        .label_style(font(TICK, &INK))
         .axis_style(GREY)
         .bold_line_style(FAINT)
         .light_line_style(WHITE.mix(0.0))
@@ -279,12 +278,14 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
     };
     draw_ticks(area, &axis, pixel)?;
     let unit = if panel.unit.is_empty() { String::new() } else { format!(" ({})", panel.unit) };
-    let centre = (52 + (PANEL.0 as i32 - 66) / 2, PANEL.1 as i32 - 18);
-    let style = anchored(font(12, &INK), HPos::Center, VPos::Center);
-    area.draw(&Text::new(format!("budget eps{unit}"), centre, style))?;
+    let scale = if axis.log { ", logarithmic" } else { "" };
+    let centre = ((left + right) / 2, PANEL.1 as i32 - 20);
+    let style = anchored(font(SMALL, &INK), HPos::Center, VPos::Center);
+    let about = fitted(&format!("budget eps{unit}{scale}"), SMALL, room);
+    area.draw(&Text::new(about, centre, style))?;
     if let Some(clean) = panel.clean {
         let y = pixel(axis.ticks.first().copied().unwrap_or(1.0), clean).1;
-        dashed(area, (52, y), (PANEL.0 as i32 - 14, y))?;
+        dashed(area, (left, y), (right, y))?;
     }
     let index = |line: &Line| attacks.iter().position(|attack| *attack == line.attack).unwrap_or(0);
     for line in &panel.lines {
@@ -292,7 +293,7 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
     }
     if attacks.len() > 1 {
         let worst: Vec<(i32, i32)> = panel.worst.iter().map(|(eps, y)| pixel(*eps, *y)).collect();
-        area.draw(&PathElement::new(worst, INK.stroke_width(3)))?;
+        area.draw(&PathElement::new(worst, INK.stroke_width(WORST)))?;
     }
     for line in &panel.lines {
         draw_line(area, line, index(line), pixel)?;
@@ -300,22 +301,20 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
     Ok(())
 }
 
-/// Ticks at the budgets themselves, as many as have room.
+/// Ticks at the budgets themselves, labels at as many as have room.
 fn draw_ticks(
     area: &Area,
     axis: &Axis,
     pixel: impl Fn(f64, f64) -> (i32, i32),
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let style = anchored(font(11, &INK), HPos::Center, VPos::Top);
-    let mut free_from = i32::MIN;
-    for eps in &axis.ticks {
-        let (x, y) = pixel(*eps, 0.0);
-        area.draw(&PathElement::new([(x, y), (x, y + 4)], GREY))?;
-        let text = short(*eps);
-        let half = (text.len() as f64 * 11.0 * CHARACTER / 2.0) as i32;
-        if x - half > free_from {
-            area.draw(&Text::new(text, (x, y + 7), style.clone()))?;
-            free_from = x + half + 6;
+    let style = anchored(font(TICK, &INK), HPos::Center, VPos::Top);
+    let Some(y) = axis.ticks.first().map(|eps| pixel(*eps, 0.0).1) else { return Ok(()) };
+    let labels: Vec<(i32, String)> = axis.ticks.iter().map(|eps| (pixel(*eps, 0.0).0, label(*eps))).collect();
+    let shown = shown(&labels, TICK);
+    for ((x, text), shown) in labels.into_iter().zip(shown) {
+        area.draw(&PathElement::new([(x, y), (x, y + if shown { 5 } else { 3 })], GREY))?;
+        if shown {
+            area.draw(&Text::new(text, (x, y + 8), style.clone()))?;
         }
     }
     Ok(())
@@ -330,7 +329,7 @@ fn draw_band(
     let upper = line.points.iter().map(|p| pixel(p.eps, p.high));
     let lower = line.points.iter().rev().map(|p| pixel(p.eps, p.low));
     let outline: Vec<(i32, i32)> = upper.chain(lower).collect();
-    area.draw(&Polygon::new(outline, colour.mix(0.13).filled()))?;
+    area.draw(&Polygon::new(outline, colour.mix(0.1).filled()))?;
     Ok(())
 }
 
@@ -349,4 +348,27 @@ fn draw_line(
         }
     }
     points.into_iter().try_for_each(|at| draw_marker(area, at, attack))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_title_is_shortened_but_still_says_synthetic() {
+        let subject = |model: &str| Subject {
+            model: model.into(),
+            data: "ecg-synthetic".into(),
+            defense: "none".into(),
+            aim: "any".into(),
+            finding: String::new(),
+        };
+        let room = PANEL.0 - SIDES.0 - SIDES.1;
+        let whole = heading(&subject("ecg-synthetic-resnet1d"), true, HEADING, room);
+        assert_eq!(whole, "ecg-synthetic-resnet1d on ecg-synthetic (synthetic)");
+        let cut = heading(&subject(&"long-".repeat(20)), true, HEADING, room);
+        assert!(cut.starts_with("long-") && cut.ends_with("… (synthetic)"), "{cut}");
+        assert!(cut.chars().count() <= whole.chars().count() + 3, "{cut}");
+        assert!(!heading(&subject("m"), false, HEADING, room).contains("(synthetic)"));
+    }
 }

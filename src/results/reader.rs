@@ -4,9 +4,12 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::flags::check_across;
+use super::outcomes::OutcomeRow;
+use super::places::Places;
 use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
-use super::sources::{Homes, Places, discover, names};
+use super::sources::{Homes, discover, names};
 use super::table_file::read_rows;
 use crate::{Error, Result};
 
@@ -14,6 +17,7 @@ use crate::{Error, Result};
 pub struct Results {
     dir: PathBuf,
     homes: Homes,
+    cells: OnceCell<Vec<CellRow>>,
     samples: OnceCell<Places>,
 }
 
@@ -28,7 +32,8 @@ impl Results {
             let found = if dir.is_dir() { "no cells-*.parquet" } else { "no such folder" };
             return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
         }
-        Ok(Self { dir: dir.to_path_buf(), homes: Homes::of(sources)?, samples: OnceCell::new() })
+        let homes = Homes::of(sources)?;
+        Ok(Self { dir: dir.to_path_buf(), homes, cells: OnceCell::new(), samples: OnceCell::new() })
     }
 
     /// The folder.
@@ -41,9 +46,14 @@ impl Results {
         &self.homes.cells
     }
 
-    /// Every finished cell, in file order.
+    /// Every finished cell, in file order, checked against all others: those of other shards, and those still in parts.
     pub fn cells(&self) -> Result<Vec<CellRow>> {
-        self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))
+        if let Some(cells) = self.cells.get() {
+            return Ok(cells.clone());
+        }
+        let mut cells = self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))?;
+        check_across(&mut cells);
+        Ok(self.cells.get_or_init(|| cells).clone())
     }
 
     /// Every metric, in the cells' order.
@@ -53,14 +63,25 @@ impl Results {
 
     /// The sample rows of one cell, by sample; memory holds that cell alone.
     pub fn samples(&self, cell: &str) -> Result<Vec<SampleRow>> {
-        let places = match self.samples.get() {
-            Some(places) => places,
-            None => {
-                let places = self.homes.places::<SampleRow>()?;
-                self.samples.get_or_init(|| places)
-            }
-        };
-        places.rows(std::iter::once(cell))
+        self.sample_places()?.rows(std::iter::once(cell))
+    }
+
+    /// What became of the samples of the given cells (each of them once), in the given order; a batch never spans two
+    /// cells, and memory is bounded.
+    pub(super) fn outcomes<'a>(
+        &'a self,
+        cells: impl Iterator<Item = &'a str>,
+    ) -> Result<impl Iterator<Item = Result<Vec<OutcomeRow>>> + 'a> {
+        Ok(self.sample_places()?.row_batches(cells))
+    }
+
+    /// Where the samples lie, found out once.
+    fn sample_places(&self) -> Result<&Places> {
+        if let Some(places) = self.samples.get() {
+            return Ok(places);
+        }
+        let places = self.homes.places::<SampleRow>()?;
+        Ok(self.samples.get_or_init(|| places))
     }
 
     /// The metrics of every cell, by cell id.

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatch;
-
+use super::places::{Place, Places};
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
-use super::table_file::{cell_ranges, read_batches};
+use super::table_file::cell_ranges;
 use crate::{Error, Result};
 
 /// The three tables that a sweep writes, in the order in which they are published: `cells` last, since a cell
@@ -78,14 +76,17 @@ fn finished_shard(name: &str) -> Option<Shard> {
     Shard::from_stem(name.strip_prefix("cells-")?.strip_suffix(".parquet")?)
 }
 
-/// Every source of the folder that holds finished cells: finished shards first, then parts in order.
-pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
+/// The finished shards of the folder, in order.
+pub(super) fn finished_shards(dir: &Path) -> Result<Vec<Source>> {
     let mut shards: Vec<Shard> = names(dir)?.iter().filter_map(|name| finished_shard(name)).collect();
     shards.sort_by_key(|shard| (shard.count(), shard.index()));
-    let mut sources: Vec<Source> = shards
-        .into_iter()
-        .map(|shard| Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) })
-        .collect();
+    let source = |shard| Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
+    Ok(shards.into_iter().map(source).collect())
+}
+
+/// Every source of the folder that holds finished cells: finished shards first, then parts in order.
+pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
+    let mut sources = finished_shards(dir)?;
     let parts = dir.join("parts");
     let mut folders: Vec<Shard> =
         names(&parts)?.iter().filter_map(|name| Shard::from_stem(name.strip_prefix("shard-")?)).collect();
@@ -152,54 +153,6 @@ impl Homes {
                 }
             }
         }
-        Ok(Places { files: self.sources.iter().map(|s| s.file(R::TABLE)).collect(), places })
-    }
-}
-
-/// Consecutive rows of one source.
-#[derive(Clone, Debug, PartialEq)]
-struct Place {
-    source: usize,
-    rows: Range<usize>,
-}
-
-/// Where the rows of one table lie.
-pub(super) struct Places {
-    files: Vec<PathBuf>,
-    places: HashMap<String, Vec<Place>>,
-}
-
-impl Places {
-    /// The rows of the given cells in the given order, each file read in as few stretches as that order allows.
-    pub(super) fn batches<'a, R: Row + 'a>(
-        &'a self,
-        cells: impl Iterator<Item = &'a str>,
-    ) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
-        let mut stretches: Vec<Place> = Vec::new();
-        for place in cells.filter_map(|cell| self.places.get(cell)).flatten() {
-            match stretches.last_mut() {
-                Some(last) if last.source == place.source && last.rows.end == place.rows.start => {
-                    last.rows.end = place.rows.end;
-                }
-                _ => stretches.push(place.clone()),
-            }
-        }
-        stretches.into_iter().flat_map(|place| -> Box<dyn Iterator<Item = Result<RecordBatch>>> {
-            match read_batches::<R>(&self.files[place.source], Some(place.rows)) {
-                Ok(batches) => Box::new(batches),
-                Err(error) => Box::new(std::iter::once(Err(error))),
-            }
-        })
-    }
-
-    /// The rows of the given cells in the given order.
-    pub(super) fn rows<'a, R: Row + 'a>(&'a self, cells: impl Iterator<Item = &'a str>) -> Result<Vec<R>> {
-        let mut rows = Vec::new();
-        for batch in self.batches::<R>(cells) {
-            // Types are the same in every file of a table, so any file's name would do; the first is real.
-            let file = self.files.first().map_or(Path::new(R::TABLE), PathBuf::as_path);
-            rows.extend(R::from_batch(&batch?, file)?);
-        }
-        Ok(rows)
+        Ok(Places::new(self.sources.iter().map(|s| s.file(R::TABLE)).collect(), places))
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::flags::check_across;
+use super::joint::{check_finished, lock_cells};
 use super::records::{CellRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
@@ -75,7 +76,11 @@ impl Store {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
         claim(dir, study)?;
         let lock = lock(dir, shard)?;
-        remove_leftovers(dir, shard)?;
+        {
+            // Else what looks left over may be another shard's rewriting of our flags.
+            let _writing = lock_cells(dir)?;
+            remove_leftovers(dir, shard)?;
+        }
         let homes = finished_cells(dir)?;
         remove_compacted(dir, shard, &homes)?;
         let next_part = parts_of(dir, shard)?.last().map_or(0, |part| match part.kind {
@@ -151,8 +156,8 @@ impl Store {
     }
 
     /// Merges the parts into one file a table, rows in the order of `plan` (cell ids; cells that it lacks come last,
-    /// as they are), checks the shard's cells against each other, and removes the parts. Where there is nothing new,
-    /// nothing is rewritten.
+    /// as they are), checks the cells of all finished shards against each other, and removes the parts. Where there is
+    /// nothing new, nothing is rewritten.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file; the parts then remain and the same call may be made again.
@@ -167,9 +172,13 @@ impl Store {
             let order = planned_order(&homes, plan);
             compact::<SampleRow>(&target, &homes, &order)?;
             compact::<MetricRow>(&target, &homes, &order)?;
+            let _writing = lock_cells(&self.dir)?;
             compact_cells(&target, &homes, &order)?;
         }
-        remove_parts(&self.dir, self.shard)
+        remove_parts(&self.dir, self.shard)?;
+        // After a kill just above, too: what the flags say does not depend on who finished when.
+        let _writing = lock_cells(&self.dir)?;
+        check_finished(&self.dir)
     }
 
     /// Records this invocation in a file of its own.
@@ -240,11 +249,12 @@ fn planned_order<'a>(homes: &'a Homes, plan: &'a [String]) -> Vec<&'a str> {
 fn claim(dir: &Path, study: &StudyText) -> Result<()> {
     let path = dir.join(STUDY_FILE);
     if !path.exists() {
-        let mut file = tempfile::Builder::new()
-            .prefix(".study-")
-            .suffix(".tmp")
-            .tempfile_in(dir)
-            .map_err(Error::io(&path))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".study-").suffix(".tmp");
+        // A temporary file is private by default; this one becomes as readable as the umask lets any file be.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(dir).map_err(Error::io(&path))?;
         let text = format!("{STUDY_MARK}{}\n{}", study.sha256(), study.text);
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(Error::io(&path))?;
         match file.persist_noclobber(&path) {

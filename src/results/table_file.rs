@@ -155,37 +155,35 @@ pub(super) fn is_whole(path: &Path) -> Result<bool> {
     }
 }
 
-/// The batches of `path`, or of the given rows of it.
+/// The batches of `path`, or of the given rows of it (ascending, none twice); of a file's columns only `R`'s own are read.
 pub(super) fn read_batches<R: Row>(
     path: &Path,
-    rows: Option<Range<usize>>,
+    rows: Option<Vec<Range<usize>>>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<R>> {
-    let reader = open::<R>(path, rows, None)?;
+    let schema = R::schema();
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let reader = open::<R>(path, rows, &columns)?;
     let path = path.to_path_buf();
     Ok(reader.map(move |batch| {
         batch.map_err(|error| unreadable::<R>(&path, ParquetError::ArrowError(error.to_string())))
     }))
 }
 
-/// A reader of `rows` of `path`, of one column if `column` is given.
+/// A reader of `columns` of `path`, of the given rows if there are any given.
 fn open<R: Row>(
     path: &Path,
-    rows: Option<Range<usize>>,
-    column: Option<&str>,
+    rows: Option<Vec<Range<usize>>>,
+    columns: &[&str],
 ) -> Result<ParquetRecordBatchReader> {
     let file = File::open(path).map_err(Error::io(path))?;
     let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable::<R>(path, e))?;
     if let Some(rows) = rows {
         let total = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-        let rows = rows.start.min(total)..rows.end.min(total);
-        builder =
-            builder.with_row_selection(RowSelection::from_consecutive_ranges([rows].into_iter(), total));
+        let rows = rows.into_iter().map(|rows| rows.start.min(total)..rows.end.min(total));
+        builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(rows, total));
     }
-    if let Some(column) = column {
-        let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
-        builder = builder.with_projection(mask);
-    }
-    builder.with_batch_size(BATCH_ROWS).build().map_err(|e| unreadable::<R>(path, e))
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| unreadable::<R>(path, e))
 }
 
 /// The cells of `path` in file order, each with the rows that are its own.
@@ -193,7 +191,7 @@ pub(super) fn cell_ranges<R: Row>(path: &Path) -> Result<Vec<(String, Range<usiz
     const KEY: &str = "cell_id";
     let mut ranges: Vec<(String, Range<usize>)> = Vec::new();
     let mut row = 0;
-    for batch in open::<R>(path, None, Some(KEY))? {
+    for batch in open::<R>(path, None, &[KEY])? {
         let batch = batch.map_err(|e| unreadable::<R>(path, ParquetError::ArrowError(e.to_string())))?;
         let ids = batch
             .column_by_name(KEY)

@@ -145,7 +145,8 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
 fn draw(out: &Path, study: &Study) -> Result<()> {
     let results = Results::open(out)?;
     let curves = write_curves(&results)?;
-    write_robustness_svg(&out.join("robustness.svg"), &study.name, &results.cells()?, &curves)?;
+    let title = format!("{}: robust accuracy over attack budget", study.name);
+    write_robustness_svg(&out.join("robustness.svg"), &title, &results.cells()?, &curves)?;
     Ok(())
 }
 

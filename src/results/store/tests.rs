@@ -214,3 +214,103 @@ fn a_refused_file_is_an_error_that_names_it() {
     assert!(!dir.path().join("samples-1-of-1.parquet").exists());
     assert_eq!(finished_cells(dir.path()).unwrap().cells, plan(1));
 }
+
+/// A cell of one configuration over a ladder of budgets; above 0 a larger budget must not leave more robust.
+fn rung(eps: f64, robust: f64) -> CellRow {
+    CellRow {
+        cell_id: format!("eps{eps}"),
+        attack: "pgd".into(),
+        knowledge: "white".into(),
+        norm: Some("linf".into()),
+        eps: Some(eps),
+        robust_accuracy: Some(robust),
+        params: format!("{{\"eps\":{eps}}}"),
+        flags: vec!["few-groups".into()],
+        ..Default::default()
+    }
+}
+
+/// The flags of a shard's own file, as a notebook reads them.
+fn flags_in_file(dir: &Path, shard: Shard) -> Vec<Vec<String>> {
+    let file = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) }.file("cells");
+    read_rows::<CellRow>(&file).unwrap().into_iter().map(|cell| cell.flags).collect()
+}
+
+#[test]
+fn cells_of_different_shards_are_checked_against_each_other() {
+    use crate::results::flags::LARGER_BUDGET_WEAKER;
+    let dir = tempfile::tempdir().unwrap();
+    let shards = [Shard::new(1, 2).unwrap(), Shard::new(2, 2).unwrap()];
+    let [mut first, mut second] = shards.map(|shard| Store::open(dir.path(), &study(), shard).unwrap());
+    // The cell that contradicts the other is in the shard that finishes first.
+    first.push(rung(2.0, 0.9), vec![], vec![]).unwrap();
+    first.finish(&[]).unwrap();
+    assert_eq!(flags_in_file(dir.path(), shards[0]), [["few-groups"]]);
+    second.push(rung(1.0, 0.5), vec![], vec![]).unwrap();
+    second.flush().unwrap();
+    // While the second shard has but parts, readers see it already.
+    let seen = |dir: &Path| -> Vec<Vec<String>> {
+        Results::open(dir).unwrap().cells().unwrap().into_iter().map(|cell| cell.flags).collect()
+    };
+    let expected = [vec!["few-groups", LARGER_BUDGET_WEAKER], vec!["few-groups"]];
+    assert_eq!(seen(dir.path()), expected);
+    assert_eq!(flags_in_file(dir.path(), shards[0]), [["few-groups"]]);
+    // The first shard's process still lives and holds its lock: its file is made right all the same.
+    second.finish(&[]).unwrap();
+    assert_eq!(flags_in_file(dir.path(), shards[0]), expected[..1]);
+    assert_eq!(flags_in_file(dir.path(), shards[1]), expected[1..]);
+    assert_eq!(seen(dir.path()), expected);
+    // Nothing new: nothing is rewritten.
+    let written = || {
+        let files = ["cells-1-of-2.parquet", "cells-2-of-2.parquet"].map(|name| dir.path().join(name));
+        files.map(|file| fs::metadata(file).unwrap().modified().unwrap())
+    };
+    let before = written();
+    first.finish(&[]).unwrap();
+    assert_eq!(written(), before);
+    assert_eq!(temporaries(dir.path()), 0);
+}
+
+#[test]
+fn shards_that_finish_at_the_same_time_flag_every_contradiction() {
+    const SHARDS: u32 = 4;
+    // Each budget leaves more robust than the one before, so all but the first contradict another shard's cell.
+    for _ in 0..8 {
+        let dir = tempfile::tempdir().unwrap();
+        let together = std::sync::Barrier::new(SHARDS as usize);
+        std::thread::scope(|scope| {
+            for index in 1..=SHARDS {
+                let (dir, together) = (dir.path(), &together);
+                scope.spawn(move || {
+                    let mut store = Store::open(dir, &study(), Shard::new(index, SHARDS).unwrap()).unwrap();
+                    let eps = f64::from(index);
+                    store.push(rung(eps, eps / 10.0), vec![], vec![]).unwrap();
+                    together.wait();
+                    store.finish(&[]).unwrap();
+                    // Opening again clears leftovers, and must not take another's file that is being written for one.
+                    drop(store);
+                    Store::open(dir, &study(), Shard::new(index, SHARDS).unwrap()).unwrap();
+                });
+            }
+        });
+        for index in 1..=SHARDS {
+            let flags = flags_in_file(dir.path(), Shard::new(index, SHARDS).unwrap());
+            assert_eq!(flags[0].len(), if index == 1 { 1 } else { 2 }, "shard {index}: {flags:?}");
+        }
+        assert_eq!(temporaries(dir.path()), 0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_study_is_as_readable_as_any_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), &study(), Shard::WHOLE).unwrap();
+    push(&mut store, 0);
+    store.finish(&plan(1)).unwrap();
+    let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    fs::write(dir.path().join("any"), b"").unwrap();
+    assert_eq!(mode(STUDY_FILE), mode("any"));
+    assert_eq!(mode("cells-1-of-1.parquet"), mode("any"));
+}

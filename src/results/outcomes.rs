@@ -1,0 +1,41 @@
+//! What the worst case needs of a sample: a narrow view of the `samples` table.
+
+use super::schema::table;
+
+table! {
+    /// Some columns of a [`SampleRow`](super::records::SampleRow).
+    OutcomeRow = "samples" {
+        /// The cell.
+        cell_id: String,
+        /// The sample's stable index in its source.
+        sample: u64,
+        /// Salted hash of the patient or record.
+        group: Option<String>,
+        /// The true class.
+        label: u32,
+        /// The class that the model says of the clean input.
+        clean_pred: u32,
+        /// Right when clean and right under attack.
+        robust: bool,
+        /// How many values changed.
+        l0: u64,
+        /// l1 norm of the change.
+        l1: f64,
+        /// l2 norm of the change.
+        l2: f64,
+        /// linf norm of the change.
+        linf: f64,
+    }
+}
+
+impl OutcomeRow {
+    /// The size of the change, in the budget's norm.
+    pub(super) fn size(&self, norm: &str) -> f64 {
+        match norm {
+            "l0" => self.l0 as f64,
+            "l1" => self.l1,
+            "l2" => self.l2,
+            _ => self.linf,
+        }
+    }
+}
