@@ -9,6 +9,8 @@ use crate::ops::{Binary, Instr, Pointwise, Unary};
 const AXES: usize = 6;
 /// Registers of all instructions together should not fill more than this many elements.
 const REGISTERS: usize = 8192;
+/// Most elements of a register: enough that what a chunk costs besides its elements no longer shows.
+const CHUNK: usize = 2048;
 /// Elements of a task that several threads share out.
 const TASK: usize = 16_384;
 
@@ -20,19 +22,18 @@ pub(crate) fn interpret(
     context: &mut Context,
 ) {
     let total: usize = op.shape.iter().product();
-    let axes = Axes::merged(op);
-    let chunk = (REGISTERS / op.code.len() / 64 * 64).clamp(64, 512);
     let tasks = if context.threads > 1 { total.div_ceil(TASK) } else { 1 };
     let task_len = if tasks > 1 { TASK } else { total };
-    let file = chunk * op.code.len();
-    let Context { scratch, aliases, .. } = context;
+    let Context { threads, scratch, aliases, kept, .. } = context;
+    let plan = kept.get(|| Plan::new(op, aliases));
+    let file = plan.chunk * op.code.len();
     let registers = Disjoint::new(scratch.take(file * tasks));
     // A fixed-size list on the stack would limit the number of outputs; their addresses fit in place.
     let outputs: &Vec<Disjoint> = &outputs.iter_mut().map(|output| Disjoint::new(output)).collect();
-    spread(context.threads, tasks, |task| {
+    spread(*threads, tasks, |task| {
         // SAFETY: every task has its own registers.
         let registers = unsafe { registers.slice(task * file, file) };
-        let run = Run { op, axes, inputs, outputs, aliases, chunk };
+        let run = Run { op, plan, inputs, outputs };
         vectorised(
             #[inline(always)]
             || run.range(task * task_len, total.min((task + 1) * task_len), registers),
@@ -40,8 +41,49 @@ pub(crate) fn interpret(
     });
 }
 
+/// What is known of an op before its first element.
+#[derive(Debug)]
+struct Plan {
+    axes: Axes,
+    /// For every instruction.
+    places: Vec<Place>,
+    /// Elements of a register.
+    chunk: usize,
+}
+
+/// Where the values of an instruction are for the current chunk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// In the input itself.
+    Memory(usize),
+    /// In the output itself.
+    Output(usize),
+    /// In its register: copied from an output that is also an input, before anything is written.
+    Alias(usize),
+    /// In its register: a constant, or an input of one element.
+    Fixed,
+    /// In its register.
+    Register,
+}
+
+impl Plan {
+    fn new(op: &Pointwise, aliases: &[Option<usize>]) -> Self {
+        let axes = Axes::merged(op);
+        let place = |(i, instr): (usize, &Instr)| match *instr {
+            Instr::Const(_) => Place::Fixed,
+            Instr::Input(input) => match aliases.get(input).copied().flatten() {
+                Some(output) => Place::Alias(output),
+                None => axes.place(&op.strides[input], input),
+            },
+            _ => op.outputs.iter().position(|&output| output == i).map_or(Place::Register, Place::Output),
+        };
+        let places = op.code.iter().enumerate().map(place).collect();
+        Self { axes, places, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
+    }
+}
+
 /// The iteration space after neighbouring axes that every input crosses evenly were made one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Axes {
     rank: usize,
     shape: [usize; AXES],
@@ -73,102 +115,100 @@ impl Axes {
     fn stride(&self, strides: &[usize], axis: usize) -> usize {
         strides.get(self.original[axis]).copied().unwrap_or(0)
     }
+
+    /// Where an input is: in its memory if that has the output's order, in a register otherwise.
+    fn place(&self, strides: &[usize], input: usize) -> Place {
+        let mut contiguous = 1;
+        let (mut flat, mut fixed) = (true, true);
+        for axis in (0..self.rank).rev() {
+            let stride = self.stride(strides, axis);
+            flat &= stride == contiguous || self.shape[axis] == 1;
+            fixed &= stride == 0 || self.shape[axis] == 1;
+            contiguous *= self.shape[axis];
+        }
+        match (fixed, flat) {
+            (true, _) => Place::Fixed,
+            (_, true) => Place::Memory(input),
+            _ => Place::Register,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
 struct Run<'a> {
     op: &'a Pointwise,
-    axes: Axes,
+    plan: &'a Plan,
     inputs: &'a [&'a [f32]],
     outputs: &'a [Disjoint<'a>],
-    aliases: &'a [Option<usize>],
-    chunk: usize,
-}
-
-/// Where the values of an instruction are for the current chunk.
-enum Source {
-    /// In the input itself.
-    Memory(usize),
-    /// In its register, filled for every chunk.
-    Loaded,
-    /// In its register, filled once.
-    Fixed,
 }
 
 impl Run<'_> {
     #[inline(always)]
     fn range(&self, from: usize, to: usize, registers: &mut [f32]) {
+        let chunk = self.plan.chunk;
         for (i, instr) in self.op.code.iter().enumerate() {
-            let register = &mut registers[i * self.chunk..(i + 1) * self.chunk];
-            match *instr {
-                Instr::Const(value) => register.fill(value),
-                Instr::Input(input) if matches!(self.source(i), Source::Fixed) => {
-                    register.fill(self.inputs[input][0]);
-                }
+            let register = &mut registers[i * chunk..(i + 1) * chunk];
+            match (*instr, self.plan.places[i]) {
+                (Instr::Const(value), _) => register.fill(value),
+                (Instr::Input(input), Place::Fixed) => register.fill(self.inputs[input][0]),
                 _ => {}
             }
         }
         let mut start = from;
         while start < to {
-            let len = self.chunk.min(to - start);
+            let len = chunk.min(to - start);
             self.evaluate(start, len, registers);
-            for (place, &instr) in self.outputs.iter().zip(&self.op.outputs) {
-                // SAFETY: every chunk of the range belongs to this task, and the slice does not outlive the loop.
-                let output = unsafe { place.slice(start, len) };
-                output.copy_from_slice(self.value(instr, start, len, registers));
-            }
+            self.copy_outputs(start, len, registers);
             start += len;
         }
     }
 
-    /// How an input or a constant is read.
+    /// Outputs that are inputs or constants, or the same as another.
     #[inline(always)]
-    fn source(&self, instr: usize) -> Source {
-        match self.op.code[instr] {
-            Instr::Const(_) => Source::Fixed,
-            Instr::Input(input) => {
-                let strides = &self.op.strides[input];
-                if self.aliases.get(input).copied().flatten().is_some() {
-                    return Source::Loaded;
-                }
-                let axes = &self.axes;
-                let mut contiguous = 1;
-                let (mut flat, mut fixed) = (true, true);
-                for axis in (0..axes.rank).rev() {
-                    let stride = axes.stride(strides, axis);
-                    flat &= stride == contiguous || axes.shape[axis] == 1;
-                    fixed &= stride == 0 || axes.shape[axis] == 1;
-                    contiguous *= axes.shape[axis];
-                }
-                match (fixed, flat) {
-                    (true, _) => Source::Fixed,
-                    (_, true) => Source::Memory(input),
-                    _ => Source::Loaded,
-                }
+    fn copy_outputs(&self, start: usize, len: usize, registers: &[f32]) {
+        for (k, &instr) in self.op.outputs.iter().enumerate() {
+            if self.plan.places[instr] != Place::Output(k) {
+                let values = self.value(instr, start, len, registers);
+                // SAFETY: every chunk of the range belongs to this task, `values` are another place's, and the slice ends
+                // here.
+                unsafe { self.outputs[k].slice(start, len) }.copy_from_slice(values);
             }
-            _ => Source::Loaded,
         }
     }
 
     /// The values of an earlier instruction for the chunk.
     #[inline(always)]
     fn value<'b>(&'b self, instr: usize, start: usize, len: usize, registers: &'b [f32]) -> &'b [f32] {
-        match self.source(instr) {
-            Source::Memory(input) => &self.inputs[input][start..start + len],
-            _ => &registers[instr * self.chunk..][..len],
+        match self.plan.places[instr] {
+            Place::Memory(input) => &self.inputs[input][start..start + len],
+            // SAFETY: the chunk belongs to this task, and an instruction's values are written before they are read.
+            Place::Output(output) => unsafe { self.outputs[output].slice(start, len) },
+            _ => &registers[instr * self.plan.chunk..][..len],
         }
     }
 
     #[inline(always)]
     fn evaluate(&self, start: usize, len: usize, registers: &mut [f32]) {
+        let chunk = self.plan.chunk;
+        for (i, place) in self.plan.places.iter().enumerate() {
+            if let Place::Alias(output) = *place {
+                // SAFETY: the chunk belongs to this task, nothing of it has been written yet, and the slice ends here.
+                registers[i * chunk..][..len].copy_from_slice(unsafe { self.outputs[output].slice(start, len) });
+            }
+        }
         for (i, instr) in self.op.code.iter().enumerate() {
-            let (before, rest) = registers.split_at_mut(i * self.chunk);
-            let y = &mut rest[..len];
+            let (before, rest) = registers.split_at_mut(i * chunk);
+            let y = match self.plan.places[i] {
+                // SAFETY: the chunk belongs to this task; operands are other instructions' places, and inputs that are
+                // this output were copied above.
+                Place::Output(output) => unsafe { self.outputs[output].slice(start, len) },
+                _ => &mut rest[..len],
+            };
             let value = |operand: usize| self.value(operand, start, len, before);
             match *instr {
                 Instr::Const(_) => {}
                 Instr::Input(input) => {
-                    if matches!(self.source(i), Source::Loaded) {
+                    if self.plan.places[i] == Place::Register {
                         self.load(input, start, y);
                     }
                 }
@@ -183,12 +223,7 @@ impl Run<'_> {
     /// Gathers an input that does not lie in the order of the output.
     #[inline(always)]
     fn load(&self, input: usize, start: usize, y: &mut [f32]) {
-        if let Some(output) = self.aliases.get(input).copied().flatten() {
-            // SAFETY: the chunk belongs to this task, is written only after every input was read, and the slice ends
-            // here.
-            return y.copy_from_slice(unsafe { self.outputs[output].slice(start, y.len()) });
-        }
-        let (axes, strides) = (&self.axes, &self.op.strides[input]);
+        let (axes, strides) = (&self.plan.axes, &self.op.strides[input]);
         let inner = axes.rank.saturating_sub(1);
         let (width, step) = (axes.shape[inner], axes.stride(strides, inner));
         let mut done = 0;
