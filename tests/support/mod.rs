@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod evasion;
+pub mod files;
 pub mod studies;
 
 use std::collections::BTreeMap;
