@@ -24,8 +24,8 @@ struct Flip {
 }
 
 /// Every group set to the category with the largest relaxed value (of equal ones that of the largest gradient: sign steps move all that
-/// help alike). Flips that gain most come first, as far as the budget goes after what the other features took of it; the remaining groups
-/// stay clean. Under linf a group's bounds are open only where every flip is paid for.
+/// help alike), as far as the budget goes: the flips that gain most come first, the remaining groups stay clean. Under linf a group's
+/// bounds are open only where every flip is paid for.
 pub(super) fn round(
     graph: &mut Graph,
     settings: &Settings,
@@ -60,17 +60,18 @@ pub(super) fn round(
     };
     let (gains, prices, rooms) = (all(|flip| flip.gain), all(|flip| flip.price), all(|flip| flip.room));
     let zero = graph.scalar(0.0);
-    let mut accepted = graph.less(zero, rooms);
-    if settings.norm != Norm::Linf {
-        let spent = spent_elsewhere(graph, settings, relaxed, region);
-        let paid = affordable(graph, settings.norm, gains, prices, spent, region.radius);
-        accepted = graph.mul(accepted, paid);
-    }
+    let open = graph.less(zero, rooms);
+    let (accepted, others) = if settings.norm == Norm::Linf {
+        (open, relaxed)
+    } else {
+        let flips = [gains, prices, open];
+        share_budget(graph, settings, flips, relaxed, gradient, region)
+    };
     let mut parts = Vec::new();
     let mut at = 0;
     for (g, (group, flip)) in settings.one_hot.iter().zip(&flips).enumerate() {
         if at < group.start {
-            parts.push(graph.slice(relaxed, 0, at..group.start));
+            parts.push(graph.slice(others, 0, at..group.start));
         }
         let take = graph.slice(accepted, 0, g..g + 1);
         parts.push(graph.select(take, flip.chosen, flip.clean));
@@ -78,7 +79,7 @@ pub(super) fn round(
     }
     let features = graph.dims(relaxed)[0];
     if at < features {
-        parts.push(graph.slice(relaxed, 0, at..features));
+        parts.push(graph.slice(others, 0, at..features));
     }
     graph.concat(&parts, 0)
 }
@@ -120,27 +121,63 @@ fn price(graph: &mut Graph, norm: Norm, units: Tensor) -> Tensor {
     total(graph, each)
 }
 
-/// The price of the change in all features outside of groups, `[1]`.
-fn spent_elsewhere(graph: &mut Graph, settings: &Settings, relaxed: Tensor, region: Region) -> Tensor {
+/// Which flips are made, `[groups]`, and the values of the other features.
+///
+/// Either the others keep their change and flips take what is left, or flips are paid for first and the change of the others is shrunk
+/// to the rest: whichever adds more to the loss, to first order.
+fn share_budget(
+    graph: &mut Graph,
+    settings: &Settings,
+    [gains, prices, open]: [Tensor; 3],
+    relaxed: Tensor,
+    gradient: Tensor,
+    region: Region,
+) -> (Tensor, Tensor) {
     let features = graph.dims(relaxed)[0];
     let plain = |i: usize| !settings.one_hot.iter().any(|group| group.contains(&i));
     let mask: Vec<f32> = (0..features).map(|i| f32::from(u8::from(plain(i)))).collect();
     let mask = graph.constant(&Arc::new(mask), &[features]);
     let moved = graph.sub(relaxed, region.x0);
+    let moved = graph.mul(moved, mask);
     let units = graph.div(moved, region.scale);
-    let units = graph.mul(units, mask);
-    price(graph, settings.norm, units)
+    let spent = price(graph, settings.norm, units);
+    let gain = graph.mul(moved, gradient);
+    let gain = total(graph, gain);
+    let radius = graph.expand(region.radius, 1);
+    let budget = if settings.norm == Norm::L2 { graph.mul(radius, radius) } else { radius };
+
+    let left = graph.sub(budget, spent);
+    let last = affordable(graph, gains, prices, left);
+    let last = graph.mul(last, open);
+    let first = affordable(graph, gains, prices, budget);
+    let first = graph.mul(first, open);
+    let paid = graph.mul(first, prices);
+    let paid = total(graph, paid);
+    let rest = graph.sub(budget, paid);
+    let (zero, one, tiny) = (graph.scalar(0.0), graph.scalar(1.0), graph.scalar(f32::MIN_POSITIVE));
+    let rest = graph.max(rest, zero);
+    let spent = graph.max(spent, tiny);
+    let share = graph.div(rest, spent);
+    let share = if settings.norm == Norm::L2 { graph.unary(Unary::Sqrt, share) } else { share };
+    let share = graph.min(share, one);
+
+    let by_last = graph.mul(last, gains);
+    let by_last = total(graph, by_last);
+    let by_last = graph.add(by_last, gain);
+    let by_first = graph.mul(first, gains);
+    let by_first = total(graph, by_first);
+    let shrunk = graph.mul(gain, share);
+    let by_first = graph.add(by_first, shrunk);
+    let better = graph.less(by_last, by_first);
+    let accepted = graph.select(better, first, last);
+    let change = graph.mul(moved, share);
+    let others = graph.add(region.x0, change);
+    let others = graph.clamp(others, region.low, region.high);
+    (accepted, graph.select(better, others, relaxed))
 }
 
-/// 1 for the groups whose flip fits into the radius together with the flips that gain more (of equal ones the first).
-fn affordable(
-    graph: &mut Graph,
-    norm: Norm,
-    gains: Tensor,
-    prices: Tensor,
-    spent: Tensor,
-    radius: Tensor,
-) -> Tensor {
+/// 1 for the groups whose flip fits into the budget together with the flips that gain more (of equal ones the first).
+fn affordable(graph: &mut Graph, gains: Tensor, prices: Tensor, budget: Tensor) -> Tensor {
     let groups = graph.dims(gains)[0];
     let own = graph.reshape(gains, &[groups, 1]);
     let other = graph.reshape(gains, &[1, groups]);
@@ -154,9 +191,6 @@ fn affordable(
     let prices = graph.reshape(prices, &[1, groups]);
     let counted = graph.mul(before, prices);
     let sums = graph.sum(counted, 1..2);
-    let altogether = graph.add(sums, spent);
-    let radius = graph.expand(radius, 1);
-    let budget = if norm == Norm::L2 { graph.mul(radius, radius) } else { radius };
-    let exceeds = graph.less(budget, altogether);
+    let exceeds = graph.less(budget, sums);
     graph.select(exceeds, zero, one)
 }
