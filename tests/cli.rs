@@ -6,8 +6,8 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use percuss::models::{Config, Model, Weights};
-use support::formula_weights;
+use percuss::models::Config;
+use support::write_model;
 
 fn percuss(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_percuss")).args(arguments).current_dir(folder).output().unwrap()
@@ -34,10 +34,7 @@ fn study(folder: &Path, expect: &str) {
         {"kind": "global_avg_pool"}, {"kind": "linear", "out": 2}],
         "input_scaling": {"mean": [127.0], "std": [64.0]}}"#;
     let config = Config::parse(config, "test").unwrap();
-    let model = folder.join("cnn");
-    std::fs::create_dir_all(&model).unwrap();
-    std::fs::write(model.join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
-    Weights::new(formula_weights(&Model::declare(&config))).write(&model.join("model.safetensors")).unwrap();
+    write_model(&folder.join("cnn"), &config);
     let text = format!(
         r#"name = "phantoms"
 [[data]]

@@ -1,7 +1,7 @@
 //! Grids: how studies multiply out, what names their cells, what a plan adds up.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::path::Path;
+mod support;
 
 use percuss::attacks::Value;
 use percuss::models::Head;
@@ -9,39 +9,7 @@ use percuss::sweep::grid::{Cell, Grid, Outputs};
 use percuss::sweep::identity::{Contents, cell_id, distinct, lane_key, lane_stream};
 use percuss::sweep::plan::{Plan, Samples, Subject};
 use percuss::sweep::study::{Aim, Save, Study};
-
-/// Everything but `[[attack]]` tables, 12 lines.
-const HEAD: &str = r#"name = "cxr-v3"
-seeds = [0, 1, 2]
-[[data]]
-id = "test-A"
-name = "pneumoniamnist"
-[[model]]
-id = "v3"
-path = "models/v3"
-data = ["test-A"]
-[[defense]]
-id = "none"
-# the attacks
-"#;
-
-const BUDGET: &str = r#"budget = [{ norm = "linf", eps = 1 }]"#;
-
-fn parse(text: &str) -> percuss::Result<Study> {
-    Study::parse(text, Path::new("studies/s.toml"))
-}
-
-fn study(attacks: &str) -> Study {
-    parse(&format!("{HEAD}{attacks}")).unwrap()
-}
-
-fn grid(study: &Study) -> Grid {
-    Grid::new(study, |_, _| Some(two_classes())).unwrap()
-}
-
-fn two_classes() -> Outputs {
-    Outputs { head: Head::Softmax, count: 2, names: vec!["normal".into(), "pneumonia".into()] }
-}
+use support::studies::{BUDGET, HEAD, grid, parse, study, two_classes};
 
 #[test]
 fn the_arithmetic_of_the_grid_adds_up() {

@@ -6,16 +6,15 @@ mod support;
 
 use percuss::graph::{Compiled, Graph, Phase, Shape, Uploads};
 use percuss_kernels::Device;
-use support::{channels_last, formula_model, golden, inputs, relative_error};
+use support::{channels_last, formula_model, golden, inputs_for, layout, relative_error};
 
 /// Logits and the gradient of the summed cross-entropy, on `device`.
 fn run(name: &str, device: &Device) -> (Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>) {
     let golden = golden(name);
     let model = formula_model(&golden);
     let shape = model.config.input_shape();
-    let channels = *shape.last().unwrap();
-    let spatial = if shape.len() == 1 { 1 } else { shape.iter().product::<usize>() / channels };
-    let x = channels_last(&inputs(&golden), channels, spatial);
+    let x = inputs_for(&golden, &shape);
+    let (channels, spatial) = layout(&shape);
     let labels = &golden.tensors["labels"].data;
     let mut graph = Graph::new();
     let x_state = graph.state("x", Shape::lanes(&shape));

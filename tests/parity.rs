@@ -7,59 +7,24 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-
 use percuss::attacks::evasion::Settings;
 use percuss::attacks::evasion::loss::Loss;
 use percuss::attacks::{self, Norm};
-use percuss::data::{Dataset, Domain, Labels};
+use percuss::data::{Domain, Labels};
 use percuss::models::Weights;
-use percuss::sweep::engine::{Engine, Goal, Job, Outcome};
+use percuss::sweep::engine::{Goal, Job};
 use percuss::sweep::subject::{Subject, prediction};
 use percuss_kernels::Device;
 use serde_json::Value;
-use support::{channels_last, formula_model, golden};
+use support::evasion::attack;
+use support::{channels_last, formula_model, golden, inputs_for, layout};
 
 fn subject(golden: &Weights) -> Subject {
     let model = formula_model(golden);
-    let shape = model.config.input_shape();
-    let (channels, spatial) = layout(&shape);
-    let bounds: [f32; 2] = serde_json::from_str(&golden.metadata["bounds"]).unwrap();
-    let labels: Vec<u32> = golden.tensors["labels"].data.iter().map(|&l| l as u32).collect();
-    let n = labels.len();
-    let data = Dataset {
-        name: "golden".into(),
-        split: "all".into(),
-        synthetic: true,
-        sha256: "golden".into(),
-        values: channels_last(&support::inputs(golden), channels, spatial),
-        shape,
-        labels: Labels::Class(labels),
-        classes: (0..model.config.classes()).map(|c| c.to_string()).collect(),
-        unit: "unit".into(),
-        group: None,
-        subgroups: BTreeMap::new(),
-        index: (0..n as u64).collect(),
-        domain: Domain {
-            low: vec![bounds[0]],
-            high: vec![bounds[1]],
-            scale: vec![1.0],
-            immutable: vec![],
-            one_hot: vec![],
-            features: vec![],
-        },
-    };
-    let mut subject = Subject { model, data, clean: vec![], thresholds: vec![] };
-    subject.clean =
-        percuss::sweep::subject::clean_logits(&subject.model, &subject.data, &Device::Cpu { threads: 1 })
-            .unwrap();
-    subject
-}
-
-fn layout(shape: &[usize]) -> (usize, usize) {
-    let channels = *shape.last().unwrap();
-    (channels, if shape.len() == 1 { 1 } else { shape.iter().product::<usize>() / channels })
+    let values = inputs_for(golden, &model.config.input_shape());
+    let [low, high]: [f32; 2] = serde_json::from_str(&golden.metadata["bounds"]).unwrap();
+    let labels = golden.tensors["labels"].data.iter().map(|&label| label as u32).collect();
+    support::evasion::subject(model, values, Labels::Class(labels), Domain::uniform(low, high))
 }
 
 fn job(record: &Value, rung: &Value) -> Job {
@@ -89,18 +54,6 @@ fn job(record: &Value, rung: &Value) -> Job {
         stream: "parity".into(),
         seed: 0,
     }
-}
-
-fn attack(subject: &Subject, jobs: &[Job], device: &Device) -> Vec<Vec<Outcome>> {
-    let engine = Engine { device: device.clone(), threads: 2, lanes: None };
-    let mut all = vec![Vec::new(); jobs.len()];
-    engine
-        .run(subject, jobs, &AtomicBool::new(false), |i, outcomes| {
-            all[i] = outcomes;
-            Ok(())
-        })
-        .unwrap();
-    all
 }
 
 fn check(setting: &str, device: &Device) {

@@ -1,35 +1,14 @@
 //! Study files: what good ones say, and what bad ones are told.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod support;
+
 use std::path::Path;
 
 use percuss::attacks::Norm;
-use percuss::models::Head;
-use percuss::sweep::grid::{Grid, Outputs};
+use percuss::sweep::grid::Grid;
 use percuss::sweep::study::{Rate, Stop, Study};
-
-/// Everything but `[[attack]]` tables, 12 lines.
-const HEAD: &str = r#"name = "cxr-v3"
-seeds = [0, 1, 2]
-[[data]]
-id = "test-A"
-name = "pneumoniamnist"
-[[model]]
-id = "v3"
-path = "models/v3"
-data = ["test-A"]
-[[defense]]
-id = "none"
-# the attacks
-"#;
-
-fn parse(text: &str) -> percuss::Result<Study> {
-    Study::parse(text, Path::new("studies/s.toml"))
-}
-
-fn study(attacks: &str) -> Study {
-    parse(&format!("{HEAD}{attacks}")).unwrap()
-}
+use support::studies::{BUDGET, HEAD, grid, parse, study};
 
 /// The message that `text` gets; every one names the file and is bad input.
 fn refusal(text: &str) -> String {
@@ -42,16 +21,6 @@ fn refusal(text: &str) -> String {
 /// The message that an attack table gets; its header is on line 13.
 fn attack_refusal(table: &str) -> String {
     refusal(&format!("{HEAD}[[attack]]\n{table}\n"))
-}
-
-const BUDGET: &str = r#"budget = [{ norm = "linf", eps = 1 }]"#;
-
-fn grid(study: &Study) -> Grid {
-    Grid::new(study, |_, _| Some(two_classes())).unwrap()
-}
-
-fn two_classes() -> Outputs {
-    Outputs { head: Head::Softmax, count: 2, names: vec!["normal".into(), "pneumonia".into()] }
 }
 
 #[test]

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use percuss::Error;
 use percuss::data::{Request, open_fitted};
-use percuss::models::{Config, InputScaling, Model, Weights};
+use percuss::models::{Config, InputScaling};
 use percuss::results::{CellRow, Results, SampleRow};
 use percuss::sweep::options::SweepOptions;
 use percuss::sweep::run::{Report, sweep};
 use percuss::sweep::study::Study;
-use support::formula_weights;
+use support::write_model;
 
 /// A model folder with formula weights for a small CNN on the chest phantoms.
 fn phantom_model(folder: &Path) {
@@ -21,7 +21,7 @@ fn phantom_model(folder: &Path) {
         {"kind": "conv", "out": 4, "kernel": 3, "stride": 2}, {"kind": "batch_norm"}, {"kind": "relu"},
         {"kind": "global_avg_pool"}, {"kind": "linear", "out": 2}],
         "input_scaling": {"mean": [127.0], "std": [64.0]}}"#;
-    write_model(folder, Config::parse(config, "test").unwrap());
+    write_model(folder, &Config::parse(config, "test").unwrap());
 }
 
 /// One for the embedded table, with its preprocessing beside it.
@@ -37,14 +37,7 @@ fn table_model(folder: &Path) {
     let (mean, std) = preprocess.input_mean_std();
     let config =
         Config { input_scaling: Some(InputScaling { mean, std }), ..Config::parse(&text, "test").unwrap() };
-    write_model(folder, config);
-}
-
-fn write_model(folder: &Path, config: Config) {
-    std::fs::create_dir_all(folder).unwrap();
-    let weights = Weights::new(formula_weights(&Model::declare(&config)));
-    std::fs::write(folder.join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
-    weights.write(&folder.join("model.safetensors")).unwrap();
+    write_model(folder, &config);
 }
 
 const STUDY: &str = r#"

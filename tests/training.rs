@@ -18,7 +18,7 @@ use percuss::training::{
     evaluate, fit, train,
 };
 use percuss_kernels::Device;
-use support::{channels_last, config, formula_weights, golden, inputs};
+use support::{config, dataset, formula_weights, golden, inputs_for};
 
 const CPU: Device = Device::Cpu { threads: 1 };
 const ADAMW: Optimizer = Optimizer::AdamW { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 1e-2 };
@@ -32,9 +32,7 @@ fn check_steps(name: &str, key: &str, optimizer: Optimizer, rate: f64) {
     let golden = golden(name);
     let config = config(&golden);
     let shape = config.input_shape();
-    let channels = *shape.last().unwrap();
-    let spatial = if shape.len() == 1 { 1 } else { shape.iter().product::<usize>() / channels };
-    let x = channels_last(&inputs(&golden), channels, spatial);
+    let x = inputs_for(&golden, &shape);
     let labels = &golden.tensors["labels"].data;
     let rule = Rule { loss: Loss::plain(Head::Softmax), optimizer, clip_norm: None };
     let mut trainer = Trainer::new(&config, &rule, 1, labels.len(), &CPU, 1).unwrap();
@@ -138,27 +136,10 @@ fn blobs(split: &str, n: usize, overlap: f32) -> Dataset {
         centre.iter_mut().for_each(|value| *value += overlap * stream.normal());
         centre
     });
+    let values = values.collect();
     Dataset {
-        name: "blobs".into(),
         split: split.into(),
-        synthetic: true,
-        sha256: String::new(),
-        shape: vec![4],
-        values: values.collect(),
-        labels: Labels::Class(labels),
-        classes: vec!["a".into(), "b".into()],
-        unit: "value".into(),
-        group: None,
-        subgroups: BTreeMap::new(),
-        index: (0..n as u64).collect(),
-        domain: Domain {
-            low: vec![-9.0],
-            high: vec![9.0],
-            scale: vec![1.0],
-            immutable: vec![],
-            one_hot: vec![],
-            features: vec![],
-        },
+        ..dataset(vec![4], values, Labels::Class(labels), 2, Domain::uniform(-9.0, 9.0))
     }
 }
 

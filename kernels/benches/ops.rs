@@ -2,6 +2,10 @@
 //!
 //! Weights lie in a shared arena, as in an attack; every figure is the best of several runs on one thread.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(unreachable_pub, reason = "modules that several programs share")]
+
+#[path = "../tests/shapes/mod.rs"]
+mod shapes;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,19 +118,9 @@ fn ops() -> Vec<(String, Arc<dyn Operation>)> {
             ops.push((format!("matmul {order} {m}x{n}x{k}"), Arc::new(op)));
         }
     }
-    let conv = |images, size: [usize; 2], channels: [usize; 2], kernel: [usize; 2], stride| Conv {
-        sets: 1,
-        images,
-        height: size[0],
-        width: size[1],
-        in_channels: channels[0],
-        out_channels: channels[1],
-        kernel,
-        stride: [if kernel[0] == 1 && kernel[1] > 1 { 1 } else { stride }, stride],
-        pad: [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2],
-        dilation: [1, 1],
-        groups: 1,
-        epilogue: relu,
+    let conv = |images, size, channels, kernel: [usize; 2], stride| {
+        let rows = if kernel[0] == 1 && kernel[1] > 1 { 1 } else { stride };
+        shapes::padded_conv(images, size, channels, kernel, [rows, stride], relu)
     };
     let convs = [
         ("cnn 1-32", conv(16, [28, 28], [1, 32], [3, 3], 1)),
@@ -182,36 +176,9 @@ fn ops() -> Vec<(String, Arc<dyn Operation>)> {
         let op = Pointwise { shape: vec![64 * 784], strides: vec![vec![1]], code, outputs: vec![1] };
         ops.push((format!("pointwise {name} 64x784"), Arc::new(op)));
     }
-    ops.push(("pointwise step 64x784".into(), Arc::new(step())));
+    ops.push((
+        "pointwise step 64x784".into(),
+        Arc::new(Pointwise { outputs: vec![16], ..shapes::step(&[64, 784]) }),
+    ));
     ops
-}
-
-/// A gradient-sign step within a ball and a box.
-fn step() -> Pointwise {
-    use Instr::{Binary as Two, Const, Input, Unary as One};
-    let full = vec![784, 1];
-    Pointwise {
-        shape: vec![64, 784],
-        strides: vec![full.clone(), full.clone(), full, vec![1, 0], vec![1, 0]],
-        code: vec![
-            Input(0),
-            Input(1),
-            Input(2),
-            Input(3),
-            Input(4),
-            One(Unary::Sign, 2),
-            Two(Binary::Mul, 3, 5),
-            Two(Binary::Add, 0, 6),
-            Two(Binary::Sub, 7, 1),
-            Two(Binary::Min, 8, 4),
-            One(Unary::Neg, 4),
-            Two(Binary::Max, 9, 10),
-            Two(Binary::Add, 1, 11),
-            Const(0.0),
-            Const(1.0),
-            Two(Binary::Max, 12, 13),
-            Two(Binary::Min, 15, 14),
-        ],
-        outputs: vec![16],
-    }
 }

@@ -7,17 +7,19 @@
 mod cases;
 mod reference;
 mod runner;
+mod shapes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
-use cases::{Case, draw, draw_all, indices};
+use cases::{Case, Operands, draw, draw_all, drawn, indices};
 use percuss_kernels::gpu::{self, GpuDevice, Tuning};
 use percuss_kernels::ops::*;
 use percuss_kernels::{Arena, Device, DeviceKind, Error, Launch, Program, ProgramSpec, Span};
 use rayon::prelude::*;
 use reference::Value;
 use runner::bits;
+use shapes::step;
 
 /// Built-in exp, sqrt and division promise a few units in the last place more than the processor's.
 const SLACK: f64 = 4.0;
@@ -133,7 +135,7 @@ fn uniform_numbers_have_the_processors_bits() {
 }
 
 /// Runs `build(batch)` for several batches; the rows that batches share must be equal bit for bit.
-fn rows_stand_alone(what: &str, build: impl Fn(usize) -> (Arc<dyn Operation>, Vec<Vec<f32>>)) {
+fn rows_stand_alone(what: &str, build: impl Fn(usize) -> Operands) {
     for device in [direct(), tiled()] {
         let run = |batch| {
             let (op, inputs) = build(batch);
@@ -165,11 +167,6 @@ fn convolution(images: usize) -> Conv {
     }
 }
 
-fn drawn<O: Operation + 'static>(op: O) -> (Arc<dyn Operation>, Vec<Vec<f32>>) {
-    let inputs = draw_all(&op);
-    (Arc::new(op), inputs)
-}
-
 #[test]
 fn bits_of_a_row_do_not_depend_on_the_batch() {
     let plain = Layout { transposed: false, shared: false };
@@ -188,17 +185,8 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         rows_stand_alone("reduce", |outer| drawn(Reduce { kind: Reduction::Sum, outer, len, inner }));
         rows_stand_alone("moments", |outer| drawn(Moments { outer, len, inner }));
     }
-    rows_stand_alone("pointwise", |lanes| drawn(cases::step(&[lanes, 33])));
-    rows_stand_alone("softmax", |rows| drawn(Softmax { rows, columns: 37, log: true }));
-    rows_stand_alone("random", |rows| {
-        let op = Random { distribution: Distribution::Normal, rows, columns: 37 };
-        (Arc::new(op), vec![draw(2 * rows, 1), indices(rows, 9, 2)])
-    });
-    for ball in [Ball::L1, Ball::L2] {
-        rows_stand_alone("project", |rows| {
-            let (op, inputs) = cases::projection(ball, rows, 37, 0.5);
-            (Arc::new(op), inputs)
-        });
+    for (what, build) in cases::batches() {
+        rows_stand_alone(what, build);
     }
 }
 
@@ -207,16 +195,9 @@ fn a_projection_never_leaves_its_ball() {
     for device in [direct(), tiled()] {
         for (ball, reach) in [(Ball::L1, 0.01), (Ball::L1, 0.3), (Ball::L2, 1e-4), (Ball::L2, 5.0)] {
             let (op, inputs) = cases::projection(ball, 20, 1000, reach);
-            let y = runner::run(&device, Arc::new(op), &inputs, false, 1).remove(0);
-            for (row, y) in y.chunks_exact(1000).enumerate() {
-                let center = &inputs[1][row * 1000..];
-                let d =
-                    y.iter().zip(center).zip(&inputs[4]).map(|((y, c), s)| f64::from(y - c) / f64::from(*s));
-                let norm = match ball {
-                    Ball::L1 => d.map(f64::abs).sum::<f64>(),
-                    Ball::L2 => d.map(|d| d * d).sum::<f64>().sqrt(),
-                };
-                assert!(norm <= f64::from(inputs[5][row]), "{ball:?}: {norm} in {}", inputs[5][row]);
+            let y = runner::run(&device, Arc::new(op.clone()), &inputs, false, 1).remove(0);
+            for (norm, radius) in reference::norms_and_radii(&op, &inputs, &y) {
+                assert!(norm <= radius, "{ball:?}: {norm} in {radius}");
             }
         }
     }
@@ -248,25 +229,12 @@ fn thousands_of_dependent_launches_run_in_order() {
 
 #[test]
 fn an_output_may_be_its_own_input() {
-    let op: Arc<dyn Operation> = Arc::new(cases::step(&[3, 700]));
+    let op: Arc<dyn Operation> = Arc::new(step(&[3, 700]));
     let inputs = draw_all(&*op);
     for device in [direct(), tiled()] {
         let apart = runner::run(&device, op.clone(), &inputs, false, 1);
-        let lens: Vec<usize> = inputs.iter().map(Vec::len).chain([2100]).collect();
-        let (spans, len) = runner::place(0, &lens);
-        let launch =
-            Launch { op: op.clone(), inputs: spans[..5].to_vec(), outputs: vec![spans[0], spans[5]] };
-        let spec = ProgramSpec { arenas: vec![Arena::Private(len)], phases: vec![vec![launch]] };
-        let mut program = device.program(&spec, &[], 1).unwrap();
-        for (span, input) in spans.iter().zip(&inputs) {
-            program.write(*span, input).unwrap();
-        }
-        program.run(0, 1).unwrap();
-        let mut y = vec![0.0; 2100];
-        program.read(spans[0], &mut y).unwrap();
-        assert_eq!(bits(&y), bits(&apart[0]));
-        program.read(spans[5], &mut y).unwrap();
-        assert_eq!(bits(&y), bits(&apart[1]));
+        let within = runner::run_in_place(&device, op.clone(), &inputs);
+        assert!(apart.iter().map(|y| bits(y)).eq(within.iter().map(|y| bits(y))));
     }
 }
 

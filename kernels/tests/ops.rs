@@ -5,13 +5,15 @@
 mod cases;
 mod reference;
 mod runner;
+mod shapes;
 
 use std::sync::Arc;
 
-use cases::{draw, draw_all, indices};
+use cases::{Operands, draw, draw_all, drawn, indices};
 use percuss_kernels::ops::*;
 use percuss_kernels::{Arena, Device, Error, Launch, ProgramSpec, Span};
 use runner::bits;
+use shapes::{padded_conv, step};
 
 fn cpu() -> Device {
     Device::select("cpu", 1).unwrap()
@@ -35,7 +37,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 }
 
 /// Runs `build(batch)` for many batches; the rows that batches share must be equal bit for bit.
-fn rows_stand_alone(what: &str, build: impl Fn(usize) -> (Arc<dyn Operation>, Vec<Vec<f32>>)) {
+fn rows_stand_alone(what: &str, build: impl Fn(usize) -> Operands) {
     let results: Vec<Vec<Vec<f32>>> = [1, 2, 3, 5, 8, 12, 13, 16, 17, 31, 64, 100]
         .iter()
         .map(|&batch| {
@@ -59,9 +61,7 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         for transposed in [false, true] {
             rows_stand_alone("matmul", |m| {
                 let (a, b) = (layout(false), layout(transposed));
-                let op = Matmul { batch: 1, m, n, k, a, b, epilogue };
-                let inputs = draw_all(&op);
-                (Arc::new(op), inputs)
+                drawn(Matmul { batch: 1, m, n, k, a, b, epilogue })
             });
         }
     }
@@ -72,48 +72,15 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         ([1, 64], [16, 32], [1, 5], 2),
     ];
     for (size, channels, kernel, stride) in shapes {
-        let conv = |images| Conv {
-            sets: 1,
-            images,
-            height: size[0],
-            width: size[1],
-            in_channels: channels[0],
-            out_channels: channels[1],
-            kernel,
-            stride: [stride.min(kernel[0]), stride],
-            pad: [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2],
-            dilation: [1, 1],
-            groups: 1,
-            epilogue,
-        };
-        rows_stand_alone("conv", |images| {
-            let op = conv(images);
-            let inputs = draw_all(&op);
-            (Arc::new(op), inputs)
-        });
-        rows_stand_alone("conv_input_grad", |images| {
-            let op = ConvInputGrad(conv(images));
-            let inputs = draw_all(&op);
-            (Arc::new(op), inputs)
-        });
+        let stride = [stride.min(kernel[0]), stride];
+        let conv = |images| padded_conv(images, size, channels, kernel, stride, epilogue);
+        rows_stand_alone("conv", |images| drawn(conv(images)));
+        rows_stand_alone("conv_input_grad", |images| drawn(ConvInputGrad(conv(images))));
     }
     for (len, inner) in [(1000, 1), (5, 7), (3000, 3)] {
-        rows_stand_alone("reduce", |outer| {
-            let op = Reduce { kind: Reduction::Sum, outer, len, inner };
-            let inputs = draw_all(&op);
-            (Arc::new(op), inputs)
-        });
-        rows_stand_alone("moments", |outer| {
-            let op = Moments { outer, len, inner };
-            let inputs = draw_all(&op);
-            (Arc::new(op), inputs)
-        });
+        rows_stand_alone("reduce", |outer| drawn(Reduce { kind: Reduction::Sum, outer, len, inner }));
+        rows_stand_alone("moments", |outer| drawn(Moments { outer, len, inner }));
     }
-    rows_stand_alone("pointwise", |lanes| {
-        let op = cases::step(&[lanes, 33]);
-        let inputs = draw_all(&op);
-        (Arc::new(op), inputs)
-    });
     rows_stand_alone("pool_grad", |images| {
         let op = PoolGrad(Pool {
             kind: PoolKind::Max,
@@ -132,20 +99,8 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         let op = CrossEntropyGrad(CrossEntropy { rows, classes: 5 });
         (Arc::new(op), vec![draw(rows * 5, 1), indices(rows, 5, 2), draw(rows, 3)])
     });
-    rows_stand_alone("softmax", |rows| {
-        let op = Softmax { rows, columns: 37, log: true };
-        let inputs = draw_all(&op);
-        (Arc::new(op), inputs)
-    });
-    rows_stand_alone("random", |rows| {
-        let op = Random { distribution: Distribution::Normal, rows, columns: 37 };
-        (Arc::new(op), vec![draw(2 * rows, 1), indices(rows, 9, 2)])
-    });
-    for ball in [Ball::L1, Ball::L2] {
-        rows_stand_alone("project", |rows| {
-            let (op, inputs) = cases::projection(ball, rows, 37, 0.5);
-            (Arc::new(op), inputs)
-        });
+    for (what, build) in cases::batches() {
+        rows_stand_alone(what, build);
     }
 }
 
@@ -163,19 +118,8 @@ fn a_projection_never_leaves_its_ball() {
     for ball in [Ball::L1, Ball::L2] {
         for reach in [1e-4, 0.01, 0.3, 5.0] {
             let (op, inputs) = cases::projection(ball, 40, 300, reach);
-            let columns = op.columns;
-            let y = runner::run(&cpu(), Arc::new(op), &inputs, false, 1).remove(0);
-            for (row, y) in y.chunks_exact(columns).enumerate() {
-                let d = y
-                    .iter()
-                    .zip(&inputs[1][row * columns..])
-                    .zip(&inputs[4])
-                    .map(|((y, c), s)| (f64::from(*y) - f64::from(*c)) / f64::from(*s));
-                let norm = match ball {
-                    Ball::L1 => d.map(f64::abs).sum::<f64>(),
-                    Ball::L2 => d.map(|d| d * d).sum::<f64>().sqrt(),
-                };
-                let radius = f64::from(inputs[5][row]);
+            let y = runner::run(&cpu(), Arc::new(op.clone()), &inputs, false, 1).remove(0);
+            for (norm, radius) in reference::norms_and_radii(&op, &inputs, &y) {
                 assert!(norm <= radius, "{ball:?}: {norm} in a ball of {radius}");
             }
         }
@@ -184,23 +128,11 @@ fn a_projection_never_leaves_its_ball() {
 
 #[test]
 fn an_output_may_be_its_own_input() {
-    let op: Arc<dyn Operation> = Arc::new(cases::step(&[3, 700]));
+    let op: Arc<dyn Operation> = Arc::new(step(&[3, 700]));
     let inputs = draw_all(&*op);
     let apart = runner::run(&cpu(), op.clone(), &inputs, false, 1);
-    let lens: Vec<usize> = inputs.iter().map(Vec::len).chain([2100]).collect();
-    let (spans, len) = runner::place(0, &lens);
-    let launch = Launch { op, inputs: spans[..5].to_vec(), outputs: vec![spans[0], spans[5]] };
-    let spec = ProgramSpec { arenas: vec![Arena::Private(len)], phases: vec![vec![launch]] };
-    let mut program = cpu().program(&spec, &[], 1).unwrap();
-    for (span, input) in spans.iter().zip(&inputs) {
-        program.write(*span, input).unwrap();
-    }
-    program.run(0, 1).unwrap();
-    let mut y = vec![0.0; 2100];
-    program.read(spans[0], &mut y).unwrap();
-    assert_eq!(bits(&y), bits(&apart[0]));
-    program.read(spans[5], &mut y).unwrap();
-    assert_eq!(bits(&y), bits(&apart[1]));
+    let within = runner::run_in_place(&cpu(), op, &inputs);
+    assert!(apart.iter().map(|y| bits(y)).eq(within.iter().map(|y| bits(y))));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod cases;
 mod reference;
 mod runner;
+mod shapes;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -178,7 +179,7 @@ fn generated_kernels_read_as_before() {
         ],
         outputs: vec![4, 6],
     };
-    for (name, op) in [("step", cases::step(&[3, 784])), ("broadcast", broadcast), ("momentum", momentum)] {
+    for (name, op) in [("step", shapes::step(&[3, 784])), ("broadcast", broadcast), ("momentum", momentum)] {
         op.check().unwrap();
         let kernels = op.gpu(&Adapter::HARDWARE);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.wgsl"));

@@ -142,6 +142,12 @@ impl Config {
         }
     }
 
+    /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.
+    pub fn takes(&self, shape: &[usize]) -> bool {
+        let own = self.input_shape();
+        own == shape || (own.len() == 1 && own[0] == shape.iter().product::<usize>())
+    }
+
     /// Number of outputs.
     pub fn classes(&self) -> usize {
         match &self.architecture {

@@ -95,8 +95,8 @@ fn check_fit(
 ) -> Result<()> {
     let place =
         |what: &str| format!("{what} (data {} of the study, model {})", study.data[position].id, entry.id);
-    let shape = model.config.input_shape();
-    if data.shape != shape {
+    if !model.config.takes(&data.shape) {
+        let shape = model.config.input_shape();
         let found = format!("samples of shape {:?}", data.shape);
         return Err(Error::input(
             &data.name,

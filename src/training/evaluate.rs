@@ -4,7 +4,7 @@ use percuss_kernels::Device;
 
 use crate::data::Dataset;
 use crate::graph::{Compiled, Graph, Phase, Shape, Uploads};
-use crate::models::{Config, Model};
+use crate::models::Model;
 use crate::{Error, Result};
 
 /// Samples in one launch: a sample's logits do not depend on it.
@@ -16,7 +16,7 @@ const LANES: usize = 256;
 /// Samples of another shape than the model's input.
 pub fn logits(model: &Model, dataset: &Dataset, device: &Device, threads: usize) -> Result<Vec<f32>> {
     let shape = model.config.input_shape();
-    if !takes(&model.config, &dataset.shape) {
+    if !model.config.takes(&dataset.shape) {
         let found = format!("samples of shape {:?}", dataset.shape);
         return Err(Error::input(
             &dataset.name,
@@ -46,10 +46,4 @@ pub fn logits(model: &Model, dataset: &Dataset, device: &Device, threads: usize)
         all.extend_from_slice(&executable.read(output)?[..samples * outputs]);
     }
     Ok(all)
-}
-
-/// Whether a model takes samples of this shape: its own, or any of as many values where the model's input is flat.
-pub fn takes(config: &Config, shape: &[usize]) -> bool {
-    let own = config.input_shape();
-    own == shape || (own.len() == 1 && own[0] == shape.iter().product::<usize>())
 }

@@ -254,7 +254,7 @@ fn fits(config: &Config, train: &Dataset) -> Result<()> {
     if train.is_empty() {
         return Err(Error::input(&train.name, place, "no sample", "at least one"));
     }
-    if !evaluate::takes(config, &train.shape) {
+    if !config.takes(&train.shape) {
         let found = format!("samples of shape {:?}", train.shape);
         return Err(Error::input(
             &train.name,

@@ -2,9 +2,14 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+pub mod evasion;
+pub mod files;
+pub mod studies;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use percuss::data::{Dataset, Domain, Labels};
 use percuss::models::{Config, Declared, Model, WeightTensor, Weights};
 
 pub fn golden(name: &str) -> Weights {
@@ -122,6 +127,40 @@ fn order(name: &str) -> (bool, u32) {
     (first == "fc", first.parse().unwrap_or(0))
 }
 
+/// A model folder with formula weights.
+pub fn write_model(folder: &Path, config: &Config) {
+    std::fs::create_dir_all(folder).unwrap();
+    let weights = Weights::new(formula_weights(&Model::declare(config)));
+    std::fs::write(folder.join("config.json"), serde_json::to_string(config).unwrap()).unwrap();
+    weights.write(&folder.join("model.safetensors")).unwrap();
+}
+
+/// Samples in memory, classes and findings called by their numbers.
+pub fn dataset(
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    labels: Labels,
+    classes: usize,
+    domain: Domain,
+) -> Dataset {
+    let n = values.len() / shape.iter().product::<usize>();
+    Dataset {
+        name: "test".into(),
+        split: "all".into(),
+        synthetic: true,
+        sha256: "test".into(),
+        shape,
+        values,
+        labels,
+        classes: (0..classes).map(|class| class.to_string()).collect(),
+        unit: "unit".into(),
+        group: None,
+        subgroups: BTreeMap::new(),
+        index: (0..n as u64).collect(),
+        domain,
+    }
+}
+
 /// The golden's inputs `[n, channels.., spatial..]`, in PyTorch's order.
 pub fn inputs(golden: &Weights) -> Vec<f32> {
     if let Some(stored) = golden.tensors.get("inputs") {
@@ -136,6 +175,18 @@ pub fn inputs(golden: &Weights) -> Vec<f32> {
         "signed" => signed(name, n, input["scale"].as_f64().unwrap() as f32),
         other => panic!("no formula {other}"),
     }
+}
+
+/// The golden's inputs as a model of this input shape takes them.
+pub fn inputs_for(golden: &Weights, shape: &[usize]) -> Vec<f32> {
+    let (channels, spatial) = layout(shape);
+    channels_last(&inputs(golden), channels, spatial)
+}
+
+/// Channels and places of a sample, whose shape ends with its channels.
+pub fn layout(shape: &[usize]) -> (usize, usize) {
+    let channels = *shape.last().unwrap();
+    (channels, if shape.len() == 1 { 1 } else { shape.iter().product::<usize>() / channels })
 }
 
 /// `[n, channels, spatial..]` to channels-last.

@@ -4,6 +4,7 @@ use percuss_kernels::ops::*;
 
 use super::{Case, draw, scaled};
 use crate::reference;
+use crate::shapes::step;
 
 pub fn all() -> Vec<Case> {
     let mut cases = functions();
@@ -65,38 +66,6 @@ fn functions() -> Vec<Case> {
         cases.push(Case::new(op, vec![few(1), few(2)], reference::pointwise));
     }
     cases
-}
-
-/// A gradient-sign step with clamping: `clamp(x0 + clamp(x + a sign(g) - x0, -e, e), 0, 1)`, with per-lane a and e.
-pub fn step(shape: &[usize]) -> Pointwise {
-    let contiguous: Vec<usize> = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
-    let mut lane = vec![0; shape.len()];
-    lane[0] = 1;
-    use Instr::{Binary as Two, Const, Input, Unary as One};
-    Pointwise {
-        shape: shape.to_vec(),
-        strides: vec![contiguous.clone(), contiguous.clone(), contiguous, lane.clone(), lane],
-        code: vec![
-            Input(0),
-            Input(1),
-            Input(2),
-            Input(3),
-            Input(4),
-            One(Unary::Sign, 2),
-            Two(Binary::Mul, 3, 5),
-            Two(Binary::Add, 0, 6),
-            Two(Binary::Sub, 7, 1),
-            Two(Binary::Min, 8, 4),
-            One(Unary::Neg, 4),
-            Two(Binary::Max, 9, 10),
-            Two(Binary::Add, 1, 11),
-            Const(0.0),
-            Const(1.0),
-            Two(Binary::Max, 12, 13),
-            Two(Binary::Min, 15, 14),
-        ],
-        outputs: vec![16, 8],
-    }
 }
 
 fn expressions() -> Vec<Case> {

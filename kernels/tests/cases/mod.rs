@@ -1,10 +1,12 @@
 //! The shapes that every executor is tested on, with their operands and exact results.
 
+mod batches;
 mod elements;
 mod images;
 mod matrices;
 
-pub use elements::{projection, step};
+pub use batches::{Operands, batches, drawn};
+pub use elements::projection;
 use std::sync::Arc;
 
 use percuss_kernels::Device;

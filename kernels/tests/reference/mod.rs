@@ -5,7 +5,7 @@ mod project;
 mod rows;
 
 pub use images::{conv, conv_input_grad, conv_weight_grad, pool, pool_grad};
-pub use project::project;
+pub use project::{norms_and_radii, project};
 pub use rows::*;
 
 /// Half the distance from 1 to the next f32: the relative error of one rounded operation.

@@ -77,3 +77,21 @@ fn scale_down(lengths: &[f64], room: &[f64], radius: f64) -> Vec<f64> {
     let free: f64 = pairs().filter(|&(l, r)| !stopped(l, r)).map(|(l, _)| l * l).sum();
     at(((radius * radius - fixed).max(0.0) / free).sqrt())
 }
+
+/// The norm of every row's distance from the center in scaled units, beside its radius.
+pub fn norms_and_radii(op: &Project, inputs: &[Vec<f32>], y: &[f32]) -> Vec<(f64, f64)> {
+    let row = |(row, y): (usize, &[f32])| {
+        let center = &inputs[1][row * op.columns..];
+        let d = y
+            .iter()
+            .zip(center)
+            .zip(&inputs[4])
+            .map(|((y, c), s)| (f64::from(*y) - f64::from(*c)) / f64::from(*s));
+        let norm = match op.ball {
+            Ball::L1 => d.map(f64::abs).sum::<f64>(),
+            Ball::L2 => d.map(|d| d * d).sum::<f64>().sqrt(),
+        };
+        (norm, f64::from(inputs[5][row]))
+    };
+    y.chunks_exact(op.columns).enumerate().map(row).collect()
+}

@@ -74,6 +74,28 @@ pub fn run(
     output_spans.iter().map(|span| after[span.offset..span.offset + span.len].to_vec()).collect()
 }
 
+/// Runs a pointwise op whose first output overwrites its first input, and its other outputs beside.
+pub fn run_in_place(device: &Device, op: Arc<dyn Operation>, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let outputs = op.output_lens();
+    let lens: Vec<usize> = inputs.iter().map(Vec::len).chain(outputs[1..].iter().copied()).collect();
+    let (spans, len) = place(0, &lens);
+    let (input_spans, rest) = spans.split_at(inputs.len());
+    let output_spans = [&spans[..1], rest].concat();
+    let launch = Launch { op, inputs: input_spans.to_vec(), outputs: output_spans.clone() };
+    let spec = ProgramSpec { arenas: vec![Arena::Private(len)], phases: vec![vec![launch]] };
+    let mut program = device.program(&spec, &[], 1).unwrap();
+    for (span, input) in input_spans.iter().zip(inputs) {
+        program.write(*span, input).unwrap();
+    }
+    program.run(0, 1).unwrap();
+    let read = |span: &Span| {
+        let mut y = vec![0.0; span.len];
+        program.read(*span, &mut y).unwrap();
+        y
+    };
+    output_spans.iter().map(read).collect()
+}
+
 pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }

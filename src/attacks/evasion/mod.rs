@@ -5,6 +5,7 @@
 
 mod ball;
 pub mod bim;
+mod categories;
 pub mod fgsm;
 pub mod loss;
 pub mod mifgsm;
@@ -14,8 +15,6 @@ pub mod start;
 
 use std::ops::Range;
 use std::sync::Arc;
-
-use percuss_kernels::ops::{Reduction, Unary};
 
 use self::ball::Region;
 use self::loss::Loss;
@@ -216,7 +215,7 @@ impl EvasionProgram {
         match slots.relaxed {
             Some(relaxed) => {
                 keep(&mut graph, relaxed, inside);
-                let rounded = round_categories(&mut graph, settings, inside, region);
+                let rounded = categories::round(&mut graph, settings, inside, gradient, region);
                 keep(&mut graph, slots.x, rounded);
             }
             None => keep(&mut graph, slots.x, inside),
@@ -288,53 +287,6 @@ fn count(
     let zeros = graph.load(slots.zero_gradients);
     let zeros = graph.add(zeros, counted);
     step.assign(graph, slots.zero_gradients, zeros);
-}
-
-/// One-hot features set to the category with the largest relaxed value; where the flips would exceed the budget, to the clean one.
-fn round_categories(graph: &mut Graph, settings: &Settings, relaxed: Tensor, region: Region) -> Tensor {
-    let features = graph.dims(relaxed)[0];
-    let mut parts = Vec::new();
-    let mut clean_parts = Vec::new();
-    let mut at = 0;
-    for group in &settings.one_hot {
-        if at < group.start {
-            let plain = graph.slice(relaxed, 0, at..group.start);
-            parts.push(plain);
-            clean_parts.push(plain);
-        }
-        let values = graph.slice(relaxed, 0, group.clone());
-        let best = graph.reduce(Reduction::Max, values, 0..1);
-        let best = graph.expand(best, 1);
-        let hit = graph.equal(values, best);
-        let position = graph.index(&[group.len()], 0);
-        let beyond = graph.scalar(group.len() as f32);
-        let places = graph.select(hit, position, beyond);
-        let first = graph.reduce(Reduction::Min, places, 0..1);
-        parts.push(graph.one_hot(first, group.len()));
-        clean_parts.push(graph.slice(region.x0, 0, group.clone()));
-        at = group.end;
-    }
-    if at < features {
-        let plain = graph.slice(relaxed, 0, at..features);
-        parts.push(plain);
-        clean_parts.push(plain);
-    }
-    let rounded = graph.concat(&parts, 0);
-    let clean = graph.concat(&clean_parts, 0);
-    let moved = graph.sub(rounded, region.x0);
-    let units = graph.div(moved, region.scale);
-    let length = match settings.norm {
-        Norm::L2 => ball::l2_length(graph, units),
-        Norm::L1 => ball::l1_length(graph, units),
-        Norm::Linf => {
-            let magnitude = graph.unary(Unary::Abs, units);
-            let largest = graph.reduce(Reduction::Max, magnitude, 0..1);
-            graph.expand(largest, 1)
-        }
-    };
-    let radius = graph.expand(region.radius, 1);
-    let exceeds = graph.less(radius, length);
-    graph.select(exceeds, clean, rounded)
 }
 
 fn spread(scale: &[f32], len: usize) -> Vec<f32> {

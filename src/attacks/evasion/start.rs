@@ -1,6 +1,7 @@
 //! Where a lane starts and where it may go: its box, its random start, and the measure of what it found, on the host in f64.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use percuss_kernels::ops::threefry2x32;
 
@@ -28,15 +29,16 @@ impl Bounds {
     pub fn new(x0: &[f32], domain: &Domain, norm: Norm, eps: f64) -> Self {
         let mut bounds = Self { low: Vec::with_capacity(x0.len()), high: Vec::with_capacity(x0.len()) };
         for (i, &value) in x0.iter().enumerate() {
-            let fixed = domain.immutable.get(i).copied().unwrap_or(false);
             let scale = at(&domain.scale, i);
-            let category = domain.one_hot.iter().any(|group| group.contains(&i));
-            let flips = norm != Norm::Linf || eps * scale >= 1.0;
-            let (low, high) = if fixed || (category && !flips) {
+            let group = domain.one_hot.iter().find(|group| group.contains(&i));
+            let fixed = domain.immutable.get(i).copied().unwrap_or(false)
+                || group.is_some_and(|group| !pays_for_flip(group, x0, &domain.scale, norm, eps));
+            let (low, high) = if fixed {
                 (value, value)
             } else {
-                let low = (at(&domain.low, i) as f32).min(value);
-                let high = (at(&domain.high, i) as f32).max(value);
+                let (low, high) =
+                    if group.is_some() { (0.0, 1.0) } else { (at(&domain.low, i), at(&domain.high, i)) };
+                let (low, high) = ((low as f32).min(value), (high as f32).max(value));
                 match norm {
                     Norm::Linf => {
                         (low.max(reach(value, scale, eps, -1.0)), high.min(reach(value, scale, eps, 1.0)))
@@ -60,6 +62,18 @@ impl Bounds {
 
     fn clamp(&self, i: usize, value: f64) -> f32 {
         (value as f32).clamp(self.low[i], self.high[i])
+    }
+}
+
+/// Whether the budget pays for leaving the clean category of `group`: for the cheapest other one, under linf for every one.
+fn pays_for_flip(group: &Range<usize>, x0: &[f32], scale: &[f32], norm: Norm, eps: f64) -> bool {
+    let price = |i: usize| 1.0 / at(scale, i);
+    let Some(clean) = group.clone().find(|&i| x0[i] == 1.0) else { return false };
+    let mut others = group.clone().filter(|&i| i != clean);
+    match norm {
+        Norm::Linf => group.clone().all(|i| price(i) <= eps),
+        Norm::L2 => others.any(|i| price(clean).hypot(price(i)) <= eps),
+        Norm::L1 => others.any(|i| price(clean) + price(i) <= eps),
     }
 }
 
