@@ -20,7 +20,8 @@ fn main() {
     let model = arguments.first().map_or("cnn", String::as_str);
     let lanes: usize = arguments.get(1).map_or(8, |lanes| lanes.parse().unwrap());
     let device = Device::select(arguments.get(2).map_or("cpu", String::as_str), 1).unwrap();
-    let (_, config, _) = workload::MODELS.into_iter().find(|(name, ..)| *name == model).expect("a model's name");
+    let (_, config, _) =
+        workload::MODELS.into_iter().find(|(name, ..)| *name == model).expect("a model's name");
     let subject = workload::subject(config, 1);
     let program = EvasionProgram::new(&subject.model, &workload::settings());
     let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.step), lanes).unwrap();

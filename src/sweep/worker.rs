@@ -187,7 +187,14 @@ impl Worker<'_> {
         }
     }
 
-    fn outcome(&self, job: usize, sample: usize, output: &LaneOutput, logits: &[f32], seconds: f64) -> Outcome {
+    fn outcome(
+        &self,
+        job: usize,
+        sample: usize,
+        output: &LaneOutput,
+        logits: &[f32],
+        seconds: f64,
+    ) -> Outcome {
         let job = &self.jobs[job];
         let (attacked, _) = job.role(self.subject, sample);
         let data = &self.subject.data;

@@ -82,7 +82,7 @@ impl Plan {
     }
 }
 
-/// The iteration space after neighbouring axes that every input crosses evenly were made one.
+/// The iteration space without axes of length 1, neighbours that every input crosses evenly made one.
 #[derive(Clone, Copy, Debug)]
 struct Axes {
     rank: usize,
@@ -94,12 +94,10 @@ struct Axes {
 impl Axes {
     fn merged(op: &Pointwise) -> Self {
         let mut axes = Self { rank: 0, shape: [1; AXES], original: [0; AXES] };
-        let indexed = |axis: usize| op.code.contains(&Instr::Index(axis));
-        for (axis, &size) in op.shape.iter().enumerate() {
+        for (axis, &size) in op.shape.iter().enumerate().filter(|(_, size)| **size > 1) {
             let last = axes.rank.wrapping_sub(1);
-            let even = |strides: &Vec<usize>| strides[axis - 1] == strides[axis] * size;
-            let joins = axis > 0 && !indexed(axis) && !indexed(axis - 1) && op.strides.iter().all(even);
-            if joins {
+            let even = |strides: &Vec<usize>| strides[axes.original[last]] == strides[axis] * size;
+            if axes.rank > 0 && op.strides.iter().all(even) {
                 axes.shape[last] *= size;
                 axes.original[last] = axis;
             } else {
@@ -193,7 +191,8 @@ impl Run<'_> {
         for (i, place) in self.plan.places.iter().enumerate() {
             if let Place::Alias(output) = *place {
                 // SAFETY: the chunk belongs to this task, nothing of it has been written yet, and the slice ends here.
-                registers[i * chunk..][..len].copy_from_slice(unsafe { self.outputs[output].slice(start, len) });
+                registers[i * chunk..][..len]
+                    .copy_from_slice(unsafe { self.outputs[output].slice(start, len) });
             }
         }
         for (i, instr) in self.op.code.iter().enumerate() {
@@ -405,6 +404,8 @@ fn truth(truth: bool) -> f32 {
 #[inline(always)]
 fn select(c: &[f32], a: &[f32], b: &[f32], y: &mut [f32]) {
     for ((y, &c), (&a, &b)) in y.iter_mut().zip(c).zip(a.iter().zip(b)) {
-        *y = if c != 0.0 { a } else { b };
+        // Bits, since the compiler makes a branch between values a gather from one of two addresses.
+        let taken = u32::from(c != 0.0).wrapping_neg();
+        *y = f32::from_bits((a.to_bits() & taken) | (b.to_bits() & !taken));
     }
 }

@@ -50,24 +50,15 @@ impl Operation for Permute {
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
-        let rank = self.shape.len();
-        // Axes of length 1 in front bring every shape to six.
-        let (mut shape, mut strides, mut start) = ([1; AXES], [0_isize; AXES], 0);
-        for (d, &axis) in self.axes.iter().enumerate() {
-            let stride = self.shape[axis + 1..].iter().product::<usize>();
-            let place = AXES - rank + d;
-            shape[place] = self.shape[axis];
-            strides[place] = if self.flip[axis] { -(stride as isize) } else { stride as isize };
-            start += if self.flip[axis] { (self.shape[axis] - 1) * stride } else { 0 };
-        }
         let x = inputs[0];
-        let (width, step) = (shape[AXES - 1], strides[AXES - 1]);
+        let (axes, start) = self.merged();
+        let (width, step) = axes[0];
         spread_rows(context.threads, outputs[0], width, 16_384, |first, rows| {
             for (i, y) in rows.chunks_exact_mut(width).enumerate() {
                 let (mut row, mut from) = (first + i, start as isize);
-                for d in (0..AXES - 1).rev() {
-                    from += (row % shape[d]) as isize * strides[d];
-                    row /= shape[d];
+                for &(size, stride) in &axes[1..] {
+                    from += (row % size) as isize * stride;
+                    row /= size;
                 }
                 copy_strided(x, from, step, y);
             }
@@ -79,11 +70,33 @@ impl Operation for Permute {
     }
 }
 
-fn copy_strided(x: &[f32], from: isize, step: isize, y: &mut [f32]) {
-    if step == 1 {
-        return y.copy_from_slice(&x[from as usize..][..y.len()]);
+impl Permute {
+    /// Sizes and strides in x of y's axes, the innermost first, neighbours that x crosses evenly made one; and where y starts in x.
+    fn merged(&self) -> ([(usize, isize); AXES], usize) {
+        let mut axes = [(1, 0); AXES];
+        let (mut rank, mut start) = (0, 0);
+        for &axis in self.axes.iter().rev() {
+            let (size, stride) = (self.shape[axis], self.shape[axis + 1..].iter().product::<usize>());
+            start += if self.flip[axis] { (size - 1) * stride } else { 0 };
+            let stride = if self.flip[axis] { -(stride as isize) } else { stride as isize };
+            match axes[..rank].last_mut() {
+                _ if size == 1 => {}
+                Some(inner) if stride == inner.1 * inner.0 as isize => inner.0 *= size,
+                _ => {
+                    axes[rank] = (size, stride);
+                    rank += 1;
+                }
+            }
+        }
+        (axes, start)
     }
-    for (j, y) in y.iter_mut().enumerate() {
-        *y = x[(from + j as isize * step) as usize];
+}
+
+fn copy_strided(x: &[f32], from: isize, step: isize, y: &mut [f32]) {
+    let start = from as usize;
+    match step {
+        1 => y.copy_from_slice(&x[start..][..y.len()]),
+        2.. => y.iter_mut().zip(x[start..].iter().step_by(step as usize)).for_each(|(y, x)| *y = *x),
+        _ => y.iter_mut().enumerate().for_each(|(j, y)| *y = x[(from + j as isize * step) as usize]),
     }
 }

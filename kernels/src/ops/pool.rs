@@ -2,6 +2,7 @@
 
 use super::{Operation, check_sizes, unfit};
 use crate::Result;
+use crate::cpu::tiles::{self, Tiling};
 use crate::cpu::{Context, math::vectorised, spread_rows};
 use crate::gpu::{Adapter, Kernel};
 
@@ -87,6 +88,14 @@ impl Pool {
     fn tiled(&self) -> bool {
         let even = |axis: usize| [self.height, self.width][axis].is_multiple_of(self.stride[axis]);
         self.kernel == self.stride && self.pad == [0; 4] && even(0) && even(1)
+    }
+
+    /// How windows tile the image, where their maximum has code of its own.
+    fn tiling(&self) -> Option<Tiling> {
+        let window = self.kernel;
+        let known = tiles::WINDOWS.contains(&(window[0] * window[1]));
+        let fits = self.kind == PoolKind::Max && self.tiled() && known;
+        fits.then_some(Tiling { width: self.width, channels: self.channels, window })
     }
 
     /// Calls `f(place in y, window)` for every window of an image.
@@ -301,6 +310,9 @@ impl Operation for Pool {
         let (x, len) = (inputs[0], self.image_len());
         spread_rows(context.threads, outputs[0], self.out_len(), 4096, |first, images| {
             let images = images.chunks_exact_mut(self.out_len()).zip(x[first * len..].chunks_exact(len));
+            if let Some(tiling) = self.tiling() {
+                return images.for_each(|(y, x)| tiles::largest(tiling, x, y));
+            }
             vectorised(
                 #[inline(always)]
                 || {
@@ -344,6 +356,9 @@ impl Operation for PoolGrad {
             let x = inputs[0][first * len..].chunks_exact(len);
             let dy = inputs[1][first * out_len..].chunks_exact(out_len);
             let images = images.chunks_exact_mut(len).zip(x.zip(dy));
+            if let Some(tiling) = self.0.tiling() {
+                return images.for_each(|(dx, (x, dy))| tiles::share(tiling, x, dy, dx));
+            }
             vectorised(
                 #[inline(always)]
                 || {
