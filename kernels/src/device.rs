@@ -100,6 +100,14 @@ impl Device {
         matches!(self, Self::Cpu { .. })
     }
 
+    /// Most elements that one arena can have: the device's largest buffer, a multiple of [`crate::ALIGNMENT`].
+    pub fn max_arena(&self) -> usize {
+        match self {
+            Self::Cpu { .. } => usize::MAX,
+            Self::Gpu(device) => device.max_arena(),
+        }
+    }
+
     /// Copies read-only data to the device.
     pub fn upload(&self, data: &[f32]) -> Result<SharedArena> {
         match self {

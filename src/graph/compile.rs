@@ -6,7 +6,7 @@ use std::sync::Arc;
 use percuss_kernels::{Arena, Device, Launch, Program, ProgramSpec, SharedArena, Span};
 
 use super::kernels::{Group, Grouping};
-use super::memory::{Demand, plan, room};
+use super::memory::{Demand, cut, plan, room, within_page};
 use super::{Graph, NodeOp, Shape, State, Tensor};
 use crate::Result;
 
@@ -77,9 +77,10 @@ pub struct Compiled {
 struct Places<'a> {
     graph: &'a Graph,
     lanes: usize,
-    states: &'a [(Span, Shape)],
+    states: &'a [Span],
     constants: HashMap<Tensor, Span>,
     temporaries: HashMap<(Tensor, usize), Span>,
+    page: usize,
 }
 
 impl Places<'_> {
@@ -90,7 +91,7 @@ impl Places<'_> {
         }
         let node = &self.graph.nodes[base.0];
         match node.op {
-            NodeOp::State(state) => self.states[state.0].0,
+            NodeOp::State(state) => self.states[state.0],
             NodeOp::Part(part) => self.temporaries[&(node.inputs[0], part)],
             _ => self.temporaries[&(base, 0)],
         }
@@ -104,17 +105,29 @@ impl Places<'_> {
 impl Compiled {
     /// Compiles `phases` for `lanes` lanes. What depends on constants alone is computed now, once.
     pub fn new(graph: &Graph, phases: &[Phase], lanes: usize) -> Result<Self> {
+        Self::in_pages(graph, phases, lanes, usize::MAX)
+    }
+
+    /// As [`Self::new`], for a device: no arena is larger than its largest buffer, as long as no value is.
+    pub fn on(device: &Device, graph: &Graph, phases: &[Phase], lanes: usize) -> Result<Self> {
+        Self::in_pages(graph, phases, lanes, device.max_arena())
+    }
+
+    /// As [`Self::new`], in arenas of at most `page` elements (a multiple of [`percuss_kernels::ALIGNMENT`]), as long as no value is
+    /// larger. Where values lie changes none of them.
+    pub fn in_pages(graph: &Graph, phases: &[Phase], lanes: usize, page: usize) -> Result<Self> {
         let roots: Vec<Tensor> =
             phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
         let nodes = graph.reachable(&roots, &HashSet::new());
         let hoisted = graph.evaluate_constants(&graph.constant_nodes(&nodes, &roots))?;
-        Ok(Self::with_constants(graph, phases, lanes, hoisted))
+        Ok(Self::with_constants(graph, phases, lanes, page, hoisted))
     }
 
     fn with_constants(
         graph: &Graph,
         phases: &[Phase],
         lanes: usize,
+        page: usize,
         hoisted: Vec<(Tensor, Arc<Vec<f32>>)>,
     ) -> Self {
         let roots: Vec<Tensor> =
@@ -141,11 +154,13 @@ impl Compiled {
         let mut offset = 0;
         for (_, shape) in &graph.states {
             let len = shape.len(lanes);
-            states.push((Span { arena: STATES, offset, len }, shape.clone()));
+            offset = within_page(offset, len, page);
+            states.push(Span { arena: STATES, offset, len });
             offset += room(len);
         }
         arenas[STATES] = Arena::Private(offset);
-        let mut places = Places { graph, lanes, states: &states, constants, temporaries: HashMap::new() };
+        let temporaries = HashMap::new();
+        let mut places = Places { graph, lanes, states: &states, constants, temporaries, page };
         let mut spec = ProgramSpec { arenas, phases: Vec::new() };
         let mut temporaries = 0;
         for phase in phases {
@@ -154,7 +169,9 @@ impl Compiled {
             spec.phases.push(launches);
         }
         spec.arenas[TEMPORARIES] = Arena::Private(temporaries);
-        Self { spec, shared, states, lanes }
+        cut(&mut spec, &mut states, page);
+        let shapes = graph.states.iter().map(|(_, shape)| shape.clone());
+        Self { spec, shared, states: states.into_iter().zip(shapes).collect(), lanes }
     }
 
     /// Number of lanes.
@@ -164,7 +181,8 @@ impl Compiled {
 
     /// Bytes of memory that one instance takes, shared constants not counted.
     pub fn bytes(&self) -> u64 {
-        4 * (self.spec.arenas[STATES].len() + self.spec.arenas[TEMPORARIES].len()) as u64
+        let private = |arena: &Arena| if let Arena::Private(len) = arena { *len as u64 } else { 0 };
+        4 * self.spec.arenas.iter().map(private).sum::<u64>()
     }
 
     /// Floating-point operations of one run of a phase, all lanes.
@@ -289,7 +307,7 @@ impl Graph {
             // Not through `assign`, which would call for a copy of a constant.
             phase.assigns.push((state, tensor));
         }
-        let compiled = Compiled::with_constants(&graph, &[phase], 1, Vec::new());
+        let compiled = Compiled::with_constants(&graph, &[phase], 1, usize::MAX, Vec::new());
         let device = Device::Cpu { threads: 1 };
         let mut executable = compiled.instantiate(&device, &mut Uploads::default(), 1)?;
         executable.run(0, 1)?;
@@ -429,14 +447,14 @@ fn place_temporaries(
             keys.push(key);
         }
     }
-    let (offsets, size) = plan(&demands);
+    let (offsets, size) = plan(&demands, places.page);
     places.temporaries.clear();
     for (key, slot) in home {
         let span = Span { arena: TEMPORARIES, offset: offsets[slot], len: demands[slot].len };
         places.temporaries.insert(key, span);
     }
     for (&key, &state) in direct {
-        places.temporaries.insert(key, places.states[state.0].0);
+        places.temporaries.insert(key, places.states[state.0]);
     }
     let mut launches: Vec<Launch> = steps
         .iter()
@@ -447,7 +465,7 @@ fn place_temporaries(
         })
         .collect();
     for &(state, value) in copies {
-        let span = places.states[state.0].0;
+        let span = places.states[state.0];
         let op = Arc::new(percuss_kernels::ops::Pointwise {
             shape: vec![span.len],
             strides: vec![vec![1]],

@@ -26,7 +26,7 @@ impl Judge {
         threads: usize,
     ) -> Result<Self> {
         let program = JudgeProgram::new(model);
-        let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.judge), lanes)?;
+        let compiled = Compiled::on(device, &program.graph, std::slice::from_ref(&program.judge), lanes)?;
         let executable = compiled.instantiate(device, uploads, threads)?;
         let sample_len = model.config.input_shape().iter().product();
         Ok(Self { program, executable, sample_len, classes: model.config.classes() })

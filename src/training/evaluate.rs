@@ -34,7 +34,7 @@ pub fn logits(model: &Model, dataset: &Dataset, device: &Device, threads: usize)
     let value = model.logits(&mut graph, x);
     let mut phase = Phase::new();
     phase.assign(&mut graph, output, value);
-    let compiled = Compiled::new(&graph, &[phase], lanes)?;
+    let compiled = Compiled::on(device, &graph, &[phase], lanes)?;
     let mut executable = compiled.instantiate(device, &mut Uploads::default(), threads)?;
     let mut all = Vec::with_capacity(dataset.len() * outputs);
     let mut padded = vec![0.0; lanes * dataset.sample_len()];

@@ -70,7 +70,7 @@ impl Trainer {
         let before = graph.load(losses);
         let sum = graph.add(before, loss);
         phase.assign(&mut graph, losses, sum);
-        let compiled = Compiled::new(&graph, &[phase], members)?;
+        let compiled = Compiled::on(device, &graph, &[phase], members)?;
         let executable = compiled.instantiate(device, &mut Uploads::default(), threads)?;
         let optimizer = rule.optimizer;
         Ok(Self { executable, parameters, input, labels, rates, losses, optimizer, steps: 0 })

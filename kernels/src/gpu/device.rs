@@ -127,6 +127,12 @@ impl GpuDevice {
         (self.max_binding / 4) as usize
     }
 
+    /// Most elements of one buffer.
+    pub fn max_arena(&self) -> usize {
+        let elements = usize::try_from(self.limits.max_buffer_size / 4).unwrap_or(usize::MAX);
+        elements - elements % crate::ALIGNMENT
+    }
+
     /// Whether [`super::GpuProgram::profile`] works.
     pub fn has_timestamps(&self) -> bool {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
