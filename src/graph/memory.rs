@@ -70,7 +70,8 @@ pub(crate) fn cut(spec: &mut ProgramSpec, states: &mut [Span], page: usize) {
             span.offset %= page;
         }
         spec.arenas[arena] = Arena::Private(page);
-        spec.arenas.extend((1..len.div_ceil(page)).map(|number| Arena::Private(page.min(len - number * page))));
+        spec.arenas
+            .extend((1..len.div_ceil(page)).map(|number| Arena::Private(page.min(len - number * page))));
     }
 }
 

@@ -141,7 +141,8 @@ impl Engine {
         uploads: &mut Uploads,
     ) -> Result<LaneBlock<'p, Run>> {
         halving(self.lanes_for(&program.graph, &program.step, wanted)?, |lanes| {
-            let compiled = Compiled::on(&self.device, &program.graph, std::slice::from_ref(&program.step), lanes)?;
+            let compiled =
+                Compiled::on(&self.device, &program.graph, std::slice::from_ref(&program.step), lanes)?;
             LaneBlock::new(program, &compiled, &self.device, uploads, 1)
         })
     }

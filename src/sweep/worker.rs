@@ -174,16 +174,21 @@ impl Worker<'_> {
         Ok(finished)
     }
 
-    /// The projection already keeps the budget; should rounding ever break it, the change is shrunk until it holds in f64.
+    /// The projection already keeps the budget; should rounding ever break it, the change is shrunk until it holds in f64: at
+    /// first by a millionth, at last to nothing. Categories stay whole until then.
     fn hold_budget(&self, job: &Job, sample: usize, x: &mut [f32]) {
-        let data = &self.subject.data;
-        let clean = data.sample(sample);
-        let mut shrink = 1.0 - 1e-6;
-        while distance(job.settings.norm, x, clean, &data.domain.scale) > job.eps {
-            for (x, &clean) in x.iter_mut().zip(clean) {
-                *x = (f64::from(clean) + (f64::from(*x) - f64::from(clean)) * shrink) as f32;
+        let domain = &self.subject.data.domain;
+        let clean = self.subject.data.sample(sample);
+        let mut margin = 1e-6;
+        while distance(job.settings.norm, x, clean, &domain.scale) > job.eps {
+            for (i, (x, &clean)) in x.iter_mut().zip(clean).enumerate() {
+                if margin >= 1.0 {
+                    *x = clean;
+                } else if !domain.one_hot.iter().any(|group| group.contains(&i)) {
+                    *x = (f64::from(clean) + (f64::from(*x) - f64::from(clean)) * (1.0 - margin)) as f32;
+                }
             }
-            shrink *= 1.0 - 1e-6;
+            margin *= 2.0;
         }
     }
 
