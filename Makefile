@@ -35,7 +35,8 @@ clippy:
 models: build
 	for model in $(MODELS); do target/release/percuss train experiments/models/$$model.toml || exit 1; done
 
-# PGD-40 against PyTorch, Foolbox and torchattacks on the same cores; PYTHON needs tests/golden/requirements.txt.
+# PGD-40 against PyTorch, Foolbox and torchattacks, and the demo's cells against Foolbox, on the same cores; PYTHON needs
+# tests/golden/requirements.txt.
 PYTHON ?= python3
 bench:
 	$(PYTHON) benches/compare.py
