@@ -55,7 +55,7 @@ fn programs_in_small_pages_compute_the_same() {
     let whole = Compiled::new(&program.graph, phases, LANES).unwrap();
     let largest = spans(&whole).map(|span| span.len).max().unwrap();
     let page = largest.next_multiple_of(ALIGNMENT);
-    let paged = Compiled::in_pages(&program.graph, phases, LANES, page).unwrap();
+    let paged = Compiled::in_pages(&mut Uploads::default(), &program.graph, phases, LANES, page).unwrap();
     assert!(spans(&paged).all(|span| span.offset + span.len <= page), "a value crosses its page");
     let arenas = |compiled: &Compiled| spans(compiled).map(|span| span.arena).collect::<BTreeSet<_>>().len();
     assert!(arenas(&paged) >= arenas(&whole) + 2, "{} and {} arenas", arenas(&whole), arenas(&paged));
@@ -70,7 +70,8 @@ fn programs_in_small_pages_compute_the_same() {
 fn a_value_larger_than_a_page_keeps_its_arena_whole() {
     let program = program();
     let phases = std::slice::from_ref(&program.step);
-    let paged = Compiled::in_pages(&program.graph, phases, LANES, 2 * ALIGNMENT).unwrap();
+    let paged =
+        Compiled::in_pages(&mut Uploads::default(), &program.graph, phases, LANES, 2 * ALIGNMENT).unwrap();
     let whole = Compiled::new(&program.graph, phases, LANES).unwrap();
     assert_eq!(walk(&program, &paged, &CPU), walk(&program, &whole, &CPU));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use percuss_kernels::{Arena, Device, Launch, Program, ProgramSpec, SharedArena, Span};
 
+use super::constants::Uploads;
 use super::kernels::{Group, Grouping};
 use super::memory::{Demand, cut, plan, room, within_page};
 use super::{Graph, NodeOp, Shape, State, Tensor};
@@ -26,6 +27,11 @@ impl Phase {
         Self::default()
     }
 
+    /// A phase of assignments that are in order as they are.
+    pub(super) fn of(assigns: Vec<(State, Tensor)>) -> Self {
+        Self { assigns }
+    }
+
     /// Lets `state` become `value`, broadcast to the state's shape, at the end of the phase. Once for a state.
     pub fn assign(&mut self, graph: &mut Graph, state: State, value: Tensor) {
         assert!(self.assigns.iter().all(|(other, _)| *other != state), "a phase assigns a state once");
@@ -39,28 +45,6 @@ impl Phase {
             graph.push(NodeOp::Binary(percuss_kernels::ops::Binary::Add), &[value, zero], shape)
         };
         self.assigns.push((state, value));
-    }
-}
-
-/// Data and its copy on the device.
-type Upload = (Arc<Vec<f32>>, SharedArena);
-
-/// Uploaded constants, so that programs of one model share them.
-#[derive(Debug, Default)]
-pub struct Uploads {
-    known: HashMap<(usize, usize), Upload>,
-}
-
-impl Uploads {
-    fn get(&mut self, device: &Device, data: &Arc<Vec<f32>>) -> Result<SharedArena> {
-        // The entry keeps the data alive, so its address names it.
-        let key = (Arc::as_ptr(data) as usize, data.len());
-        if let Some((_, arena)) = self.known.get(&key) {
-            return Ok(arena.clone());
-        }
-        let arena = device.upload(data)?;
-        self.known.insert(key, (data.clone(), arena.clone()));
-        Ok(arena)
     }
 }
 
@@ -105,25 +89,48 @@ impl Places<'_> {
 impl Compiled {
     /// Compiles `phases` for `lanes` lanes. What depends on constants alone is computed now, once.
     pub fn new(graph: &Graph, phases: &[Phase], lanes: usize) -> Result<Self> {
-        Self::in_pages(graph, phases, lanes, usize::MAX)
+        Self::in_pages(&mut Uploads::default(), graph, phases, lanes, usize::MAX)
     }
 
-    /// As [`Self::new`], for a device: no arena is larger than its largest buffer, as long as no value is.
-    pub fn on(device: &Device, graph: &Graph, phases: &[Phase], lanes: usize) -> Result<Self> {
-        Self::in_pages(graph, phases, lanes, device.max_arena())
+    /// As [`Self::new`], for a device, whose programs share constants: no arena is larger than the device's largest buffer, as long as
+    /// no value is.
+    pub fn on(
+        device: &Device,
+        uploads: &mut Uploads,
+        graph: &Graph,
+        phases: &[Phase],
+        lanes: usize,
+    ) -> Result<Self> {
+        Self::in_pages(uploads, graph, phases, lanes, device.max_arena())
     }
 
     /// As [`Self::new`], in arenas of at most `page` elements (a multiple of [`percuss_kernels::ALIGNMENT`]), as long as no value is
     /// larger. Where values lie changes none of them.
-    pub fn in_pages(graph: &Graph, phases: &[Phase], lanes: usize, page: usize) -> Result<Self> {
+    pub fn in_pages(
+        uploads: &mut Uploads,
+        graph: &Graph,
+        phases: &[Phase],
+        lanes: usize,
+        page: usize,
+    ) -> Result<Self> {
         let roots: Vec<Tensor> =
             phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
         let nodes = graph.reachable(&roots, &HashSet::new());
-        let hoisted = graph.evaluate_constants(&graph.constant_nodes(&nodes, &roots))?;
+        let hoisted = uploads.values(graph, &graph.constant_nodes(&nodes, &roots))?;
         Ok(Self::with_constants(graph, phases, lanes, page, hoisted))
     }
 
-    fn with_constants(
+    /// As [`Self::new`], without the values of constants: to be measured, not run.
+    pub fn sketch(graph: &Graph, phases: &[Phase], lanes: usize) -> Self {
+        let roots: Vec<Tensor> =
+            phases.iter().flat_map(|phase| phase.assigns.iter().map(|&(_, value)| value)).collect();
+        let nodes = graph.reachable(&roots, &HashSet::new());
+        let constants = graph.constant_nodes(&nodes, &roots).into_iter();
+        let unknown = constants.map(|tensor| (tensor, Arc::new(Vec::new()))).collect();
+        Self::with_constants(graph, phases, lanes, usize::MAX, unknown)
+    }
+
+    pub(super) fn with_constants(
         graph: &Graph,
         phases: &[Phase],
         lanes: usize,
@@ -260,62 +267,6 @@ impl Executable {
         assert!(shape.lane && lane < self.lanes, "lane {lane} of {}", self.lanes);
         let len = shape.lane_len();
         Span { offset: span.offset + lane * len, len, ..*span }
-    }
-}
-
-impl Graph {
-    /// The nodes worth computing once: they depend on constants alone, and something that does not uses them.
-    fn constant_nodes(&self, nodes: &[Tensor], roots: &[Tensor]) -> Vec<Tensor> {
-        let mut constant = vec![false; self.nodes.len()];
-        let mut used: HashSet<Tensor> = roots.iter().map(|&root| self.base(root)).collect();
-        for &tensor in nodes {
-            let node = &self.nodes[tensor.0];
-            constant[tensor.0] = !node.shape.lane
-                && !matches!(node.op, NodeOp::State(_))
-                && node.inputs.iter().all(|input| constant[input.0]);
-            if !constant[tensor.0] {
-                used.extend(node.inputs.iter().map(|&input| self.base(input)));
-            }
-        }
-        nodes
-            .iter()
-            .copied()
-            .filter(|&tensor| {
-                let op = &self.nodes[tensor.0].op;
-                let leaf =
-                    op.is_stored() || matches!(op, NodeOp::Scalar(_) | NodeOp::Index(_) | NodeOp::Reshape);
-                constant[tensor.0] && !leaf && used.contains(&tensor)
-            })
-            .collect()
-    }
-
-    fn evaluate_constants(&self, wanted: &[Tensor]) -> Result<Vec<(Tensor, Arc<Vec<f32>>)>> {
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut graph = Graph {
-            nodes: self.nodes.clone(),
-            states: Vec::new(),
-            constants: self.constants.clone(),
-            interned: HashMap::new(),
-        };
-        let mut phase = Phase::new();
-        let mut states = Vec::new();
-        for &tensor in wanted {
-            let state = graph.state("constant", self.shape(tensor).clone());
-            states.push(state);
-            // Not through `assign`, which would call for a copy of a constant.
-            phase.assigns.push((state, tensor));
-        }
-        let compiled = Compiled::with_constants(&graph, &[phase], 1, usize::MAX, Vec::new());
-        let device = Device::Cpu { threads: 1 };
-        let mut executable = compiled.instantiate(&device, &mut Uploads::default(), 1)?;
-        executable.run(0, 1)?;
-        wanted
-            .iter()
-            .zip(states)
-            .map(|(&tensor, state)| Ok((tensor, Arc::new(executable.read(state)?))))
-            .collect()
     }
 }
 

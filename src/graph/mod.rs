@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod compile;
+mod constants;
 mod gradient;
 mod kernels;
 mod layers;
@@ -16,7 +17,8 @@ mod node;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use compile::{Compiled, Executable, Phase, Uploads};
+pub use compile::{Compiled, Executable, Phase};
+pub use constants::Uploads;
 pub use layers::{ConvGeometry, PoolGeometry};
 pub(crate) use node::{Node, NodeOp};
 

@@ -12,9 +12,9 @@ use percuss_kernels::Device;
 pub use super::job::{Goal, Job, Outcome};
 use super::judge::Judge;
 use super::lanes::LaneBlock;
-use super::sharing::{Group, Queue, Run, groups};
+use super::sharing::{Queue, Run, groups};
 use super::subject::Subject;
-use super::worker::Worker;
+use super::worker::{Finished, Worker};
 use crate::attacks::evasion::{EvasionProgram, JudgeProgram};
 use crate::graph::{Compiled, Graph, Phase, Uploads};
 use crate::{Error, Result};
@@ -58,33 +58,15 @@ impl Engine {
         mut finished: impl FnMut(usize, Vec<Outcome>) -> Result<()>,
     ) -> Result<()> {
         let mut uploads = Uploads::default();
+        let samples = subject.data.len();
+        let wanted = (jobs.len() * samples).div_ceil(self.workers()).max(1);
+        let mut judges = self.open_judges(subject, wanted, &mut uploads)?;
         for group in groups(jobs) {
             let program = EvasionProgram::new(&subject.model, &jobs[group.first()].settings);
-            self.run_group(subject, jobs, &group, &program, &mut uploads, stop, &mut finished)?;
-        }
-        Ok(())
-    }
-
-    fn run_group(
-        &self,
-        subject: &Subject,
-        jobs: &[Job],
-        group: &Group,
-        program: &EvasionProgram,
-        uploads: &mut Uploads,
-        stop: &AtomicBool,
-        finished: &mut impl FnMut(usize, Vec<Outcome>) -> Result<()>,
-    ) -> Result<()> {
-        let samples = subject.data.len();
-        let wanted = (group.trajectories.len() * samples).div_ceil(self.workers()).max(1);
-        let (sender, receiver) = sync_channel::<(usize, usize, Outcome)>(1024);
-        let queue = Queue::new(group, samples);
-        let abort = AtomicBool::new(false);
-        let mut workers = Vec::new();
-        for _ in 0..self.workers() {
-            let block = self.open_block(program, wanted, uploads)?;
-            let judge = self.open_judge(subject, wanted, uploads)?;
-            workers.push(Worker {
+            let wanted = (group.trajectories.len() * samples).div_ceil(self.workers()).max(1);
+            let blocks = self.open_blocks(&program, wanted, &mut uploads)?;
+            let queue = Queue::new(&group, samples);
+            let workers = blocks.into_iter().zip(&mut judges).map(|(block, judge)| Worker {
                 subject,
                 jobs,
                 queue: &queue,
@@ -92,81 +74,97 @@ impl Engine {
                 judge,
                 steps: if self.is_cpu() { 1 } else { GPU_STEPS },
             });
+            run_workers(workers.collect(), samples, stop, &mut finished)?;
         }
-        std::thread::scope(|scope| {
-            let handles: Vec<_> = workers
-                .into_iter()
-                .map(|mut worker| {
-                    let sender = sender.clone();
-                    let abort = &abort;
-                    scope.spawn(move || {
-                        let result = worker
-                            .work(&sender, &|| stop.load(Ordering::Relaxed) || abort.load(Ordering::Relaxed));
-                        if result.is_err() {
-                            abort.store(true, Ordering::Relaxed);
-                        }
-                        result
-                    })
-                })
-                .collect();
-            drop(sender);
-            let mut open: HashMap<usize, (usize, Vec<Option<Outcome>>)> = HashMap::new();
-            let mut collected = Ok(());
-            for (job, sample, outcome) in receiver {
-                let (left, outcomes) = open.entry(job).or_insert_with(|| (samples, vec![None; samples]));
-                outcomes[sample] = Some(outcome);
-                *left -= 1;
-                if *left == 0 && collected.is_ok() {
-                    let outcomes = open.remove(&job).map(|(_, outcomes)| outcomes).unwrap_or_default();
-                    collected = finished(job, outcomes.into_iter().flatten().collect());
-                    if collected.is_err() {
-                        abort.store(true, Ordering::Relaxed);
-                    }
-                }
-            }
-            let mut first = collected;
-            for handle in handles {
-                let result = handle.join().unwrap_or_else(|_| Err(Error::Failed("a worker panicked".into())));
-                first = first.and(result);
-            }
-            first
-        })?;
-        if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        Ok(())
     }
 
-    fn open_block<'p>(
+    /// A block of lanes for every worker.
+    fn open_blocks<'p>(
         &self,
         program: &'p EvasionProgram,
         wanted: usize,
         uploads: &mut Uploads,
-    ) -> Result<LaneBlock<'p, Run>> {
-        halving(self.lanes_for(&program.graph, &program.step, wanted)?, |lanes| {
-            let compiled =
-                Compiled::on(&self.device, &program.graph, std::slice::from_ref(&program.step), lanes)?;
-            LaneBlock::new(program, &compiled, &self.device, uploads, 1)
+    ) -> Result<Vec<LaneBlock<'p, Run>>> {
+        let phases = std::slice::from_ref(&program.step);
+        halving(self.lanes_for(&program.graph, phases, wanted), |lanes| {
+            let compiled = Compiled::on(&self.device, uploads, &program.graph, phases, lanes)?;
+            (0..self.workers())
+                .map(|_| LaneBlock::new(program, &compiled, &self.device, uploads, 1))
+                .collect()
         })
     }
 
-    fn open_judge(&self, subject: &Subject, wanted: usize, uploads: &mut Uploads) -> Result<Judge> {
+    /// A judge for every worker.
+    fn open_judges(&self, subject: &Subject, wanted: usize, uploads: &mut Uploads) -> Result<Vec<Judge>> {
         let program = JudgeProgram::new(&subject.model);
-        halving(self.lanes_for(&program.graph, &program.judge, wanted)?, |lanes| {
-            Judge::new(&subject.model, lanes, &self.device, uploads, 1)
+        halving(self.lanes_for(&program.graph, std::slice::from_ref(&program.judge), wanted), |lanes| {
+            Judge::open(&subject.model, lanes, &self.device, uploads, self.workers())
         })
     }
 
     /// How many lanes of a program fill its memory budget, at most `wanted`.
-    fn lanes_for(&self, graph: &Graph, phase: &Phase, wanted: usize) -> Result<usize> {
+    fn lanes_for(&self, graph: &Graph, phases: &[Phase], wanted: usize) -> usize {
         if let Some(lanes) = self.lanes {
-            return Ok(lanes);
+            return lanes;
         }
-        let bytes =
-            |lanes| Ok::<u64, Error>(Compiled::new(graph, std::slice::from_ref(phase), lanes)?.bytes());
-        let each = (bytes(33)? - bytes(1)?) / 32;
+        let bytes = |lanes| Compiled::sketch(graph, phases, lanes).bytes();
+        let each = (bytes(33) - bytes(1)) / 32;
         let (budget, least, most) =
             if self.is_cpu() { (CPU_BLOCK_BYTES, 4, 256) } else { (GPU_BLOCK_BYTES, 32, 8192) };
         let fitting = (budget / each.max(1)) as usize;
-        Ok(fitting.clamp(least, most).min(wanted.max(2)))
+        fitting.clamp(least, most).min(wanted.max(2))
     }
+}
+
+/// Runs workers, each on a thread of its own, and hands out a job's outcomes, one a sample, once it has all of them.
+fn run_workers(
+    workers: Vec<Worker>,
+    samples: usize,
+    stop: &AtomicBool,
+    finished: &mut impl FnMut(usize, Vec<Outcome>) -> Result<()>,
+) -> Result<()> {
+    let (sender, receiver) = sync_channel::<Finished>(1024);
+    let abort = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = workers
+            .into_iter()
+            .map(|mut worker| {
+                let sender = sender.clone();
+                let abort = &abort;
+                scope.spawn(move || {
+                    let result = worker
+                        .work(&sender, &|| stop.load(Ordering::Relaxed) || abort.load(Ordering::Relaxed));
+                    if result.is_err() {
+                        abort.store(true, Ordering::Relaxed);
+                    }
+                    result
+                })
+            })
+            .collect();
+        drop(sender);
+        let mut open: HashMap<usize, (usize, Vec<Option<Outcome>>)> = HashMap::new();
+        let mut collected = Ok(());
+        for (job, sample, outcome) in receiver {
+            let (left, outcomes) = open.entry(job).or_insert_with(|| (samples, vec![None; samples]));
+            outcomes[sample] = Some(outcome);
+            *left -= 1;
+            if *left == 0 && collected.is_ok() {
+                let outcomes = open.remove(&job).map(|(_, outcomes)| outcomes).unwrap_or_default();
+                collected = finished(job, outcomes.into_iter().flatten().collect());
+                if collected.is_err() {
+                    abort.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        let mut first = collected;
+        for handle in handles {
+            let result = handle.join().unwrap_or_else(|_| Err(Error::Failed("a worker panicked".into())));
+            first = first.and(result);
+        }
+        first
+    })?;
+    if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Opens something with as many lanes as the device's memory allows: half of them, and again half, where it is full.

@@ -4,32 +4,38 @@ use percuss_kernels::Device;
 
 use crate::Result;
 use crate::attacks::evasion::JudgeProgram;
-use crate::graph::{Compiled, Executable, Uploads};
+use crate::graph::{Compiled, Executable, State, Uploads};
 use crate::models::Model;
 
 /// Inputs wait here until there is a block of them; their logits come out in order.
 #[derive(Debug)]
 pub(super) struct Judge {
-    program: JudgeProgram,
+    x: State,
+    logits: State,
     executable: Executable,
     sample_len: usize,
     classes: usize,
 }
 
 impl Judge {
-    /// A judge of `model` that works on blocks of `lanes` inputs.
-    pub(super) fn new(
+    /// `workers` judges of `model`, each for blocks of `lanes` inputs, sharing its weights.
+    pub(super) fn open(
         model: &Model,
         lanes: usize,
         device: &Device,
         uploads: &mut Uploads,
-        threads: usize,
-    ) -> Result<Self> {
+        workers: usize,
+    ) -> Result<Vec<Self>> {
         let program = JudgeProgram::new(model);
-        let compiled = Compiled::on(device, &program.graph, std::slice::from_ref(&program.judge), lanes)?;
-        let executable = compiled.instantiate(device, uploads, threads)?;
+        let compiled =
+            Compiled::on(device, uploads, &program.graph, std::slice::from_ref(&program.judge), lanes)?;
         let sample_len = model.config.input_shape().iter().product();
-        Ok(Self { program, executable, sample_len, classes: model.config.classes() })
+        let judge = |_| {
+            let executable = compiled.instantiate(device, uploads, 1)?;
+            let (x, logits) = (program.x, program.logits);
+            Ok(Self { x, logits, executable, sample_len, classes: model.config.classes() })
+        };
+        (0..workers).map(judge).collect()
     }
 
     /// Inputs in a block.
@@ -47,9 +53,9 @@ impl Judge {
             for (place, input) in filled.chunks_exact_mut(self.sample_len).zip(chunk) {
                 place.copy_from_slice(input);
             }
-            self.executable.write(self.program.x, &filled)?;
+            self.executable.write(self.x, &filled)?;
             self.executable.run(0, 1)?;
-            let logits = self.executable.read(self.program.logits)?;
+            let logits = self.executable.read(self.logits)?;
             out.extend_from_slice(&logits[..chunk.len() * self.classes]);
         }
         Ok(out)

@@ -105,7 +105,8 @@ pub fn margin(deciding: &[f32], class: u32) -> f32 {
 
 /// The raw logits of every sample of `data`, by the same program that judges adversarials.
 pub fn clean_logits(model: &Model, data: &Dataset, device: &Device) -> Result<Vec<f32>> {
-    let mut judge = Judge::new(model, data.len().clamp(2, 32), device, &mut Uploads::default(), 1)?;
+    let lanes = data.len().clamp(2, 32);
+    let mut judge = Judge::open(model, lanes, device, &mut Uploads::default(), 1)?;
     let inputs: Vec<&[f32]> = (0..data.len()).map(|i| data.sample(i)).collect();
-    judge.logits(&inputs)
+    judge.iter_mut().map(|judge| judge.logits(&inputs)).collect::<Result<Vec<_>>>().map(|all| all.concat())
 }

@@ -22,7 +22,7 @@ pub(super) struct Worker<'a> {
     pub(super) jobs: &'a [Job],
     pub(super) queue: &'a Queue<'a>,
     pub(super) block: LaneBlock<'a, Run>,
-    pub(super) judge: Judge,
+    pub(super) judge: &'a mut Judge,
     /// Steps between looks at the lanes.
     pub(super) steps: usize,
 }

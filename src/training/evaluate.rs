@@ -34,8 +34,9 @@ pub fn logits(model: &Model, dataset: &Dataset, device: &Device, threads: usize)
     let value = model.logits(&mut graph, x);
     let mut phase = Phase::new();
     phase.assign(&mut graph, output, value);
-    let compiled = Compiled::on(device, &graph, &[phase], lanes)?;
-    let mut executable = compiled.instantiate(device, &mut Uploads::default(), threads)?;
+    let mut uploads = Uploads::default();
+    let compiled = Compiled::on(device, &mut uploads, &graph, &[phase], lanes)?;
+    let mut executable = compiled.instantiate(device, &mut uploads, threads)?;
     let mut all = Vec::with_capacity(dataset.len() * outputs);
     let mut padded = vec![0.0; lanes * dataset.sample_len()];
     for chunk in dataset.values.chunks(lanes * dataset.sample_len()) {

@@ -70,8 +70,9 @@ impl Trainer {
         let before = graph.load(losses);
         let sum = graph.add(before, loss);
         phase.assign(&mut graph, losses, sum);
-        let compiled = Compiled::on(device, &graph, &[phase], members)?;
-        let executable = compiled.instantiate(device, &mut Uploads::default(), threads)?;
+        let mut uploads = Uploads::default();
+        let compiled = Compiled::on(device, &mut uploads, &graph, &[phase], members)?;
+        let executable = compiled.instantiate(device, &mut uploads, threads)?;
         let optimizer = rule.optimizer;
         Ok(Self { executable, parameters, input, labels, rates, losses, optimizer, steps: 0 })
     }
