@@ -42,7 +42,7 @@ fn main() {
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let began = Instant::now();
-            engine.run(&subject, std::slice::from_ref(&job), &AtomicBool::new(false), |_, _| Ok(())).unwrap();
+            engine.run(&subject, std::slice::from_ref(&job), &AtomicBool::new(false), |_| Ok(())).unwrap();
             best = best.min(began.elapsed().as_secs_f64());
         }
         let rate = (n as u64 * STEPS) as f64 / best;

@@ -8,6 +8,11 @@ use percuss::Error;
 use percuss::cli::{Cli, run};
 
 fn main() -> ExitCode {
+    if std::env::var_os("NODEVICE_SELECT").is_none() {
+        // Mesa's device-select layer complains on standard error where there is no desktop; adapters are chosen here by name.
+        // SAFETY: no other thread has started.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
     match run(Cli::parse(), &mut stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has had enough of it.

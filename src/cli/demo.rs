@@ -27,9 +27,9 @@ const REAL: [[&str; 4]; 2] = [
 /// Arguments of `percuss demo`.
 #[derive(Args, Debug)]
 pub struct DemoCommand {
-    /// The results folder
-    #[arg(long, value_name = "DIR", default_value = "results/demo")]
-    pub out: PathBuf,
+    /// The results folder [default: results/demo, with the names of the real sets that are at hand]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -45,7 +45,7 @@ impl DemoCommand {
     /// What its sweep reads of it.
     pub fn options(&self) -> SweepOptions {
         SweepOptions {
-            out: Some(self.out.clone()),
+            out: self.out.clone(),
             device: self.device.device.clone(),
             threads: self.device.threads.map(usize::from),
             quiet: self.quiet,
@@ -98,11 +98,14 @@ pub fn study(data_dir: Option<&Path>) -> Result<Study> {
 /// The text of the study, with the real sets that are at hand in the places of their generators.
 fn with_real_data(data_dir: Option<&Path>) -> String {
     let mut text = STUDY.to_string();
+    let mut name = String::from("demo");
     for [generator, twin, real, model] in REAL {
         if registry::locate(real, data_dir).is_ok() {
             // The longer name first: it begins with the shorter one.
             text = text.replace(twin, model).replace(&format!("\"{generator}\""), &format!("\"{real}\""));
+            name += &format!("-{real}");
         }
     }
-    text
+    // Another study has another folder.
+    text.replace("name = \"demo\"", &format!("name = \"{name}\""))
 }

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
 use percuss_kernels::Device;
 
@@ -18,6 +19,15 @@ use super::worker::{Finished, Worker};
 use crate::attacks::evasion::{EvasionProgram, JudgeProgram};
 use crate::graph::{Compiled, Graph, Phase, Uploads};
 use crate::{Error, Result};
+
+/// What a run tells while it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A job, by its position, is done: its outcomes, one a sample.
+    Finished(usize, Vec<Outcome>),
+    /// Comes every second or so, however long the jobs take: time to put away what is finished.
+    Waiting,
+}
 
 /// How the engine uses its device.
 #[derive(Clone, Debug)]
@@ -34,6 +44,8 @@ pub struct Engine {
 const CPU_BLOCK_BYTES: u64 = 4 << 20;
 /// Bytes of lanes on a GPU.
 const GPU_BLOCK_BYTES: u64 = 1 << 30;
+/// Time between two [`Event::Waiting`].
+const PAUSE: Duration = Duration::from_secs(1);
 /// Steps between looks at the lanes' flags on a GPU.
 const GPU_STEPS: usize = 8;
 
@@ -46,16 +58,16 @@ impl Engine {
         if self.is_cpu() { self.threads.max(1) } else { 1 }
     }
 
-    /// Runs `jobs` on `subject`; `finished` gets each job's outcomes, one a sample, as soon as they are complete.
+    /// Runs `jobs` on `subject`; `events` gets each job's outcomes as soon as they are complete.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] once `stop` is set; a device failure; whatever `finished` returns.
+    /// [`Error::Interrupted`] once `stop` is set; a device failure; whatever `events` returns.
     pub fn run(
         &self,
         subject: &Subject,
         jobs: &[Job],
         stop: &AtomicBool,
-        mut finished: impl FnMut(usize, Vec<Outcome>) -> Result<()>,
+        mut events: impl FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let mut uploads = Uploads::default();
         let samples = subject.data.len();
@@ -74,7 +86,7 @@ impl Engine {
                 judge,
                 steps: if self.is_cpu() { 1 } else { GPU_STEPS },
             });
-            run_workers(workers.collect(), samples, stop, &mut finished)?;
+            run_workers(workers.collect(), samples, stop, &mut events)?;
         }
         Ok(())
     }
@@ -122,7 +134,7 @@ fn run_workers(
     workers: Vec<Worker>,
     samples: usize,
     stop: &AtomicBool,
-    finished: &mut impl FnMut(usize, Vec<Outcome>) -> Result<()>,
+    events: &mut impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let (sender, receiver) = sync_channel::<Finished>(1024);
     let abort = AtomicBool::new(false);
@@ -143,19 +155,11 @@ fn run_workers(
             })
             .collect();
         drop(sender);
-        let mut open: HashMap<usize, (usize, Vec<Option<Outcome>>)> = HashMap::new();
-        let mut collected = Ok(());
-        for (job, sample, outcome) in receiver {
-            let (left, outcomes) = open.entry(job).or_insert_with(|| (samples, vec![None; samples]));
-            outcomes[sample] = Some(outcome);
-            *left -= 1;
-            if *left == 0 && collected.is_ok() {
-                let outcomes = open.remove(&job).map(|(_, outcomes)| outcomes).unwrap_or_default();
-                collected = finished(job, outcomes.into_iter().flatten().collect());
-                if collected.is_err() {
-                    abort.store(true, Ordering::Relaxed);
-                }
-            }
+        let collected = collect(&receiver, samples, events);
+        if collected.is_err() {
+            abort.store(true, Ordering::Relaxed);
+            // Workers that wait to be heard must find the end of the channel.
+            receiver.iter().for_each(drop);
         }
         let mut first = collected;
         for handle in handles {
@@ -165,6 +169,35 @@ fn run_workers(
         first
     })?;
     if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Puts outcomes together until all workers are done.
+fn collect(
+    receiver: &Receiver<Finished>,
+    samples: usize,
+    events: &mut impl FnMut(Event) -> Result<()>,
+) -> Result<()> {
+    let mut open: HashMap<usize, (usize, Vec<Option<Outcome>>)> = HashMap::new();
+    let mut looked = Instant::now();
+    loop {
+        match receiver.recv_timeout(PAUSE) {
+            Ok((job, sample, outcome)) => {
+                let (left, outcomes) = open.entry(job).or_insert_with(|| (samples, vec![None; samples]));
+                outcomes[sample] = Some(outcome);
+                *left -= 1;
+                if *left == 0 {
+                    let outcomes = open.remove(&job).map(|(_, outcomes)| outcomes).unwrap_or_default();
+                    events(Event::Finished(job, outcomes.into_iter().flatten().collect()))?;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if looked.elapsed() >= PAUSE {
+            looked = Instant::now();
+            events(Event::Waiting)?;
+        }
+    }
 }
 
 /// Opens something with as many lanes as the device's memory allows: half of them, and again half, where it is full.

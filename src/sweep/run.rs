@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use percuss_kernels::{Device, DeviceKind};
 
-use super::engine::{Engine, Goal, Job};
+use super::engine::{Engine, Event, Goal, Job};
 use super::grid::{Cell, Grid, Outputs};
 use super::identity::{Contents, cell_id, distinct, lane_stream};
 use super::interrupt;
@@ -87,7 +87,8 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
             .filter(|&i| (prepared.cells[i].model, prepared.cells[i].data) == (resolved.model, resolved.data))
             .collect();
         let jobs: Vec<Job> = here.iter().map(|&i| job(resolved, &prepared.cells[i])).collect();
-        outcome = engine.run(&resolved.subject, &jobs, stop, |j, outcomes| {
+        outcome = engine.run(&resolved.subject, &jobs, stop, |event| {
+            let Event::Finished(j, outcomes) = event else { return store.flush() };
             let i = here[j];
             let (cell, id) = (&prepared.cells[i], &prepared.ids[i]);
             save_inputs(&out, id, cell, &resolved.subject, &outcomes)?;

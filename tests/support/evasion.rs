@@ -8,7 +8,7 @@ use percuss::attacks::evasion::loss::Loss;
 use percuss::attacks::{self, Norm};
 use percuss::data::{Domain, Labels};
 use percuss::models::{Config, Model, WeightTensor, Weights};
-use percuss::sweep::engine::{Engine, Goal, Job, Outcome};
+use percuss::sweep::engine::{Engine, Event, Goal, Job, Outcome};
 use percuss::sweep::subject::{Subject, clean_logits, prediction};
 use percuss_kernels::Device;
 
@@ -120,8 +120,10 @@ pub fn attack(subject: &Subject, jobs: &[Job], device: &Device) -> Vec<Vec<Outco
     let engine = Engine { device: device.clone(), threads: 2, lanes: None };
     let mut all = vec![Vec::new(); jobs.len()];
     engine
-        .run(subject, jobs, &AtomicBool::new(false), |i, outcomes| {
-            all[i] = outcomes;
+        .run(subject, jobs, &AtomicBool::new(false), |event| {
+            if let Event::Finished(i, outcomes) = event {
+                all[i] = outcomes;
+            }
             Ok(())
         })
         .unwrap();
