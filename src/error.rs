@@ -65,10 +65,17 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input { .. } => 2,
-            // A path that the user named and that is not there is bad input, too.
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 2,
+            // A device that the user named and that is not there is bad usage, as is a path that is not there or something else.
+            Self::Device(percuss_kernels::Error::NoDevice { .. }) => 2,
+            Self::Io { source, .. } if misnamed(source.kind()) => 2,
             Self::Interrupted => 130,
             _ => 1,
         }
     }
+}
+
+/// Whether the user named something that is not there, or that is something else.
+fn misnamed(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
+    matches!(kind, NotFound | IsADirectory | NotADirectory | AlreadyExists)
 }

@@ -10,7 +10,7 @@ use crate::{ProgramSpec, Result, Span};
 /// What kind of machine computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
-    /// rayon and gemm on the processor's cores.
+    /// The processor's cores.
     Cpu,
     /// A hardware adapter.
     Gpu,

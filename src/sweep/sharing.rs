@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::grid::Cell;
 use super::job::{Job, Outcome};
 
 /// Jobs whose lanes are the same but for where they end, ascending by steps; never empty.
@@ -59,6 +60,21 @@ fn same_trajectory(a: &Job, b: &Job) -> bool {
         && (a.goal, a.finding) == (b.goal, b.finding)
         && a.parameters == b.parameters
         && (!a.random_start || (&a.stream, a.seed) == (&b.stream, b.seed))
+}
+
+/// Names the trajectory of a cell before its model is loaded: cells of equal names differ in their number of steps alone. (Losses that
+/// a model's head makes equal still have names of their own, so the engine may share a little more.)
+pub(super) fn trajectory(cell: &Cell) -> String {
+    let others = cell.parameters.iter().filter(|(name, _)| !["steps", "step_size"].contains(name));
+    let drawn = cell.random_start().then_some((cell.attack.name, cell.seed));
+    format!(
+        "{:?} {:p} {:?} {:?} {others:?} {drawn:?}",
+        (cell.model, cell.data, cell.defense, cell.norm, cell.eps.to_bits(), cell.step_size().to_bits()),
+        cell.attack.step as *const (),
+        (cell.aim, cell.target, cell.finding),
+        cell.stop,
+        others = others.collect::<Vec<_>>(),
+    )
 }
 
 /// A job of a run that has not come to its end yet.

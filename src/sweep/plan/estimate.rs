@@ -1,5 +1,7 @@
 //! The plan's sums: lanes, gradients, operations, rows; and budgets in the model's units.
 
+use std::collections::HashMap;
+
 use super::{Plan, Subject};
 use crate::Result;
 use crate::attacks::evasion::loss::Loss;
@@ -9,6 +11,7 @@ use crate::data::Dataset;
 use crate::graph::Compiled;
 use crate::models::Model;
 use crate::sweep::grid::{Cell, Grid};
+use crate::sweep::sharing::trajectory;
 use crate::sweep::study::{Save, Study};
 
 /// Sums over all cells whose data could be loaded.
@@ -24,7 +27,9 @@ pub struct Totals {
     pub lanes: u64,
     /// Gradients, if no lane ends early.
     pub gradient_calls: u64,
-    /// Their floating-point operations.
+    /// Gradients after sharing, if no lane ends early: cells that differ in their number of steps alone are one run.
+    pub gradients_shared: u64,
+    /// Floating-point operations of the gradients after sharing.
     pub flops: f64,
     /// Bytes of the tables before compression.
     pub table_bytes: u64,
@@ -56,6 +61,7 @@ const CELL_ROW: u64 = 60 * 8 + 1024;
 
 pub(super) fn totals(grid: &Grid, subjects: &[Subject]) -> Totals {
     let mut totals = Totals::default();
+    let mut longest: HashMap<String, u64> = HashMap::new();
     for cell in &grid.cells {
         totals.cells += 1;
         totals.table_bytes += CELL_ROW;
@@ -72,7 +78,12 @@ pub(super) fn totals(grid: &Grid, subjects: &[Subject]) -> Totals {
         totals.sample_rows += n;
         totals.lanes = totals.lanes.saturating_add(lanes);
         totals.gradient_calls = totals.gradient_calls.saturating_add(gradients);
-        totals.flops += gradients as f64 * subject.gradient_flops.unwrap_or(0) as f64;
+        // What this cell adds to the longest run on its trajectory so far.
+        let shared = longest.entry(trajectory(cell)).or_default();
+        let added = gradients.saturating_sub(*shared);
+        *shared += added;
+        totals.gradients_shared = totals.gradients_shared.saturating_add(added);
+        totals.flops += added as f64 * subject.gradient_flops.unwrap_or(0) as f64;
         totals.table_bytes += n * (SAMPLE_ROW + 2 * 4 * outputs.count as u64);
         if cell.save != Save::None {
             totals.input_bytes += n * 4 * samples.sample_len as u64;
