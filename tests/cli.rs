@@ -70,6 +70,7 @@ fn plan_counts_what_the_loaded_model_and_data_will_do() {
     // `hide` leaves out the samples of class 0: some, not all.
     assert!(lanes > 2 * 20 && lanes < 4 * 20, "{lanes}");
     assert_eq!(plan["gradient_calls"], lanes * 10);
+    assert_eq!(plan["gradients_shared"], lanes * 10);
     assert_eq!(plan["input_bytes"], 4 * 20 * 784 * 4);
     // Convolution: 14 x 14 (stride 2, no padding: 13 x 13) outputs of 4 channels, 9 products each, forward and to the input.
     let convolution = 2.0 * 13.0 * 13.0 * 4.0 * 9.0;

@@ -167,6 +167,7 @@ impl Plan {
             "sample_rows": totals.sample_rows,
             "lanes": totals.lanes,
             "gradient_calls": totals.gradient_calls,
+            "gradients_shared": totals.gradients_shared,
             "flops": totals.flops,
             "table_bytes": totals.table_bytes,
             "input_bytes": totals.input_bytes,
