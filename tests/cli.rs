@@ -123,12 +123,79 @@ fn sweep_writes_where_it_is_told_and_inspect_reads_it() {
     assert!(model.starts_with("model cnn\n  input         [28, 28, 1]\n"), "{model}");
     std::fs::write(
         folder.path().join("other.toml"),
-        std::fs::read_to_string(folder.path().join("study.toml")).unwrap() + "# other\n",
+        std::fs::read_to_string(folder.path().join("study.toml"))
+            .unwrap()
+            .replace("steps = 10", "steps = 11"),
     )
     .unwrap();
     let complaint =
         refusal(folder.path(), &["sweep", "other.toml", "--device", "cpu", "--out", "results/phantoms"]);
     assert!(complaint.starts_with("percuss: results/phantoms"), "{complaint}");
+}
+
+#[test]
+fn sweep_ends_with_a_table_of_the_present_model_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let sweep = |more: &[&str]| {
+        let mut arguments = vec!["sweep", "study.toml", "--device", "cpu", "--threads", "1"];
+        arguments.extend(more);
+        answer(folder.path(), &arguments)
+    };
+    // Nothing is allowed to be done: that is said, and is no error.
+    let page = sweep(&["--limit-cells", "0"]);
+    assert!(page.contains("0 of 4 cells done") && page.contains("nothing to do"), "{page}");
+    let page = sweep(&[]);
+    assert!(page.starts_with("cnn on p (synthetic): n 20, clean accuracy "), "{page}");
+    assert!(page.contains("robust accuracy at eps") && page.contains("4 of 4 cells done"), "{page}");
+    let inspected = answer(folder.path(), &["inspect", "results/phantoms"]);
+    assert!(inspected.contains(page.split("\nresults/phantoms").next().unwrap().trim_end()), "{inspected}");
+    assert_eq!(sweep(&["--quiet"]), "");
+    // Another model under the same name: until all of its cells are there, only its own are shown.
+    let model = folder.path().join("cnn/model.safetensors");
+    let mut weights = std::fs::read(&model).unwrap();
+    // The last value of the last tensor: a little-endian f32.
+    let at = weights.len() - 4;
+    weights[at..].copy_from_slice(&0.25f32.to_le_bytes());
+    std::fs::write(&model, weights).unwrap();
+    let curves = || {
+        let file = folder.path().join("results/phantoms/curves.parquet");
+        percuss::results::read_rows::<percuss::results::CurveRow>(&file).unwrap()
+    };
+    let before = curves();
+    assert_eq!(before.len(), 4);
+    let page = sweep(&["--limit-cells", "1"]);
+    assert!(page.contains("1 of 4 cells done") && !page.contains("retired"), "{page}");
+    assert_eq!((curves().len(), curves()[0].n_cells), (1, 1));
+    assert_ne!(curves()[0].model_sha256, before[0].model_sha256);
+    let inspected = answer(folder.path(), &["inspect", "results/phantoms"]);
+    assert!(inspected.contains("model cnn: rows of 2 versions of its weights"), "{inspected}");
+    let page = sweep(&[]);
+    assert!(page.contains("4 cells of an earlier model or data set moved to retired/\n"), "{page}");
+    assert_eq!(curves().len(), 4);
+    let cells =
+        percuss::results::Results::open(&folder.path().join("results/phantoms")).unwrap().cells().unwrap();
+    assert!(cells.iter().all(|cell| cell.model_sha256 == cells[0].model_sha256) && cells.len() == 4);
+    let report: serde_json::Value = serde_json::from_str(sweep(&["--json"]).lines().last().unwrap()).unwrap();
+    assert_eq!((&report["found"], &report["retired"]), (&4.into(), &0.into()));
+}
+
+#[test]
+fn shards_run_into_one_folder_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let shard = |i: usize| {
+        let arguments = ["sweep", "study.toml", "--device", "cpu", "--threads", "1", "--shard"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_percuss"));
+        command.args(arguments).arg(format!("{i}/4")).current_dir(folder.path());
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    for child in [1, 2, 3, 4].map(shard) {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8(output.stderr).unwrap());
+    }
+    let results = percuss::results::Results::open(&folder.path().join("results/phantoms")).unwrap();
+    assert_eq!((results.cells().unwrap().len(), results.curves().unwrap().len()), (4, 4));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use percuss::results::curves::write_curves;
 use percuss::results::plot::{robustness_svg, write_robustness_svg};
 use percuss::results::summary::{Context, Head, summarise};
-use percuss::results::table::{MAX_LINES, table};
+use percuss::results::table::{MAX_LINES, flagged, table};
 use percuss::results::{CellRow, Results, SampleRow, Shard, Store, StudyText};
 
 /// How strong an attack is in this made-up study: which share of the budget it uses well.
@@ -20,6 +20,7 @@ fn strength(attack: &str) -> f64 {
 fn folder(dir: &std::path::Path) -> Results {
     let study = StudyText { name: "demo".into(), text: "name = \"demo\"".into() };
     let mut store = Store::open(dir, &study, Shard::WHOLE).unwrap();
+    let mut plan = Vec::new();
     let models: [(&str, &str, &str, bool, f64); 3] = [
         ("cxr-cnn", "pneumoniamnist", "pixel", false, 1.0),
         ("ecg-resnet1d", "ecg-beats", "mV", true, 0.02),
@@ -89,13 +90,14 @@ fn folder(dir: &std::path::Path) -> Results {
                         let samples: Vec<SampleRow> = (0..200).map(row).collect();
                         let metrics =
                             summarise(&mut cell, &samples, &Context { head: Head::Binary, subgroups: &[] });
+                        plan.push(cell_id.clone());
                         store.push(cell, metrics, samples).unwrap();
                     }
                 }
             }
         }
     }
-    store.finish(&[]).unwrap();
+    store.finish(&plan).unwrap();
     Results::open(dir).unwrap()
 }
 
@@ -141,6 +143,26 @@ fn the_picture_and_the_table_say_what_the_results_say() {
     assert_eq!(place(headings, "robust accuracy at eps"), place(row, "0.5: "), "{text}");
     assert_eq!(place(headings, "and at the largest eps"), place(row, "sens."), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
+}
+
+#[test]
+fn every_kind_of_flag_has_a_line() {
+    let cell = |eps: f64, flags: &[&str]| CellRow {
+        attack: "fgsm".into(),
+        model: "m".into(),
+        norm: Some("l2".into()),
+        eps: Some(eps),
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        ..Default::default()
+    };
+    let weaker = "larger-budget-weaker";
+    let cells = [cell(1.0, &[]), cell(400.0, &["few-groups", weaker]), cell(800.0, &[weaker])];
+    assert_eq!(
+        flagged(&cells),
+        "few-groups: 1 cell: fgsm l2 eps 400 on m: see `flags`\n\
+         larger-budget-weaker: 2 cells, e.g. fgsm l2 eps 400 on m: see `flags`\n"
+    );
+    assert_eq!(flagged(&cells[..1]), "");
 }
 
 #[test]

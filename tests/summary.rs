@@ -221,7 +221,8 @@ fn folder(cells: &[(CellRow, [(bool, f64); 3])]) -> tempfile::TempDir {
         samples.push(wrong);
         store.push(cell.clone(), vec![], samples).unwrap();
     }
-    store.finish(&[]).unwrap();
+    let plan: Vec<String> = cells.iter().map(|(cell, _)| cell.cell_id.clone()).collect();
+    store.finish(&plan).unwrap();
     dir
 }
 

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::report::{retired, swept};
 use super::{DataArgs, DeviceArgs, print};
 use crate::data::registry;
-use crate::results::Results;
-use crate::results::table::table;
 use crate::sweep::options::SweepOptions;
 use crate::sweep::run::sweep;
 use crate::sweep::study::Study;
@@ -74,15 +73,17 @@ pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
     if command.quiet {
         return Ok(());
     }
-    let results = Results::open(&report.out)?;
-    let cells = results.cells()?;
-    print(out, &table(&cells, &results.metrics()?))?;
+    print(out, &swept(&report)?)?;
     let folder = report.out.display();
     print(
         out,
         &format!(
-            "\n{} cells ({} now) in {:.1} s on {}\nrows:    {folder}/cells-*.parquet, samples-*, metrics-*, curves.parquet\npicture: {folder}/robustness.svg",
-            report.cells, report.done, report.seconds, report.device
+            "\n{}{} cells ({} now) in {:.1} s on {}\nrows:    {folder}/cells-*.parquet, samples-*, metrics-*, curves.parquet\npicture: {folder}/robustness.svg",
+            retired(&report),
+            report.cells,
+            report.done,
+            report.seconds,
+            report.device
         ),
     )
 }

@@ -1,16 +1,18 @@
 //! What is in a results folder, or in one Parquet file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::inspect_data::table;
+use super::report::shown;
 use crate::results::{DESCRIPTION, Results};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
-/// A results folder: cells by attack, runs, and whether it is finished.
+/// A results folder: cells by attack, runs, whether it is finished, and the table that a sweep ends with.
 pub(super) fn results(path: &Path) -> Result<String> {
     let results = Results::open(path)?;
     let (cells, runs) = (results.cells()?, results.runs()?);
@@ -27,6 +29,16 @@ pub(super) fn results(path: &Path) -> Result<String> {
     }
     for (name, count) in groups {
         text += &format!("    {count:>8}  {name}\n");
+    }
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for cell in &cells {
+        versions.entry(&cell.model).or_default().insert(&cell.model_sha256);
+    }
+    for (model, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
+        text += &format!(
+            "  model {model}: rows of {} versions of its weights; the same sweep, run to its end, moves the old ones to retired/\n",
+            versions.len()
+        );
     }
     for run in &runs {
         text += &format!(
@@ -49,7 +61,8 @@ pub(super) fn results(path: &Path) -> Result<String> {
             format!("  finished shards: {}\n", shards.into_iter().cloned().collect::<Vec<_>>().join(", "))
         }
     };
-    Ok(text)
+    let table = shown(&results)?;
+    Ok(if table.is_empty() { text } else { format!("{text}\n{table}") })
 }
 
 /// A Parquet file: its rows and columns, of ours with their descriptions; of anyone else's with what is missing.

@@ -9,6 +9,7 @@ pub mod inspect;
 mod inspect_data;
 mod inspect_results;
 pub mod plan;
+mod report;
 pub mod sweep;
 pub mod train;
 

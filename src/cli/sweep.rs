@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::report::{retired, swept};
 use super::{DataArgs, DeviceArgs, print};
 use crate::Result;
 use crate::sweep::options::SweepOptions;
@@ -63,7 +64,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
-/// Runs it.
+/// Runs it, and prints what `percuss demo` prints, too: the table, the flags, and what was done.
 ///
 /// # Errors
 /// As [`sweep`](crate::sweep::run::sweep).
@@ -79,15 +80,24 @@ pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
             "cells": report.cells,
             "found": report.found,
             "done": report.done,
+            "retired": report.retired,
             "seconds": report.seconds,
             "device": report.device,
             "complete": report.complete,
         })
         .to_string()
     } else {
-        let left = if report.complete { "" } else { "; the same command again continues" };
+        let left = match (report.complete, report.done) {
+            (true, 0) => "; nothing was left to do",
+            (true, _) => "",
+            (false, 0) => "; --limit-cells 0 leaves nothing to do: without it the same command continues",
+            (false, _) => "; the same command again continues",
+        };
+        let table = swept(&report)?;
+        let gap = if table.is_empty() { "" } else { "\n" };
         format!(
-            "{}: {} of {} cells done in {:.1} s on {}, {} were there{left}",
+            "{table}{gap}{}{}: {} of {} cells done in {:.1} s on {}, {} were there{left}",
+            retired(&report),
             report.out.display(),
             report.done,
             report.cells,

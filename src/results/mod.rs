@@ -13,6 +13,7 @@ mod places;
 pub mod plot;
 pub mod records;
 mod schema;
+mod settle;
 mod shard;
 mod sources;
 pub mod statistics;

@@ -63,14 +63,20 @@ pub fn robustness_svg(title: &str, cells: &[CellRow], curves: &[CurveRow]) -> Re
     Ok(Some(svg))
 }
 
-/// [`robustness_svg`], written to a file; whether there was anything to draw.
+/// [`robustness_svg`], written to a file; whether there was anything to draw. If not, an older picture goes.
 pub fn write_robustness_svg(
     path: &Path,
     title: &str,
     cells: &[CellRow],
     curves: &[CurveRow],
 ) -> Result<bool> {
-    let Some(svg) = robustness_svg(title, cells, curves)? else { return Ok(false) };
+    let Some(svg) = robustness_svg(title, cells, curves)? else {
+        // A picture of cells that are no more would be believed.
+        return match std::fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
+            _ => Ok(false),
+        };
+    };
     std::fs::write(path, svg).map_err(Error::io(path))?;
     Ok(true)
 }

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::flags::check_across;
+use super::joint::lock_cells;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
 use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
-use super::sources::{Homes, discover, names};
+use super::sources::{Homes, discover, look_again, names};
 use super::table_file::read_rows;
 use crate::{Error, Result};
 
@@ -34,6 +35,32 @@ impl Results {
         }
         let homes = Homes::of(sources)?;
         Ok(Self { dir: dir.to_path_buf(), homes, cells: OnceCell::new(), samples: OnceCell::new() })
+    }
+
+    /// The same without the cells that are not among `cells`: those of an earlier model or data set, say.
+    #[must_use]
+    pub fn restricted(mut self, cells: &[String]) -> Self {
+        self.homes.retain(cells);
+        Self { dir: self.dir, homes: self.homes, cells: OnceCell::new(), samples: OnceCell::new() }
+    }
+
+    /// Reads the folder, [`restricted`](Self::restricted) to `cells`, while no other process of the same sweep rewrites
+    /// or removes files in it; `None` where there are no results yet. Waits for processes that write or read so.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and whatever `read` fails with.
+    pub fn read_undisturbed<T>(
+        dir: &Path,
+        cells: &[String],
+        read: impl Fn(&Self) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let _held = lock_cells(dir)?;
+        look_again(|| {
+            if discover(dir)?.is_empty() {
+                return Ok(None);
+            }
+            read(&Self::open(dir)?.restricted(cells)).map(Some)
+        })
     }
 
     /// The folder.

@@ -1,6 +1,6 @@
 //! The files of a results folder that hold rows, and where in them each cell's rows lie.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -99,14 +99,30 @@ pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
 
 /// The parts of a shard whose `cells` file is there, in order.
 pub(super) fn parts_of(dir: &Path, shard: Shard) -> Result<Vec<Source>> {
-    let folder = parts_folder(dir, shard);
-    let mut numbers: Vec<u64> = names(&folder)?
+    parts_in(&parts_folder(dir, shard))
+}
+
+/// The parts in `folder` whose `cells` file is there, in order.
+pub(super) fn parts_in(folder: &Path) -> Result<Vec<Source>> {
+    let mut numbers: Vec<u64> = names(folder)?
         .iter()
         .filter(|name| name.ends_with(".cells.parquet"))
         .filter_map(|name| part_number(name))
         .collect();
     numbers.sort_unstable();
-    Ok(numbers.into_iter().map(|n| Source { folder: folder.clone(), kind: Kind::Part(n) }).collect())
+    Ok(numbers.into_iter().map(|n| Source { folder: folder.to_path_buf(), kind: Kind::Part(n) }).collect())
+}
+
+/// Reads again where files vanished between listing and reading: a process that finished removed its parts.
+pub(super) fn look_again<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+    const TRIES: usize = 5;
+    for _ in 1..TRIES {
+        match read() {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    read()
 }
 
 /// Which source each finished cell is read from, in the sources' order.
@@ -136,6 +152,18 @@ impl Homes {
     /// Whether the cell is finished.
     pub(super) fn contains(&self, cell: &str) -> bool {
         self.home.contains_key(cell)
+    }
+
+    /// The position of the source that the cell is read from.
+    pub(super) fn home(&self, cell: &str) -> Option<usize> {
+        self.home.get(cell).copied()
+    }
+
+    /// Leaves out every cell that is not among `cells`.
+    pub(super) fn retain(&mut self, cells: &[String]) {
+        let kept: HashSet<&String> = cells.iter().collect();
+        self.cells.retain(|cell| kept.contains(cell));
+        self.home.retain(|cell, _| kept.contains(cell));
     }
 
     /// Whether any cell is read from the source at `position`.

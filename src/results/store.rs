@@ -12,12 +12,15 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::flags::check_across;
 use super::joint::{check_finished, lock_cells};
 use super::records::{CellRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
+use super::settle::{Settling, is_stale};
 use super::shard::Shard;
-use super::sources::{Homes, Kind, Source, TABLES, discover, names, part_number, parts_folder, parts_of};
+use super::sources::{
+    Homes, Kind, Source, TABLES, discover, finished_shards, look_again, names, part_number, parts_folder,
+    parts_of,
+};
 use super::table_file::{batches_of, is_whole, publish, sync_folder, temporary, write_rows, write_temporary};
 use crate::{Error, Result};
 
@@ -76,13 +79,12 @@ impl Store {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
         claim(dir, study)?;
         let lock = lock(dir, shard)?;
-        {
-            // Else what looks left over may be another shard's rewriting of our flags.
-            let _writing = lock_cells(dir)?;
-            remove_leftovers(dir, shard)?;
-        }
+        // Else what looks left over may be another shard's rewriting of our flags, or what goes is just being read.
+        let writing = lock_cells(dir)?;
+        remove_leftovers(dir, shard)?;
         let homes = finished_cells(dir)?;
         remove_compacted(dir, shard, &homes)?;
+        drop(writing);
         let next_part = parts_of(dir, shard)?.last().map_or(0, |part| match part.kind {
             Kind::Part(number) => number + 1,
             Kind::Shard(_) => 0,
@@ -155,30 +157,33 @@ impl Store {
         Ok(())
     }
 
-    /// Merges the parts into one file a table, rows in the order of `plan` (cell ids; cells that it lacks come last,
-    /// as they are), checks the cells of all finished shards against each other, and removes the parts. Where there is
-    /// nothing new, nothing is rewritten.
+    /// Merges the parts into one file a table, rows in the order of `plan` (ids of the study's cells, of all shards),
+    /// checks the cells of all finished shards against each other, and removes the parts. Cells that the plan lacks, those
+    /// of an earlier model or data set, move to `retired/`; from other finished shards, too, unless a process holds them.
+    /// Returns how many moved. Where there is nothing new, nothing is rewritten.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file; the parts then remain and the same call may be made again.
-    pub fn finish(&mut self, plan: &[String]) -> Result<()> {
+    pub fn finish(&mut self, plan: &[String]) -> Result<usize> {
         self.flush()?;
-        let target = Source { folder: self.dir.clone(), kind: Kind::Shard(self.shard) };
-        let had_file = target.file(CellRow::TABLE).exists();
-        let parts = parts_of(&self.dir, self.shard)?;
-        if !(had_file && parts.is_empty()) {
-            let sources = had_file.then(|| target.clone()).into_iter().chain(parts);
-            let homes = Homes::of(sources.collect())?;
-            let order = planned_order(&homes, plan);
-            compact::<SampleRow>(&target, &homes, &order)?;
-            compact::<MetricRow>(&target, &homes, &order)?;
-            let _writing = lock_cells(&self.dir)?;
-            compact_cells(&target, &homes, &order)?;
-        }
-        remove_parts(&self.dir, self.shard)?;
-        // After a kill just above, too: what the flags say does not depend on who finished when.
+        // Who reads many files holds this lock, too, so that none changes while it is read.
         let _writing = lock_cells(&self.dir)?;
-        check_finished(&self.dir)
+        let parts = parts_of(&self.dir, self.shard)?;
+        let mut retired = Settling::new(&self.dir, self.shard, parts, plan)?.run()?;
+        remove_parts(&self.dir, self.shard)?;
+        for other in finished_shards(&self.dir)? {
+            let Kind::Shard(shard) = other.kind else { continue };
+            if shard == self.shard || !is_stale(&other, plan)? {
+                continue;
+            }
+            // A process that holds the shard does this when it finishes.
+            if let Some(_held) = try_lock(&self.dir, shard)? {
+                retired += Settling::new(&self.dir, shard, Vec::new(), plan)?.run()?;
+            }
+        }
+        // After a kill just above, too: what the flags say does not depend on who finished when.
+        check_finished(&self.dir)?;
+        Ok(retired)
     }
 
     /// Records this invocation in a file of its own.
@@ -221,30 +226,6 @@ impl Pending {
     }
 }
 
-/// Writes one table of the finished shard from its sources, streaming.
-fn compact<R: Row>(target: &Source, homes: &Homes, order: &[&str]) -> Result<()> {
-    let file = target.file(R::TABLE);
-    let places = homes.places::<R>()?;
-    write_temporary::<R>(&file, places.batches::<R>(order.iter().copied()))?;
-    publish(&file)
-}
-
-/// Writes the finished shard's `cells`, checked against each other: the checks need all of them, and there are few.
-fn compact_cells(target: &Source, homes: &Homes, order: &[&str]) -> Result<()> {
-    let mut cells: Vec<CellRow> = homes.places::<CellRow>()?.rows(order.iter().copied())?;
-    check_across(&mut cells);
-    write_rows(&target.file(CellRow::TABLE), &cells)
-}
-
-/// The finished cells in the plan's order, then those that the plan lacks.
-fn planned_order<'a>(homes: &'a Homes, plan: &'a [String]) -> Vec<&'a str> {
-    let planned: HashSet<&str> = plan.iter().map(String::as_str).collect();
-    let rest = homes.cells.iter().map(String::as_str).filter(|cell| !planned.contains(cell));
-    let mut seen = HashSet::new();
-    let known = plan.iter().map(String::as_str).filter(|cell| homes.contains(cell));
-    known.filter(|cell| seen.insert(*cell)).chain(rest).collect()
-}
-
 /// Makes `dir` the study's own, or checks that it is.
 fn claim(dir: &Path, study: &StudyText) -> Result<()> {
     let path = dir.join(STUDY_FILE);
@@ -270,6 +251,7 @@ fn claim(dir: &Path, study: &StudyText) -> Result<()> {
     let expected = format!("{}; another study needs another --out", named(&study.name, &study.sha256()));
     match there {
         Some((hash, _)) if hash == study.sha256() => Ok(()),
+        Some((_, body)) if same_study(body, &study.text) => Ok(()),
         Some((hash, body)) => {
             let name = body.parse::<toml::Table>().ok();
             let name = name.as_ref().and_then(|t| t.get("name")?.as_str()).unwrap_or("unnamed");
@@ -279,20 +261,36 @@ fn claim(dir: &Path, study: &StudyText) -> Result<()> {
     }
 }
 
+/// Whether two texts say the same: comments and layout do not count.
+fn same_study(a: &str, b: &str) -> bool {
+    matches!((a.parse::<toml::Table>(), b.parse::<toml::Table>()), (Ok(a), Ok(b)) if a == b)
+}
+
 /// Takes the shard for this process.
 fn lock(dir: &Path, shard: Shard) -> Result<File> {
-    let path = dir.join(format!(".lock-{}", shard.stem()));
+    try_lock(dir, shard)?.ok_or_else(|| {
+        Error::input(
+            lock_file(dir, shard).display(),
+            format!("shard {shard}"),
+            "a lock that another percuss process holds",
+            "one process a shard",
+        )
+    })
+}
+
+fn lock_file(dir: &Path, shard: Shard) -> PathBuf {
+    dir.join(format!(".lock-{}", shard.stem()))
+}
+
+/// Takes the shard for this process unless another one holds it.
+fn try_lock(dir: &Path, shard: Shard) -> Result<Option<File>> {
+    let path = lock_file(dir, shard);
     // Not truncated and never removed: the lock is on the file, not in it.
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::input(
-            path.display(),
-            format!("shard {shard}"),
-            "a lock that another percuss process holds",
-            "one process a shard",
-        )),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(Error::io(&path)(e)),
     }
 }
@@ -367,15 +365,7 @@ fn remove(path: &Path) -> Result<()> {
 
 /// The finished cells of every shard in the folder.
 fn finished_cells(dir: &Path) -> Result<Homes> {
-    const TRIES: usize = 5;
-    for _ in 1..TRIES {
-        match discover(dir).and_then(Homes::of) {
-            // Another shard's process removed its parts between our listing and our reading: look again.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-            other => return other,
-        }
-    }
-    discover(dir).and_then(Homes::of)
+    look_again(|| Homes::of(discover(dir)?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The short table that a sweep prints when it is done.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::panels::{Line, Panel, panels, short};
 use super::records::{CellRow, MetricRow};
@@ -46,6 +46,30 @@ pub fn table(cells: &[CellRow], metrics: &[MetricRow]) -> String {
         lines.push(format!("... and {left} more lines: see the results"));
     }
     lines.join("\n") + "\n"
+}
+
+/// A line for each flag that fired: on how many cells, and on which one, say. Empty where none did.
+pub fn flagged(cells: &[CellRow]) -> String {
+    let mut fired: BTreeMap<&str, Vec<&CellRow>> = BTreeMap::new();
+    for cell in cells {
+        for flag in &cell.flags {
+            fired.entry(flag).or_default().push(cell);
+        }
+    }
+    let line = |(flag, cells): (&str, Vec<&CellRow>)| {
+        let [first, rest @ ..] = cells.as_slice() else { return String::new() };
+        let many = if rest.is_empty() { "cell" } else { "cells, e.g." };
+        let separator = if rest.is_empty() { ":" } else { "" };
+        let budget = first.norm.as_deref().zip(first.eps);
+        let budget = budget.map_or(String::new(), |(norm, eps)| format!(" {norm} eps {}", short(eps)));
+        format!(
+            "{flag}: {} {many}{separator} {}{budget} on {}: see `flags`\n",
+            cells.len(),
+            first.attack,
+            first.model
+        )
+    };
+    fired.into_iter().map(line).collect()
 }
 
 /// What the model does on clean data.

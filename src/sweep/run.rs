@@ -39,6 +39,10 @@ pub struct Report {
     pub device: String,
     /// Whether nothing is left to do in this shard.
     pub complete: bool,
+    /// Cells of an earlier model or data set that moved to `retired/`.
+    pub retired: usize,
+    /// Ids of the study's cells, of all shards, in the grid's order.
+    pub ids: Vec<String>,
 }
 
 /// Everything a sweep needs before its first lane.
@@ -134,20 +138,22 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let recorded = store.record_run(&run);
     outcome?;
     recorded?;
-    if complete {
-        let plan: Vec<String> = mine.iter().map(|&i| prepared.ids[i].clone()).collect();
-        store.finish(&plan)?;
-    }
-    draw(&out, study)?;
-    Ok(Report { out, cells: mine.len(), found, done, seconds, device: info.name, complete })
+    // The ids of all shards: what another shard did is no less of this study.
+    let retired = if complete { store.finish(&prepared.ids)? } else { 0 };
+    draw(&out, &study.name, &prepared.ids)?;
+    let (cells, ids) = (mine.len(), prepared.ids);
+    Ok(Report { out, cells, found, done, seconds, device: info.name, complete, retired, ids })
 }
 
-/// Worst-case curves and the picture, from all that is in the folder.
-fn draw(out: &Path, study: &Study) -> Result<()> {
-    let results = Results::open(out)?;
-    let curves = write_curves(&results)?;
-    let title = format!("{}: robust accuracy over attack budget", study.name);
-    write_robustness_svg(&out.join("robustness.svg"), &title, &results.cells()?, &curves)?;
+/// Worst-case curves and the picture, from all of the study's cells that are in the folder; shards that run at once
+/// draw one after the other. Where there are none yet, nothing is drawn.
+fn draw(out: &Path, study: &str, ids: &[String]) -> Result<()> {
+    Results::read_undisturbed(out, ids, |results| {
+        let curves = write_curves(results)?;
+        let title = format!("{study}: robust accuracy over attack budget");
+        write_robustness_svg(&out.join("robustness.svg"), &title, &results.cells()?, &curves)?;
+        Ok(())
+    })?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
+use crate::results::settle::STEPS;
+use crate::results::sources::parts_in;
 use crate::results::{Results, read_rows};
 
 fn study() -> StudyText {
@@ -90,21 +92,11 @@ fn kill_at_any_step_of_a_part_loses_only_that_part() {
 
 /// Takes the steps of `finish` one by one up to `killed_after`, as a kill there would leave the folder.
 fn finish_partly(dir: &Path, plan: &[String], killed_after: usize) {
-    let target = Source { folder: dir.to_path_buf(), kind: Kind::Shard(Shard::WHOLE) };
-    let had_file = target.file("cells").exists();
     let parts = parts_of(dir, Shard::WHOLE).unwrap();
-    let homes =
-        Homes::of(had_file.then(|| target.clone()).into_iter().chain(parts.clone()).collect()).unwrap();
-    let order = planned_order(&homes, plan);
-    let steps: [&dyn Fn(); 6] = [
-        &|| compact::<SampleRow>(&target, &homes, &order).unwrap(),
-        &|| compact::<MetricRow>(&target, &homes, &order).unwrap(),
-        &|| compact_cells(&target, &homes, &order).unwrap(),
-        &|| remove(&parts[0].file("cells")).unwrap(),
-        &|| remove(&parts[0].file("metrics")).unwrap(),
-        &|| remove(&parts[0].file("samples")).unwrap(),
-    ];
-    steps[..killed_after].iter().for_each(|step| step());
+    let settling = Settling::new(dir, Shard::WHOLE, parts.clone(), plan).unwrap();
+    STEPS.iter().take(killed_after).for_each(|step| step(&settling).unwrap());
+    let removals = parts.iter().flat_map(|part| TABLES.iter().rev().map(|table| part.file(table)));
+    removals.take(killed_after.saturating_sub(STEPS.len())).for_each(|file| remove(&file).unwrap());
     fs::write(dir.join("cells-1-of-1.tmp"), b"torn").unwrap();
 }
 
@@ -112,7 +104,7 @@ fn finish_partly(dir: &Path, plan: &[String], killed_after: usize) {
 fn kill_at_any_step_of_compaction_loses_nothing_and_repeats_nothing() {
     // With a first compaction, and with one that must merge an older file.
     for older in [false, true] {
-        for killed_after in 0..=6 {
+        for killed_after in 0..=STEPS.len() + 6 {
             let dir = tempfile::tempdir().unwrap();
             let mut store = Store::open(dir.path(), &study(), Shard::WHOLE).unwrap();
             push(&mut store, 3);
@@ -143,6 +135,156 @@ fn kill_at_any_step_of_compaction_loses_nothing_and_repeats_nothing() {
             assert!(!dir.path().join("parts").exists());
             assert_eq!(temporaries(dir.path()), 0);
         }
+    }
+}
+
+/// A cell of the model that a study had before, or of the one that it has.
+fn version(model: &str, cells: std::ops::Range<usize>) -> Vec<String> {
+    cells.map(|i| format!("{model}{i}")).collect()
+}
+
+/// Finishes those cells of `plan` that the folder lacks, as a sweep does; how many it did, and how many it put aside.
+fn resume(dir: &Path, plan: &[String], shard: Shard) -> (usize, usize) {
+    let mut store = Store::open(dir, &study(), shard).unwrap();
+    let missing: Vec<&String> = plan.iter().filter(|cell| !store.finished().contains(*cell)).collect();
+    let done = missing.len();
+    for id in missing {
+        let (mut cell, mut metrics, mut samples) = rows(id.len());
+        cell.cell_id.clone_from(id);
+        metrics.iter_mut().for_each(|row| row.cell_id.clone_from(id));
+        samples.iter_mut().for_each(|row| row.cell_id.clone_from(id));
+        store.push(cell, metrics, samples).unwrap();
+    }
+    let retired = store.finish(plan).unwrap();
+    (done, retired)
+}
+
+/// The cells of which a file has rows, in its order.
+fn cells_in<R: Row>(file: &Path, id: fn(&R) -> &str) -> Vec<String> {
+    let rows = read_rows::<R>(file).unwrap();
+    let mut ids: Vec<String> = rows.iter().map(|row| id(row).to_owned()).collect();
+    ids.dedup();
+    ids
+}
+
+/// The cells of the three tables of `source`, which must agree.
+fn cells_of(source: &Source) -> Vec<String> {
+    let cells = cells_in::<CellRow>(&source.file("cells"), |row| &row.cell_id);
+    assert_eq!(cells_in::<MetricRow>(&source.file("metrics"), |row| &row.cell_id), cells);
+    assert_eq!(cells_in::<SampleRow>(&source.file("samples"), |row| &row.cell_id), cells);
+    assert_eq!(read_rows::<SampleRow>(&source.file("samples")).unwrap().len(), 5 * cells.len());
+    cells
+}
+
+fn retired_in(dir: &Path) -> Vec<Vec<String>> {
+    parts_in(&dir.join("retired")).unwrap().iter().map(cells_of).collect()
+}
+
+#[test]
+fn kill_at_any_step_of_putting_an_earlier_model_aside_loses_nothing_and_mixes_nothing() {
+    let (old, new) = (version("old", 0..3), version("new", 0..3));
+    let whole = |dir: &Path| Source { folder: dir.to_path_buf(), kind: Kind::Shard(Shard::WHOLE) };
+    for killed_after in 0..=STEPS.len() + 3 {
+        // The model stays, or the one before comes back: cells that lost their samples must not count as finished.
+        for back in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            assert_eq!(resume(dir.path(), &old, Shard::WHOLE), (3, 0));
+            let mut store = Store::open(dir.path(), &study(), Shard::WHOLE).unwrap();
+            for id in &new {
+                let cell = CellRow { cell_id: id.clone(), ..Default::default() };
+                let metric = MetricRow { cell_id: id.clone(), ..Default::default() };
+                let sample = |i| SampleRow { cell_id: id.clone(), sample: i, ..Default::default() };
+                store.push(cell, vec![metric], (0..5).map(sample).collect()).unwrap();
+            }
+            store.flush().unwrap();
+            finish_partly(dir.path(), &new, killed_after);
+            drop(store);
+            assert_all_whole(dir.path());
+            let seen = Results::open(dir.path()).unwrap().restricted(&new);
+            assert_eq!(seen.cells().unwrap().len(), 3, "killed after {killed_after}");
+            assert!(new.iter().all(|cell| seen.samples(cell).unwrap().len() == 5));
+            let (plan, other) = if back { (&old, &new) } else { (&new, &old) };
+            resume(dir.path(), plan, Shard::WHOLE);
+            assert_eq!(cells_of(&whole(dir.path())), *plan, "killed after {killed_after}");
+            let kept = retired_in(dir.path());
+            assert!(other.iter().all(|cell| kept.concat().contains(cell)), "{killed_after}: {kept:?}");
+            assert!(
+                kept.concat().iter().all(|cell| kept.concat().iter().filter(|c| *c == cell).count() == 1)
+            );
+            assert_eq!(resume(dir.path(), plan, Shard::WHOLE), (0, 0));
+            assert_eq!(temporaries(dir.path()), 0);
+            assert!(!dir.path().join(".retiring-1-of-1").exists());
+        }
+    }
+}
+
+#[test]
+fn an_earlier_model_leaves_the_other_shards_files_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = [Shard::new(1, 2).unwrap(), Shard::new(2, 2).unwrap()];
+    let (old, new) = (version("old", 0..4), version("new", 0..4));
+    let mut store = Store::open(dir.path(), &study(), shards[0]).unwrap();
+    store.push(CellRow { cell_id: old[0].clone(), ..Default::default() }, vec![], vec![]).unwrap();
+    store.finish(&old).unwrap();
+    // Still held: its own process puts the cell aside.
+    assert_eq!(resume(dir.path(), &new, shards[1]), (4, 0));
+    assert_eq!(store.finish(&new).unwrap(), 1);
+    drop(store);
+    assert_eq!(resume(dir.path(), &old, shards[0]), (4, 4));
+    assert_eq!(Results::open(dir.path()).unwrap().cell_ids(), old);
+}
+
+#[test]
+fn shards_finish_and_are_read_at_the_same_time() {
+    use crate::results::curves::write_curves;
+    const SHARDS: u32 = 4;
+    let plan: Vec<String> = (1..=SHARDS).flat_map(|shard| version(&format!("s{shard}-"), 0..6)).collect();
+    for _ in 0..2 {
+        let dir = tempfile::tempdir().unwrap();
+        let together = std::sync::Barrier::new(SHARDS as usize);
+        std::thread::scope(|scope| {
+            for index in 1..=SHARDS {
+                let (dir, plan, together) = (dir.path(), &plan, &together);
+                scope.spawn(move || {
+                    let mut store = Store::open(dir, &study(), Shard::new(index, SHARDS).unwrap()).unwrap();
+                    together.wait();
+                    for id in version(&format!("s{index}-"), 0..6) {
+                        let cell = CellRow {
+                            norm: Some("linf".into()),
+                            eps: Some(f64::from(index)),
+                            cell_id: id.clone(),
+                            ..Default::default()
+                        };
+                        let sample = |i| SampleRow { cell_id: id.clone(), sample: i, ..Default::default() };
+                        store.push(cell, vec![], (0..50).map(sample).collect()).unwrap();
+                        store.flush().unwrap();
+                        Results::read_undisturbed(dir, plan, write_curves).unwrap();
+                    }
+                    store.finish(plan).unwrap();
+                    Results::read_undisturbed(dir, plan, write_curves).unwrap();
+                });
+            }
+        });
+        let curves = Results::open(dir.path()).unwrap().curves().unwrap();
+        assert_eq!(curves.iter().map(|row| (row.n, row.n_cells)).collect::<Vec<_>>(), [(50, 6); 4]);
+        assert_eq!(temporaries(dir.path()), 0);
+    }
+}
+
+#[test]
+fn comments_and_layout_do_not_make_another_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |text: &str| StudyText { name: "a".into(), text: text.into() };
+    drop(Store::open(dir.path(), &named("name = \"a\" # first\nseeds = [0, 1]\n"), Shard::WHOLE).unwrap());
+    let stored = fs::read(dir.path().join(STUDY_FILE)).unwrap();
+    drop(
+        Store::open(dir.path(), &named("# later\nseeds = [\n  0, 1,\n]\nname = 'a'\n"), Shard::WHOLE)
+            .unwrap(),
+    );
+    assert_eq!(fs::read(dir.path().join(STUDY_FILE)).unwrap(), stored);
+    for other in ["name = \"a\"\nseeds = [1, 0]\n", "name = \"a\"\n", "name = "] {
+        let error = Store::open(dir.path(), &named(other), Shard::WHOLE).err().unwrap();
+        assert_eq!(error.exit_code(), 2, "{other}");
     }
 }
 
@@ -230,6 +372,11 @@ fn rung(eps: f64, robust: f64) -> CellRow {
     }
 }
 
+/// The ids of all rungs of these tests.
+fn rungs() -> Vec<String> {
+    (1..=4).map(|eps| format!("eps{eps}")).collect()
+}
+
 /// The flags of a shard's own file, as a notebook reads them.
 fn flags_in_file(dir: &Path, shard: Shard) -> Vec<Vec<String>> {
     let file = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) }.file("cells");
@@ -244,7 +391,7 @@ fn cells_of_different_shards_are_checked_against_each_other() {
     let [mut first, mut second] = shards.map(|shard| Store::open(dir.path(), &study(), shard).unwrap());
     // The cell that contradicts the other is in the shard that finishes first.
     first.push(rung(2.0, 0.9), vec![], vec![]).unwrap();
-    first.finish(&[]).unwrap();
+    first.finish(&rungs()).unwrap();
     assert_eq!(flags_in_file(dir.path(), shards[0]), [["few-groups"]]);
     second.push(rung(1.0, 0.5), vec![], vec![]).unwrap();
     second.flush().unwrap();
@@ -256,7 +403,7 @@ fn cells_of_different_shards_are_checked_against_each_other() {
     assert_eq!(seen(dir.path()), expected);
     assert_eq!(flags_in_file(dir.path(), shards[0]), [["few-groups"]]);
     // The first shard's process still lives and holds its lock: its file is made right all the same.
-    second.finish(&[]).unwrap();
+    second.finish(&rungs()).unwrap();
     assert_eq!(flags_in_file(dir.path(), shards[0]), expected[..1]);
     assert_eq!(flags_in_file(dir.path(), shards[1]), expected[1..]);
     assert_eq!(seen(dir.path()), expected);
@@ -266,7 +413,7 @@ fn cells_of_different_shards_are_checked_against_each_other() {
         files.map(|file| fs::metadata(file).unwrap().modified().unwrap())
     };
     let before = written();
-    first.finish(&[]).unwrap();
+    first.finish(&rungs()).unwrap();
     assert_eq!(written(), before);
     assert_eq!(temporaries(dir.path()), 0);
 }
@@ -286,7 +433,7 @@ fn shards_that_finish_at_the_same_time_flag_every_contradiction() {
                     let eps = f64::from(index);
                     store.push(rung(eps, eps / 10.0), vec![], vec![]).unwrap();
                     together.wait();
-                    store.finish(&[]).unwrap();
+                    store.finish(&rungs()).unwrap();
                     // Opening again clears leftovers, and must not take another's file that is being written for one.
                     drop(store);
                     Store::open(dir, &study(), Shard::new(index, SHARDS).unwrap()).unwrap();

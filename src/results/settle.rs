@@ -1,0 +1,168 @@
+//! How a shard comes to rest: cells that the study no longer has are put aside, and its parts become one file a table.
+//!
+//! Steps, each of which a kill may follow: stale cells go whole to `retired/`; the shard's `cells` file stops naming
+//! them, so that none counts as finished when its samples go; then the three tables are written anew.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::flags::check_across;
+use super::records::{CellRow, MetricRow, SampleRow};
+use super::schema::Row;
+use super::shard::Shard;
+use super::sources::{Homes, Kind, Source, parts_in};
+use super::table_file::{publish, sync_folder, write_rows, write_temporary};
+use crate::{Error, Result};
+
+/// A shard that is being settled; the caller holds it and the lock of the folder's finished files.
+pub(super) struct Settling {
+    dir: PathBuf,
+    target: Source,
+    homes: Homes,
+    /// Planned cells in the plan's order.
+    order: Vec<String>,
+    /// Cells that the plan lacks.
+    stale: Vec<String>,
+    /// Those of them that are not in `retired/` yet, and where they go.
+    retiring: Vec<String>,
+    retired: Source,
+    /// Whether the shard's finished file names stale cells.
+    shrinks: bool,
+    needed: bool,
+}
+
+/// One step of settling.
+pub(super) type Step = fn(&Settling) -> Result<()>;
+
+/// The steps in their order.
+pub(super) const STEPS: [Step; 9] = [
+    Settling::retire::<SampleRow>,
+    Settling::retire::<MetricRow>,
+    Settling::retire::<CellRow>,
+    Settling::mark,
+    Settling::forget_stale,
+    Settling::compact::<SampleRow>,
+    Settling::compact::<MetricRow>,
+    Settling::compact_cells,
+    Settling::unmark,
+];
+
+impl Settling {
+    /// What is to do for the shard's finished file and these parts of it; `plan` are the ids of the study's cells.
+    pub(super) fn new(dir: &Path, shard: Shard, parts: Vec<Source>, plan: &[String]) -> Result<Self> {
+        let target = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
+        let had_file = target.file(CellRow::TABLE).exists();
+        let new_rows = !parts.is_empty();
+        let homes = Homes::of(had_file.then(|| target.clone()).into_iter().chain(parts).collect())?;
+        let (order, stale) = split(&homes, plan);
+        let folder = dir.join("retired");
+        let earlier = parts_in(&folder)?;
+        let number = earlier.last().map_or(0, |last| match last.kind {
+            Kind::Part(number) => number + 1,
+            Kind::Shard(_) => 0,
+        });
+        let there = Homes::of(if stale.is_empty() { Vec::new() } else { earlier })?;
+        let retiring = stale.iter().filter(|cell| !there.contains(cell)).cloned().collect();
+        let retired = Source { folder, kind: Kind::Part(number) };
+        let shrinks = had_file && stale.iter().any(|cell| homes.home(cell) == Some(0));
+        let mut settling = Self {
+            dir: dir.to_path_buf(),
+            target,
+            homes,
+            order,
+            stale,
+            retiring,
+            retired,
+            shrinks,
+            needed: true,
+        };
+        settling.needed = !had_file || new_rows || !settling.stale.is_empty() || settling.marker().exists();
+        Ok(settling)
+    }
+
+    /// Takes all steps, none where there is nothing new; how many cells are put aside.
+    pub(super) fn run(&self) -> Result<usize> {
+        if self.needed {
+            STEPS.iter().try_for_each(|step| step(self))?;
+        }
+        Ok(self.stale.len())
+    }
+
+    /// What says that the shard's tables may hold rows of cells that its `cells` file no longer names.
+    fn marker(&self) -> PathBuf {
+        let Kind::Shard(shard) = self.target.kind else { unreachable!("a target is a shard's file") };
+        self.dir.join(format!(".retiring-{}", shard.stem()))
+    }
+
+    /// Writes one table of the cells that are put aside.
+    fn retire<R: Row>(&self) -> Result<()> {
+        if self.retiring.is_empty() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.retired.folder).map_err(Error::io(&self.retired.folder))?;
+        self.write::<R>(&self.retired, &self.retiring)
+    }
+
+    fn mark(&self) -> Result<()> {
+        if !self.shrinks {
+            return Ok(());
+        }
+        let marker = self.marker();
+        fs::write(&marker, b"").map_err(Error::io(&marker))?;
+        sync_folder(&self.dir)
+    }
+
+    /// Rewrites the shard's `cells` without stale ones, the other tables as they are.
+    fn forget_stale(&self) -> Result<()> {
+        if !self.shrinks {
+            return Ok(());
+        }
+        let file = Homes::of(vec![self.target.clone()])?;
+        let stale: HashSet<&String> = self.stale.iter().collect();
+        let kept = file.cells.iter().filter(|cell| !stale.contains(cell)).map(String::as_str);
+        let cells: Vec<CellRow> = file.places::<CellRow>()?.rows(kept)?;
+        write_rows(&self.target.file(CellRow::TABLE), &cells)
+    }
+
+    /// Writes one table of the finished shard.
+    fn compact<R: Row>(&self) -> Result<()> {
+        self.write::<R>(&self.target, &self.order)
+    }
+
+    /// Writes the finished shard's `cells`, checked against each other: the checks need all of them, and there are few.
+    fn compact_cells(&self) -> Result<()> {
+        let order = self.order.iter().map(String::as_str);
+        let mut cells: Vec<CellRow> = self.homes.places::<CellRow>()?.rows(order)?;
+        check_across(&mut cells);
+        write_rows(&self.target.file(CellRow::TABLE), &cells)
+    }
+
+    fn unmark(&self) -> Result<()> {
+        match fs::remove_file(self.marker()) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(self.marker())(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the rows of `cells` in one table from their sources, streaming.
+    fn write<R: Row>(&self, to: &Source, cells: &[String]) -> Result<()> {
+        let file = to.file(R::TABLE);
+        let places = self.homes.places::<R>()?;
+        write_temporary::<R>(&file, places.batches::<R>(cells.iter().map(String::as_str)))?;
+        publish(&file)
+    }
+}
+
+/// Whether a finished shard's file names cells that the plan lacks.
+pub(super) fn is_stale(shard: &Source, plan: &[String]) -> Result<bool> {
+    Ok(!split(&Homes::of(vec![shard.clone()])?, plan).1.is_empty())
+}
+
+/// The finished cells in the plan's order, and those that the plan lacks in their own.
+fn split(homes: &Homes, plan: &[String]) -> (Vec<String>, Vec<String>) {
+    let mut seen = HashSet::new();
+    let order = plan.iter().filter(|cell| homes.contains(cell) && seen.insert(*cell)).cloned().collect();
+    let stale = homes.cells.iter().filter(|cell| !seen.contains(cell)).cloned().collect();
+    (order, stale)
+}
