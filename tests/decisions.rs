@@ -103,10 +103,10 @@ fn an_operating_point_is_reached_by_the_decision_itself() {
         for round in 0..60 {
             let n = 5 + 13 * round;
             let rows: Vec<(&[f32], f32)> = vec![(&[1.0], 0.0); outputs];
-            let truth: Vec<bool> = signed(&format!("truth {round}"), n, 1.0).iter().map(|t| *t > 0.2).collect();
+            let truth: Vec<bool> =
+                signed(&format!("truth {round}"), n, 1.0).iter().map(|t| *t > 0.2).collect();
             let labels = Labels::Class(truth.iter().map(|t| u32::from(*t)).collect());
-            let mut subject =
-                subject(linear(&rows, head), vec![0.0; n], labels, Domain::uniform(-1.0, 1.0));
+            let mut subject = subject(linear(&rows, head), vec![0.0; n], labels, Domain::uniform(-1.0, 1.0));
             subject.clean = logits(&format!("{head} {round}"), n, outputs);
             let wanted = f64::from(signed(&format!("wanted {round}"), 1, 0.5)[0] + 0.5).max(0.01);
             for rate in [Rate::Sensitivity(wanted), Rate::Specificity(wanted)] {
@@ -115,9 +115,8 @@ fn an_operating_point_is_reached_by_the_decision_itself() {
                 }
                 let threshold = fit_threshold(&subject, &subject.clean, 0, &truth, rate).expect("reachable");
                 subject.thresholds = vec![threshold];
-                let said: Vec<bool> = (0..n)
-                    .map(|i| prediction(&subject.deciding(subject.clean_logits(i), 0)) == 1)
-                    .collect();
+                let said: Vec<bool> =
+                    (0..n).map(|i| prediction(&subject.deciding(subject.clean_logits(i), 0)) == 1).collect();
                 let reached = match rate {
                     Rate::Sensitivity(_) => sensitivity(&said, &truth),
                     Rate::Specificity(_) => specificity(&said, &truth),

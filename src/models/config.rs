@@ -105,7 +105,8 @@ impl Config {
         let failed = |error: serde_json::Error| Error::Failed(error.to_string());
         let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(failed)?;
         let known = serde_json::to_value(self).map_err(failed)?;
-        let mut names: Vec<&str> = known.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+        let mut names: Vec<&str> =
+            known.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
         names.extend(OPTIONAL_KEYS.iter().filter(|name| known.get(name).is_none()));
         match given.keys().find(|key| !names.contains(&key.as_str())) {
             Some(key) => Err(Error::input(file, key, "an unknown key", one_of(&names, key))),

@@ -133,7 +133,7 @@ table! {
         n: u64,
         /// Groups among those samples; null where none is declared.
         n_groups: Option<u64>,
-        /// How value or its interval was made.
+        /// How value or its interval was made; "few-groups" where the interval rests on fewer than ten groups.
         method: Option<String>,
     }
 }

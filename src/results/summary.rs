@@ -161,7 +161,8 @@ impl Metrics<'_> {
         {
             (row.low, row.high) = (Some(interval.low), Some(interval.high));
             row.n_groups = groups(of).map(count_distinct);
-            row.method = Some(interval.method.to_owned());
+            let mark = if interval.few_groups { format!(", {FEW_GROUPS}") } else { String::new() };
+            row.method = Some(format!("{}{mark}", interval.method));
         }
     }
 

@@ -53,12 +53,16 @@ pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result
     for resolved in subjects {
         let entry = &study.models[resolved.model];
         for (name, [low, high]) in &entry.expect {
-            let found = resolved.metrics.get(name).copied().unwrap_or(f64::NAN);
+            let place =
+                || format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
+            let Some(&found) = resolved.metrics.get(name) else {
+                let there: Vec<&str> = resolved.metrics.keys().map(String::as_str).collect();
+                let found = "a metric that this head on these data does not have";
+                return Err(study.error(place(), found, format!("one of {}", there.join(", "))));
+            };
             if !(found >= *low && found <= *high) {
-                let place =
-                    format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
                 return Err(study.error(
-                    place,
+                    place(),
                     format!("{found:.4} on clean data"),
                     format!("{low} to {high}"),
                 ));
