@@ -77,6 +77,23 @@ fn plain_x_and_y_hold_findings_and_their_own_range() {
 }
 
 #[test]
+fn bounds_of_floats_are_those_of_the_whole_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npz");
+    drop(
+        Writer::new(&path)
+            .put("x_train", &[2, 2], &[-3.5f32, 1.0, 2.0, 3.0])
+            .put("y_train", &[2], &[0u8, 1])
+            .put("x_test", &[2, 2], &[0.5f32, 1.0, 2.0, 9.25])
+            .put("y_test", &[2], &[0u8, 1]),
+    );
+    for split in ["train", "test", "all"] {
+        let set = open(&at(&path, split), None).unwrap();
+        assert_eq!((&set.domain.low[..], &set.domain.high[..]), (&[-3.5][..], &[9.25][..]), "{split}");
+    }
+}
+
+#[test]
 fn bad_npz_files_name_the_file_and_the_array() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.npz");

@@ -121,29 +121,35 @@ fn auroc_is_the_share_of_ordered_pairs() {
 #[test]
 fn the_operating_point_is_the_highest_that_finds_enough() {
     let y = positive();
+    let first = |wanted: f64| thresholds_for_sensitivity(&SCORES, &y, wanted).first().copied();
+    // The threshold lies midway between the last score that must be found and the next lower one of any sample.
+    let midway = |score: f64| {
+        let below = SCORES.iter().copied().filter(|s| *s < score).fold(0.0, f64::max);
+        Some(below + (score - below) / 2.0)
+    };
     // From scikit-learn's roc_curve: sensitivity 6/7 is reached at 0.5 and 7/7 at 0.35.
-    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 0.85), Some(0.5));
-    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 6.0 / 7.0), Some(0.5));
-    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 0.95), Some(0.35));
-    assert_eq!(threshold_for_sensitivity(&SCORES, &y, 0.01), Some(0.9));
-    assert_eq!(threshold_for_sensitivity(&SCORES, &[false; 14], 0.5), None);
+    assert_eq!(first(0.85), midway(0.5));
+    assert_eq!(first(6.0 / 7.0), midway(0.5));
+    assert_eq!(first(0.95), midway(0.35));
+    assert_eq!(first(0.01), midway(0.9));
+    assert!(thresholds_for_sensitivity(&SCORES, &[false; 14], 0.5).is_empty());
+    assert!(thresholds_for_sensitivity(&[0.5, f64::NAN], &[true; 2], 0.5).is_empty());
+    assert_eq!(thresholds_for_sensitivity(&[0.5], &[true], 1.0), [0.25], "below the lowest: half of it");
     let mut state = 9;
     for _ in 0..200 {
         let n = 1 + (random(&mut state) * 15.0) as usize;
-        let scores: Vec<f64> = (0..n).map(|_| (random(&mut state) * 6.0).floor() / 6.0).collect();
+        let scores: Vec<f64> = (0..n).map(|_| (1.0 + (random(&mut state) * 6.0).floor()) / 8.0).collect();
         let y: Vec<bool> = (0..n).map(|_| random(&mut state) < 0.6).collect();
-        let wanted = random(&mut state);
-        let reached = |t: f64| sensitivity(&scores.iter().map(|s| *s >= t).collect::<Vec<_>>(), &y);
-        let best = scores
-            .iter()
-            .copied()
-            .filter(|t| reached(*t).is_some_and(|s| s >= wanted))
-            .max_by(f64::total_cmp);
-        // A wanted share of 0 is met by the highest positive: any threshold would do.
-        assert_eq!(
-            threshold_for_sensitivity(&scores, &y, wanted.max(1e-9)),
-            best.filter(|_| y.contains(&true))
-        );
+        let wanted = random(&mut state).max(1e-9);
+        let reached = |t: f64| sensitivity(&scores.iter().map(|s| *s > t).collect::<Vec<_>>(), &y);
+        let found = thresholds_for_sensitivity(&scores, &y, wanted);
+        assert_eq!(found.is_empty(), !y.contains(&true));
+        assert!(found.iter().all(|t| reached(*t).is_some_and(|s| s >= wanted) && !scores.contains(t)));
+        // One level up it would no longer be reached.
+        if let Some(first) = found.first() {
+            let above = scores.iter().copied().filter(|s| s > first).fold(f64::INFINITY, f64::min);
+            assert!(reached(above).unwrap() < wanted);
+        }
     }
 }
 

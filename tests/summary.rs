@@ -130,7 +130,10 @@ fn declared_groups_give_a_bootstrap_and_few_of_them_a_flag() {
     let mut rows = samples("c", &CASES);
     rows.iter_mut().for_each(|row| row.group = Some(format!("patient{}", row.sample / 2)));
     let mut cell = cell("steps");
-    summarise(&mut cell, &rows, &Context { head: Head::Binary, subgroups: &[] });
+    let metrics = summarise(&mut cell, &rows, &Context { head: Head::Binary, subgroups: &[] });
+    let marked = metrics.iter().filter(|row| row.low.is_some());
+    assert!(marked.clone().count() > 2, "classes have intervals of their own");
+    assert!(marked.clone().all(|row| row.method.as_deref().is_some_and(|m| m.ends_with(", few-groups"))));
     assert_eq!((cell.n_groups, cell.ci_method.as_deref()), (Some(4), Some("cluster-bootstrap")));
     assert_eq!(cell.flags, ["few-groups"]);
 }
@@ -190,7 +193,9 @@ fn findings_are_told_together_and_one_by_one() {
         }
     };
     let rows: Vec<SampleRow> = (0..3).map(row).collect();
-    let head = Head::Findings { index: 1, thresholds: &[0.5, 0.2], labels: &truth };
+    let said = |scores: [[f32; 2]; 3]| scores.map(|[a, b]| [u32::from(a > 0.5), u32::from(b > 0.2)]).concat();
+    let (said_clean, said_adv) = (said(clean), said(adv));
+    let head = Head::Findings { index: 1, said_clean: &said_clean, said_adv: &said_adv, labels: &truth };
     let metrics = summarise(&mut cell("steps"), &rows, &Context { head, subgroups: &[] });
     near(metric(&metrics, "any_flip", "all").unwrap().value, 2.0 / 3.0);
     let exact = metric(&metrics, "exact_match", "all").unwrap();

@@ -14,7 +14,7 @@ const SPLITS: [&str; 3] = ["train", "val", "test"];
 ///
 /// Layouts: `{split}_images` (n, h, w) or (n, h, w, c) with `{split}_labels` (n), (n, 1) or (n, k) for k findings, as
 /// MedMNIST v2 (Yang et al. 2023) has them; or `x_{split}` and `y_{split}`; or `x` and `y`, whose only split is `all`.
-/// Unsigned bytes are pixels from 0 to 255; other numbers keep their value, with the file's own range as bounds.
+/// Unsigned bytes are pixels from 0 to 255; other numbers keep their value, with the range of the file's images, all splits together, as bounds.
 /// Any further array of n numbers named `{split}_NAME` (or `NAME`) is offered as the column `NAME`.
 ///
 /// # Errors
@@ -37,7 +37,16 @@ pub fn open(path: &Path, split: &str, classes: Option<&[&str]>) -> Result<Datase
     for layout in &wanted {
         parts.push(Part::read(&mut npz, layout, first_index(&layouts, layout, path)?)?);
     }
-    join(path, split, parts, known_classes(&mut npz, &layouts, classes)?)
+    let bounds = if parts[0].pixels { (0.0, 255.0) } else { whole_range(&mut npz, &layouts)? };
+    join(path, split, parts, known_classes(&mut npz, &layouts, classes)?, bounds)
+}
+
+/// The smallest and largest value of all splits: what an attack may do must not depend on the split that is opened.
+fn whole_range(npz: &mut Npz, layouts: &[Layout]) -> Result<(f32, f32)> {
+    layouts.iter().try_fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), layout| {
+        let (least, most) = range(&npz.array(&layout.images)?.numbers.to_f32());
+        Ok((low.min(least), high.max(most)))
+    })
 }
 
 struct Layout {
@@ -186,7 +195,13 @@ fn known_classes(npz: &mut Npz, layouts: &[Layout], classes: Option<&[&str]>) ->
     Ok((0..count.max(2)).map(|k| k.to_string()).collect())
 }
 
-fn join(path: &Path, split: &str, parts: Vec<Part>, classes: Vec<String>) -> Result<Dataset> {
+fn join(
+    path: &Path,
+    split: &str,
+    parts: Vec<Part>,
+    classes: Vec<String>,
+    (low, high): (f32, f32),
+) -> Result<Dataset> {
     let file = path.display().to_string();
     let shape = parts[0].shape.clone();
     if let Some(odd) = parts.iter().find(|p| p.shape != shape || p.pixels != parts[0].pixels) {
@@ -215,7 +230,6 @@ fn join(path: &Path, split: &str, parts: Vec<Part>, classes: Vec<String>) -> Res
         columns.insert(name.clone(), parts.iter().flat_map(|p| p.columns[name].iter().cloned()).collect());
     }
     let values: Vec<f32> = parts.into_iter().flat_map(|p| p.values).collect();
-    let (low, high) = if pixels { (0.0, 255.0) } else { range(&values) };
     Ok(Dataset {
         name: file,
         split: split.to_string(),

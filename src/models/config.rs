@@ -79,6 +79,9 @@ pub struct Config {
     pub training: Option<serde_json::Value>,
 }
 
+/// Keys that a configuration leaves out where it has nothing to say.
+const OPTIONAL_KEYS: [&str; 3] = ["class_names", "input_scaling", "training"];
+
 impl Config {
     /// Reads a `config.json`.
     pub fn read(path: &Path) -> Result<Self> {
@@ -91,8 +94,24 @@ impl Config {
         let config: Self = serde_json::from_str(text).map_err(|e| {
             Error::input(file, format!("line {}", e.line()), e.to_string(), "a model configuration")
         })?;
+        config.check_keys(text, file)?;
         config.check(file)?;
         Ok(config)
+    }
+
+    /// A key that the configuration does not have once it is parsed is one that would be ignored: a misspelt scaling would leave the model
+    /// unscaled.
+    fn check_keys(&self, text: &str, file: &str) -> Result<()> {
+        let failed = |error: serde_json::Error| Error::Failed(error.to_string());
+        let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(failed)?;
+        let known = serde_json::to_value(self).map_err(failed)?;
+        let mut names: Vec<&str> =
+            known.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+        names.extend(OPTIONAL_KEYS.iter().filter(|name| known.get(name).is_none()));
+        match given.keys().find(|key| !names.contains(&key.as_str())) {
+            Some(key) => Err(Error::input(file, key, "an unknown key", one_of(&names, key))),
+            None => Ok(()),
+        }
     }
 
     fn check(&self, file: &str) -> Result<()> {
@@ -173,6 +192,14 @@ impl Config {
             Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
         }
     }
+}
+
+/// A list of what there is, with the nearest to `found`.
+pub(crate) fn one_of(known: &[&str], found: &str) -> String {
+    let similarity = |name: &&&str| (1e6 * strsim::jaro_winkler(name, found)) as u64;
+    let nearest = known.iter().max_by_key(similarity).filter(|name| strsim::jaro_winkler(name, found) > 0.7);
+    let hint = nearest.map_or(String::new(), |name| format!(" (did you mean `{name}`?)"));
+    format!("one of {}{hint}", known.join(", "))
 }
 
 /// A wrong value in a configuration: place, found, expected.

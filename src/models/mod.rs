@@ -11,6 +11,7 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use config::one_of;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
@@ -39,7 +40,7 @@ impl Model {
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
-    /// another shape than the configuration implies, or not finite: each named with what was expected.
+    /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
         let (config, weights, file) = if path.is_dir() {
             let file = path.join("model.safetensors");
@@ -103,6 +104,15 @@ impl Model {
                     format!("tensor {}", wanted.name),
                     format!("shape {:?}", found.shape),
                     format!("shape {:?}", wanted.shape),
+                ));
+            }
+            let negative = found.data.iter().position(|value| *value < 0.0);
+            if let (Role::RunningVariance, Some(position)) = (wanted.role, negative) {
+                return Err(Error::input(
+                    file.display(),
+                    format!("tensor {}, element {position}", wanted.name),
+                    found.data[position],
+                    "a running variance that is not negative",
                 ));
             }
         }

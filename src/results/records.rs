@@ -133,7 +133,7 @@ table! {
         n: u64,
         /// Groups among those samples; null where none is declared.
         n_groups: Option<u64>,
-        /// How value or its interval was made.
+        /// How value or its interval was made; "few-groups" where the interval rests on fewer than ten groups.
         method: Option<String>,
     }
 }
@@ -151,7 +151,7 @@ table! {
         label: u32,
         /// The class that the model says of the clean input.
         clean_pred: u32,
-        /// The class that the model says of the stored adversarial input, by the second, f32 forward pass.
+        /// The class that the model says of the stored adversarial input, by the second, f32 forward pass; 4294967295 where a logit is NaN.
         adv_pred: u32,
         /// Scores of the clean input, a probability a class (one alone for a single-logit head).
         scores_clean: Vec<f32>,

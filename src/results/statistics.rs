@@ -209,18 +209,26 @@ pub fn macro_f1(predicted: &[u32], labels: &[u32]) -> Option<f64> {
     }))
 }
 
-/// The highest threshold at which `score >= threshold` finds at least the share `wanted` (0 to 1) of the positives.
+/// Thresholds at which `score > threshold` finds at least the share `wanted` (0 to 1) of the positives, highest first: each midway between
+/// the last score above it and the next lower one of any sample, the last at half of the lowest score.
 ///
-/// This is the operating point: chosen once on clean data, then frozen. `None` without positives or with a NaN score.
-pub fn threshold_for_sensitivity(scores: &[f64], positive: &[bool], wanted: f64) -> Option<f64> {
+/// The first is the operating point: chosen once on clean data, then frozen. Where the decision is made in coarser arithmetic than that of
+/// the scores, a later one may be needed. Scores are probabilities. Empty without positives or with a NaN score.
+pub fn thresholds_for_sensitivity(scores: &[f64], positive: &[bool], wanted: f64) -> Vec<f64> {
     let mut found: Vec<f64> = scores.iter().zip(positive).filter(|(_, y)| **y).map(|(s, _)| *s).collect();
-    if found.iter().any(|s| s.is_nan()) {
-        return None;
+    if scores.iter().any(|s| s.is_nan()) {
+        return Vec::new();
     }
     found.sort_by(|a, b| b.total_cmp(a));
     let n = found.len() as f64;
-    let needed = (1..=found.len()).find(|k| *k as f64 / n >= wanted)?;
-    found.get(needed - 1).copied()
+    let needed = (1..=found.len()).find(|k| *k as f64 / n >= wanted);
+    let Some(last) = needed.map(|k| found[k - 1]) else { return Vec::new() };
+    let mut levels: Vec<f64> = scores.iter().copied().filter(|s| *s <= last).collect();
+    levels.sort_by(|a, b| b.total_cmp(a));
+    // `==` and not total_cmp, so that -0.0 ties with 0.0.
+    levels.dedup_by(|a, b| a == b);
+    let below = |i: usize| levels.get(i + 1).copied().unwrap_or(0.0);
+    levels.iter().enumerate().map(|(i, level)| below(i) + (level - below(i)) / 2.0).collect()
 }
 
 /// The median; infinities are values like others (half of the values infinite: infinite). `None` for none or NaN.

@@ -24,8 +24,10 @@ pub enum Head<'a> {
     Findings {
         /// The finding that the cell attacks.
         index: usize,
-        /// A threshold a finding.
-        thresholds: &'a [f64],
+        /// What was said of every finding of the clean inputs, row-major `[samples, findings]`, by the rule that `clean_pred` is made by.
+        said_clean: &'a [u32],
+        /// What was said of those of the adversarial inputs.
+        said_adv: &'a [u32],
         /// The true findings, row-major `[samples, findings]`, 0 or 1.
         labels: &'a [u8],
     },
@@ -159,7 +161,8 @@ impl Metrics<'_> {
         {
             (row.low, row.high) = (Some(interval.low), Some(interval.high));
             row.n_groups = groups(of).map(count_distinct);
-            row.method = Some(interval.method.to_owned());
+            let mark = if interval.few_groups { format!(", {FEW_GROUPS}") } else { String::new() };
+            row.method = Some(format!("{}{mark}", interval.method));
         }
     }
 
@@ -231,17 +234,18 @@ impl Metrics<'_> {
                 both("macro_f1", "all", None, &|v| macro_f1(&v.predicted, &labels));
             }
         }
-        if let Head::Findings { thresholds, labels, .. } = context.head {
-            let (before, under) = (clean.decisions(thresholds), after.decisions(thresholds));
-            if let (Some(before), Some(under)) = (before, under) {
-                let flipped = before.iter().zip(&under).map(|(b, u)| f64::from(u8::from(b != u)));
-                self.add("any_flip", "all", (None, mean(flipped)), n, None);
-                let exact = |said: &[Vec<u8>]| {
-                    let truth = labels.chunks(thresholds.len().max(1));
-                    mean(said.iter().zip(truth).map(|(s, t)| f64::from(u8::from(s == t))))
-                };
-                self.add("exact_match", "all", (exact(&before), exact(&under)), n, None);
-            }
+        if let Head::Findings { said_clean, said_adv, labels, .. } = context.head {
+            let width = (labels.len() / n.max(1)).max(1);
+            let flipped = said_clean.chunks(width).zip(said_adv.chunks(width));
+            let flipped = flipped.map(|(before, under)| f64::from(u8::from(before != under)));
+            self.add("any_flip", "all", (None, mean(flipped)), n, None);
+            let exact = |said: &[u32]| {
+                let pairs = said.chunks(width).zip(labels.chunks(width));
+                mean(pairs.map(|(said, truth)| {
+                    f64::from(u8::from(said.iter().zip(truth).all(|(s, t)| *s == u32::from(*t))))
+                }))
+            };
+            self.add("exact_match", "all", (exact(said_clean), exact(said_adv)), n, None);
         }
     }
 }
@@ -283,14 +287,5 @@ impl View {
             self.scores.iter().map(|row| row.iter().copied().reduce(f64::max)).collect();
         let right: Vec<bool> = self.predicted.iter().zip(labels).map(|(p, l)| p == l).collect();
         expected_calibration_error(&top?, &right)
-    }
-
-    /// Every finding of every sample; `None` where a sample lacks a score.
-    fn decisions(&self, thresholds: &[f64]) -> Option<Vec<Vec<u8>>> {
-        let decide = |row: &Vec<f64>| {
-            let pairs = row.iter().zip(thresholds);
-            (row.len() == thresholds.len()).then(|| pairs.map(|(p, t)| u8::from(p >= t)).collect())
-        };
-        self.scores.iter().map(decide).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! A cell as the engine wants it, and what came of one sample under it.
 
-use super::subject::{Subject, margin};
+use super::subject::{Subject, margin, prediction};
 use crate::attacks::evasion::Settings;
 
 /// What counts as success.
@@ -75,7 +75,7 @@ impl Job {
     pub(super) fn role(&self, subject: &Subject, sample: usize) -> (bool, bool) {
         let label = subject.label(sample, self.finding);
         let deciding = subject.deciding(subject.clean_logits(sample), self.finding);
-        let right = margin(&deciding, label) >= 0.0;
+        let right = prediction(&deciding) == label;
         let meant = match self.goal {
             Goal::Any => true,
             Goal::AnyFrom(class) => label == class,
@@ -85,12 +85,28 @@ impl Job {
         (right && meant, meant && (right || !self.stop_on_success))
     }
 
-    /// How far the aim is reached by these logits of a sample: positive is success.
+    /// Whether these logits of a sample reach the aim. NaN answers nothing: it breaks an untargeted sample and hits no target.
+    fn succeeds(&self, subject: &Subject, sample: usize, deciding: &[f32]) -> bool {
+        match self.goal {
+            Goal::Any | Goal::AnyFrom(_) => prediction(deciding) != subject.label(sample, self.finding),
+            Goal::Target(class) => prediction(deciding) == class,
+        }
+    }
+
+    /// How far the aim is reached by these logits of a sample: positive exactly where the prediction is a success. The margin only
+    /// orders outcomes: it is 0 at a tie, which the prediction decides, and NaN comes last of its kind.
     pub(super) fn reach(&self, subject: &Subject, sample: usize, logits: &[f32]) -> f32 {
         let deciding = subject.deciding(logits, self.finding);
-        match self.goal {
+        let by = match self.goal {
             Goal::Any | Goal::AnyFrom(_) => -margin(&deciding, subject.label(sample, self.finding)),
             Goal::Target(class) => margin(&deciding, class),
+        };
+        if self.succeeds(subject, sample, &deciding) {
+            by.max(f32::MIN_POSITIVE)
+        } else if by.is_nan() {
+            f32::NEG_INFINITY
+        } else {
+            by.min(0.0)
         }
     }
 }

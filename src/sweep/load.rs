@@ -32,7 +32,8 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
 /// the study's `bounds`.
 ///
 /// # Errors
-/// Data that do not load, or that do not fit the model: another unit than `input.unit`, another shape, labels it has no output for.
+/// Data that do not load, or that do not fit the model: another unit than `input.unit`, a value outside `input.bounds`, another shape,
+/// labels it has no output for.
 pub fn data(
     study: &Study,
     position: usize,
@@ -69,6 +70,7 @@ pub fn data_split(
             return Err(misfit(study, entry, "unit", format!("{unit:?}"), expected));
         }
         if let Some([low, high]) = input.bounds {
+            check_bounds(study, entry, &dataset, [low, high])?;
             (dataset.domain.low, dataset.domain.high) = (vec![low], vec![high]);
         }
     }
@@ -80,6 +82,16 @@ pub fn data_split(
 fn preprocess(model: &Path) -> Result<Option<Preprocess>> {
     let file = model.join("preprocess.json");
     if file.is_file() { Preprocess::load(&file).map(Some) } else { Ok(None) }
+}
+
+/// No sample may lie outside the bounds that the study states: an attack could not stay within them, and a wrong unit would pass unseen.
+fn check_bounds(study: &Study, entry: &ModelEntry, data: &Dataset, [low, high]: [f32; 2]) -> Result<()> {
+    let Some(at) = data.values.iter().position(|value| !(low..=high).contains(value)) else { return Ok(()) };
+    let (sample, value) = (at / data.sample_len(), at % data.sample_len());
+    let found =
+        format!("{} in sample {}, value {value} of {}", data.values[at], data.index[sample], data.name);
+    let expected = format!("values from {low} to {high} {}, or bounds that hold them", data.unit);
+    Err(misfit(study, entry, "bounds", found, expected))
 }
 
 fn misfit(study: &Study, entry: &ModelEntry, key: &str, found: String, expected: String) -> Error {

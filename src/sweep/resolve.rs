@@ -7,7 +7,7 @@ use percuss_kernels::Device;
 
 use super::load;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
-use super::subject::{Subject, clean_logits, margin, prediction};
+use super::subject::{Subject, clean_logits, prediction, threshold_logit};
 use crate::Result;
 use crate::data::{Dataset, Labels};
 use crate::results::statistics;
@@ -53,12 +53,16 @@ pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result
     for resolved in subjects {
         let entry = &study.models[resolved.model];
         for (name, [low, high]) in &entry.expect {
-            let found = resolved.metrics.get(name).copied().unwrap_or(f64::NAN);
+            let place =
+                || format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
+            let Some(&found) = resolved.metrics.get(name) else {
+                let there: Vec<&str> = resolved.metrics.keys().map(String::as_str).collect();
+                let found = "a metric that this head on these data does not have";
+                return Err(study.error(place(), found, format!("one of {}", there.join(", "))));
+            };
             if !(found >= *low && found <= *high) {
-                let place =
-                    format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
                 return Err(study.error(
-                    place,
+                    place(),
                     format!("{found:.4} on clean data"),
                     format!("{low} to {high}"),
                 ));
@@ -105,31 +109,15 @@ fn fit_thresholds(
     logits: &[f32],
     decisions: usize,
 ) -> Result<Vec<f64>> {
-    let width = subject.outputs();
     (0..decisions)
         .map(|finding| {
-            let scores: Vec<f64> =
-                logits.chunks_exact(width).map(|z| positive_score(subject, z, finding)).collect();
             let positive: Vec<bool> = (0..fit.len())
                 .map(|i| match &fit.labels {
                     Labels::Class(labels) => labels[i] == 1,
                     Labels::Findings(findings) => findings[i * fit.classes.len() + finding] == 1,
                 })
                 .collect();
-            let threshold = match point.rate {
-                Rate::Sensitivity(wanted) => {
-                    statistics::threshold_for_sensitivity(&scores, &positive, wanted)
-                }
-                // The negatives' share below the threshold: the same question with the classes exchanged.
-                Rate::Specificity(wanted) => {
-                    let mirrored: Vec<f64> = scores.iter().map(|score| -score).collect();
-                    let negative: Vec<bool> = positive.iter().map(|p| !p).collect();
-                    statistics::threshold_for_sensitivity(&mirrored, &negative, wanted)
-                        .map(|t| (-t).next_up())
-                }
-            };
-            let threshold = threshold.filter(|t| *t > 0.0 && *t < 1.0);
-            threshold.ok_or_else(|| {
+            fit_threshold(subject, logits, finding, &positive, point.rate).ok_or_else(|| {
                 let place = format!("model {}: operating_point on split {}", entry.id, point.fit_on);
                 study.error(
                     place,
@@ -139,6 +127,42 @@ fn fit_thresholds(
             })
         })
         .collect()
+}
+
+/// The threshold for a finding (0 for a binary head) that reaches `rate` on samples with these raw `logits` (`n * outputs`), of which
+/// `positive` says the truth: the highest for a sensitivity, the lowest for a specificity. It lies between two scores, and is taken only if
+/// the decision itself, in f32, reaches the rate. `None` where no probability strictly between 0 and 1 does.
+pub fn fit_threshold(
+    subject: &Subject,
+    logits: &[f32],
+    finding: usize,
+    positive: &[bool],
+    rate: Rate,
+) -> Option<f64> {
+    let samples = || logits.chunks_exact(subject.outputs());
+    let scores: Vec<f64> = samples().map(|z| positive_score(subject, z, finding)).collect();
+    let reached = |threshold: f64| {
+        let shift = threshold_logit(threshold);
+        let said: Vec<bool> =
+            samples().map(|z| prediction(&subject.deciding_at(z, finding, shift)) == 1).collect();
+        match rate {
+            Rate::Sensitivity(wanted) => statistics::sensitivity(&said, positive)? >= wanted,
+            Rate::Specificity(wanted) => statistics::specificity(&said, positive)? >= wanted,
+        }
+        .then_some(threshold)
+    };
+    let candidates = match rate {
+        Rate::Sensitivity(wanted) => statistics::thresholds_for_sensitivity(&scores, positive, wanted),
+        // The negatives' share below the threshold: the same question with the classes exchanged.
+        Rate::Specificity(wanted) => {
+            let mirrored: Vec<f64> = scores.iter().map(|score| 1.0 - score).collect();
+            let negative: Vec<bool> = positive.iter().map(|p| !p).collect();
+            let mut mirrored = statistics::thresholds_for_sensitivity(&mirrored, &negative, wanted);
+            mirrored.iter_mut().for_each(|threshold| *threshold = 1.0 - *threshold);
+            mirrored
+        }
+    };
+    candidates.into_iter().filter(|t| *t > 0.0 && *t < 1.0).find_map(reached)
 }
 
 /// The probability of the positive class, or of a finding.
@@ -165,7 +189,7 @@ pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
         let deciding: Vec<Vec<f32>> =
             (0..n).map(|i| subject.deciding(subject.clean_logits(i), finding)).collect();
         let predicted: Vec<u32> = deciding.iter().map(|z| prediction(z)).collect();
-        let right = (0..n).filter(|&i| margin(&deciding[i], labels[i]) >= 0.0).count();
+        let right = (0..n).filter(|&i| predicted[i] == labels[i]).count();
         let mut add = |name: &'static str, value: Option<f64>| means.entry(name).or_default().extend(value);
         add("accuracy", (n > 0).then(|| right as f64 / n as f64));
         add("balanced_accuracy", statistics::balanced_accuracy(&predicted, &labels));

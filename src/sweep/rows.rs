@@ -66,8 +66,14 @@ pub fn rows(
         crate::data::Labels::Findings(findings) => findings.clone(),
         crate::data::Labels::Class(_) => Vec::new(),
     };
+    let (said_clean, said_adv): (Vec<u32>, Vec<u32>) = if cell.finding.is_some() {
+        let adversarial = outcomes.iter().map(|outcome| outcome.logits.as_slice());
+        (said(subject, subject.clean.chunks(subject.outputs())), said(subject, adversarial))
+    } else {
+        (Vec::new(), Vec::new())
+    };
     let head = if cell.finding.is_some() {
-        Head::Findings { index: finding, thresholds: &subject.thresholds, labels: &findings }
+        Head::Findings { index: finding, said_clean: &said_clean, said_adv: &said_adv, labels: &findings }
     } else if subject.classes() == 2 {
         Head::Binary
     } else {
@@ -77,6 +83,15 @@ pub fn rows(
     let alone = check_alone(&row, covers_range(subject, cell), false);
     row.flags.extend(alone);
     Rows { cell: row, metrics, samples }
+}
+
+/// What the model says of every finding of every sample.
+fn said<'a>(subject: &Subject, logits: impl Iterator<Item = &'a [f32]>) -> Vec<u32> {
+    logits
+        .flat_map(|logits| {
+            (0..subject.outputs()).map(move |finding| prediction(&subject.deciding(logits, finding)))
+        })
+        .collect()
 }
 
 fn sample_row(subject: &Subject, finding: usize, id: &str, i: usize, outcome: &Outcome) -> SampleRow {

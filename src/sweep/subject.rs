@@ -3,10 +3,10 @@
 use percuss_kernels::Device;
 
 use super::judge::Judge;
-use crate::Result;
 use crate::data::{Dataset, Labels};
 use crate::graph::Uploads;
 use crate::models::{Head, Model};
+use crate::{Error, Result};
 
 /// A model with the data it is attacked on.
 #[derive(Debug)]
@@ -20,6 +20,9 @@ pub struct Subject {
     /// Probability at which a binary head, or each finding, says yes; empty where the largest logit decides.
     pub thresholds: Vec<f64>,
 }
+
+/// The prediction where a logit is NaN: no class, so it equals no label and no target.
+pub const NO_CLASS: u32 = u32::MAX;
 
 /// Logit of a probability.
 pub fn logit(probability: f64) -> f64 {
@@ -45,7 +48,7 @@ impl Subject {
     /// The threshold's logit for a finding (0 for other heads), 0 where none is set.
     pub fn threshold_logit(&self, finding: usize) -> f32 {
         let threshold = self.thresholds.get(finding).or(self.thresholds.first());
-        threshold.map_or(0.0, |&p| if p == 0.5 { 0.0 } else { logit(p) as f32 })
+        threshold.map_or(0.0, |&p| threshold_logit(p))
     }
 
     /// The true class of sample `i`; of a finding, 1 where it is present.
@@ -64,7 +67,11 @@ impl Subject {
     /// What decides: the logits themselves; with two classes the second shifted by the threshold; of a sigmoid head `[0, z - threshold]`
     /// for the finding. The same arithmetic as `attacks::evasion::loss::decision_logits`.
     pub fn deciding(&self, logits: &[f32], finding: usize) -> Vec<f32> {
-        let shift = self.threshold_logit(finding);
+        self.deciding_at(logits, finding, self.threshold_logit(finding))
+    }
+
+    /// As [`Self::deciding`], with a threshold's logit that is not the subject's own.
+    pub(super) fn deciding_at(&self, logits: &[f32], finding: usize, shift: f32) -> Vec<f32> {
         if self.sigmoid() {
             vec![0.0, logits[finding] - shift]
         } else if logits.len() == 2 {
@@ -86,8 +93,17 @@ impl Subject {
     }
 }
 
-/// The winning class; of equal ones the first.
+/// The logit by which a threshold shifts the decision.
+pub(super) fn threshold_logit(threshold: f64) -> f32 {
+    if threshold == 0.5 { 0.0 } else { logit(threshold) as f32 }
+}
+
+/// The winning class; of equal ones the first; [`NO_CLASS`] where a logit is NaN. An answer is right where it equals the label: nothing
+/// else decides that anywhere.
 pub fn prediction(deciding: &[f32]) -> u32 {
+    if deciding.iter().any(|value| value.is_nan()) {
+        return NO_CLASS;
+    }
     let mut best = 0;
     for (class, &value) in deciding.iter().enumerate() {
         if value > deciding[best] {
@@ -97,16 +113,30 @@ pub fn prediction(deciding: &[f32]) -> u32 {
     best as u32
 }
 
-/// `z_class - max of the others`: positive where the class wins.
+/// `z_class - max of the others`: positive where the class wins, 0 at a tie, which [`prediction`] decides; NaN where a logit is.
 pub fn margin(deciding: &[f32], class: u32) -> f32 {
+    if deciding.iter().any(|value| value.is_nan()) {
+        return f32::NAN;
+    }
     let others = deciding.iter().enumerate().filter(|(other, _)| *other != class as usize);
     deciding[class as usize] - others.fold(f32::MIN, |best, (_, &value)| best.max(value))
 }
 
 /// The raw logits of every sample of `data`, by the same program that judges adversarials.
+///
+/// # Errors
+/// A device failure; a logit that is NaN or infinite: such a model answers nothing, and would pass for one that no attack changes.
 pub fn clean_logits(model: &Model, data: &Dataset, device: &Device) -> Result<Vec<f32>> {
     let lanes = data.len().clamp(2, 32);
     let mut judge = Judge::open(model, lanes, device, &mut Uploads::default(), 1)?;
     let inputs: Vec<&[f32]> = (0..data.len()).map(|i| data.sample(i)).collect();
-    judge.iter_mut().map(|judge| judge.logits(&inputs)).collect::<Result<Vec<_>>>().map(|all| all.concat())
+    let logits = judge.iter_mut().map(|judge| judge.logits(&inputs)).collect::<Result<Vec<_>>>()?.concat();
+    match logits.iter().position(|value| !value.is_finite()) {
+        None => Ok(logits),
+        Some(at) => {
+            let (sample, output) = (at / model.config.classes(), at % model.config.classes());
+            let place = format!("sample {} of data {}, logit {output}", data.index[sample], data.name);
+            Err(Error::input(model.path.display(), place, logits[at], "finite logits of clean samples"))
+        }
+    }
 }

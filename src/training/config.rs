@@ -49,7 +49,7 @@ use super::loss::{ClassWeights, Loss};
 use super::metrics::Metric;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use super::section::{Section, one_of};
+use super::section::Section;
 use super::trainer::Rule;
 use crate::data::spec::Spec;
 use crate::data::{Dataset, Preprocess, Source};
@@ -170,24 +170,12 @@ impl TrainFile {
             };
             fill("input_scaling", json!({ "mean": mean, "std": std }));
         }
-        let config = Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
-            .map_err(|error| name_model_key(error, &file))?;
-        self.check_model_keys(&file, &config)?;
-        Ok(config)
-    }
-
-    /// A key of [model] that the configuration does not have once it is parsed is one that it ignored.
-    fn check_model_keys(&self, file: &str, config: &Config) -> Result<()> {
-        let known = serde_json::to_value(config).map_err(|error| Error::Failed(error.to_string()))?;
-        let mut names: Vec<&str> =
-            known.as_object().map_or(vec![], |map| map.keys().map(String::as_str).collect());
-        names.extend(["class_names", "input_scaling"].iter().filter(|name| known.get(name).is_none()));
-        match self.model.keys().find(|key| !names.contains(&key.as_str())) {
-            Some(key) => {
-                Err(Error::input(file, format!("model.{key}"), "an unknown key", one_of(&names, key)))
-            }
-            None => Ok(()),
+        if self.model.contains_key("training") {
+            let expected = "no such key: training itself writes it";
+            return Err(Error::input(file, "model.training", "an unknown key", expected));
         }
+        Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
+            .map_err(|error| name_model_key(error, &file))
     }
 }
 

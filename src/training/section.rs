@@ -7,6 +7,7 @@ use std::ops::RangeBounds;
 
 use toml::{Table, Value};
 
+use crate::models::one_of;
 use crate::{Error, Result};
 
 /// One table of a TOML file.
@@ -146,14 +147,6 @@ fn as_number(value: &Value) -> Option<f64> {
         _ => return None,
     };
     number.is_finite().then_some(number)
-}
-
-/// A list of what there is, with the nearest to `found`.
-pub(super) fn one_of(known: &[&str], found: &str) -> String {
-    let similarity = |name: &&&str| (1e6 * strsim::jaro_winkler(name, found)) as u64;
-    let nearest = known.iter().max_by_key(similarity).filter(|name| strsim::jaro_winkler(name, found) > 0.7);
-    let hint = nearest.map_or(String::new(), |name| format!(" (did you mean `{name}`?)"));
-    format!("one of {}{hint}", known.join(", "))
 }
 
 fn show(value: &Value) -> String {
