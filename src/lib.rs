@@ -9,6 +9,7 @@ mod error;
 pub mod graph;
 pub mod models;
 pub mod results;
+mod spelling;
 pub mod sweep;
 pub mod training;
 

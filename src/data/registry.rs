@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 use super::fetch::Checksum;
+use crate::spelling::one_of;
 use crate::{Error, Result};
 
 /// One data set.
@@ -330,12 +331,8 @@ const fn mitdb_files() -> [Remote; 132] {
 /// A name that is not in the registry, with the nearest one that is.
 pub fn entry(name: &str) -> Result<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let nearest = ENTRIES
-            .iter()
-            .max_by(|a, b| strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name)))
-            .map_or(String::new(), |entry| format!("; nearest is `{}`", entry.name));
-        let known = ENTRIES.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-        Error::input("data set", "name", format!("`{name}`"), format!("one of {known}{nearest}"))
+        let known: Vec<&str> = ENTRIES.iter().map(|entry| entry.name).collect();
+        Error::input("data set", "name", format!("`{name}`"), one_of(&known, name))
     })
 }
 
@@ -423,7 +420,7 @@ mod tests {
     #[test]
     fn unknown_name_gets_the_nearest_known_one() {
         let message = entry("pnuemoniamnist").unwrap_err().to_string();
-        assert!(message.contains("nearest is `pneumoniamnist`"), "{message}");
+        assert!(message.contains("nearest is \"pneumoniamnist\""), "{message}");
     }
 
     #[test]

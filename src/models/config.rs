@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::net::Net;
 use super::{cnn, iseeu, mlp, resnet, resnet1d};
 use crate::graph::Tensor;
+use crate::spelling::one_of;
 use crate::{Error, Result};
 
 /// What a model's outputs mean.
@@ -192,14 +193,6 @@ impl Config {
             Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
         }
     }
-}
-
-/// A list of what there is, with the nearest to `found`.
-pub(crate) fn one_of(known: &[&str], found: &str) -> String {
-    let similarity = |name: &&&str| (1e6 * strsim::jaro_winkler(name, found)) as u64;
-    let nearest = known.iter().max_by_key(similarity).filter(|name| strsim::jaro_winkler(name, found) > 0.7);
-    let hint = nearest.map_or(String::new(), |name| format!(" (did you mean `{name}`?)"));
-    format!("one of {}{hint}", known.join(", "))
 }
 
 /// A wrong value in a configuration: place, found, expected.

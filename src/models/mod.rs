@@ -11,7 +11,6 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use config::one_of;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};

@@ -7,7 +7,7 @@ use std::ops::RangeBounds;
 
 use toml::{Table, Value};
 
-use crate::models::one_of;
+use crate::spelling::one_of;
 use crate::{Error, Result};
 
 /// One table of a TOML file.

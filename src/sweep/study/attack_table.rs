@@ -1,10 +1,11 @@
 //! `[[attack]]`: what is done, every value a ladder.
 
-use super::document::{Item, Table, nearest, whole_from};
+use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
 use super::subjects::{DataEntry, DefenseEntry, ModelEntry, positions};
 use crate::Result;
 use crate::attacks::{self, Attack, Kind, Norm, Parameter, REGISTRY, Value};
+use crate::spelling::hint;
 
 /// Keys that every attack table has.
 const KEYS: [&str; 9] = ["kind", "aim", "target", "budget", "stop", "save", "models", "data", "defenses"];
@@ -185,9 +186,8 @@ fn kinds(item: &Item) -> Result<Vec<&'static Attack>> {
     let mut kinds: Vec<&'static Attack> = Vec::new();
     for value in item.values()? {
         let found = value.word()?;
-        let attack = attacks::find(found).ok_or_else(|| {
-            value.error(format!("an attack: {}{}", names.join(", "), nearest(found, &names)))
-        })?;
+        let attack = attacks::find(found)
+            .ok_or_else(|| value.error(format!("an attack: {}{}", names.join(", "), hint(found, &names))))?;
         if kinds.iter().any(|other| other.name == attack.name) {
             return Err(value.error("each attack once"));
         }
@@ -206,8 +206,9 @@ fn goals(table: &Table) -> Result<Vec<Goal>> {
                 "raise" => Aim::Raise,
                 "target" => return Err(value.error("any, hide or raise; a class is given as target = CLASS")),
                 found => {
-                    return Err(value
-                        .error(format!("any, hide or raise{}", nearest(found, &["any", "hide", "raise"]))));
+                    return Err(
+                        value.error(format!("any, hide or raise{}", hint(found, &["any", "hide", "raise"])))
+                    );
                 }
             };
             goals.push(Goal { aim, target: None, line: value.line() });

@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::spelling::hint;
 use crate::{Error, Result};
 
 /// The text that items come from.
@@ -105,7 +106,7 @@ impl<'t> Table<'t> {
     pub(super) fn unknown(&self, key: &str, known: &[&str]) -> Error {
         let at =
             self.entries.keys().find(|name| name.get_ref() == key).map_or(self.at, |name| name.span().start);
-        let expected = format!("one of the keys {}{}", known.join(", "), nearest(key, known));
+        let expected = format!("one of the keys {}{}", known.join(", "), hint(key, known));
         self.source.error(at, &self.path_to(key), "an unknown key", expected)
     }
 
@@ -160,7 +161,7 @@ impl<'t> Item<'t> {
         let list = || format!("one of {}", words.join(", "));
         let found = self.value.get_ref().as_str().ok_or_else(|| self.error(list()))?;
         let known = words.iter().copied().find(|word| *word == found);
-        known.ok_or_else(|| self.error(format!("{}{}", list(), nearest(found, words))))
+        known.ok_or_else(|| self.error(format!("{}{}", list(), hint(found, words))))
     }
 
     /// The position of an id among `ids`.
@@ -168,7 +169,7 @@ impl<'t> Item<'t> {
         let found = self.word()?;
         let known: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
         known.iter().position(|id| *id == found).ok_or_else(|| {
-            self.error(format!("the id of a {what}: {}{}", known.join(", "), nearest(found, &known)))
+            self.error(format!("the id of a {what}: {}{}", known.join(", "), hint(found, &known)))
         })
     }
 
@@ -252,22 +253,5 @@ pub(super) fn whole_from(low: u64, high: u64) -> String {
     match high {
         u64::MAX => format!("a whole number from {low}"),
         _ => format!("a whole number from {low} to {high}"),
-    }
-}
-
-/// `; the nearest is "..."`, if there is one worth naming: a slip of the finger, or a word that begins alike.
-pub(super) fn nearest(found: &str, known: &[&str]) -> String {
-    let found = found.to_lowercase();
-    let slip = |word: &str| strsim::damerau_levenshtein(&found, word) <= (word.len() / 3).max(1);
-    let closeness = |word: &str| {
-        strsim::jaro_winkler(&found, word) + strsim::normalized_damerau_levenshtein(&found, word)
-    };
-    // The first of equally near words.
-    let best = known.iter().rev().copied().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
-    match best {
-        Some(word) if slip(word) || strsim::jaro_winkler(&found, word) > 0.7 => {
-            format!("; the nearest is \"{word}\"")
-        }
-        _ => String::new(),
     }
 }
