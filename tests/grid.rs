@@ -7,7 +7,7 @@ use percuss::attacks::Value;
 use percuss::models::Head;
 use percuss::sweep::grid::{Cell, Grid, Outputs};
 use percuss::sweep::identity::{Contents, cell_id, distinct, lane_key, lane_stream};
-use percuss::sweep::plan::{Plan, Samples, Subject};
+use percuss::sweep::plan::{Plan, Samples, StepCost, Subject};
 use percuss::sweep::study::{Aim, Save, Study};
 use support::studies::{BUDGET, HEAD, grid, parse, study, two_classes};
 
@@ -228,6 +228,7 @@ fn ten_thousand_cells_plan_in_under_a_second_with_the_right_sums() {
         outputs: Some(two_classes()),
         samples: Some(samples),
         gradient_flops: Some(1000),
+        step: Some(StepCost { seconds: 1e-3, bytes: 5_000_000 }),
         to_model_units: Some([0.5, 0.5]),
     };
     let began = std::time::Instant::now();
@@ -242,6 +243,11 @@ fn ten_thousand_cells_plan_in_under_a_second_with_the_right_sums() {
     assert_eq!(totals.gradient_calls, 100 * 3 * (30 + 10) * (1..=17).sum::<u64>());
     assert_eq!(totals.gradients_shared, 100 * 3 * (30 + 10) * 17, "17 steps yield 1 to 16 on their way");
     assert_eq!(totals.flops, totals.gradients_shared as f64 * 1000.0);
+    let judged = totals.lanes as f64 / 3.0;
+    assert!(
+        (totals.seconds - (totals.gradients_shared as f64 + judged) * 1e-3).abs() < 1e-6 * totals.seconds
+    );
+    assert_eq!(totals.memory_bytes, 5_000_000);
     assert_eq!(
         plan.warnings,
         [

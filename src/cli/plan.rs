@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DataArgs, print};
+use super::{DataArgs, DeviceArgs, print};
 use crate::Result;
+use crate::sweep::engine::Engine;
 use crate::sweep::plan::Plan;
 use crate::sweep::study::Study;
 
@@ -15,6 +16,9 @@ use crate::sweep::study::Study;
 pub struct PlanCommand {
     /// The study file
     pub study: PathBuf,
+    /// Where a step of each model is timed.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Where data are.
     #[command(flatten)]
     pub data: DataArgs,
@@ -29,7 +33,9 @@ pub struct PlanCommand {
 /// A study that is not well formed.
 pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
     let study = Study::read(&command.study)?;
-    let plan = Plan::new(&study, command.data.data_dir.as_deref())?;
+    let threads = command.device.threads();
+    let engine = Engine { device: command.device.select()?, threads, lanes: None };
+    let plan = Plan::measured(&study, command.data.data_dir.as_deref(), &engine)?;
     let text = if command.json { format!("{:#}", plan.json()) } else { plan.to_string() };
     print(out, &text)
 }

@@ -54,7 +54,8 @@ impl Engine {
         matches!(self.device, Device::Cpu { .. })
     }
 
-    fn workers(&self) -> usize {
+    /// Threads that run lanes.
+    pub(super) fn workers(&self) -> usize {
         if self.is_cpu() { self.threads.max(1) } else { 1 }
     }
 
@@ -116,7 +117,7 @@ impl Engine {
     }
 
     /// How many lanes of a program fill its memory budget, at most `wanted`.
-    fn lanes_for(&self, graph: &Graph, phases: &[Phase], wanted: usize) -> usize {
+    pub(super) fn lanes_for(&self, graph: &Graph, phases: &[Phase], wanted: usize) -> usize {
         if let Some(lanes) = self.lanes {
             return lanes;
         }

@@ -6,6 +6,7 @@ mod warnings;
 
 use std::path::Path;
 
+use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::load;
 use super::study::Study;
@@ -46,8 +47,19 @@ pub struct Subject {
     pub samples: Option<Samples>,
     /// Floating-point operations of one gradient of one sample.
     pub gradient_flops: Option<u64>,
+    /// What a step costs on the device, if it was measured.
+    pub step: Option<StepCost>,
     /// Factor from the data's unit to the model's input, smallest and largest over the features.
     pub to_model_units: Option<[f64; 2]>,
+}
+
+/// What one attack step costs on a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepCost {
+    /// Seconds for each gradient, with every worker busy.
+    pub seconds: f64,
+    /// Bytes of all workers' lanes and of the model's weights, which each layout of them holds once.
+    pub bytes: u64,
 }
 
 /// What the plan keeps of a data set.
@@ -76,7 +88,17 @@ impl Plan {
     /// A target class that a model does not have; a grid that is empty or too large.
     pub fn new(study: &Study, data_dir: Option<&Path>) -> Result<Self> {
         let mut warnings = Vec::new();
-        let subjects = subjects(study, data_dir, &mut warnings);
+        let subjects = subjects(study, data_dir, None, &mut warnings);
+        Self::with_subjects(study, subjects, warnings)
+    }
+
+    /// As [`Plan::new`], and measures a step of every model on `engine`'s device, for a tenth of a second each.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn measured(study: &Study, data_dir: Option<&Path>, engine: &Engine) -> Result<Self> {
+        let mut warnings = Vec::new();
+        let subjects = subjects(study, data_dir, Some(engine), &mut warnings);
         Self::with_subjects(study, subjects, warnings)
     }
 
@@ -94,7 +116,12 @@ impl Plan {
     }
 }
 
-fn subjects(study: &Study, data_dir: Option<&Path>, warnings: &mut Vec<String>) -> Vec<Subject> {
+fn subjects(
+    study: &Study,
+    data_dir: Option<&Path>,
+    engine: Option<&Engine>,
+    warnings: &mut Vec<String>,
+) -> Vec<Subject> {
     let mut subjects = Vec::new();
     for (position, entry) in study.models.iter().enumerate() {
         let model = load::model(study, position);
@@ -102,6 +129,11 @@ fn subjects(study: &Study, data_dir: Option<&Path>, warnings: &mut Vec<String>) 
             warnings.push(format!("model {} does not load: {error}", entry.id));
         }
         let flops = model.as_ref().ok().and_then(|model| estimate::gradient_flops(model).ok());
+        let step = engine.zip(model.as_ref().ok()).and_then(|(engine, model)| {
+            let cost = estimate::step_cost(model, engine);
+            cost.map_err(|error| warnings.push(format!("model {} could not be timed: {error}", entry.id)))
+                .ok()
+        });
         for &data in &entry.data {
             let mut subject = Subject {
                 model: position,
@@ -109,6 +141,7 @@ fn subjects(study: &Study, data_dir: Option<&Path>, warnings: &mut Vec<String>) 
                 outputs: None,
                 samples: None,
                 gradient_flops: flops,
+                step,
                 to_model_units: None,
             };
             if let Ok(model) = &model {

@@ -1,15 +1,17 @@
 //! The plan's sums: lanes, gradients, operations, rows; and budgets in the model's units.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use super::{Plan, Subject};
+use super::{Plan, StepCost, Subject};
 use crate::Result;
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::evasion::{EvasionProgram, Settings};
 use crate::attacks::{Norm, REGISTRY};
 use crate::data::Dataset;
-use crate::graph::Compiled;
+use crate::graph::{Compiled, Uploads};
 use crate::models::Model;
+use crate::sweep::engine::Engine;
 use crate::sweep::grid::{Cell, Grid};
 use crate::sweep::sharing::trajectory;
 use crate::sweep::study::{Save, Study};
@@ -31,6 +33,10 @@ pub struct Totals {
     pub gradients_shared: u64,
     /// Floating-point operations of the gradients after sharing.
     pub flops: f64,
+    /// Seconds on the measured device, if no lane ends early; 0 where nothing was measured.
+    pub seconds: f64,
+    /// Bytes of memory of the most demanding model there; 0 where nothing was measured.
+    pub memory_bytes: u64,
     /// Bytes of the tables before compression.
     pub table_bytes: u64,
     /// Bytes of stored inputs before compression, at most.
@@ -84,6 +90,11 @@ pub(super) fn totals(grid: &Grid, subjects: &[Subject]) -> Totals {
         *shared += added;
         totals.gradients_shared = totals.gradients_shared.saturating_add(added);
         totals.flops += added as f64 * subject.gradient_flops.unwrap_or(0) as f64;
+        if let Some(step) = subject.step {
+            // A stored input is judged once: a forward pass, about a third of a gradient.
+            totals.seconds += (added as f64 + lanes as f64 / 3.0) * step.seconds;
+            totals.memory_bytes = totals.memory_bytes.max(step.bytes);
+        }
         totals.table_bytes += n * (SAMPLE_ROW + 2 * 4 * outputs.count as u64);
         if cell.save != Save::None {
             totals.input_bytes += n * 4 * samples.sample_len as u64;
@@ -98,8 +109,8 @@ fn concerned(cell: &Cell, class_counts: &[Vec<u64>]) -> u64 {
     (0u32..).zip(counts).filter(|(label, _)| cell.concerns(*label)).map(|(_, count)| count).sum()
 }
 
-/// Floating-point operations of one attack step on one sample.
-pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
+/// The step that stands for all attacks' steps.
+fn typical(model: &Model) -> EvasionProgram {
     let settings = Settings {
         attack: REGISTRY[0],
         norm: Norm::Linf,
@@ -110,10 +121,41 @@ pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
         scale: vec![1.0],
         one_hot: Vec::new(),
     };
-    let program = EvasionProgram::new(model, &settings);
+    EvasionProgram::new(model, &settings)
+}
+
+/// Floating-point operations of one attack step on one sample.
+pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
+    let program = typical(model);
     // Two lanes: a single row may be computed in another way.
     let compiled = Compiled::sketch(&program.graph, std::slice::from_ref(&program.step), 2);
     Ok(compiled.flops(0) / 2)
+}
+
+/// Time and memory of one attack step on the engine's device.
+pub(super) fn step_cost(model: &Model, engine: &Engine) -> Result<StepCost> {
+    const MEASURED: Duration = Duration::from_millis(100);
+    let program = typical(model);
+    let phases = std::slice::from_ref(&program.step);
+    let lanes = engine.lanes_for(&program.graph, phases, usize::MAX);
+    let mut uploads = Uploads::default();
+    let compiled = Compiled::on(&engine.device, &mut uploads, &program.graph, phases, lanes)?;
+    let mut executable = compiled.instantiate(&engine.device, &mut uploads, 1)?;
+    // The first run compiles and warms; a read waits for the device.
+    executable.run(0, 1)?;
+    executable.read(program.slots.done)?;
+    let (began, mut runs) = (Instant::now(), 0);
+    while runs == 0 || began.elapsed() < MEASURED {
+        executable.run(0, 1)?;
+        executable.read(program.slots.done)?;
+        runs += 1;
+    }
+    let workers = engine.workers();
+    let gradients = (runs * lanes * workers) as f64;
+    let weights: usize = model.weights.tensors.values().map(|tensor| tensor.data.len()).sum();
+    // Weights as they are, packed for the forward pass, and packed for the gradient.
+    let bytes = compiled.bytes() * workers as u64 + 3 * 4 * weights as u64;
+    Ok(StepCost { seconds: began.elapsed().as_secs_f64() / gradients, bytes })
 }
 
 /// What a budget of 1 is at the model's input: the feature's scale over the scaling's standard deviation.
@@ -169,6 +211,8 @@ impl Plan {
             "gradient_calls": totals.gradient_calls,
             "gradients_shared": totals.gradients_shared,
             "flops": totals.flops,
+            "seconds": totals.seconds,
+            "memory_bytes": totals.memory_bytes,
             "table_bytes": totals.table_bytes,
             "input_bytes": totals.input_bytes,
             "tables": self.grid.tables.iter().map(|table| serde_json::json!({

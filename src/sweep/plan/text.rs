@@ -1,6 +1,7 @@
 //! The plan as a page of text.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{Plan, Totals, UnitLine};
 use crate::sweep::grid::TableCount;
@@ -67,6 +68,11 @@ fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
     }
     if totals.flops > 0.0 {
         writeln!(f, "  {:>12} floating-point operations for them", format!("{:.2e}", totals.flops))?;
+    }
+    if totals.seconds > 0.0 {
+        let time = humantime::format_duration(Duration::from_secs(totals.seconds.ceil() as u64));
+        writeln!(f, "  {:>12} at most, as a step was timed here", time.to_string())?;
+        writeln!(f, "  {:>12} of memory for lanes and weights", bytes(totals.memory_bytes))?;
     }
     writeln!(f, "  {:>12} of tables before compression", bytes(totals.table_bytes))?;
     if totals.input_bytes > 0 {
