@@ -36,7 +36,8 @@ pub enum Output {
     /// Logits.
     #[default]
     Logits,
-    /// The model ends in a softmax or sigmoid, which is taken off before it is attacked.
+    /// As deployed the model ends in a softmax or sigmoid. Every architecture here is built up to its logits, so nothing is left to
+    /// take off before it is attacked; the word is part of the cell's identity.
     Probabilities,
 }
 
