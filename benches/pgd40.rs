@@ -12,7 +12,7 @@ mod workload;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use percuss::sweep::engine::{Engine, Goal, Job};
+use percuss::sweep::engine::{Engine, Goal, Job, Work};
 use percuss_kernels::Device;
 
 const STEPS: u64 = 40;
@@ -37,12 +37,14 @@ fn main() {
             parameters: vec![],
             stream: "bench".into(),
             seed: 0,
+            bisected: None,
         };
-        let engine = Engine { device: Device::Cpu { threads }, threads, lanes: None };
+        let engine = Engine::new(Device::Cpu { threads }, threads);
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let began = Instant::now();
-            engine.run(&subject, std::slice::from_ref(&job), &AtomicBool::new(false), |_| Ok(())).unwrap();
+            let jobs = std::slice::from_ref(&job);
+            engine.run(&[Work { subject: &subject, jobs }], &AtomicBool::new(false), |_| Ok(())).unwrap();
             best = best.min(began.elapsed().as_secs_f64());
         }
         let rate = (n as u64 * STEPS) as f64 / best;

@@ -24,7 +24,7 @@ fn main() {
         workload::MODELS.into_iter().find(|(name, ..)| *name == model).expect("a model's name");
     let subject = workload::subject(config, 1);
     let program = EvasionProgram::new(&subject.model, &workload::settings());
-    let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.step), lanes).unwrap();
+    let compiled = Compiled::new(&program.graph, &program.phases, lanes).unwrap();
     let mut executable = compiled.instantiate(&device, &mut Uploads::default(), 1).unwrap();
     executable.run(0, 3).unwrap();
     let mut best = executable.profile(0).unwrap();

@@ -34,7 +34,7 @@ struct Alone {
 /// The job's run `restart` on sample `i`, with the attack's own program but none of the engine.
 fn alone(subject: &Subject, job: &Job, i: usize, restart: u64) -> Alone {
     let program = EvasionProgram::new(&subject.model, &job.settings);
-    let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.step), 2).unwrap();
+    let compiled = Compiled::new(&program.graph, &program.phases, 2).unwrap();
     let mut executable = compiled.instantiate(&CPU, &mut Uploads::default(), 1).unwrap();
     let (clean, domain, norm) = (subject.data.sample(i), &subject.data.domain, job.settings.norm);
     let bounds = Bounds::new(clean, domain, norm, job.eps);

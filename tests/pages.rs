@@ -51,7 +51,7 @@ fn walk(program: &EvasionProgram, compiled: &Compiled, device: &Device) -> Vec<f
 #[test]
 fn programs_in_small_pages_compute_the_same() {
     let program = program();
-    let phases = std::slice::from_ref(&program.step);
+    let phases = &program.phases;
     let whole = Compiled::new(&program.graph, phases, LANES).unwrap();
     let largest = spans(&whole).map(|span| span.len).max().unwrap();
     let page = largest.next_multiple_of(ALIGNMENT);
@@ -69,7 +69,7 @@ fn programs_in_small_pages_compute_the_same() {
 #[test]
 fn a_value_larger_than_a_page_keeps_its_arena_whole() {
     let program = program();
-    let phases = std::slice::from_ref(&program.step);
+    let phases = &program.phases;
     let paged =
         Compiled::in_pages(&mut Uploads::default(), &program.graph, phases, LANES, 2 * ALIGNMENT).unwrap();
     let whole = Compiled::new(&program.graph, phases, LANES).unwrap();

@@ -53,6 +53,7 @@ fn job(record: &Value, rung: &Value) -> Job {
         parameters: vec![("decay", 1.0)],
         stream: "parity".into(),
         seed: 0,
+        bisected: None,
     }
 }
 

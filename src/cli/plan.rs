@@ -34,7 +34,7 @@ pub struct PlanCommand {
 pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
     let study = Study::read(&command.study)?;
     let threads = command.device.threads();
-    let engine = Engine { device: command.device.select()?, threads, lanes: None };
+    let engine = Engine::new(command.device.select()?, threads);
     let plan = Plan::measured(&study, command.data.data_dir.as_deref(), &engine)?;
     let text = if command.json { format!("{:#}", plan.json()) } else { plan.to_string() };
     print(out, &text)

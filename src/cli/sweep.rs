@@ -28,6 +28,9 @@ pub struct SweepCommand {
     /// Finish so many cells, then stop; the same command again continues
     #[arg(long, value_name = "N")]
     pub limit_cells: Option<usize>,
+    /// Run every cell by itself; its rows are the same, it only takes longer
+    #[arg(long)]
+    pub no_sharing: bool,
     /// Print nothing but errors
     #[arg(long)]
     pub quiet: bool,
@@ -48,6 +51,7 @@ impl SweepCommand {
             shard: self.shard,
             limit_cells: self.limit_cells,
             threads: self.device.threads.map(usize::from),
+            sharing: !self.no_sharing,
             quiet: self.quiet,
             json: self.json,
             data_dir: self.data.data_dir.clone(),

@@ -262,6 +262,17 @@ impl Executable {
         Ok(self.program.profile(phase)?)
     }
 
+    /// Copies a lane of every state that has lanes into a lane of another instance of the same phases.
+    pub fn copy_lane(&mut self, lane: usize, to: &mut Self, to_lane: usize) -> Result<()> {
+        for state in (0..self.states.len()).map(State) {
+            if self.states[state.0].1.lane {
+                let data = self.read_lane(state, lane)?;
+                to.write_lane(state, to_lane, &data)?;
+            }
+        }
+        Ok(())
+    }
+
     fn lane_span(&self, state: State, lane: usize) -> Span {
         let (span, shape) = &self.states[state.0];
         assert!(shape.lane && lane < self.lanes, "lane {lane} of {}", self.lanes);

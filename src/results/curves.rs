@@ -192,6 +192,7 @@ fn worst_case(open: Open, attacks: &Names, groups: &Names) -> Option<CurveRow> {
         eps_unit: cell.eps_unit.clone(),
         n: cases.len() as u64,
         n_cells: cells.len() as u64,
+        n_bisected: cells.iter().filter(|cell| cell.curve.as_deref() == Some("bisect")).count() as u64,
         clean_accuracy: mean(cases.iter().map(|case| f64::from(u8::from(case.right)))),
         samples: cases.iter().map(|case| case.sample).collect(),
         robust: cases.iter().map(|case| case.right && case.broken_by.is_none()).collect(),

@@ -1,30 +1,35 @@
-//! The engine: cells on a subject become lanes on a device, lanes become outcomes.
+//! The engine: cells on subjects become lanes on a device, lanes become outcomes.
 //!
-//! Cells whose lanes can share a program run together, in any mixture; every worker has a block of lanes and refills it from one
-//! queue. Nothing that a lane computes depends on which others are there.
+//! Cells whose lanes can share a program run together, in any mixture: that is a stage. Every worker has a block of lanes, refills it from
+//! the stage's queue, and goes on to the next stage, be it of another model, without waiting for the others. Nothing that a lane computes
+//! depends on which others are there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use percuss_kernels::Device;
 
-pub use super::job::{Goal, Job, Outcome};
-use super::judge::Judge;
+pub use super::job::{Goal, Job, Outcome, Rung, Work};
 use super::lanes::LaneBlock;
-use super::sharing::{Queue, Run, groups};
-use super::subject::Subject;
-use super::worker::{Finished, Worker};
-use crate::attacks::evasion::{EvasionProgram, JudgeProgram};
-use crate::graph::{Compiled, Graph, Phase, Uploads};
+use super::stage::{Site, Stage};
+use super::worker::{Finished, Outlet, Worker};
+use crate::graph::{Compiled, Graph, Phase};
 use crate::{Error, Result};
 
 /// What a run tells while it goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A job, by its position, is done: its outcomes, one a sample.
-    Finished(usize, Vec<Outcome>),
+    /// A job is done.
+    Finished {
+        /// The position of the work.
+        work: usize,
+        /// The position of the job in it.
+        job: usize,
+        /// Its outcomes, one a sample.
+        outcomes: Vec<Outcome>,
+    },
     /// Comes every second or so, however long the jobs take: time to put away what is finished.
     Waiting,
 }
@@ -38,6 +43,15 @@ pub struct Engine {
     pub threads: usize,
     /// Lanes of a block; chosen from the program's memory if absent.
     pub lanes: Option<usize>,
+    /// Whether jobs share what is provably equal; no outcome depends on it.
+    pub sharing: bool,
+}
+
+impl Engine {
+    /// An engine that chooses its lanes, and shares.
+    pub fn new(device: Device, threads: usize) -> Self {
+        Self { device, threads, lanes: None, sharing: true }
+    }
 }
 
 /// Bytes of lanes that a CPU worker keeps: what its cache holds.
@@ -48,10 +62,12 @@ const GPU_BLOCK_BYTES: u64 = 1 << 30;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Steps between looks at the lanes' flags on a GPU.
 const GPU_STEPS: usize = 8;
+/// Lanes of the smallest block that a CPU worker moves to.
+const FEWEST_LANES: usize = 4;
 
 impl Engine {
     fn is_cpu(&self) -> bool {
-        matches!(self.device, Device::Cpu { .. })
+        self.device.is_cpu()
     }
 
     /// Threads that run lanes.
@@ -59,60 +75,108 @@ impl Engine {
         if self.is_cpu() { self.threads.max(1) } else { 1 }
     }
 
-    /// Runs `jobs` on `subject`; `events` gets each job's outcomes as soon as they are complete.
+    /// Runs all of `work`; `events` gets each job's outcomes as soon as they are complete.
     ///
     /// # Errors
     /// [`Error::Interrupted`] once `stop` is set; a device failure; whatever `events` returns.
     pub fn run(
         &self,
-        subject: &Subject,
-        jobs: &[Job],
+        work: &[Work],
         stop: &AtomicBool,
         mut events: impl FnMut(Event) -> Result<()>,
     ) -> Result<()> {
-        let mut uploads = Uploads::default();
-        let samples = subject.data.len();
-        let wanted = (jobs.len() * samples).div_ceil(self.workers()).max(1);
-        let mut judges = self.open_judges(subject, wanted, &mut uploads)?;
-        for group in groups(jobs) {
-            let program = EvasionProgram::new(&subject.model, &jobs[group.first()].settings);
-            let wanted = (group.trajectories.len() * samples).div_ceil(self.workers()).max(1);
-            let blocks = self.open_blocks(&program, wanted, &mut uploads)?;
-            let queue = Queue::new(&group, samples);
-            let workers = blocks.into_iter().zip(&mut judges).map(|(block, judge)| Worker {
-                subject,
-                jobs,
-                queue: &queue,
-                block,
-                judge,
-                steps: if self.is_cpu() { 1 } else { GPU_STEPS },
-            });
-            run_workers(workers.collect(), samples, stop, &mut events)?;
+        let asked = work.iter().enumerate().filter(|(_, work)| !work.jobs.is_empty());
+        let sites: Vec<Site> = asked.map(|(position, work)| Site::new(self, position, *work)).collect();
+        let (sender, receiver) = sync_channel::<Finished>(1024);
+        let abort = AtomicBool::new(false);
+        let stopped = || stop.load(Ordering::Relaxed) || abort.load(Ordering::Relaxed);
+        let first = std::thread::scope(|scope| {
+            let worker = |_| {
+                let (sender, sites, abort, stopped) = (sender.clone(), &sites, &abort, &stopped);
+                scope.spawn(move || {
+                    let result = self.work_through(sites, &sender, stopped);
+                    if result.is_err() {
+                        abort.store(true, Ordering::Relaxed);
+                    }
+                    result
+                })
+            };
+            let handles: Vec<_> = (0..self.workers()).map(worker).collect();
+            drop(sender);
+            let mut first = collect(work, &receiver, &mut events);
+            if first.is_err() {
+                abort.store(true, Ordering::Relaxed);
+            }
+            // Workers that wait to be heard must find the end of the channel.
+            drop(receiver);
+            for handle in handles {
+                let result = handle.join().unwrap_or_else(|_| Err(Error::Failed("a worker panicked".into())));
+                // A worker that nobody listens to says that it was interrupted: the reason is another.
+                first = match (first, result) {
+                    (Ok(()) | Err(Error::Interrupted), Err(error)) => Err(error),
+                    (first, _) => first,
+                };
+            }
+            first
+        });
+        match first {
+            Ok(()) if stop.load(Ordering::Relaxed) => Err(Error::Interrupted),
+            first => first,
+        }
+    }
+
+    /// One worker's way through all stages.
+    fn work_through(
+        &self,
+        sites: &[Site],
+        sender: &SyncSender<Finished>,
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<()> {
+        let stages: Vec<(&Site, &Stage)> =
+            sites.iter().flat_map(|site| site.stages.iter().map(move |stage| (site, stage))).collect();
+        for site in sites {
+            let mut judge = None;
+            for stage in site.stages.iter().filter(|stage| !stage.queue.is_empty()) {
+                if stopped() {
+                    return Ok(());
+                }
+                let block = LaneBlock::new(site.program(stage), site.open(self, stage)?);
+                let judge = match &mut judge {
+                    Some(judge) => judge,
+                    empty => empty.insert(site.judge(self)?),
+                };
+                let worker = Worker {
+                    work: site.work,
+                    queue: &stage.queue,
+                    block,
+                    judge,
+                    outlet: Outlet { work: site.position, sender, stopped },
+                    steps: if self.is_cpu() { 1 } else { GPU_STEPS },
+                    again: VecDeque::new(),
+                    found: Vec::new(),
+                };
+                let next = stages.iter().skip_while(|(_, other)| !std::ptr::eq(*other, stage)).nth(1);
+                std::thread::scope(|scope| {
+                    if let Some((site, stage)) = next.filter(|_| !self.is_cpu()) {
+                        scope.spawn(|| site.open_early(self, stage));
+                    }
+                    self.work_on(worker, site, stage)
+                })?;
+            }
+            site.leave(self);
         }
         Ok(())
     }
 
-    /// A block of lanes for every worker.
-    fn open_blocks<'p>(
-        &self,
-        program: &'p EvasionProgram,
-        wanted: usize,
-        uploads: &mut Uploads,
-    ) -> Result<Vec<LaneBlock<'p, Run>>> {
-        let phases = std::slice::from_ref(&program.step);
-        halving(self.lanes_for(&program.graph, phases, wanted), |lanes| {
-            let compiled = Compiled::on(&self.device, uploads, &program.graph, phases, lanes)?;
-            (0..self.workers())
-                .map(|_| LaneBlock::new(program, &compiled, &self.device, uploads, 1))
-                .collect()
-        })
-    }
-
-    /// A judge for every worker.
-    fn open_judges(&self, subject: &Subject, wanted: usize, uploads: &mut Uploads) -> Result<Vec<Judge>> {
-        let program = JudgeProgram::new(&subject.model);
-        halving(self.lanes_for(&program.graph, std::slice::from_ref(&program.judge), wanted), |lanes| {
-            Judge::open(&subject.model, lanes, &self.device, uploads, self.workers())
+    fn work_on(&self, mut worker: Worker, site: &Site, stage: &Stage) -> Result<()> {
+        if stage.queue.group().leaps {
+            return worker.leap();
+        }
+        worker.walk(&|wanted, lanes| {
+            // Fewer lanes are less work on a CPU; on a GPU they would be another kernel.
+            let fewer = wanted.next_power_of_two().max(FEWEST_LANES);
+            let worth = self.is_cpu() && self.lanes.is_none() && wanted > 0 && 2 * fewer <= lanes;
+            worth.then(|| site.open_lanes(self, stage, fewer)).transpose()
         })
     }
 
@@ -130,65 +194,26 @@ impl Engine {
     }
 }
 
-/// Runs workers, each on a thread of its own, and hands out a job's outcomes, one a sample, once it has all of them.
-fn run_workers(
-    workers: Vec<Worker>,
-    samples: usize,
-    stop: &AtomicBool,
-    events: &mut impl FnMut(Event) -> Result<()>,
-) -> Result<()> {
-    let (sender, receiver) = sync_channel::<Finished>(1024);
-    let abort = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = workers
-            .into_iter()
-            .map(|mut worker| {
-                let sender = sender.clone();
-                let abort = &abort;
-                scope.spawn(move || {
-                    let result = worker
-                        .work(&sender, &|| stop.load(Ordering::Relaxed) || abort.load(Ordering::Relaxed));
-                    if result.is_err() {
-                        abort.store(true, Ordering::Relaxed);
-                    }
-                    result
-                })
-            })
-            .collect();
-        drop(sender);
-        let collected = collect(&receiver, samples, events);
-        if collected.is_err() {
-            abort.store(true, Ordering::Relaxed);
-            // Workers that wait to be heard must find the end of the channel.
-            receiver.iter().for_each(drop);
-        }
-        let mut first = collected;
-        for handle in handles {
-            let result = handle.join().unwrap_or_else(|_| Err(Error::Failed("a worker panicked".into())));
-            first = first.and(result);
-        }
-        first
-    })?;
-    if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
-}
-
 /// Puts outcomes together until all workers are done.
 fn collect(
+    work: &[Work],
     receiver: &Receiver<Finished>,
-    samples: usize,
     events: &mut impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
-    let mut open: HashMap<usize, (usize, Vec<Option<Outcome>>)> = HashMap::new();
+    let mut open: HashMap<(usize, usize), (usize, Vec<Option<Outcome>>)> = HashMap::new();
     let mut looked = Instant::now();
     loop {
         match receiver.recv_timeout(PAUSE) {
-            Ok((job, sample, outcome)) => {
-                let (left, outcomes) = open.entry(job).or_insert_with(|| (samples, vec![None; samples]));
+            Ok((at, job, sample, outcome)) => {
+                let samples = work[at].subject.data.len();
+                let (left, outcomes) =
+                    open.entry((at, job)).or_insert_with(|| (samples, vec![None; samples]));
                 outcomes[sample] = Some(outcome);
                 *left -= 1;
                 if *left == 0 {
-                    let outcomes = open.remove(&job).map(|(_, outcomes)| outcomes).unwrap_or_default();
-                    events(Event::Finished(job, outcomes.into_iter().flatten().collect()))?;
+                    let outcomes = open.remove(&(at, job)).map(|(_, outcomes)| outcomes).unwrap_or_default();
+                    let outcomes = outcomes.into_iter().flatten().collect();
+                    events(Event::Finished { work: at, job, outcomes })?;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -197,16 +222,6 @@ fn collect(
         if looked.elapsed() >= PAUSE {
             looked = Instant::now();
             events(Event::Waiting)?;
-        }
-    }
-}
-
-/// Opens something with as many lanes as the device's memory allows: half of them, and again half, where it is full.
-fn halving<T>(mut lanes: usize, mut open: impl FnMut(usize) -> Result<T>) -> Result<T> {
-    loop {
-        match open(lanes) {
-            Err(Error::Device(percuss_kernels::Error::OutOfMemory { .. })) if lanes > 1 => lanes /= 2,
-            other => return other,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! From a study to cells: the cartesian product of everything in it, each different cell once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::study::ladder::canonical;
-use super::study::{Aim, AttackTable, ClassName, Goal, Save, Setting, Stop, Study};
+use super::study::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop, Study};
 use crate::Result;
 use crate::attacks::{Attack, Norm, Value};
 use crate::models::{Config, Head};
@@ -40,6 +41,8 @@ pub struct Cell {
     pub save: Save,
     /// The seed; 0 where nothing is random.
     pub seed: u64,
+    /// Budgets, ascending and no two alike, this cell's among them, if each sample's smallest breaking one is found by bisection.
+    pub bisected: Option<Arc<[f64]>>,
     /// Every parameter of the attack, in the order of its declaration.
     pub parameters: Vec<(&'static str, Value)>,
 }
@@ -65,8 +68,13 @@ impl Cell {
 
     /// Length of a step in the data's (scaled) units, as a short decimal.
     pub fn step_size(&self) -> f64 {
+        self.step_size_at(self.eps)
+    }
+
+    /// As [`Self::step_size`], at another budget.
+    pub fn step_size_at(&self, eps: f64) -> f64 {
         match (self.attack.step_size)(&|name| self.get(name)) {
-            Value::Relative(times) => canonical(times * self.eps),
+            Value::Relative(times) => canonical(times * eps),
             Value::Absolute(length) | Value::Real(length) => length,
             other => unreachable!("{other} is no step size"),
         }
@@ -83,6 +91,16 @@ impl Cell {
     /// Whether a run starts at random.
     pub fn random_start(&self) -> bool {
         self.parameter("random_start") == Some(Value::Flag(true))
+    }
+
+    /// Whether it is one gradient at the clean input, whatever the budget.
+    pub fn leaps(&self) -> bool {
+        self.steps() == 1 && !self.random_start()
+    }
+
+    /// How its budget is answered.
+    pub fn curve(&self) -> Curve {
+        if self.bisected.is_some() { Curve::Bisect } else { Curve::Grid }
     }
 
     /// The study's word for the loss.
@@ -131,6 +149,11 @@ impl Cell {
         put("seed", if self.deterministic() { Json::Null } else { json!(self.seed) });
         put("steps", json!(self.steps()));
         put("step_size", json!(self.step_size()));
+        if let Some(ladder) = &self.bisected {
+            // What a search finds at one budget depends on all that it may try.
+            put("curve", json!(self.curve().name()));
+            put("ladder", json!(ladder.as_ref()));
+        }
         for (name, value) in &self.parameters {
             if !["steps", "step_size"].contains(name) {
                 put(name, parameter_json(*value));
@@ -320,6 +343,7 @@ impl Builder<'_> {
             let choices = own_values(table, which, attack);
             let combinations: u64 = choices.iter().map(|(_, values)| values.len() as u64).product();
             for budget in &table.budgets {
+                let ladder = ladder(table.curve, &budget.eps);
                 let points = (budget.eps.len() * table.stops.len()) as u64;
                 let counts = &mut self.grid.tables[frame.position];
                 let product = points.saturating_mul(rungs).saturating_mul(seeds);
@@ -333,7 +357,9 @@ impl Builder<'_> {
                 for &eps in &budget.eps {
                     for &stop in &table.stops {
                         for_each_combination(&choices, |parameters| {
-                            let cell = frame.cell(attack, budget.norm, eps, stop, parameters);
+                            let mut cell = frame.cell(attack, budget.norm, eps, stop, parameters);
+                            // A ladder of leaps costs one gradient as it is.
+                            cell.bisected = ladder.clone().filter(|_| !cell.leaps());
                             self.add_seeds(frame.position, cell)
                         })?;
                     }
@@ -415,6 +441,7 @@ impl Frame<'_> {
             stop,
             save: self.table.save,
             seed: 0,
+            bisected: None,
             parameters,
         }
     }
@@ -425,6 +452,14 @@ fn unknown_class(study: &Study, name: &ClassName) -> u32 {
     let goals = study.attacks.iter().flat_map(|table| &table.goals);
     let position = goals.filter_map(|goal| goal.target.as_ref()).position(|other| other == name);
     u32::MAX - position.unwrap_or_default() as u32
+}
+
+/// The budgets that a search chooses from, if there is to be one.
+fn ladder(curve: Curve, eps: &[f64]) -> Option<Arc<[f64]>> {
+    let mut ladder = eps.to_vec();
+    ladder.sort_by(f64::total_cmp);
+    ladder.dedup();
+    (curve == Curve::Bisect).then(|| ladder.into())
 }
 
 fn longest(setting: &Setting) -> usize {

@@ -1,10 +1,12 @@
 //! A cell as the engine wants it, and what came of one sample under it.
 
+use std::sync::Arc;
+
 use super::subject::{Subject, margin, prediction};
 use crate::attacks::evasion::Settings;
 
 /// What counts as success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Goal {
     /// Any other class than the true one, on samples of every class.
     Any,
@@ -12,6 +14,24 @@ pub enum Goal {
     AnyFrom(u32),
     /// This class, on samples of the others.
     Target(u32),
+}
+
+/// A budget with the step size that goes with it, in the data's scaled units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rung {
+    /// The budget.
+    pub eps: f64,
+    /// Length of a step.
+    pub step_size: f64,
+}
+
+/// Jobs on a subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// The model with its data.
+    pub subject: &'a Subject,
+    /// What is asked of it.
+    pub jobs: &'a [Job],
 }
 
 /// One cell, resolved for the engine.
@@ -41,6 +61,9 @@ pub struct Job {
     pub stream: String,
     /// The seed of the stream.
     pub seed: u64,
+    /// Budgets, ascending, among which each sample's smallest breaking one is found by bisection; this job's is one of them. `None`: this
+    /// job's own budget is run.
+    pub bisected: Option<Arc<[Rung]>>,
 }
 
 /// What came of one sample under one cell.
@@ -68,9 +91,21 @@ pub struct Outcome {
     pub zero_gradients: f64,
     /// Its share of the device's time.
     pub seconds: f64,
+    /// Not computed at this budget: it follows from other budgets of a ladder that was bisected.
+    pub inferred: bool,
 }
 
 impl Job {
+    /// Its budget and step size.
+    pub(super) fn rung(&self) -> Rung {
+        Rung { eps: self.eps, step_size: self.step_size }
+    }
+
+    /// Whether it is one gradient at the clean input, whatever the budget.
+    pub(super) fn leaps(&self) -> bool {
+        self.steps == 1 && !self.random_start
+    }
+
     /// What a sample is to this job: whether it counts as attacked, and whether a lane is needed.
     pub(super) fn role(&self, subject: &Subject, sample: usize) -> (bool, bool) {
         let label = subject.label(sample, self.finding);

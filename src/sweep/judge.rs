@@ -18,24 +18,15 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// `workers` judges of `model`, each for blocks of `lanes` inputs, sharing its weights.
-    pub(super) fn open(
-        model: &Model,
-        lanes: usize,
-        device: &Device,
-        uploads: &mut Uploads,
-        workers: usize,
-    ) -> Result<Vec<Self>> {
+    /// A judge of `model` for blocks of `lanes` inputs.
+    pub(super) fn open(model: &Model, lanes: usize, device: &Device, uploads: &mut Uploads) -> Result<Self> {
         let program = JudgeProgram::new(model);
         let compiled =
             Compiled::on(device, uploads, &program.graph, std::slice::from_ref(&program.judge), lanes)?;
         let sample_len = model.config.input_shape().iter().product();
-        let judge = |_| {
-            let executable = compiled.instantiate(device, uploads, 1)?;
-            let (x, logits) = (program.x, program.logits);
-            Ok(Self { x, logits, executable, sample_len, classes: model.config.classes() })
-        };
-        (0..workers).map(judge).collect()
+        let executable = compiled.instantiate(device, uploads, 1)?;
+        let (x, logits) = (program.x, program.logits);
+        Ok(Self { x, logits, executable, sample_len, classes: model.config.classes() })
     }
 
     /// Inputs in a block.

@@ -2,12 +2,10 @@
 
 use std::time::Instant;
 
-use percuss_kernels::Device;
-
 use crate::Result;
 use crate::attacks::evasion::EvasionProgram;
 use crate::attacks::evasion::start::Bounds;
-use crate::graph::{Compiled, Executable, Uploads};
+use crate::graph::Executable;
 
 /// Everything that a lane needs to start.
 #[derive(Clone, Debug)]
@@ -69,49 +67,82 @@ pub(super) struct LaneBlock<'p, R> {
     program: &'p EvasionProgram,
     executable: Executable,
     lanes: Vec<Option<Busy<R>>>,
-    busy: usize,
+    /// Idle lanes, the first one last.
+    idle: Vec<usize>,
     zeros: Vec<f32>,
 }
 
 impl<'p, R> LaneBlock<'p, R> {
-    /// Allocates the block on a device.
-    pub(super) fn new(
-        program: &'p EvasionProgram,
-        compiled: &Compiled,
-        device: &Device,
-        uploads: &mut Uploads,
-        threads: usize,
-    ) -> Result<Self> {
-        let executable = compiled.instantiate(device, uploads, threads)?;
-        let lanes = std::iter::repeat_with(|| None).take(compiled.lanes()).collect();
+    /// Idle lanes of a program that runs here.
+    pub(super) fn new(program: &'p EvasionProgram, executable: Executable) -> Self {
+        let count = executable.lanes();
+        let lanes = std::iter::repeat_with(|| None).take(count).collect();
         let len = program.graph.state_shape(program.slots.x).lane_len();
-        Ok(Self { program, executable, lanes, busy: 0, zeros: vec![0.0; len] })
+        Self { program, executable, lanes, idle: (0..count).rev().collect(), zeros: vec![0.0; len] }
+    }
+
+    /// Number of lanes.
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes.len()
     }
 
     /// Number of idle lanes.
     pub(super) fn idle(&self) -> usize {
-        self.lanes.len() - self.busy
+        self.idle.len()
     }
 
-    /// Puts a run into an idle lane; there must be one.
-    pub(super) fn enter(&mut self, run: R, input: &LaneInput) -> Result<()> {
-        let Some(lane) = self.lanes.iter().position(Option::is_none) else {
-            unreachable!("the caller looked for an idle lane");
-        };
+    /// Number of busy lanes.
+    pub(super) fn busy(&self) -> usize {
+        self.lanes.len() - self.idle.len()
+    }
+
+    /// Moves every busy lane into `executable`, which has room for them, and goes on there.
+    pub(super) fn move_to(&mut self, mut executable: Executable) -> Result<()> {
+        let count = executable.lanes();
+        let mut lanes: Vec<Option<Busy<R>>> = Vec::with_capacity(count);
+        for (lane, busy) in self.lanes.iter_mut().enumerate() {
+            if let Some(busy) = busy.take() {
+                self.executable.copy_lane(lane, &mut executable, lanes.len())?;
+                lanes.push(Some(busy));
+            }
+        }
+        let busy = lanes.len();
+        lanes.resize_with(count, || None);
+        (self.lanes, self.idle, self.executable) = (lanes, (busy..count).rev().collect(), executable);
+        Ok(())
+    }
+
+    /// Puts a run into an idle lane, whose number it returns; there must be one.
+    pub(super) fn enter(&mut self, run: R, input: &LaneInput) -> Result<usize> {
+        let Some(lane) = self.idle.pop() else { unreachable!("the caller looked for an idle lane") };
+        let slots = &self.program.slots;
+        let exe = &mut self.executable;
+        exe.write_lane(slots.x0, lane, &input.clean)?;
+        let numbers = [
+            (slots.label, input.label as f32),
+            (slots.target, input.target as f32),
+            (slots.finding, input.finding as f32),
+            (slots.threshold, input.threshold_logit),
+        ];
+        for (state, value) in numbers {
+            exe.write_lane(state, lane, &[value])?;
+        }
+        self.lanes[lane] = Some(Busy { run, steps: 0, remaining: 0, ended_early: false, seconds: 0.0 });
+        self.aim(lane, input)?;
+        Ok(lane)
+    }
+
+    /// Lets a busy lane start (anew) with the start, bounds, budget, steps and parameters of `input`.
+    pub(super) fn aim(&mut self, lane: usize, input: &LaneInput) -> Result<()> {
         let slots = &self.program.slots;
         let exe = &mut self.executable;
         exe.write_lane(slots.x, lane, &input.start)?;
-        exe.write_lane(slots.x0, lane, &input.clean)?;
         exe.write_lane(slots.low, lane, &input.bounds.low)?;
         exe.write_lane(slots.high, lane, &input.bounds.high)?;
         if let Some(relaxed) = slots.relaxed {
             exe.write_lane(relaxed, lane, &input.start)?;
         }
         let numbers = [
-            (slots.label, input.label as f32),
-            (slots.target, input.target as f32),
-            (slots.finding, input.finding as f32),
-            (slots.threshold, input.threshold_logit),
             (slots.radius, input.radius),
             (slots.step_size, input.step_size),
             (slots.remaining, input.steps as f32),
@@ -130,23 +161,37 @@ impl<'p, R> LaneBlock<'p, R> {
         for &memory in &slots.memory {
             exe.write_lane(memory, lane, &self.zeros)?;
         }
-        let steps = input.steps;
-        self.lanes[lane] = Some(Busy { run, steps, remaining: steps, ended_early: false, seconds: 0.0 });
-        self.busy += 1;
+        if let Some(busy) = &mut self.lanes[lane] {
+            (busy.steps, busy.remaining, busy.ended_early) = (input.steps, input.steps, false);
+        }
         Ok(())
     }
 
     /// Advances every busy lane by up to `steps` steps and returns the lanes that pause: their steps are done, or they ended
     /// early. A paused lane waits for [`Self::go_on`] or [`Self::leave`].
     pub(super) fn advance(&mut self, steps: usize) -> Result<Vec<usize>> {
-        if self.busy == 0 {
+        self.run(EvasionProgram::STEP, steps)
+    }
+
+    /// Keeps the gradient at every lane's input.
+    pub(super) fn look(&mut self) -> Result<()> {
+        self.run(EvasionProgram::LOOK, 1).map(drop)
+    }
+
+    /// One step of every lane that has one left, along the gradient that it keeps.
+    pub(super) fn leap(&mut self) -> Result<()> {
+        self.run(EvasionProgram::LEAP, 1).map(drop)
+    }
+
+    fn run(&mut self, phase: usize, times: usize) -> Result<Vec<usize>> {
+        if self.busy() == 0 {
             return Ok(Vec::new());
         }
         let began = Instant::now();
-        self.executable.run(0, steps)?;
+        self.executable.run(phase, times)?;
         let remaining = self.executable.read(self.program.slots.remaining)?;
         let done = self.executable.read(self.program.slots.done)?;
-        let share = began.elapsed().as_secs_f64() / self.busy as f64;
+        let share = began.elapsed().as_secs_f64() / self.busy() as f64;
         let mut paused = Vec::new();
         for (lane, busy) in self.lanes.iter_mut().enumerate() {
             let Some(busy) = busy else { continue };
@@ -178,22 +223,31 @@ impl<'p, R> LaneBlock<'p, R> {
         self.lanes[lane].as_mut().map(|busy| &mut busy.run)
     }
 
-    /// Gives a paused lane more steps.
-    pub(super) fn go_on(&mut self, lane: usize, steps: u64) -> Result<()> {
-        self.executable.write_lane(self.program.slots.remaining, lane, &[steps as f32])?;
+    /// Gives a paused lane more steps, past a success unless it is to stop there.
+    pub(super) fn go_on(&mut self, lane: usize, steps: u64, stop_on_success: bool) -> Result<()> {
+        let slots = &self.program.slots;
+        let numbers = [
+            (slots.remaining, steps as f32),
+            (slots.stop, f32::from(u8::from(stop_on_success))),
+            (slots.done, 0.0),
+        ];
+        for (state, value) in numbers {
+            self.executable.write_lane(state, lane, &[value])?;
+        }
         if let Some(busy) = &mut self.lanes[lane] {
-            busy.steps += steps;
-            busy.remaining = steps;
+            busy.steps += steps - busy.remaining;
+            (busy.remaining, busy.ended_early) = (steps, false);
         }
         Ok(())
     }
 
-    /// Empties a lane: an idle one takes no further steps.
-    pub(super) fn leave(&mut self, lane: usize) -> Result<()> {
+    /// Empties a lane, and returns what ran there: an idle lane takes no further steps.
+    pub(super) fn leave(&mut self, lane: usize) -> Result<Option<R>> {
         self.executable.write_lane(self.program.slots.remaining, lane, &[0.0])?;
-        if self.lanes[lane].take().is_some() {
-            self.busy -= 1;
+        let busy = self.lanes[lane].take();
+        if busy.is_some() {
+            self.idle.push(lane);
         }
-        Ok(())
+        Ok(busy.map(|busy| busy.run))
     }
 }

@@ -15,6 +15,8 @@ pub struct SweepOptions {
     pub limit_cells: Option<usize>,
     /// CPU threads, all of them without it.
     pub threads: Option<usize>,
+    /// Whether cells share what is provably equal.
+    pub sharing: bool,
     /// Say nothing but errors.
     pub quiet: bool,
     /// Report as JSON lines.
@@ -31,6 +33,7 @@ impl Default for SweepOptions {
             shard: (1, 1),
             limit_cells: None,
             threads: None,
+            sharing: true,
             quiet: false,
             json: false,
             data_dir: None,

@@ -59,6 +59,7 @@ pub fn rows(
     row.gradient_calls = Some(gradients as f64 / outcomes.len().max(1) as f64);
     let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
     row.zero_gradient_share = (gradients > 0).then(|| zeros / gradients as f64);
+    row.n_inferred = outcomes.iter().filter(|outcome| outcome.inferred).count() as u64;
     row.device_seconds_attributed = outcomes.iter().map(|o| o.seconds).sum();
     let subgroups: Vec<(String, Vec<String>)> =
         subject.data.subgroups.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
@@ -117,6 +118,7 @@ fn sample_row(subject: &Subject, finding: usize, id: &str, i: usize, outcome: &O
         linf,
         steps_used: outcome.steps_used,
         forward_calls: outcome.forward_calls,
+        inferred: outcome.inferred,
         margin_clean: f64::from(margin(&clean, label)),
         margin_adv: f64::from(margin(&adversarial, label)),
     }
@@ -169,6 +171,7 @@ fn cell_row(
         random_start: Some(cell.random_start()),
         loss: Some(loss),
         stop: Some(cell.stop.name().into()),
+        curve: Some(cell.curve().name().into()),
         seed: (!cell.deterministic()).then_some(cell.seed),
         params: cell.params_json(),
         threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use percuss_kernels::{Device, DeviceKind};
 
-use super::engine::{Engine, Event, Goal, Job};
+use super::engine::{Engine, Event, Goal, Job, Rung, Work};
 use super::grid::{Cell, Grid, Outputs};
 use super::identity::{Contents, cell_id, distinct, lane_stream};
 use super::interrupt;
@@ -74,7 +74,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
     let provenance = Provenance { device: info.name.clone(), precision: "f32".into() };
-    let engine = Engine { device: device.clone(), threads: options.threads(), lanes: None };
+    let engine = Engine { sharing: options.sharing, ..Engine::new(device.clone(), options.threads()) };
     let work = |i: usize| cell_work(&prepared, i);
     let mut progress = Progress::new(
         pending.len() as u64,
@@ -83,29 +83,37 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
         options.json,
     );
     let mut done = 0;
-    let mut outcome = Ok(());
-    for resolved in &prepared.subjects {
-        let here: Vec<usize> = pending
-            .iter()
-            .copied()
-            .filter(|&i| (prepared.cells[i].model, prepared.cells[i].data) == (resolved.model, resolved.data))
-            .collect();
-        let jobs: Vec<Job> = here.iter().map(|&i| job(resolved, &prepared.cells[i])).collect();
-        outcome = engine.run(&resolved.subject, &jobs, stop, |event| {
-            let Event::Finished(j, outcomes) = event else { return store.flush() };
-            let i = here[j];
-            let (cell, id) = (&prepared.cells[i], &prepared.ids[i]);
-            save_inputs(&out, id, cell, &resolved.subject, &outcomes)?;
-            let rows = rows(study, resolved, cell, id, &outcomes, &provenance);
-            store.push(rows.cell, rows.metrics, rows.samples)?;
-            done += 1;
-            progress.cell(work(i));
-            Ok(())
-        });
-        if outcome.is_err() {
-            break;
-        }
-    }
+    let here = |resolved: &ResolvedSubject| {
+        let subject = (resolved.model, resolved.data);
+        let cells = pending.iter().copied();
+        cells
+            .filter(|&i| (prepared.cells[i].model, prepared.cells[i].data) == subject)
+            .collect::<Vec<usize>>()
+    };
+    let asked: Vec<Vec<usize>> = prepared.subjects.iter().map(here).collect();
+    let jobs: Vec<Vec<Job>> = prepared
+        .subjects
+        .iter()
+        .zip(&asked)
+        .map(|(resolved, cells)| cells.iter().map(|&i| job(resolved, &prepared.cells[i])).collect())
+        .collect();
+    let all: Vec<Work> = prepared
+        .subjects
+        .iter()
+        .zip(&jobs)
+        .map(|(resolved, jobs)| Work { subject: &resolved.subject, jobs })
+        .collect();
+    let outcome = engine.run(&all, stop, |event| {
+        let Event::Finished { work: at, job, outcomes } = event else { return store.flush() };
+        let (resolved, i) = (&prepared.subjects[at], asked[at][job]);
+        let (cell, id) = (&prepared.cells[i], &prepared.ids[i]);
+        save_inputs(&out, id, cell, &resolved.subject, &outcomes)?;
+        let rows = rows(study, resolved, cell, id, &outcomes, &provenance);
+        store.push(rows.cell, rows.metrics, rows.samples)?;
+        done += 1;
+        progress.cell(work(i));
+        Ok(())
+    });
     progress.finish();
     let flushed = store.flush();
     let outcome = outcome.and(flushed);
@@ -232,6 +240,9 @@ fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
             .collect(),
         stream: lane_stream(cell.attack.name, &subject.data.sha256),
         seed: cell.seed,
+        bisected: cell.bisected.as_ref().map(|ladder| {
+            ladder.iter().map(|&eps| Rung { eps, step_size: cell.step_size_at(eps) }).collect()
+        }),
     }
 }
 

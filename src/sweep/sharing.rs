@@ -1,80 +1,135 @@
 //! Work that several cells share because it is provably the same.
 //!
-//! Cells that differ in their number of steps alone walk one trajectory: the longest yields the shorter ones on its way. That
-//! holds for every attack here, since no step rule looks at how many steps there will be.
+//! Cells that differ in nothing but their number of steps, or in when a lane ends, walk one path: the longest yields the others on its way,
+//! since no step rule looks at how many steps there will be. Attacks of one step from the clean input leap along one gradient, whatever
+//! the budget. The budgets of a ladder that is bisected are one search.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::grid::Cell;
-use super::job::{Job, Outcome};
+use super::job::{Goal, Job, Outcome};
+use super::search::Search;
 
-/// Jobs whose lanes are the same but for where they end, ascending by steps; never empty.
+/// Jobs that the same lanes serve; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trajectory {
-    /// Positions of the jobs.
+pub(super) struct Bundle {
+    /// Positions of the jobs, ascending by steps.
     pub(super) jobs: Vec<usize>,
 }
 
 /// Jobs that run together, in any mixture: their lanes share a program.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    /// What its lanes walk along.
-    pub(super) trajectories: Vec<Trajectory>,
+    /// Whether its lanes leap along one gradient, or walk.
+    pub(super) leaps: bool,
+    /// What its lanes serve.
+    pub(super) bundles: Vec<Bundle>,
 }
 
 impl Group {
     /// The position of a job in it.
     pub(super) fn first(&self) -> usize {
-        self.trajectories[0].jobs[0]
+        self.bundles[0].jobs[0]
     }
 }
 
-/// Sorts jobs into groups, and those into trajectories, all in the order of their first job.
-pub(super) fn groups(jobs: &[Job]) -> Vec<Group> {
+/// What jobs of one group must have in common to be served by the same lanes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Path {
+    group: usize,
+    goal: Goal,
+    finding: usize,
+    /// Of a walk: budget and step size; of a search those of all rungs; of a leap nothing.
+    rungs: Vec<[u64; 2]>,
+    /// Of a search, its number of steps.
+    bisected: Option<u64>,
+    restarts: u64,
+    parameters: Vec<(&'static str, u32)>,
+    /// Stream and seed, where something is drawn.
+    drawn: Option<(String, u64)>,
+    /// The job itself, where nothing is to be shared.
+    alone: Option<usize>,
+}
+
+impl Path {
+    fn of(job: &Job, group: usize, alone: Option<usize>) -> Self {
+        let mut path = Self {
+            group,
+            goal: job.goal,
+            finding: job.finding,
+            rungs: Vec::new(),
+            bisected: job.bisected.as_ref().map(|_| job.steps),
+            restarts: 1,
+            parameters: Vec::new(),
+            drawn: None,
+            alone,
+        };
+        if !job.leaps() {
+            let own = [job.rung()];
+            let rungs = job.bisected.as_deref().unwrap_or(&own);
+            path.rungs = rungs.iter().map(|rung| [rung.eps.to_bits(), rung.step_size.to_bits()]).collect();
+            path.restarts = job.restarts;
+            path.parameters = job.parameters.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+            path.drawn = job.random_start.then(|| (job.stream.clone(), job.seed));
+        }
+        path
+    }
+}
+
+/// Sorts jobs into groups, and those into bundles, all in the order of their first job; not `shared`, each job is a bundle of its own.
+pub(super) fn groups(jobs: &[Job], shared: bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut known: HashMap<Path, usize> = HashMap::new();
     for (i, job) in jobs.iter().enumerate() {
-        let own = groups.iter_mut().find(|group| jobs[group.first()].settings.shares_program(&job.settings));
-        match own {
-            Some(group) => enter(group, jobs, i),
-            None => groups.push(Group { trajectories: vec![Trajectory { jobs: vec![i] }] }),
+        let fits = |group: &Group| {
+            group.leaps == job.leaps() && jobs[group.first()].settings.shares_program(&job.settings)
+        };
+        let at = groups.iter().position(fits).unwrap_or_else(|| {
+            groups.push(Group { leaps: job.leaps(), bundles: Vec::new() });
+            groups.len() - 1
+        });
+        let bundles = &mut groups[at].bundles;
+        let bundle = *known.entry(Path::of(job, at, (!shared).then_some(i))).or_insert(bundles.len());
+        match bundles.get_mut(bundle) {
+            Some(bundle) => {
+                let at = bundle.jobs.partition_point(|&other| jobs[other].steps <= job.steps);
+                bundle.jobs.insert(at, i);
+            }
+            None => bundles.push(Bundle { jobs: vec![i] }),
         }
     }
     groups
 }
 
-fn enter(group: &mut Group, jobs: &[Job], i: usize) {
-    let same = group.trajectories.iter_mut().find(|other| same_trajectory(&jobs[other.jobs[0]], &jobs[i]));
-    match same {
-        Some(trajectory) => {
-            let at = trajectory.jobs.partition_point(|&other| jobs[other].steps <= jobs[i].steps);
-            trajectory.jobs.insert(at, i);
-        }
-        None => group.trajectories.push(Trajectory { jobs: vec![i] }),
-    }
-}
-
-/// Whether two jobs of one program differ in their number of steps alone. Streams and seeds count only where something is drawn.
-fn same_trajectory(a: &Job, b: &Job) -> bool {
-    (a.eps.to_bits(), a.step_size.to_bits()) == (b.eps.to_bits(), b.step_size.to_bits())
-        && (a.restarts, a.random_start, a.stop_on_success) == (b.restarts, b.random_start, b.stop_on_success)
-        && (a.goal, a.finding) == (b.goal, b.finding)
-        && a.parameters == b.parameters
-        && (!a.random_start || (&a.stream, a.seed) == (&b.stream, b.seed))
-}
-
-/// Names the trajectory of a cell before its model is loaded: cells of equal names differ in their number of steps alone. (Losses that
+/// Names what a cell shares its lanes with, before its model is loaded: cells of equal names are served by the same lanes. (Losses that
 /// a model's head makes equal still have names of their own, so the engine may share a little more.)
-pub(super) fn trajectory(cell: &Cell) -> String {
+pub(super) fn path(cell: &Cell) -> String {
+    let subject = (cell.model, cell.data, cell.defense);
+    let goal = (cell.aim, cell.target, cell.finding, cell.norm);
+    let word = |name: &&(&str, _)| ["loss", "projection"].contains(&name.0);
+    if cell.leaps() {
+        let words: Vec<_> = cell.parameters.iter().filter(word).collect();
+        return format!("{subject:?} leap {:p} {goal:?} {words:?}", cell.attack.step as *const ());
+    }
     let others = cell.parameters.iter().filter(|(name, _)| !["steps", "step_size"].contains(name));
     let drawn = cell.random_start().then_some((cell.attack.name, cell.seed));
+    let rungs = match &cell.bisected {
+        None => vec![[cell.eps.to_bits(), cell.step_size().to_bits()]],
+        Some(ladder) => ladder.iter().map(|&eps| [eps.to_bits(), cell.step_size_at(eps).to_bits()]).collect(),
+    };
+    // A search is one with its own number of steps alone.
+    let steps = cell.bisected.as_ref().map(|_| cell.steps());
     format!(
-        "{:?} {:p} {:?} {:?} {others:?} {drawn:?}",
-        (cell.model, cell.data, cell.defense, cell.norm, cell.eps.to_bits(), cell.step_size().to_bits()),
+        "{subject:?} {:p} {goal:?} {rungs:?} {steps:?} {others:?} {drawn:?}",
         cell.attack.step as *const (),
-        (cell.aim, cell.target, cell.finding),
-        cell.stop,
         others = others.collect::<Vec<_>>(),
     )
+}
+
+/// Runs of a lane, restarts not counted, that the lanes of this cell's bundle take at most.
+pub(super) fn runs(cell: &Cell) -> u64 {
+    cell.bisected.as_ref().map_or(1, |ladder| Search::tries(ladder.len()))
 }
 
 /// A job of a run that has not come to its end yet.
@@ -88,40 +143,57 @@ pub(super) struct Open {
     pub(super) seconds: f64,
 }
 
-/// A lane's work: a sample on a trajectory at a restart.
+/// A lane's work: a sample of a bundle at a restart.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// The trajectory's position in its group.
-    pub(super) trajectory: usize,
     /// The sample's position.
     pub(super) sample: usize,
     /// From 0.
     pub(super) restart: u64,
     /// The jobs that still want it, ascending by steps.
     pub(super) open: Vec<Open>,
+    /// Where it is on a ladder that is bisected.
+    pub(super) search: Option<Search>,
 }
 
-/// What is still to do in a group: trajectory by trajectory, sample by sample.
-pub(super) struct Queue<'a> {
-    group: &'a Group,
+/// What is still to do in a group: bundle by bundle, sample by sample.
+#[derive(Debug)]
+pub(super) struct Queue {
+    group: Group,
     samples: usize,
     next: Mutex<usize>,
 }
 
-impl<'a> Queue<'a> {
+impl Queue {
     /// All of a group's runs at their first restart.
-    pub(super) fn new(group: &'a Group, samples: usize) -> Self {
+    pub(super) fn new(group: Group, samples: usize) -> Self {
         Self { group, samples, next: Mutex::new(0) }
     }
 
+    /// What it is made of.
+    pub(super) fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// Runs that were there at first.
+    pub(super) fn len(&self) -> usize {
+        self.group.bundles.len() * self.samples
+    }
+
+    /// Whether every run was given out.
+    pub(super) fn is_empty(&self) -> bool {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) >= self.len()
+    }
+
     /// The next run, whoever asks.
-    pub(super) fn next(&self) -> Option<Run> {
+    pub(super) fn next(&self, jobs: &[Job]) -> Option<Run> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let (trajectory, sample) = (*next / self.samples, *next % self.samples);
-        let jobs = &self.group.trajectories.get(trajectory)?.jobs;
+        let (bundle, sample) = (*next / self.samples, *next % self.samples);
+        let bundle = self.group.bundles.get(bundle)?;
         *next += 1;
-        let open = jobs.iter().map(|&job| Open { job, best: None, seconds: 0.0 }).collect();
-        Some(Run { trajectory, sample, restart: 0, open })
+        let open = bundle.jobs.iter().map(|&job| Open { job, best: None, seconds: 0.0 }).collect();
+        let search = jobs[bundle.jobs[0]].bisected.as_ref().map(|rungs| Search::new(rungs.len()));
+        Some(Run { sample, restart: 0, open, search })
     }
 }
 
@@ -131,7 +203,7 @@ mod tests {
     use crate::attacks::evasion::Settings;
     use crate::attacks::evasion::loss::Loss;
     use crate::attacks::{self, Norm};
-    use crate::sweep::job::Goal;
+    use crate::sweep::job::Rung;
 
     fn job(attack: &str, steps: u64, eps: f64, random_start: bool, seed: u64) -> Option<Job> {
         let settings = Settings {
@@ -157,12 +229,17 @@ mod tests {
             parameters: vec![],
             stream: format!("{attack} data"),
             seed,
+            bisected: None,
         })
     }
 
-    #[test]
-    fn jobs_that_differ_in_steps_alone_share_a_trajectory() {
-        let jobs: Vec<Job> = [
+    fn found(jobs: &[Job], shared: bool) -> Vec<(bool, Vec<Vec<usize>>)> {
+        let bundles = |group: Group| group.bundles.into_iter().map(|bundle| bundle.jobs).collect();
+        groups(jobs, shared).into_iter().map(|group| (group.leaps, bundles(group))).collect()
+    }
+
+    fn jobs() -> Vec<Job> {
+        let mut jobs: Vec<Job> = [
             job("pgd", 20, 1.0, true, 0),
             job("pgd", 10, 1.0, true, 0),
             job("pgd", 10, 2.0, true, 0),
@@ -171,15 +248,39 @@ mod tests {
             job("mi-fgsm", 10, 1.0, false, 0),
             job("bim", 10, 1.0, false, 0),
             job("pgd", 10, 1.0, false, 7),
+            job("fgsm", 1, 1.0, false, 0),
+            job("fgsm", 1, 2.0, false, 0),
+            job("bim", 1, 3.0, false, 0),
         ]
         .into_iter()
         .flatten()
         .collect();
-        let found: Vec<Vec<Vec<usize>>> = groups(&jobs)
-            .into_iter()
-            .map(|group| group.trajectories.into_iter().map(|t| t.jobs).collect())
-            .collect();
+        // When a lane ends changes no step.
+        jobs[1].stop_on_success = false;
+        jobs
+    }
+
+    #[test]
+    fn jobs_that_differ_in_steps_or_their_end_alone_share_a_path_and_leaps_a_gradient() {
         // Seeds and streams do not part runs that draw nothing: BIM is PGD without its start.
-        assert_eq!(found, vec![vec![vec![1, 0, 4], vec![2], vec![3], vec![6, 7]], vec![vec![5]]]);
+        let walks = vec![vec![1, 0, 4], vec![2], vec![3], vec![6, 7]];
+        let expected = vec![(false, walks), (false, vec![vec![5]]), (true, vec![vec![8, 9, 10]])];
+        assert_eq!(found(&jobs(), true), expected);
+    }
+
+    #[test]
+    fn nothing_is_shared_where_nothing_is_to_be_shared() {
+        let bundles: usize = found(&jobs(), false).iter().map(|(_, bundles)| bundles.len()).sum();
+        assert_eq!(bundles, jobs().len());
+    }
+
+    #[test]
+    fn the_rungs_of_a_bisected_ladder_are_one_search_and_no_walk() {
+        let rungs: std::sync::Arc<[Rung]> =
+            [1.0, 2.0].map(|eps| Rung { eps, step_size: eps / 4.0 }).to_vec().into();
+        let mut jobs: Vec<Job> =
+            [1.0, 2.0, 2.0].iter().filter_map(|&eps| job("bim", 10, eps, false, 0)).collect();
+        jobs[..2].iter_mut().for_each(|job| job.bisected = Some(rungs.clone()));
+        assert_eq!(found(&jobs, true), vec![(false, vec![vec![0, 1], vec![2]])]);
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use attack_table::{Aim, AttackTable, Budget, ClassName, Goal, Save, Setting, Stop};
+pub use attack_table::{Aim, AttackTable, Budget, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use subjects::{
     DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Rate,
 };

@@ -128,9 +128,9 @@ pub fn margin(deciding: &[f32], class: u32) -> f32 {
 /// A device failure; a logit that is NaN or infinite: such a model answers nothing, and would pass for one that no attack changes.
 pub fn clean_logits(model: &Model, data: &Dataset, device: &Device) -> Result<Vec<f32>> {
     let lanes = data.len().clamp(2, 32);
-    let mut judge = Judge::open(model, lanes, device, &mut Uploads::default(), 1)?;
+    let mut judge = Judge::open(model, lanes, device, &mut Uploads::default())?;
     let inputs: Vec<&[f32]> = (0..data.len()).map(|i| data.sample(i)).collect();
-    let logits = judge.iter_mut().map(|judge| judge.logits(&inputs)).collect::<Result<Vec<_>>>()?.concat();
+    let logits = judge.logits(&inputs)?;
     match logits.iter().position(|value| !value.is_finite()) {
         None => Ok(logits),
         Some(at) => {

@@ -8,7 +8,7 @@ use percuss::attacks::evasion::loss::Loss;
 use percuss::attacks::{self, Norm};
 use percuss::data::{Domain, Labels};
 use percuss::models::{Config, Model, WeightTensor, Weights};
-use percuss::sweep::engine::{Engine, Event, Goal, Job, Outcome};
+use percuss::sweep::engine::{Engine, Event, Goal, Job, Outcome, Work};
 use percuss::sweep::subject::{Subject, clean_logits, prediction};
 use percuss_kernels::Device;
 
@@ -94,6 +94,7 @@ pub fn job(subject: &Subject, attack: &str, norm: Norm, eps: f64) -> Job {
         parameters: vec![("decay", 1.0)],
         stream: "test".into(),
         seed: 0,
+        bisected: None,
     }
 }
 
@@ -117,12 +118,16 @@ pub fn all_jobs(subject: &Subject, budgets: &[f64]) -> Vec<Job> {
 
 /// The outcomes of every job, in their order.
 pub fn attack(subject: &Subject, jobs: &[Job], device: &Device) -> Vec<Vec<Outcome>> {
-    let engine = Engine { device: device.clone(), threads: 2, lanes: None };
+    attack_by(&Engine::new(device.clone(), 2), subject, jobs)
+}
+
+/// As [`attack`], by an engine that the caller chose.
+pub fn attack_by(engine: &Engine, subject: &Subject, jobs: &[Job]) -> Vec<Vec<Outcome>> {
     let mut all = vec![Vec::new(); jobs.len()];
     engine
-        .run(subject, jobs, &AtomicBool::new(false), |event| {
-            if let Event::Finished(i, outcomes) = event {
-                all[i] = outcomes;
+        .run(&[Work { subject, jobs }], &AtomicBool::new(false), |event| {
+            if let Event::Finished { job, outcomes, .. } = event {
+                all[job] = outcomes;
             }
             Ok(())
         })

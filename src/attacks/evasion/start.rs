@@ -172,3 +172,18 @@ pub fn random_start(
         .map(|(i, u)| bounds.clamp(i, f64::from(x0[i]) + u * at(&domain.scale, i)))
         .collect()
 }
+
+/// An earlier iterate as a start within another budget: the change shrunk into the ball, cut to the bounds; one-hot features clean.
+pub fn within(norm: Norm, eps: f64, x: &[f32], x0: &[f32], bounds: &Bounds, domain: &Domain) -> Vec<f32> {
+    let mut start = x.to_vec();
+    for i in domain.one_hot.iter().cloned().flatten() {
+        start[i] = x0[i];
+    }
+    let length = distance(norm, &start, x0, &domain.scale);
+    // Bounds hold the linf ball; in the others a hair inside, so that rounding to f32 does not leave it.
+    let shrink = if norm == Norm::Linf || length <= eps { 1.0 } else { (1.0 - 1e-5) * eps / length };
+    for (i, (start, &x0)) in start.iter_mut().zip(x0).enumerate() {
+        *start = bounds.clamp(i, f64::from(x0) + shrink * (f64::from(*start) - f64::from(x0)));
+    }
+    start
+}

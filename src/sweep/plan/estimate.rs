@@ -13,7 +13,7 @@ use crate::graph::{Compiled, Uploads};
 use crate::models::Model;
 use crate::sweep::engine::Engine;
 use crate::sweep::grid::{Cell, Grid};
-use crate::sweep::sharing::trajectory;
+use crate::sweep::sharing::{path, runs};
 use crate::sweep::study::{Save, Study};
 
 /// Sums over all cells whose data could be loaded.
@@ -29,7 +29,8 @@ pub struct Totals {
     pub lanes: u64,
     /// Gradients, if no lane ends early.
     pub gradient_calls: u64,
-    /// Gradients after sharing, if no lane ends early: cells that differ in their number of steps alone are one run.
+    /// Gradients after sharing, if no lane ends early: cells that differ in steps alone are one run, budgets of a single step one gradient,
+    /// and a bisected ladder a few of its budgets.
     pub gradients_shared: u64,
     /// Floating-point operations of the gradients after sharing.
     pub flops: f64,
@@ -84,9 +85,9 @@ pub(super) fn totals(grid: &Grid, subjects: &[Subject]) -> Totals {
         totals.sample_rows += n;
         totals.lanes = totals.lanes.saturating_add(lanes);
         totals.gradient_calls = totals.gradient_calls.saturating_add(gradients);
-        // What this cell adds to the longest run on its trajectory so far.
-        let shared = longest.entry(trajectory(cell)).or_default();
-        let added = gradients.saturating_sub(*shared);
+        // What this cell adds to the longest of the runs that serve it so far.
+        let shared = longest.entry(path(cell)).or_default();
+        let added = gradients.saturating_mul(runs(cell)).saturating_sub(*shared);
         *shared += added;
         totals.gradients_shared = totals.gradients_shared.saturating_add(added);
         totals.flops += added as f64 * subject.gradient_flops.unwrap_or(0) as f64;
@@ -128,7 +129,7 @@ fn typical(model: &Model) -> EvasionProgram {
 pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
     let program = typical(model);
     // Two lanes: a single row may be computed in another way.
-    let compiled = Compiled::sketch(&program.graph, std::slice::from_ref(&program.step), 2);
+    let compiled = Compiled::sketch(&program.graph, &program.phases, 2);
     Ok(compiled.flops(0) / 2)
 }
 
@@ -136,7 +137,7 @@ pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
 pub(super) fn step_cost(model: &Model, engine: &Engine) -> Result<StepCost> {
     const MEASURED: Duration = Duration::from_millis(100);
     let program = typical(model);
-    let phases = std::slice::from_ref(&program.step);
+    let phases = &program.phases;
     let lanes = engine.lanes_for(&program.graph, phases, usize::MAX);
     let mut uploads = Uploads::default();
     let compiled = Compiled::on(&engine.device, &mut uploads, &program.graph, phases, lanes)?;

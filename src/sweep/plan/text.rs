@@ -60,11 +60,7 @@ fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
     writeln!(f, "  {:>12} lanes at most", grouped(totals.lanes))?;
     writeln!(f, "  {:>12} gradients asked for, if no lane ends early", grouped(totals.gradient_calls))?;
     if totals.gradients_shared < totals.gradient_calls {
-        writeln!(
-            f,
-            "  {:>12} of them after sharing: cells that differ in steps alone are one run",
-            grouped(totals.gradients_shared)
-        )?;
+        writeln!(f, "  {:>12} of them after sharing", grouped(totals.gradients_shared))?;
     }
     if totals.flops > 0.0 {
         writeln!(f, "  {:>12} floating-point operations for them", format!("{:.2e}", totals.flops))?;

@@ -8,7 +8,8 @@ use crate::attacks::{self, Attack, Kind, Norm, Parameter, REGISTRY, Value};
 use crate::spelling::hint;
 
 /// Keys that every attack table has.
-const KEYS: [&str; 9] = ["kind", "aim", "target", "budget", "stop", "save", "models", "data", "defenses"];
+const KEYS: [&str; 10] =
+    ["kind", "aim", "target", "budget", "curve", "stop", "save", "models", "data", "defenses"];
 
 /// What counts as success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,27 @@ impl Stop {
     }
 }
 
+/// How a ladder of budgets is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Curve {
+    /// Every budget is run.
+    #[default]
+    Grid,
+    /// Each sample's smallest breaking budget is found by bisection. What broke a sample lies within every larger budget; that a sample
+    /// which withstood a budget withstands smaller ones is assumed.
+    Bisect,
+}
+
+impl Curve {
+    /// Its name in studies and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grid => "grid",
+            Self::Bisect => "bisect",
+        }
+    }
+}
+
 /// Which adversarial inputs are stored. They are patient data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Save {
@@ -127,6 +149,8 @@ pub struct AttackTable {
     pub goals: Vec<Goal>,
     /// Budgets, in the file's order.
     pub budgets: Vec<Budget>,
+    /// How the ladders of budgets are answered.
+    pub curve: Curve,
     /// When lanes end.
     pub stops: Vec<Stop>,
     /// Which inputs are stored.
@@ -154,12 +178,15 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
     let budgets = budgets(table)?;
     refuse_norms(table, &attacks, &budgets)?;
     let stops = table.read("stop", |item| item.values()?.iter().map(stop).collect::<Result<Vec<Stop>>>())?;
+    let curve = table.read("curve", curve)?.unwrap_or_default();
+    refuse_bisected_steps(table, curve, stops.as_deref().unwrap_or_default())?;
     let read = AttackTable {
         line: table.line(),
         settings: settings(table, &attacks)?,
         attacks,
         goals: goals(table)?,
         budgets,
+        curve,
         stops: stops.unwrap_or_else(|| vec![Stop::default()]),
         save: table.read("save", save)?.unwrap_or_default(),
         models: filter(table, "models", "[[model]] table", ids.models.iter().map(|entry| entry.id.as_str()))?,
@@ -300,6 +327,21 @@ fn stop(item: &Item) -> Result<Stop> {
         "steps" => Ok(Stop::Steps),
         _ => Ok(Stop::Success),
     }
+}
+
+fn curve(item: &Item) -> Result<Curve> {
+    match item.choice(&["grid", "bisect"])? {
+        "bisect" => Ok(Curve::Bisect),
+        _ => Ok(Curve::Grid),
+    }
+}
+
+/// A search ends a sample at the smallest budget that breaks it: nothing pushes it as far as it goes at the others.
+fn refuse_bisected_steps(table: &Table, curve: Curve, stops: &[Stop]) -> Result<()> {
+    if curve == Curve::Grid || !stops.contains(&Stop::Steps) {
+        return Ok(());
+    }
+    Err(table.error("stop", "\"steps\" with curve = \"bisect\"", "stop = \"success\", or curve = \"grid\""))
 }
 
 fn save(item: &Item) -> Result<Save> {

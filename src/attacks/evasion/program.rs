@@ -1,0 +1,283 @@
+//! An attack's program: one step of every lane as a graph, whole or in two phases; and the program of the judge.
+
+use std::sync::Arc;
+
+use super::ball::{self, Region};
+use super::{Settings, StepContext, categories, loss};
+use crate::graph::{Graph, Phase, Shape, State, Tensor};
+use crate::models::{Head, Model};
+
+/// A lane's places in the program's memory.
+#[derive(Debug)]
+pub struct Slots {
+    /// The iterate, in the sample's shape.
+    pub x: State,
+    /// The clean input.
+    pub x0: State,
+    /// Lower bounds: the data's, what cannot change, and under linf the ball.
+    pub low: State,
+    /// Upper bounds.
+    pub high: State,
+    /// The iterate before one-hot features are rounded, where there are any.
+    pub relaxed: Option<State>,
+    /// True class.
+    pub label: State,
+    /// Wanted class.
+    pub target: State,
+    /// The finding that a sigmoid head is asked about.
+    pub finding: State,
+    /// Logit of the decision threshold.
+    pub threshold: State,
+    /// Budget in scaled units.
+    pub radius: State,
+    /// Step size in scaled units.
+    pub step_size: State,
+    /// Steps left; 0 is an idle lane.
+    pub remaining: State,
+    /// 1 where the lane ends at its first success.
+    pub stop: State,
+    /// 1 once the lane ended early.
+    pub done: State,
+    /// Sum over the steps of the share of the gradient's entries that were exactly zero.
+    pub zero_gradients: State,
+    /// Real parameters of the attack.
+    pub parameters: Vec<(&'static str, State)>,
+    /// The attack's own memory, to be zeroed for a new lane.
+    pub memory: Vec<State>,
+}
+
+/// An attack on every lane, as a graph.
+#[derive(Debug)]
+pub struct EvasionProgram {
+    /// The graph.
+    pub graph: Graph,
+    /// [`EvasionProgram::STEP`] alone, or [`EvasionProgram::LOOK`] and [`EvasionProgram::LEAP`].
+    pub phases: Vec<Phase>,
+    /// The lanes' places.
+    pub slots: Slots,
+}
+
+/// What a step knows of the model at the iterate.
+#[derive(Clone, Copy)]
+struct View {
+    /// The gradient of the ascended loss.
+    gradient: Tensor,
+    /// 1 where the aim is reached there.
+    success: Tensor,
+}
+
+impl EvasionProgram {
+    /// The phase of a whole step.
+    pub const STEP: usize = 0;
+    /// The phase that keeps the gradient at the iterate.
+    pub const LOOK: usize = 0;
+    /// The phase that steps from the iterate along the kept gradient.
+    pub const LEAP: usize = 1;
+
+    /// The program that attacks `model` under `settings`, of one phase: each step asks for a gradient.
+    pub fn new(model: &Model, settings: &Settings) -> Self {
+        let (mut graph, slots, view) = look(model, settings);
+        let (step, slots) = leap(&mut graph, slots, view, model, settings);
+        Self { graph, phases: vec![step], slots }
+    }
+
+    /// As [`Self::new`], of two phases, for attacks of a single step: one look at a clean sample serves any number of leaps.
+    pub fn in_two(model: &Model, settings: &Settings) -> Self {
+        let (mut graph, slots, view) = look(model, settings);
+        let gradient = graph.state("gradient", Shape::lanes(&model.config.input_shape()));
+        let success = graph.state("success", Shape::lanes(&[]));
+        let mut look = Phase::new();
+        look.assign(&mut graph, gradient, view.gradient);
+        look.assign(&mut graph, success, view.success);
+        let kept = View { gradient: graph.load(gradient), success: graph.load(success) };
+        let (leap, slots) = leap(&mut graph, slots, kept, model, settings);
+        Self { graph, phases: vec![look, leap], slots }
+    }
+}
+
+/// The model at the iterate.
+fn look(model: &Model, settings: &Settings) -> (Graph, Slots, View) {
+    let mut graph = Graph::new();
+    let slots = Slots::new(&mut graph, &model.config.input_shape(), !settings.one_hot.is_empty());
+    let x = graph.load(slots.x);
+    let logits = decide(&mut graph, model, x, slots.finding, slots.threshold);
+    let label = graph.load(slots.label);
+    let target = settings.targeted.then(|| graph.load(slots.target));
+    let value = loss::ascended(&mut graph, settings.loss, logits, label, target);
+    let gradient = graph.gradients(value, &[x])[0];
+    let success = success(&mut graph, logits, label, target);
+    (graph, slots, View { gradient, success })
+}
+
+/// From the iterate to the next one, within budget and bounds, for every lane that takes a step.
+fn leap(
+    graph: &mut Graph,
+    mut slots: Slots,
+    view: View,
+    model: &Model,
+    settings: &Settings,
+) -> (Phase, Slots) {
+    let dims = model.config.input_shape();
+    let running = running(graph, &slots, view.success);
+    let scale = scale_tensor(graph, &settings.scale, &dims);
+    let units = if settings.scale == [1.0] { view.gradient } else { graph.mul(view.gradient, scale) };
+    let x = graph.load(slots.relaxed.unwrap_or(slots.x));
+    let mut context = StepContext {
+        graph,
+        norm: settings.norm,
+        x,
+        gradient: units,
+        scale,
+        settings,
+        slots: &mut slots,
+        moved: Vec::new(),
+    };
+    let candidate = (settings.attack.step)(&mut context);
+    let moved = context.moved;
+    let region = Region {
+        x0: graph.load(slots.x0),
+        low: graph.load(slots.low),
+        high: graph.load(slots.high),
+        scale: scale_tensor(graph, &spread(&settings.scale, dims.iter().product()), &dims),
+        radius: graph.load(slots.radius),
+    };
+    let inside = ball::project(graph, settings.norm, settings.exact, candidate, region);
+
+    let mut phase = Phase::new();
+    let wide = graph.expand(running, dims.len());
+    let mut keep = |graph: &mut Graph, state: State, value: Tensor| {
+        let before = graph.load(state);
+        let value = graph.select(wide, value, before);
+        phase.assign(graph, state, value);
+    };
+    match slots.relaxed {
+        Some(relaxed) => {
+            keep(graph, relaxed, inside);
+            let rounded = categories::round(graph, settings, inside, view.gradient, region);
+            keep(graph, slots.x, rounded);
+        }
+        None => keep(graph, slots.x, inside),
+    }
+    for (state, value) in moved {
+        keep(graph, state, value);
+    }
+    count(graph, &mut phase, &slots, running, view);
+    (phase, slots)
+}
+
+/// The deciding logits of `x`.
+fn decide(graph: &mut Graph, model: &Model, x: Tensor, finding: State, threshold: State) -> Tensor {
+    let logits = model.logits(graph, x);
+    let (finding, threshold) = (graph.load(finding), graph.load(threshold));
+    loss::decision_logits(graph, logits, model.config.head == Head::Sigmoid, finding, threshold)
+}
+
+/// 1 where the model says something else than the label, or the target.
+fn success(graph: &mut Graph, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
+    let zero = graph.scalar(0.0);
+    match target {
+        None => {
+            let margin = loss::margin(graph, logits, label);
+            graph.less(margin, zero)
+        }
+        Some(target) => {
+            let margin = loss::margin(graph, logits, target);
+            graph.less(zero, margin)
+        }
+    }
+}
+
+/// 1 for lanes that take a step now: steps are left, and no success ends them.
+fn running(graph: &mut Graph, slots: &Slots, success: Tensor) -> Tensor {
+    let zero = graph.scalar(0.0);
+    let (remaining, stop) = (graph.load(slots.remaining), graph.load(slots.stop));
+    let busy = graph.less(zero, remaining);
+    let ends = graph.mul(success, stop);
+    graph.select(ends, zero, busy)
+}
+
+/// Advances the counters.
+fn count(graph: &mut Graph, step: &mut Phase, slots: &Slots, running: Tensor, view: View) {
+    let zero = graph.scalar(0.0);
+    let remaining = graph.load(slots.remaining);
+    let less = graph.sub(remaining, running);
+    step.assign(graph, slots.remaining, less);
+    let busy = graph.less(zero, remaining);
+    let stop = graph.load(slots.stop);
+    let ends = graph.mul(view.success, stop);
+    let ended = graph.mul(busy, ends);
+    let done = graph.load(slots.done);
+    let done = graph.max(done, ended);
+    step.assign(graph, slots.done, done);
+    let entries = graph.shape(view.gradient).lane_len();
+    let vanished = graph.equal(view.gradient, zero);
+    let vanished = graph.sum_lane(vanished);
+    let share = graph.scale(vanished, 1.0 / entries as f32);
+    let counted = graph.mul(share, running);
+    let zeros = graph.load(slots.zero_gradients);
+    let zeros = graph.add(zeros, counted);
+    step.assign(graph, slots.zero_gradients, zeros);
+}
+
+fn spread(scale: &[f32], len: usize) -> Vec<f32> {
+    if scale.len() == len { scale.to_vec() } else { vec![scale[0]; len] }
+}
+
+fn scale_tensor(graph: &mut Graph, scale: &[f32], dims: &[usize]) -> Tensor {
+    if scale.len() == 1 { graph.scalar(scale[0]) } else { graph.constant(&Arc::new(scale.to_vec()), dims) }
+}
+
+impl Slots {
+    fn new(graph: &mut Graph, dims: &[usize], categories: bool) -> Self {
+        let mut sample = |name: &str| graph.state(name, Shape::lanes(dims));
+        let (x, x0, low, high) = (sample("x"), sample("x0"), sample("low"), sample("high"));
+        let relaxed = categories.then(|| sample("relaxed"));
+        let mut number = |name: &str| graph.state(name, Shape::lanes(&[]));
+        Self {
+            x,
+            x0,
+            low,
+            high,
+            relaxed,
+            label: number("label"),
+            target: number("target"),
+            finding: number("finding"),
+            threshold: number("threshold"),
+            radius: number("radius"),
+            step_size: number("step size"),
+            remaining: number("remaining"),
+            stop: number("stop"),
+            done: number("done"),
+            zero_gradients: number("zero gradients"),
+            parameters: Vec::new(),
+            memory: Vec::new(),
+        }
+    }
+}
+
+/// The program that judges stored inputs: the deciding and the raw logits of every lane, by an f32 forward pass.
+#[derive(Debug)]
+pub struct JudgeProgram {
+    /// The graph.
+    pub graph: Graph,
+    /// Its one phase.
+    pub judge: Phase,
+    /// The input to judge.
+    pub x: State,
+    /// Its raw logits.
+    pub logits: State,
+}
+
+impl JudgeProgram {
+    /// A forward pass of `model`.
+    pub fn new(model: &Model) -> Self {
+        let mut graph = Graph::new();
+        let x = graph.state("x", Shape::lanes(&model.config.input_shape()));
+        let logits = graph.state("logits", Shape::lanes(&[model.config.classes()]));
+        let input = graph.load(x);
+        let value = model.logits(&mut graph, input);
+        let mut judge = Phase::new();
+        judge.assign(&mut graph, logits, value);
+        Self { graph, judge, x, logits }
+    }
+}
