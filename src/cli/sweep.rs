@@ -28,6 +28,9 @@ pub struct SweepCommand {
     /// Finish so many cells, then stop; the same command again continues
     #[arg(long, value_name = "N")]
     pub limit_cells: Option<usize>,
+    /// Lanes that run at once on a worker [default: as many as the device's memory holds]
+    #[arg(long, value_name = "N")]
+    pub lanes: Option<std::num::NonZeroUsize>,
     /// Run every cell by itself; its rows are the same, it only takes longer
     #[arg(long)]
     pub no_sharing: bool,
@@ -51,6 +54,7 @@ impl SweepCommand {
             shard: self.shard,
             limit_cells: self.limit_cells,
             threads: self.device.threads.map(usize::from),
+            lanes: self.lanes.map(usize::from),
             sharing: !self.no_sharing,
             quiet: self.quiet,
             json: self.json,

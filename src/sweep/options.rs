@@ -15,6 +15,8 @@ pub struct SweepOptions {
     pub limit_cells: Option<usize>,
     /// CPU threads, all of them without it.
     pub threads: Option<usize>,
+    /// Lanes of a block; chosen from the program's and the device's memory without it.
+    pub lanes: Option<usize>,
     /// Whether cells share what is provably equal.
     pub sharing: bool,
     /// Say nothing but errors.
@@ -33,6 +35,7 @@ impl Default for SweepOptions {
             shard: (1, 1),
             limit_cells: None,
             threads: None,
+            lanes: None,
             sharing: true,
             quiet: false,
             json: false,

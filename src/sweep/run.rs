@@ -74,7 +74,11 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
     let provenance = Provenance { device: info.name.clone(), precision: "f32".into() };
-    let engine = Engine { sharing: options.sharing, ..Engine::new(device.clone(), options.threads()) };
+    let engine = Engine {
+        sharing: options.sharing,
+        lanes: options.lanes,
+        ..Engine::new(device.clone(), options.threads())
+    };
     let work = |i: usize| cell_work(&prepared, i);
     let mut progress = Progress::new(
         pending.len() as u64,

@@ -5,6 +5,7 @@
 pub mod evasion;
 pub mod files;
 pub mod studies;
+pub mod sweeps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
