@@ -1,256 +1,202 @@
-"""The same work done by other tools: raw PyTorch, Foolbox and torchattacks. Needs tests/golden/requirements.txt.
+"""The same cells by another tool: raw PyTorch, Foolbox, torchattacks or ART. Needs benches/requirements.txt.
 
-    others.py pgd40 --model mlp|cnn|resnet1d|resnet18 [--threads N]   sample-steps per second of one PGD-40, linf
-    others.py cells --study-json FILE [--threads N]                   a loop of Foolbox calls over the cells of a study
+    others.py TOOL --cells FILE [--threads N] [--batch N ...] [--seconds S]
 
-Results are JSON lines on standard output. Start-up is counted in `cells`: the clock starts with this process.
+FILE is JSON: `model` (a percuss model folder), `mean` and `std` of its input, `data` (safetensors), `repeat`, `n`, `bounds`, and `cells`, each
+with attack (fgsm, bim, pgd), norm, eps, steps, step_size, random_start, seed. One line of JSON comes out: the seconds of all cells one after
+the other (loading not counted, one attack before to warm up), at the best of the batch sizes, and every cell's robust accuracy.
 """
 
-import time
-
-STARTED = time.perf_counter()
-
 import argparse
+import importlib.metadata
 import json
+import math
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/golden"))
 
-MODELS = {
-    "mlp": ({"architecture": "mlp", "inputs": 64, "hidden": [128, 128], "classes": 2}, (64,), (256, 1024, 4096, 16384)),
-    "cnn": ({
-        "architecture": "cnn", "input": [28, 28, 1], "classes": 2,
-        "layers": [
-            {"kind": "conv", "out": 32, "kernel": 3, "padding": 1}, {"kind": "batch_norm"}, {"kind": "relu"},
-            {"kind": "max_pool", "kernel": 2},
-            {"kind": "conv", "out": 64, "kernel": 3, "padding": 1}, {"kind": "batch_norm"}, {"kind": "relu"},
-            {"kind": "max_pool", "kernel": 2}, {"kind": "flatten"}, {"kind": "linear", "out": 2},
-        ],
-    }, (1, 28, 28), (16, 64, 128, 256)),
-    "resnet1d": ({
-        "architecture": "resnet1d", "in_channels": 1, "classes": 5, "stem_kernel": 7, "stem_stride": 2,
-        "widths": [16, 32, 64], "blocks": [1, 1, 1], "kernel": 5,
-    }, (1, 256), (32, 128, 256, 1024)),
-    "resnet18": (
-        {"architecture": "resnet", "depth": 18, "in_channels": 1, "classes": 2, "stem": "3x3"}, (1, 28, 28), (4, 16, 64),
-    ),
-}
-EPS, STEP_SIZE, STEPS = 8 / 255, 2 / 255, 40
 
+class Subject:
+    """The model behind its input scaling, and the samples in PyTorch's order: (n, channels, ...)."""
 
-def raw_pytorch(torch, model, x, labels, eps, step_size, steps, low=0.0, high=1.0):
-    """Projected gradient descent in linf, as a person would write it, without wasted work."""
-    adversarial = x.clone()
-    for _ in range(steps):
-        adversarial.requires_grad_(True)
-        loss = torch.nn.functional.cross_entropy(model(adversarial), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, adversarial)
-        with torch.no_grad():
-            adversarial = adversarial + step_size * gradient.sign()
-            adversarial = torch.clamp(adversarial, x - eps, x + eps).clamp_(low, high)
-    return adversarial
-
-
-def runners(torch, model, shape):
-    import foolbox
-    import torchattacks
-
-    fmodel = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    attack = foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS, random_start=False)
-    other = torchattacks.PGD(model, eps=EPS, alpha=STEP_SIZE, steps=STEPS, random_start=False)
-    other.set_device(torch.device("cpu"))
-    return {
-        "pytorch": lambda x, y: raw_pytorch(torch, model, x, y, EPS, STEP_SIZE, STEPS),
-        "foolbox": lambda x, y: attack(fmodel, x, y, epsilons=EPS)[1],
-        "torchattacks": other,
-    }
-
-
-def measured(run, x, labels, seconds):
-    """Sample-steps per second: the best of the calls within the time, at least two, and so the first to warm up does not count."""
-    best, spent, calls = float("inf"), 0.0, 0
-    while calls < 2 or spent < seconds:
-        start = time.perf_counter()
-        run(x, labels)
-        took = time.perf_counter() - start
-        best, spent, calls = min(best, took), spent + took, calls + 1
-    return len(x) * STEPS / best
-
-
-def pgd40(options):
-    import torch
-
-    import architectures
-    import formula
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    config, shape, batches = MODELS[options.model]
-    # Frozen parameters: no tool is charged for gradients to weights that nobody asked for.
-    model = formula.fill(architectures.build(config)).eval().requires_grad_(False)
-    for tool, run in runners(torch, model, shape).items():
-        best = (0.0, None)
-        for batch in options.batch or batches:
-            x = torch.from_numpy(formula.unit("input", (batch, *shape)))
-            with torch.no_grad():
-                labels = model(x).argmax(dim=1)
-            best = max(best, (measured(run, x, labels, options.seconds), batch))
-        print(json.dumps({
-            "tool": tool, "model": options.model, "threads": torch.get_num_threads(), "batch": best[1],
-            "sample_steps_per_second": round(best[0], 1),
-        }), flush=True)
-
-
-def attack_class(foolbox, kind, norm):
-    """Foolbox's class for a cell; `pgd` and `bim` differ in their defaults alone, and all of those are given."""
-    prefix = {"linf": "Linf", "l2": "L2", "l1": "L1"}[norm]
-    suffix = {
-        "fgsm": "FastGradientAttack", "bim": "BasicIterativeAttack", "pgd": "ProjectedGradientDescentAttack",
-        "mifgsm": "MomentumIterativeFastGradientMethod", "mi-fgsm": "MomentumIterativeFastGradientMethod",
-    }[kind]
-    return getattr(foolbox.attacks, prefix + suffix)
-
-
-def margin_loss(base):
-    """The attack with the margin loss, written as Foolbox's documentation says that other losses are."""
-
-    class Margin(base):
-        def get_loss_fn(self, model, labels):
-            def loss(inputs):
-                logits = model(inputs).raw
-                own = logits.gather(1, labels.raw[:, None])[:, 0]
-                others = logits.scatter(1, labels.raw[:, None], float("-inf"))
-                return ep.astensor(others.amax(dim=1) - own).sum()
-
-            return loss
-
-    import eagerpy as ep
-
-    return Margin
-
-
-def load_data(path, cell):
-    """Inputs in PyTorch's order (n, channels, ...) as f32, and labels; images are stored channels last."""
-    import numpy as np
-
-    if str(path).endswith(".npz"):
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    else:
+    def __init__(self, torch, file):
+        import architectures
         from safetensors.numpy import load_file
 
-        arrays = load_file(path)
-    x = arrays[cell.get("inputs_key", "inputs")].astype(np.float32)
-    labels = arrays[cell.get("labels_key", "labels")].astype(np.int64).reshape(len(x), -1)[:, 0]
-    return x, labels
+        model, config = architectures.load(file["model"])
+        arrays = load_file(file["data"])
+        x, labels = (arrays[key][: file["n"]] for key in ("inputs", "labels"))
+        x = to_model_layout(x.repeat(file["repeat"], axis=0), config)
+        self.x = torch.from_numpy(x.copy())
+        self.labels = torch.from_numpy(labels.repeat(file["repeat"])).long()
+        self.low, self.high = file["bounds"]
+        # Frozen parameters: no tool is charged for gradients to weights that nobody asked for.
+        self.model = scaled(torch, model.requires_grad_(False), file["mean"], file["std"], x.ndim).eval()
+        self.classes = self.model(self.x[:2]).shape[1]
 
 
 def to_model_layout(x, config):
-    """Adds the channel where it is missing, and moves it forwards where it is last."""
     kind = config["architecture"]
     if kind == "mlp":
         return x.reshape(len(x), -1)
     if kind == "resnet1d":
-        channels = config["in_channels"]
-        return x.reshape(len(x), -1, channels).transpose(0, 2, 1)
-    channels = config["input"][2] if kind == "cnn" else config["in_channels"]
-    x = x[..., None] if x.ndim == 3 else x
-    return x if x.shape[1] == channels and x.shape[-1] != channels else x.transpose(0, 3, 1, 2)
+        return x.reshape(len(x), -1, config["in_channels"]).transpose(0, 2, 1)
+    return x.transpose(0, 3, 1, 2)
 
 
-class Study:
-    """Loads each model and each data set once, as a careful user's loop would."""
+def scaled(torch, model, mean, std, rank):
+    """`model((x - mean) / std)`, values one a channel or one for all."""
 
-    def __init__(self, folder):
-        self.folder, self.models, self.data = folder, {}, {}
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            shape = (1, -1, *[1] * (rank - 2))
+            self.model = model
+            self.mean = torch.tensor(mean, dtype=torch.float32).reshape(shape)
+            self.std = torch.tensor(std, dtype=torch.float32).reshape(shape)
 
-    def model(self, torch, foolbox, cell):
-        import architectures
+        def forward(self, x):
+            return self.model((x - self.mean) / self.std)
 
-        key = (cell["model"], str(cell.get("mean")), str(cell.get("std")), str(cell.get("bounds")))
-        if key not in self.models:
-            model, config = architectures.load(self.folder / cell["model"])
-            model.requires_grad_(False)
-            preprocessing = None
-            if cell.get("std") is not None:
-                as_tensor = lambda v: torch.tensor(v, dtype=torch.float32)
-                preprocessing = {"mean": as_tensor(cell["mean"]), "std": as_tensor(cell["std"])}
-            bounds = tuple(cell.get("bounds", (0.0, 1.0)))
-            self.models[key] = foolbox.PyTorchModel(model, bounds, "cpu", preprocessing), config
-        return self.models[key]
-
-    def samples(self, torch, config, cell):
-        import numpy as np
-
-        key = tuple(cell.get(k) for k in ("data", "inputs_key", "labels_key", "n", "model"))
-        if key not in self.data:
-            x, labels = load_data(self.folder / cell["data"], cell)
-            n = cell.get("n") or len(x)
-            low, high = cell.get("bounds", (0.0, 1.0))
-            x = np.ascontiguousarray(to_model_layout(x[:n], config)).clip(low, high)
-            self.data[key] = torch.from_numpy(x), torch.from_numpy(labels[:n])
-        return self.data[key]
+    return Scaled()
 
 
-def run_cell(torch, foolbox, study, cell, batch):
-    """Robust accuracy (right when clean and right under attack) and plain accuracy on the last iterates."""
-    fmodel, config = study.model(torch, foolbox, cell)
-    x, labels = study.samples(torch, config, cell)
-    torch.manual_seed(cell.get("seed", 0))
-    arguments = {"random_start": cell.get("random_start", False)}
+def length(x):
+    """The l2 length of every sample, shaped to broadcast."""
+    return x.flatten(1).norm(dim=1).clamp_min(1e-12).reshape(-1, *[1] * (x.dim() - 1))
+
+
+def pytorch(torch, subject, cell):
+    """Projected gradient descent as a person would write it, without wasted work."""
+    eps, linf = cell["eps"], cell["norm"] == "linf"
+
+    def project(adversarial, x):
+        if linf:
+            adversarial = torch.clamp(adversarial, x - eps, x + eps)
+        else:
+            change = adversarial - x
+            adversarial = x + change * (eps / length(change)).clamp_max(1)
+        return adversarial.clamp_(subject.low, subject.high)
+
+    def start(x):
+        if linf:
+            return project(x + torch.empty_like(x).uniform_(-eps, eps), x)
+        change = torch.randn_like(x)
+        radius = eps * torch.rand(len(x), *[1] * (x.dim() - 1)) ** (1 / x[0].numel())
+        return project(x + change / length(change) * radius, x)
+
+    def attack(x, labels):
+        adversarial = start(x) if cell["random_start"] else x.clone()
+        for _ in range(cell["steps"]):
+            adversarial.requires_grad_(True)
+            loss = torch.nn.functional.cross_entropy(subject.model(adversarial), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, adversarial)
+            with torch.no_grad():
+                along = gradient.sign() if linf else gradient / length(gradient)
+                adversarial = project(adversarial + cell["step_size"] * along, x)
+        return adversarial
+
+    return attack
+
+
+def foolbox(torch, subject, cell):
+    import foolbox
+
+    suffix = {"fgsm": "FastGradientAttack", "bim": "BasicIterativeAttack", "pgd": "ProjectedGradientDescentAttack"}
+    kind = getattr(foolbox.attacks, {"linf": "Linf", "l2": "L2"}[cell["norm"]] + suffix[cell["attack"]])
+    arguments = {"random_start": cell["random_start"]}
     if cell["attack"] != "fgsm":
         arguments |= {"steps": cell["steps"], "abs_stepsize": cell["step_size"]}
-    kind = attack_class(foolbox, cell["attack"], cell["norm"])
-    attack = (margin_loss(kind) if cell.get("loss") == "margin" else kind)(**arguments)
-    clean, attacked = [], []
-    for start in range(0, len(x), batch):
-        part, truth = x[start : start + batch], labels[start : start + batch]
-        adversarials = attack(fmodel, part, truth, epsilons=cell["eps"])[1]
+    model = foolbox.PyTorchModel(subject.model, (subject.low, subject.high), "cpu")
+    attack = kind(**arguments)
+    return lambda x, labels: attack(model, x, labels, epsilons=cell["eps"])[1]
+
+
+def torchattacks(torch, subject, cell):
+    """Its inputs lie in [0, 1], so the model gets its units back."""
+    import torchattacks
+
+    span = subject.high - subject.low
+    model = lambda x: subject.model(x * span + subject.low)
+    wrapped = torch.nn.Module()
+    wrapped.forward = model
+    eps, step = cell["eps"] / span, cell["step_size"] / span
+    if cell["norm"] == "linf":
+        attack = torchattacks.PGD(wrapped.eval(), eps=eps, alpha=step, steps=cell["steps"], random_start=cell["random_start"])
+    else:
+        attack = torchattacks.PGDL2(wrapped.eval(), eps=eps, alpha=step, steps=cell["steps"], random_start=cell["random_start"])
+    attack.set_device(torch.device("cpu"))
+    return lambda x, labels: attack((x - subject.low) / span, labels) * span + subject.low
+
+
+def art(torch, subject, cell):
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    classifier = PyTorchClassifier(
+        subject.model, torch.nn.CrossEntropyLoss(), tuple(subject.x.shape[1:]), subject.classes,
+        clip_values=(subject.low, subject.high), device_type="cpu",
+    )
+    attack = ProjectedGradientDescentPyTorch(
+        classifier, norm=math.inf if cell["norm"] == "linf" else 2, eps=cell["eps"], eps_step=cell["step_size"], max_iter=cell["steps"],
+        num_random_init=int(cell["random_start"]), batch_size=len(subject.x), verbose=False,
+    )
+    return lambda x, labels: torch.from_numpy(attack.generate(x.numpy(), torch.nn.functional.one_hot(labels, subject.classes).numpy()))
+
+
+TOOLS = {"pytorch": (pytorch, "torch"), "foolbox": (foolbox, "foolbox"), "torchattacks": (torchattacks, "torchattacks"), "art": (art, "adversarial-robustness-toolbox")}
+
+
+def run_cell(torch, build, subject, right, cell, batch):
+    """The share of samples that are right when clean and right under attack."""
+    torch.manual_seed(cell.get("seed") or 0)
+    attack = build(torch, subject, cell)
+    robust = 0
+    for start in range(0, len(subject.x), batch):
+        x, labels = subject.x[start : start + batch], subject.labels[start : start + batch]
+        adversarial = attack(x, labels)
         with torch.no_grad():
-            clean.append(fmodel(part).argmax(dim=1) == truth)
-            attacked.append(fmodel(adversarials).argmax(dim=1) == truth)
-    clean, attacked = torch.cat(clean), torch.cat(attacked)
-    return {
-        "n": len(x), "clean_accuracy": clean.double().mean().item(), "accuracy_adv": attacked.double().mean().item(),
-        "robust_accuracy": (clean & attacked).double().mean().item(),
-    }
-
-
-def cells(options):
-    import foolbox
-    import torch
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    path = Path(options.study_json)
-    listed = json.loads(path.read_text())
-    study = Study(path.parent)
-    for cell in listed:
-        result = run_cell(torch, foolbox, study, cell, (options.batch or [512])[0])
-        print(json.dumps(cell | result), flush=True)
-    print(json.dumps({
-        "tool": "foolbox", "cells": len(listed), "threads": torch.get_num_threads(),
-        "seconds": round(time.perf_counter() - STARTED, 3),
-    }), flush=True)
+            under = subject.model(adversarial).argmax(dim=1) == labels
+        robust += (under & right[start : start + batch]).sum().item()
+    return robust / len(subject.x)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    speed = commands.add_parser("pgd40", help="one PGD-40 attack by three tools")
-    speed.add_argument("--model", required=True, choices=MODELS)
-    speed.add_argument("--seconds", type=float, default=2.0, help="measured time for each tool and batch size")
-    loop = commands.add_parser("cells", help="the cells of a study by Foolbox")
-    loop.add_argument("--study-json", required=True, help="a list of cells; paths in it are relative to the file")
-    for command in (speed, loop):
-        command.add_argument("--threads", type=int, default=os.cpu_count())
-        command.add_argument("--batch", type=int, nargs="*", help="batch sizes to try; cells takes the first (512)")
+    parser.add_argument("tool", choices=TOOLS)
+    parser.add_argument("--cells", required=True)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batch", type=int, nargs="+", default=[512])
+    parser.add_argument("--seconds", type=float, default=0.0, help="repeat for so long, and take the best time")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    {"pgd40": pgd40, "cells": cells}[options.command](options)
+    import torch
+
+    torch.set_num_threads(options.threads)
+    file = json.loads(Path(options.cells).read_text())
+    subject = Subject(torch, file)
+    build, package = TOOLS[options.tool]
+    with torch.no_grad():
+        right = torch.cat([subject.model(x).argmax(dim=1) for x in subject.x.split(512)]) == subject.labels
+    best, robust = (math.inf, 0), None
+    for batch in options.batch:
+        run_cell(torch, build, subject, right, file["cells"][0] | {"steps": 1}, batch)
+        spent = 0.0
+        while True:
+            start = time.perf_counter()
+            robust = [run_cell(torch, build, subject, right, cell, batch) for cell in file["cells"]]
+            took = time.perf_counter() - start
+            best, spent = min(best, (took, batch)), spent + took
+            if spent >= options.seconds:
+                break
+    print(json.dumps({
+        "tool": options.tool, "version": importlib.metadata.version(package), "seconds": round(best[0], 3), "batch": best[1],
+        "robust_accuracy": robust,
+    }), flush=True)
 
 
 if __name__ == "__main__":

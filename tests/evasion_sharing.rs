@@ -1,4 +1,5 @@
-//! Cells that differ in their number of steps alone share a run: each gets what it would have got alone.
+//! Cells that differ in their number of steps, in their end, or in the budget of a single step share runs: each gets what it would have got
+//! alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -50,4 +51,27 @@ fn shared_runs_yield_what_each_cell_yields_alone() {
         }
     }
     assert!(different > 0, "no lane ended early: the test says nothing about those");
+}
+
+#[test]
+fn both_ends_of_one_path_and_the_leaps_of_one_gradient_yield_what_each_yields_alone() {
+    let subject = fixture();
+    let mut jobs: Vec<Job> = Vec::new();
+    for norm in NORMS {
+        for stop_on_success in [true, false] {
+            jobs.extend(self::jobs(&subject, "pgd", norm, stop_on_success));
+            let leap = |eps| Job { stop_on_success, ..job(&subject, "fgsm", norm, eps) };
+            jobs.extend([0.05, 0.3, 1.2].map(leap));
+        }
+    }
+    // Wrong when clean: a lane for the jobs that want all their steps alone.
+    let mut subject = subject;
+    if let percuss::data::Labels::Class(labels) = &mut subject.data.labels {
+        labels[3] = (labels[3] + 1) % 3;
+    }
+    let together = attack(&subject, &jobs, &CPU);
+    for (job, together) in jobs.iter().zip(together) {
+        let alone = attack(&subject, std::slice::from_ref(job), &CPU).remove(0);
+        assert_eq!(without_time(together), without_time(alone), "{} {}", name(job), job.stop_on_success);
+    }
 }

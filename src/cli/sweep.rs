@@ -90,6 +90,7 @@ pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
             "done": report.done,
             "retired": report.retired,
             "seconds": report.seconds,
+            "loading_seconds": report.loading_seconds,
             "device": report.device,
             "complete": report.complete,
         })

@@ -13,6 +13,7 @@ use super::options::SweepOptions;
 use super::progress::Progress;
 use super::resolve::{ResolvedSubject, check_expectations, resolve};
 use super::rows::{Provenance, rows, save_inputs};
+use super::sharing::bundles;
 use super::study::{Aim, Stop, Study};
 use crate::attacks::Value;
 use crate::attacks::evasion::Settings;
@@ -35,6 +36,8 @@ pub struct Report {
     pub done: usize,
     /// Wall time in seconds, loading included.
     pub seconds: f64,
+    /// Of that until models and data were there, and their clean logits.
+    pub loading_seconds: f64,
     /// The device.
     pub device: String,
     /// Whether nothing is left to do in this shard.
@@ -62,11 +65,13 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let stop = interrupt::install()?;
     let device = Device::select(&options.device, options.threads())?;
     let prepared = prepare(study, &device, options)?;
+    let loading_seconds = began.elapsed().as_secs_f64();
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
     let out = options.out_or(&study.name);
     let text = StudyText { name: study.name.clone(), text: study.text.clone() };
     let mut store = Store::open(&out, &text, shard)?;
-    let mine: Vec<usize> = (0..prepared.cells.len()).filter(|&i| shard.owns(i)).collect();
+    let homes = bundles(&prepared.cells);
+    let mine: Vec<usize> = (0..prepared.cells.len()).filter(|&i| shard.owns(homes[i])).collect();
     let mut pending: Vec<usize> =
         mine.iter().copied().filter(|&i| !store.finished().contains(&prepared.ids[i])).collect();
     let found = mine.len() - pending.len();
@@ -126,13 +131,12 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
         Err(Error::Interrupted) => "interrupted",
         Err(_) => "failed",
     };
-    let seconds = began.elapsed().as_secs_f64();
     let run = RunRow {
         study: study.name.clone(),
         study_sha256: text.sha256(),
         command: std::env::args().collect::<Vec<_>>().join(" "),
         started: humantime::format_rfc3339_seconds(started).to_string(),
-        wall_seconds: seconds,
+        wall_seconds: began.elapsed().as_secs_f64(),
         outcome: ended.into(),
         shard: shard.index(),
         shards: shard.count(),
@@ -153,8 +157,19 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     // The ids of all shards: what another shard did is no less of this study.
     let retired = if complete { store.finish(&prepared.ids)? } else { 0 };
     draw(&out, &study.name, &prepared.ids)?;
-    let (cells, ids) = (mine.len(), prepared.ids);
-    Ok(Report { out, cells, found, done, seconds, device: info.name, complete, retired, ids })
+    let (cells, ids, seconds) = (mine.len(), prepared.ids, began.elapsed().as_secs_f64());
+    Ok(Report {
+        out,
+        cells,
+        found,
+        done,
+        seconds,
+        loading_seconds,
+        device: info.name,
+        complete,
+        retired,
+        ids,
+    })
 }
 
 /// Worst-case curves and the picture, from all of the study's cells that are in the folder; shards that run at once

@@ -127,6 +127,16 @@ pub(super) fn path(cell: &Cell) -> String {
     )
 }
 
+/// For each cell the number of the bundle that it is served by: shards take whole bundles, so that nothing is computed in two of them.
+pub(super) fn bundles(cells: &[Cell]) -> Vec<usize> {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let number = |cell| {
+        let next = known.len();
+        *known.entry(path(cell)).or_insert(next)
+    };
+    cells.iter().map(number).collect()
+}
+
 /// Runs of a lane, restarts not counted, that the lanes of this cell's bundle take at most.
 pub(super) fn runs(cell: &Cell) -> u64 {
     cell.bisected.as_ref().map_or(1, |ladder| Search::tries(ladder.len()))

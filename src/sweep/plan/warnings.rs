@@ -19,6 +19,12 @@ pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String
             "stop = \"success\": scores after the attack (auroc, brier, ece, ...) are null; stop = \"steps\" gives them".to_string(),
         );
     }
+    let bisected = cells.iter().filter(|cell| cell.bisected.is_some()).count();
+    if bisected > 0 {
+        warnings.push(format!(
+            "{bisected} cells are bisected: that a sample which withstands a budget withstands smaller ones is assumed"
+        ));
+    }
     warnings.extend(short_steps(cells));
     for subject in subjects {
         warnings.extend(of_subject(study, cells, subject));
