@@ -63,7 +63,7 @@ def tables(workload, size, cells=None):
     """The `[[attack]]` tables of a workload."""
     linf, l2 = size["linf"], size["l2"]
     pgd = '[[attack]]\nkind = "bim"\nsteps = 40\nstep_size = {{ rel = 0.1 }}\nbudget = [{{ norm = "linf", eps = {eps} }}]\n'
-    ladder = lambda most, count: f"{{ linspace = [{most / count}, {most}, {count}] }}"
+    ladder = lambda most, count: most if count == 1 else f"{{ linspace = [{most / count}, {most}, {count}] }}"
     if workload == "one":
         return pgd.format(eps=linf / 4)
     if workload == "ladder":
@@ -116,11 +116,13 @@ class Workload:
         for run in range(best_of):
             out = self.folder / f"{stop}-{threads}-{run}"
             command = [PERCUSS, "sweep", study, "--device", "cpu", "--threads", threads, "--json", "--out", out]
-            process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            text = process.stdout.read()
-            _, status, usage = os.wait4(process.pid, 0)
-            if status:
-                raise SystemExit(f"percuss sweep {study} failed")
+            with open(self.folder / "progress", "w+") as progress:
+                process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=progress, text=True)
+                text = process.stdout.read()
+                _, status, usage = os.wait4(process.pid, 0)
+                if status:
+                    progress.seek(0)
+                    raise SystemExit(f"percuss sweep {study} failed: {progress.read()}")
             report = json.loads(text.splitlines()[-1])
             report["seconds"] -= report["loading_seconds"]
             report["peak_mb"] = usage.ru_maxrss / 1024

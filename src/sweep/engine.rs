@@ -87,7 +87,7 @@ impl Engine {
     ) -> Result<()> {
         let asked = work.iter().enumerate().filter(|(_, work)| !work.jobs.is_empty());
         let sites: Vec<Site> = asked.map(|(position, work)| Site::new(self, position, *work)).collect();
-        let (sender, receiver) = sync_channel::<Finished>(1024);
+        let (sender, receiver) = sync_channel::<Finished>(64);
         let abort = AtomicBool::new(false);
         let stopped = || stop.load(Ordering::Relaxed) || abort.load(Ordering::Relaxed);
         let first = std::thread::scope(|scope| {
@@ -150,7 +150,7 @@ impl Engine {
                     queue: &stage.queue,
                     block,
                     judge,
-                    outlet: Outlet { work: site.position, sender, stopped },
+                    outlet: Outlet::new(site.position, sender, stopped),
                     steps: if self.is_cpu() { 1 } else { GPU_STEPS },
                     again: VecDeque::new(),
                     found: Vec::new(),
@@ -204,16 +204,20 @@ fn collect(
     let mut looked = Instant::now();
     loop {
         match receiver.recv_timeout(PAUSE) {
-            Ok((at, job, sample, outcome)) => {
+            Ok(finished) => {
+                let at = finished.work;
                 let samples = work[at].subject.data.len();
-                let (left, outcomes) =
-                    open.entry((at, job)).or_insert_with(|| (samples, vec![None; samples]));
-                outcomes[sample] = Some(outcome);
-                *left -= 1;
-                if *left == 0 {
-                    let outcomes = open.remove(&(at, job)).map(|(_, outcomes)| outcomes).unwrap_or_default();
-                    let outcomes = outcomes.into_iter().flatten().collect();
-                    events(Event::Finished { work: at, job, outcomes })?;
+                for (job, sample, outcome) in finished.outcomes {
+                    let (left, outcomes) =
+                        open.entry((at, job)).or_insert_with(|| (samples, vec![None; samples]));
+                    outcomes[sample] = Some(outcome);
+                    *left -= 1;
+                    if *left == 0 {
+                        let outcomes =
+                            open.remove(&(at, job)).map(|(_, outcomes)| outcomes).unwrap_or_default();
+                        let outcomes = outcomes.into_iter().flatten().collect();
+                        events(Event::Finished { work: at, job, outcomes })?;
+                    }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -20,7 +20,7 @@ impl Worker<'_> {
             }
             self.block.look()?;
             for leap in 0.. {
-                if (self.outlet.stopped)() {
+                if self.outlet.stopped() {
                     return Ok(());
                 }
                 if !self.leap_once(&mut lanes, leap)? {

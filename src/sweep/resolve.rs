@@ -6,6 +6,7 @@ use std::path::Path;
 use percuss_kernels::Device;
 
 use super::load;
+use super::rows::salted_groups;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, prediction, threshold_logit};
 use crate::Result;
@@ -23,6 +24,8 @@ pub struct ResolvedSubject {
     pub subject: Subject,
     /// Clean metrics by name.
     pub metrics: BTreeMap<String, f64>,
+    /// The samples' groups as rows name them, if there are any.
+    pub groups: Option<Vec<String>>,
 }
 
 /// Every model of the study on each of its data sets, clean logits computed on `device`.
@@ -39,7 +42,8 @@ pub fn resolve(study: &Study, device: &Device, data_dir: Option<&Path>) -> Resul
             let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
             subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
             let metrics = clean_metrics(&subject);
-            subjects.push(ResolvedSubject { model: m, data: d, subject, metrics });
+            let groups = salted_groups(&subject.data);
+            subjects.push(ResolvedSubject { model: m, data: d, subject, metrics, groups });
         }
     }
     Ok(subjects)

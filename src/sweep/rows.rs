@@ -12,6 +12,7 @@ use super::study::{Save, Study};
 use super::subject::{Subject, margin, prediction};
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::{Knowledge, Norm};
+use crate::data::Dataset;
 use crate::models::{hex, write_whole};
 use crate::results::flags::check_alone;
 use crate::results::summary::{Context, Head, summarise};
@@ -52,7 +53,7 @@ pub fn rows(
     let samples: Vec<SampleRow> = outcomes
         .iter()
         .enumerate()
-        .map(|(i, outcome)| sample_row(subject, finding, id, i, outcome))
+        .map(|(i, outcome)| sample_row(resolved, finding, id, i, outcome))
         .collect();
     let mut row = cell_row(study, resolved, cell, id, provenance);
     let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
@@ -95,7 +96,14 @@ fn said<'a>(subject: &Subject, logits: impl Iterator<Item = &'a [f32]>) -> Vec<u
         .collect()
 }
 
-fn sample_row(subject: &Subject, finding: usize, id: &str, i: usize, outcome: &Outcome) -> SampleRow {
+fn sample_row(
+    resolved: &ResolvedSubject,
+    finding: usize,
+    id: &str,
+    i: usize,
+    outcome: &Outcome,
+) -> SampleRow {
+    let subject = &resolved.subject;
     let label = subject.label(i, finding);
     let clean = subject.deciding(subject.clean_logits(i), finding);
     let adversarial = subject.deciding(&outcome.logits, finding);
@@ -104,7 +112,7 @@ fn sample_row(subject: &Subject, finding: usize, id: &str, i: usize, outcome: &O
     SampleRow {
         cell_id: id.to_string(),
         sample: subject.data.index[i],
-        group: subject.data.group.as_ref().map(|groups| salted(&subject.data.sha256, &groups[i])),
+        group: resolved.groups.as_ref().map(|groups| groups[i].clone()),
         label,
         clean_pred,
         adv_pred,
@@ -125,8 +133,11 @@ fn sample_row(subject: &Subject, finding: usize, id: &str, i: usize, outcome: &O
 }
 
 /// Patients are named by a hash that only holders of the data can undo.
-fn salted(salt: &str, group: &str) -> String {
-    hex(&Sha256::digest(format!("percuss group\n{salt}\n{group}").as_bytes()))[..16].to_string()
+pub(super) fn salted_groups(data: &Dataset) -> Option<Vec<String>> {
+    let salted = |group: &String| {
+        hex(&Sha256::digest(format!("percuss group\n{}\n{group}", data.sha256).as_bytes()))[..16].to_string()
+    };
+    data.group.as_ref().map(|groups| groups.iter().map(salted).collect())
 }
 
 fn cell_row(

@@ -10,26 +10,59 @@ use super::sharing::{Open, Queue, Run};
 use crate::graph::Executable;
 use crate::{Error, Result};
 
-/// The position of the work, a job's in it, a sample's, and what came of that.
-pub(super) type Finished = (usize, usize, usize, Outcome);
+/// What came of some samples under some jobs of a work.
+pub(super) struct Finished {
+    /// The position of the work.
+    pub(super) work: usize,
+    /// A job's position in it, a sample's, and what came of that.
+    pub(super) outcomes: Vec<(usize, usize, Outcome)>,
+}
+
+/// Outcomes that are handed over at once: waking the listener costs more than a small outcome.
+const HANDFUL: usize = 64;
 
 /// Where outcomes go.
 pub(super) struct Outlet<'a> {
-    /// The position of the work.
-    pub(super) work: usize,
-    /// Who takes them.
-    pub(super) sender: &'a SyncSender<Finished>,
-    /// Whether to stop as soon as possible.
-    pub(super) stopped: &'a (dyn Fn() -> bool + Sync),
+    work: usize,
+    sender: &'a SyncSender<Finished>,
+    stopped: &'a (dyn Fn() -> bool + Sync),
+    kept: Vec<(usize, usize, Outcome)>,
 }
 
-impl Outlet<'_> {
-    /// Hands an outcome over.
+impl<'a> Outlet<'a> {
+    /// To `sender`, for the work at this position; `stopped` says whether to stop as soon as possible.
+    pub(super) fn new(
+        work: usize,
+        sender: &'a SyncSender<Finished>,
+        stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> Self {
+        Self { work, sender, stopped, kept: Vec::new() }
+    }
+
+    /// Whether to stop as soon as possible.
+    pub(super) fn stopped(&self) -> bool {
+        (self.stopped)()
+    }
+
+    /// Hands an outcome over, soon.
     ///
     /// # Errors
     /// [`Error::Interrupted`] where nobody listens any more: whoever stopped listening knows why.
-    pub(super) fn send(&self, job: usize, sample: usize, outcome: Outcome) -> Result<()> {
-        self.sender.send((self.work, job, sample, outcome)).map_err(|_| Error::Interrupted)
+    fn send(&mut self, job: usize, sample: usize, outcome: Outcome) -> Result<()> {
+        self.kept.push((job, sample, outcome));
+        if self.kept.len() < HANDFUL { Ok(()) } else { self.flush() }
+    }
+
+    /// Hands over what was kept back.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    fn flush(&mut self) -> Result<()> {
+        let outcomes = std::mem::take(&mut self.kept);
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        self.sender.send(Finished { work: self.work, outcomes }).map_err(|_| Error::Interrupted)
     }
 }
 
@@ -61,7 +94,7 @@ impl Worker<'_> {
     /// Walks until the queue is empty, or it is told to stop. Towards the end the last lanes move into a smaller block.
     pub(super) fn walk(&mut self, shrink: &Shrink) -> Result<()> {
         loop {
-            if (self.outlet.stopped)() {
+            if self.outlet.stopped() {
                 return Ok(());
             }
             while self.block.idle() > 0 {
@@ -84,7 +117,7 @@ impl Worker<'_> {
             if waiting >= self.judge.block() || (waiting > 0 && (busy == 0 || starved)) {
                 self.judge_all()?;
             } else if busy == 0 && self.again.is_empty() {
-                return Ok(());
+                return self.outlet.flush();
             }
         }
     }
@@ -165,7 +198,7 @@ impl Worker<'_> {
                 Some(_) => self.search_on(run, &output, logits)?,
             }
         }
-        Ok(())
+        self.outlet.flush()
     }
 
     /// Finishes the jobs of a run that are done with it; the others restart.
