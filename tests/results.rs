@@ -43,12 +43,14 @@ fn full_cell(id: &str) -> CellRow {
         random_start: Some(false),
         loss: Some("dlr".into()),
         stop: Some("steps".into()),
+        curve: Some("grid".into()),
         seed: Some(7),
         params: "{\"a\":1}".into(),
         n: 100,
         n_attacked: 90,
         n_success: 30,
         n_recovered: 2,
+        n_inferred: 0,
         n_groups: Some(12),
         clean_accuracy: Some(0.9),
         accuracy_adv: Some(0.62),
@@ -89,6 +91,7 @@ fn samples(id: &str, n: u64) -> Vec<SampleRow> {
         linf: f64::MIN_POSITIVE,
         steps_used: 9,
         forward_calls: 10,
+        inferred: false,
         margin_clean: -1.5,
         margin_adv: f64::NEG_INFINITY,
     };
@@ -181,12 +184,12 @@ fn the_documented_columns_are_there_in_their_order() {
         random_start loss stop seed params n n_attacked n_success n_recovered n_groups clean_accuracy accuracy_adv \
         robust_accuracy robust_accuracy_low robust_accuracy_high ci_method attack_success_rate threshold median_l2 \
         median_linf forward_calls gradient_calls zero_gradient_share flags precision device version \
-        device_seconds_attributed";
+        device_seconds_attributed curve n_inferred";
     assert_eq!(columns(CellRow::schema()), documented.split_whitespace().collect::<Vec<_>>());
     let documented = "cell_id metric scope value_clean value low high n n_groups method";
     assert_eq!(columns(MetricRow::schema()), documented.split_whitespace().collect::<Vec<_>>());
     let documented = "cell_id sample group label clean_pred adv_pred scores_clean scores_adv success robust l0 l1 l2 linf \
-        steps_used forward_calls margin_clean margin_adv";
+        steps_used forward_calls margin_clean margin_adv inferred";
     assert_eq!(columns(SampleRow::schema()), documented.split_whitespace().collect::<Vec<_>>());
 }
 

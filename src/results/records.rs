@@ -59,9 +59,6 @@ table! {
         loss: Option<String>,
         /// When a lane ends: success (at its first success) or steps (when its steps are done).
         stop: Option<String>,
-        /// How the ladder of budgets was answered: grid (every budget was run), or bisect (each sample's smallest breaking budget was
-        /// searched: what broke it counts at every larger budget, and that what withstands a budget withstands smaller ones is assumed).
-        curve: Option<String>,
         /// The seed; null where nothing in the configuration is random.
         seed: Option<u64>,
         /// The complete configuration, as JSON.
@@ -74,8 +71,6 @@ table! {
         n_success: u64,
         /// Samples wrong when clean and right under attack; never credited to robust_accuracy.
         n_recovered: u64,
-        /// Samples that were not run at this budget: their answer follows from other budgets (curve = bisect).
-        n_inferred: u64,
         /// Groups among the samples; null where none is declared and samples are taken as independent.
         n_groups: Option<u64>,
         /// Share of samples that are right when clean.
@@ -114,6 +109,11 @@ table! {
         version: String,
         /// Device time in seconds that this cell caused, shared launches divided among their cells.
         device_seconds_attributed: f64,
+        /// How the ladder of budgets was answered: grid (every budget was run), or bisect (each sample's smallest breaking budget was
+        /// searched: what broke it counts at every larger budget, and that what withstands a budget withstands smaller ones is assumed).
+        curve: Option<String>,
+        /// Samples that were not run at this budget: their answer follows from other budgets (curve = bisect).
+        n_inferred: u64,
     }
 }
 
@@ -178,12 +178,12 @@ table! {
         steps_used: u64,
         /// Forward passes, as if the cell had run alone, the re-check not counted.
         forward_calls: u64,
-        /// Not run at this budget (curve = bisect): the change that broke the sample at the smallest breaking budget, or, below that, none.
-        inferred: bool,
         /// Clean margin of the true answer in logits; positive where right.
         margin_clean: f64,
         /// Margin of the true answer under attack; positive where right.
         margin_adv: f64,
+        /// Not run at this budget (curve = bisect): the change that broke the sample at the smallest breaking budget, or, below that, none.
+        inferred: bool,
     }
 }
 
