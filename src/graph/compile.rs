@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use percuss_kernels::{Arena, Device, Launch, Program, ProgramSpec, SharedArena, Span};
+use percuss_kernels::{Arena, Device, Launch, ProgramSpec, SharedArena, Span};
 
 use super::constants::Uploads;
+use super::executable::Executable;
 use super::kernels::{Group, Grouping};
 use super::memory::{Demand, cut, plan, room, within_page};
 use super::{Graph, NodeOp, Shape, State, Tensor};
@@ -54,6 +55,8 @@ pub struct Compiled {
     spec: ProgramSpec,
     shared: Vec<Arc<Vec<f32>>>,
     states: Vec<(Span, Shape)>,
+    /// The states that each phase assigns.
+    assigned: Vec<Vec<State>>,
     lanes: usize,
 }
 
@@ -178,7 +181,9 @@ impl Compiled {
         spec.arenas[TEMPORARIES] = Arena::Private(temporaries);
         cut(&mut spec, &mut states, page);
         let shapes = graph.states.iter().map(|(_, shape)| shape.clone());
-        Self { spec, shared, states: states.into_iter().zip(shapes).collect(), lanes }
+        let states = states.into_iter().zip(shapes).collect();
+        let assigned = |phase: &Phase| phase.assigns.iter().map(|&(state, _)| state).collect();
+        Self { spec, shared, states, assigned: phases.iter().map(assigned).collect(), lanes }
     }
 
     /// Number of lanes.
@@ -207,77 +212,7 @@ impl Compiled {
         let shared: Vec<SharedArena> =
             self.shared.iter().map(|data| uploads.get(device, data)).collect::<Result<_>>()?;
         let program = device.program(&self.spec, &shared, threads)?;
-        Ok(Executable { program, states: self.states.clone(), lanes: self.lanes })
-    }
-}
-
-/// A program with its memory, ready to run.
-#[derive(Debug)]
-pub struct Executable {
-    program: Program,
-    states: Vec<(Span, Shape)>,
-    lanes: usize,
-}
-
-impl Executable {
-    /// Number of lanes.
-    pub fn lanes(&self) -> usize {
-        self.lanes
-    }
-
-    /// Sets a whole state, all lanes.
-    pub fn write(&mut self, state: State, data: &[f32]) -> Result<()> {
-        Ok(self.program.write(self.states[state.0].0, data)?)
-    }
-
-    /// Sets one lane of a state.
-    pub fn write_lane(&mut self, state: State, lane: usize, data: &[f32]) -> Result<()> {
-        let span = self.lane_span(state, lane);
-        Ok(self.program.write(span, data)?)
-    }
-
-    /// Reads a whole state.
-    pub fn read(&mut self, state: State) -> Result<Vec<f32>> {
-        let span = self.states[state.0].0;
-        let mut data = vec![0.0; span.len];
-        self.program.read(span, &mut data)?;
-        Ok(data)
-    }
-
-    /// Reads one lane of a state.
-    pub fn read_lane(&mut self, state: State, lane: usize) -> Result<Vec<f32>> {
-        let span = self.lane_span(state, lane);
-        let mut data = vec![0.0; span.len];
-        self.program.read(span, &mut data)?;
-        Ok(data)
-    }
-
-    /// Runs a phase `times` times without reading anything back.
-    pub fn run(&mut self, phase: usize, times: usize) -> Result<()> {
-        Ok(self.program.run(phase, times)?)
-    }
-
-    /// Runs a phase once and measures every kernel: op names and nanoseconds, in order; empty on an adapter without timestamps.
-    pub fn profile(&mut self, phase: usize) -> Result<Vec<(&'static str, f64)>> {
-        Ok(self.program.profile(phase)?)
-    }
-
-    /// Copies a lane of every state that has lanes into a lane of another instance of the same phases.
-    pub fn copy_lane(&mut self, lane: usize, to: &mut Self, to_lane: usize) -> Result<()> {
-        for state in (0..self.states.len()).map(State) {
-            if self.states[state.0].1.lane {
-                let data = self.read_lane(state, lane)?;
-                to.write_lane(state, to_lane, &data)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn lane_span(&self, state: State, lane: usize) -> Span {
-        let (span, shape) = &self.states[state.0];
-        assert!(shape.lane && lane < self.lanes, "lane {lane} of {}", self.lanes);
-        let len = shape.lane_len();
-        Span { offset: span.offset + lane * len, len, ..*span }
+        Ok(Executable::new(program, self.states.clone(), self.assigned.clone(), self.lanes))
     }
 }
 

@@ -7,6 +7,7 @@
 mod arithmetic;
 mod compile;
 mod constants;
+mod executable;
 mod gradient;
 mod kernels;
 mod layers;
@@ -17,8 +18,9 @@ mod node;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use compile::{Compiled, Executable, Phase};
+pub use compile::{Compiled, Phase};
 pub use constants::Uploads;
+pub use executable::Executable;
 pub use layers::{ConvGeometry, PoolGeometry};
 pub(crate) use node::{Node, NodeOp};
 
