@@ -18,6 +18,8 @@ mod product;
 mod spread;
 pub(crate) mod tiles;
 pub(crate) mod tree;
+pub(crate) mod winograd;
+mod winograd_points;
 
 pub(crate) use interpreter::interpret;
 pub use memory::Memory;

@@ -70,6 +70,13 @@ pub(crate) struct Tail<'a> {
     pub(crate) relu: bool,
 }
 
+impl Tail<'_> {
+    /// Whether sums are stored as they are.
+    fn is_none(&self) -> bool {
+        !self.accumulate && self.bias.is_none() && self.residual.is_none() && !self.relu
+    }
+}
+
 /// `c[c_rows[i] + j] = tail(sum over terms of A[i, term] B[term, j])` for every row i of `left`.
 ///
 /// # Safety
@@ -275,28 +282,52 @@ impl Multiply<'_> {
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
         let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
+        let next = self.next_block::<S, V>(block, first);
         for tile in 0..tiles {
+            // Each tile asks for some of what the next products read of B, a line for every term that it sums.
+            let ahead = next.wrapping_add(tile.min(V - 1) * block.len * S::F32_LANES);
             // Tiles of nearly equal height: a rest of one row would cost as much as several.
             let count = (rows.end - row).div_ceil(tiles - tile);
             match count {
-                1 => self.tile::<S, 1, V>(simd, row, block, first, &mut sums),
-                2 => self.tile::<S, 2, V>(simd, row, block, first, &mut sums),
-                3 => self.tile::<S, 3, V>(simd, row, block, first, &mut sums),
-                4 => self.tile::<S, 4, V>(simd, row, block, first, &mut sums),
-                5 => self.tile::<S, 5, V>(simd, row, block, first, &mut sums),
-                6 => self.tile::<S, 6, V>(simd, row, block, first, &mut sums),
-                7 if V <= 3 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
-                8 if V <= 3 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
-                9 if V <= 2 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
-                10 if V <= 2 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
-                11 if V == 2 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
-                12 if V == 2 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
-                13 if V == 2 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
-                14 if V == 2 => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+                1 => self.tile::<S, 1, V>(simd, row, block, first, ahead, &mut sums),
+                2 => self.tile::<S, 2, V>(simd, row, block, first, ahead, &mut sums),
+                3 => self.tile::<S, 3, V>(simd, row, block, first, ahead, &mut sums),
+                4 => self.tile::<S, 4, V>(simd, row, block, first, ahead, &mut sums),
+                5 => self.tile::<S, 5, V>(simd, row, block, first, ahead, &mut sums),
+                6 => self.tile::<S, 6, V>(simd, row, block, first, ahead, &mut sums),
+                7 if V <= 3 => self.tile::<S, 7, V>(simd, row, block, first, ahead, &mut sums),
+                8 if V <= 3 => self.tile::<S, 8, V>(simd, row, block, first, ahead, &mut sums),
+                9 if V <= 2 => self.tile::<S, 9, V>(simd, row, block, first, ahead, &mut sums),
+                10 if V <= 2 => self.tile::<S, 10, V>(simd, row, block, first, ahead, &mut sums),
+                11 if V == 2 => self.tile::<S, 11, V>(simd, row, block, first, ahead, &mut sums),
+                12 if V == 2 => self.tile::<S, 12, V>(simd, row, block, first, ahead, &mut sums),
+                13 if V == 2 => self.tile::<S, 13, V>(simd, row, block, first, ahead, &mut sums),
+                14 if V == 2 => self.tile::<S, 14, V>(simd, row, block, first, ahead, &mut sums),
                 _ => unreachable!("a tile is at most `tile_rows` high"),
             }
             self.store::<S, V>(simd, &sums[..count], row, block, first);
             row += count;
+        }
+    }
+
+    /// Where the block of B lies that comes after this one's panel: the same terms of the next panel, or the next terms of
+    /// the first. Behind the last it is an address that nobody reads.
+    #[inline(always)]
+    fn next_block<S: Simd, const V: usize>(&self, block: Block, first: usize) -> *const f32 {
+        let b = self.right.data.as_ptr();
+        if !matches!(self.right.form, Form::Panels) {
+            return b;
+        }
+        let next = first + V * S::F32_LANES;
+        if next < self.right.columns {
+            let width =
+                S::F32_LANES * panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns - next);
+            b.wrapping_add(self.terms * next + block.start * width)
+        } else if block.last {
+            b.wrapping_add(self.right.data.len())
+        } else {
+            let width = S::F32_LANES * panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns);
+            b.wrapping_add((block.start + block.len) * width)
         }
     }
 
@@ -308,6 +339,7 @@ impl Multiply<'_> {
         row: usize,
         block: Block,
         first: usize,
+        ahead: *const f32,
         sums: &mut [[S::f32s; V]; TILE],
     ) {
         let b = self.right.data.as_ptr();
@@ -324,7 +356,7 @@ impl Multiply<'_> {
             if self.left.transposed {
                 sum_columns::<S, M, V>(simd, a[0], block, b, b_row)
             } else {
-                sum_rows::<S, M, V>(simd, a, block, b, b_row)
+                sum_rows::<S, M, V>(simd, a, block, b, b_row, ahead)
             }
         };
         // Only here do the sums get an address: an array that is indexed later would be kept in memory all along.
@@ -345,6 +377,18 @@ impl Multiply<'_> {
         first: usize,
     ) {
         let add = self.tail.accumulate || block.start > 0;
+        let untouched = !block.last || self.tail.is_none();
+        if !add && untouched && first + V * S::F32_LANES <= self.right.columns {
+            for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
+                for (v, &sum) in sums.iter().enumerate() {
+                    // SAFETY: `check_bounds` has seen every address of C.
+                    unsafe {
+                        store(simd, self.c.wrapping_add(place + first + v * S::F32_LANES), S::F32_LANES, sum)
+                    };
+                }
+            }
+            return;
+        }
         for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
             for (v, &sum) in sums.iter().enumerate() {
                 let column = first + v * S::F32_LANES;
@@ -405,6 +449,19 @@ unsafe fn store<S: Simd>(simd: S, p: *mut f32, valid: usize, y: S::f32s) {
     }
 }
 
+/// Asks for the line at `p`, which may lie anywhere, to come into the second cache.
+#[inline(always)]
+fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which reads nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Sums of a tile where a row's terms are neighbours in memory.
 ///
 /// # Safety
@@ -416,6 +473,7 @@ unsafe fn sum_rows<S: Simd, const M: usize, const V: usize>(
     block: Block,
     mut b: *const f32,
     b_row: usize,
+    mut ahead: *const f32,
 ) -> [[S::f32s; V]; M] {
     let mut sums = [[simd.splat_f32s(0.0); V]; M];
     let (mut rest, mut skip) = (block.len, block.skip);
@@ -426,6 +484,8 @@ unsafe fn sum_rows<S: Simd, const M: usize, const V: usize>(
             *a = a.wrapping_add(run.offset + skip);
         }
         for term in 0..len {
+            prefetch(ahead);
+            ahead = ahead.wrapping_add(S::F32_LANES);
             let mut right = [simd.splat_f32s(0.0); V];
             for (v, right) in right.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.

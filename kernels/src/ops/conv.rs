@@ -3,6 +3,7 @@
 use super::{Activation, Epilogue, Operation, check_sizes, unfit};
 use crate::Result;
 use crate::cpu::images::{ImageTail, Plan, convolve, weight_gradient};
+use crate::cpu::winograd::Winograd;
 use crate::cpu::{Context, Memory};
 use crate::gpu::{Adapter, Kernel};
 
@@ -150,7 +151,10 @@ impl Operation for Conv {
     }
 
     fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
-        Plan::forward(self).prepare(self.sets, constant)
+        match Winograd::forward(self) {
+            Some(plan) => plan.prepare(self.sets, constant),
+            None => Plan::forward(self).prepare(self.sets, constant),
+        }
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
@@ -160,7 +164,11 @@ impl Operation for Conv {
             relu: self.epilogue.activation == Activation::Relu,
         };
         let counts = [self.sets, self.images];
-        convolve(|| Plan::forward(self), counts, inputs[0], inputs[1], outputs[0], tail, context.room());
+        let (x, w, y, room) = (inputs[0], inputs[1], &mut *outputs[0], context.room());
+        match Winograd::forward(self) {
+            Some(plan) => plan.convolve(counts, x, w, y, tail, room),
+            None => convolve(|| Plan::forward(self), counts, x, w, y, tail, room),
+        }
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
@@ -194,13 +202,20 @@ impl Operation for ConvInputGrad {
     }
 
     fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
-        Plan::backward(&self.0).prepare(self.0.sets, constant)
+        match Winograd::backward(&self.0) {
+            Some(plan) => plan.prepare(self.0.sets, constant),
+            None => Plan::backward(&self.0).prepare(self.0.sets, constant),
+        }
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
         let counts = [self.0.sets, self.0.images];
-        let plan = || Plan::backward(&self.0);
-        convolve(plan, counts, inputs[0], inputs[1], outputs[0], ImageTail::default(), context.room());
+        let (dy, w, dx, room) = (inputs[0], inputs[1], &mut *outputs[0], context.room());
+        let tail = ImageTail::default();
+        match Winograd::backward(&self.0) {
+            Some(plan) => plan.convolve(counts, dy, w, dx, tail, room),
+            None => convolve(|| Plan::backward(&self.0), counts, dy, w, dx, tail, room),
+        }
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

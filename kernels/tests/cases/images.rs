@@ -52,6 +52,12 @@ fn convs() -> Vec<Conv> {
         Conv { epilogue: relu, ..same(5, [7, 7], [80, 33]) },
         Conv { epilogue: full, ..same(4, [4, 4], [128, 130]) },
         same(130, [2, 3], [17, 16]),
+        // Channels that fill vectors: small and large tiles, clipped ones, pads of every kind, sets.
+        Conv { epilogue: full, ..same(3, [5, 7], [160, 144]) },
+        Conv { pad: [0, 2, 1, 3], epilogue: relu, ..same(2, [6, 9], [144, 160]) },
+        Conv { pad: [0; 4], ..same(3, [9, 8], [32, 16]) },
+        Conv { pad: [3, 1, 0, 4], epilogue: full, ..same(2, [10, 6], [16, 48]) },
+        Conv { sets: 2, epilogue: full, ..same(3, [8, 8], [16, 32]) },
         // Signals: kernel 5 and 7, odd lengths, strides.
         Conv { kernel: [1, 5], pad: [0, 2, 0, 2], epilogue: full, ..same(3, [1, 256], [16, 16]) },
         Conv {
