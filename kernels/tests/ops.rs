@@ -77,6 +77,9 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         let conv = |images| padded_conv(images, size, channels, kernel, stride, epilogue);
         rows_stand_alone("conv", |images| drawn(conv(images)));
         rows_stand_alone("conv_input_grad", |images| drawn(ConvInputGrad(conv(images))));
+        rows_stand_alone("gated conv_input_grad", |images| {
+            drawn(GatedConvInputGrad { conv: conv(images), residual: true, gate: true })
+        });
     }
     for (len, inner) in [(1000, 1), (5, 7), (3000, 3)] {
         rows_stand_alone("reduce", |outer| drawn(Reduce { kind: Reduction::Sum, outer, len, inner }));

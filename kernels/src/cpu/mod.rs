@@ -16,6 +16,7 @@ mod memory;
 mod panels;
 mod product;
 mod spread;
+mod sums;
 pub(crate) mod tiles;
 pub(crate) mod tree;
 pub(crate) mod winograd;

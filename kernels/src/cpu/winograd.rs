@@ -165,6 +165,7 @@ impl Winograd {
                 let tail = ImageTail {
                     bias: tail.bias.map(|bias| &bias[set * self.target[2]..][..self.target[2]]),
                     residual: tail.residual.map(|residual| &residual[set * target..][..target]),
+                    gate: tail.gate.map(|gate| &gate[set * target..][..target]),
                     ..tail
                 };
                 let x = &x[set * source..][..source];
@@ -405,7 +406,9 @@ impl<P: Points<IN, OUT>, const IN: usize, const OUT: usize> WithSimd for Outputs
             "results of all tiles"
         );
         assert!(self.tail.bias.is_none_or(|bias| bias.len() >= channels), "a short bias");
-        assert!(self.tail.residual.is_none_or(|residual| residual.len() >= self.y_len), "a short residual");
+        let whole = |operand: Option<&[f32]>| operand.is_none_or(|operand| operand.len() >= self.y_len);
+        assert!(whole(self.tail.residual) && whole(self.tail.gate), "a short residual or gate");
+        let zero = simd.splat_f32s(0.0);
         let read = |p: *const f32| {
             // SAFETY: of the callers below.
             unsafe { p.cast::<S::f32s>().read_unaligned() }
@@ -444,7 +447,11 @@ impl<P: Points<IN, OUT>, const IN: usize, const OUT: usize> WithSimd for Outputs
                         }
                         if self.tail.relu {
                             // In this order NaN comes through.
-                            y = simd.max_f32s(simd.splat_f32s(0.0), y);
+                            y = simd.max_f32s(zero, y);
+                        }
+                        if let Some(gate) = self.tail.gate {
+                            let gate = read(gate.as_ptr().wrapping_add(place));
+                            y = simd.select_f32s(simd.greater_than_f32s(gate, zero), y, zero);
                         }
                         // SAFETY: the image lies within y, and the pixel within the image.
                         unsafe { self.y.wrapping_add(place).cast::<S::f32s>().write_unaligned(y) };

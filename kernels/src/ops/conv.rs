@@ -2,7 +2,7 @@
 
 use super::{Activation, Epilogue, Operation, check_sizes, unfit};
 use crate::Result;
-use crate::cpu::images::{ImageTail, Plan, convolve, weight_gradient};
+use crate::cpu::images::{ImageTail, Plan, Room, convolve, weight_gradient};
 use crate::cpu::winograd::Winograd;
 use crate::cpu::{Context, Memory};
 use crate::gpu::{Adapter, Kernel};
@@ -113,6 +113,15 @@ impl Conv {
         2 * (self.y_len() * taps) as u64
     }
 
+    /// dx from dy and w. Of the convolution's epilogue nothing counts; the tail's operands are in x's shape.
+    pub(super) fn input_gradient(&self, [dy, w]: [&[f32]; 2], dx: &mut [f32], tail: ImageTail, room: Room) {
+        let counts = [self.sets, self.images];
+        match Winograd::backward(self) {
+            Some(plan) => plan.convolve(counts, dy, w, dx, tail, room),
+            None => convolve(|| Plan::backward(self), counts, dy, w, dx, tail, room),
+        }
+    }
+
     /// What of the spec decides how the weights are packed.
     fn packing(&self) -> String {
         let Self { sets, in_channels, out_channels, kernel, stride, pad, dilation, groups, .. } = self;
@@ -162,6 +171,7 @@ impl Operation for Conv {
             bias: self.epilogue.bias.then(|| inputs[2]),
             residual: self.epilogue.residual.then(|| inputs[2 + usize::from(self.epilogue.bias)]),
             relu: self.epilogue.activation == Activation::Relu,
+            gate: None,
         };
         let counts = [self.sets, self.images];
         let (x, w, y, room) = (inputs[0], inputs[1], &mut *outputs[0], context.room());
@@ -209,13 +219,7 @@ impl Operation for ConvInputGrad {
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
-        let counts = [self.0.sets, self.0.images];
-        let (dy, w, dx, room) = (inputs[0], inputs[1], &mut *outputs[0], context.room());
-        let tail = ImageTail::default();
-        match Winograd::backward(&self.0) {
-            Some(plan) => plan.convolve(counts, dy, w, dx, tail, room),
-            None => convolve(|| Plan::backward(&self.0), counts, dy, w, dx, tail, room),
-        }
+        self.0.input_gradient([inputs[0], inputs[1]], outputs[0], ImageTail::default(), context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

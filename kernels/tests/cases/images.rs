@@ -9,6 +9,10 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for op in convs() {
         cases.push(Case::drawn(ConvInputGrad(op.clone()), reference::conv_input_grad));
+        for [residual, gate] in [[false, true], [true, false], [true, true]] {
+            let op = GatedConvInputGrad { conv: op.clone(), residual, gate };
+            cases.push(Case::drawn(op, reference::gated_conv_input_grad));
+        }
         cases.push(Case::drawn(ConvWeightGrad(op.clone()), reference::conv_weight_grad));
         cases.push(Case::drawn(op, reference::conv));
     }
@@ -17,7 +21,10 @@ pub fn all() -> Vec<Case> {
         let mut inputs = draw_all(&PoolGrad(op.clone()));
         inputs[0] = indices(inputs[0].len(), 7, 4);
         cases.push(Case::new(op.clone(), inputs[..1].to_vec(), reference::pool));
-        cases.push(Case::new(PoolGrad(op), inputs, reference::pool_grad));
+        cases.push(Case::new(PoolGrad(op.clone()), inputs.clone(), reference::pool_grad));
+        // Of both signs, for the gate.
+        inputs[0].iter_mut().for_each(|x| *x -= 5.0);
+        cases.push(Case::new(GatedPoolGrad(op), inputs, reference::gated_pool_grad));
     }
     cases
 }
