@@ -68,6 +68,7 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
     let shapes = [
         ([28, 28], [1, 32], [3, 3], 1),
         ([7, 7], [64, 64], [3, 3], 1),
+        ([4, 4], [160, 144], [3, 3], 1),
         ([9, 8], [5, 20], [3, 3], 2),
         ([1, 64], [16, 32], [1, 5], 2),
     ];
@@ -76,6 +77,9 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         let conv = |images| padded_conv(images, size, channels, kernel, stride, epilogue);
         rows_stand_alone("conv", |images| drawn(conv(images)));
         rows_stand_alone("conv_input_grad", |images| drawn(ConvInputGrad(conv(images))));
+        rows_stand_alone("gated conv_input_grad", |images| {
+            drawn(GatedConvInputGrad { conv: conv(images), residual: true, gate: true })
+        });
     }
     for (len, inner) in [(1000, 1), (5, 7), (3000, 3)] {
         rows_stand_alone("reduce", |outer| drawn(Reduce { kind: Reduction::Sum, outer, len, inner }));

@@ -1,5 +1,5 @@
 //! Which nodes are computed together: chains of elementwise nodes become one launch, and a bias, a residual and a ReLU join the
-//! matmul or convolution before them.
+//! matmul or convolution before them, and a sum and a ReLU's gate the gradient to an input.
 
 use std::collections::{HashMap, HashSet};
 
@@ -136,7 +136,8 @@ impl Graph {
         // A sum of two convolutions may end the tail of one of them only.
         let mut claimed: HashSet<Tensor> = HashSet::new();
         for &node in nodes {
-            if !self.nodes[node.0].op.takes_epilogue() || ready.contains(&node) {
+            let op = &self.nodes[node.0].op;
+            if !(op.takes_epilogue() || op.takes_gate()) || ready.contains(&node) {
                 continue;
             }
             let (mut end, mut tail) = (node, Tail::NONE);
@@ -151,6 +152,13 @@ impl Graph {
             absorbed.remove(&end);
             tails.insert(end, (node, tail));
         }
+        // A comparison that only gates ask for is not computed apart.
+        let gated = |user: &Tensor| tails.get(user).is_some_and(|(_, tail)| tail.gate.is_some());
+        for (&node, users) in users {
+            if self.positive(node).is_some() && !roots.contains(&node) && users.iter().all(gated) {
+                absorbed.insert(node);
+            }
+        }
         (tails, absorbed)
     }
 
@@ -163,13 +171,19 @@ impl Graph {
         tail: &mut Tail,
         ready: &HashSet<Tensor>,
     ) -> bool {
-        if tail.activation != Activation::Identity || self.shape(user) != self.shape(end) {
+        if tail.activation != Activation::Identity
+            || tail.gate.is_some()
+            || self.shape(user) != self.shape(end)
+        {
             return false;
+        }
+        if self.nodes[op.0].op.takes_gate() {
+            return self.extend_gradient(user, end, op, tail);
         }
         let inputs = &self.nodes[user.0].inputs;
         match self.nodes[user.0].op {
             NodeOp::Binary(Binary::Max) if inputs[0] == end => {
-                let relu = matches!(self.nodes[inputs[1].0].op, NodeOp::Scalar(zero) if zero == 0.0);
+                let relu = self.zero(inputs[1]);
                 if relu {
                     tail.activation = Activation::Relu;
                 }
@@ -202,6 +216,45 @@ impl Graph {
             }
             _ => false,
         }
+    }
+
+    /// The same where `op` is the gradient to an input: a sum may follow, then a gate.
+    fn extend_gradient(&self, user: Tensor, end: Tensor, op: Tensor, tail: &mut Tail) -> bool {
+        let inputs = &self.nodes[user.0].inputs;
+        let pool = matches!(self.nodes[op.0].op, NodeOp::PoolGrad(_));
+        match self.nodes[user.0].op {
+            NodeOp::Binary(Binary::Add) if tail.residual.is_none() && !pool => {
+                let other = if inputs[0] == end { inputs[1] } else { inputs[0] };
+                let whole = other != end
+                    && self.shape(other) == self.shape(end)
+                    && !matches!(self.nodes[other.0].op, NodeOp::Scalar(_) | NodeOp::Index(_));
+                if whole {
+                    tail.residual = Some(other);
+                }
+                whole
+            }
+            NodeOp::Select if inputs[1] == end && self.zero(inputs[2]) => {
+                tail.gate = self.positive(inputs[0]).filter(|&gate| {
+                    // A pool's gradient reads one image beside dy.
+                    let own = self.base(gate) == self.base(self.nodes[op.0].inputs[0]);
+                    gate != end && self.shape(gate) == self.shape(end) && (own || !pool)
+                });
+                tail.gate.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn zero(&self, tensor: Tensor) -> bool {
+        matches!(self.nodes[tensor.0].op, NodeOp::Scalar(value) if value == 0.0)
+    }
+
+    /// y of `0 < y`.
+    fn positive(&self, tensor: Tensor) -> Option<Tensor> {
+        let node = &self.nodes[tensor.0];
+        let found = matches!(node.op, NodeOp::Binary(Binary::Less)) && self.zero(node.inputs[0]);
+        let y = found.then(|| node.inputs[1])?;
+        (!matches!(self.nodes[y.0].op, NodeOp::Scalar(_) | NodeOp::Index(_))).then_some(y)
     }
 
     /// Marks what each fused launch must store, and cuts launches that would bind too many buffers.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use percuss_kernels::ops::{
-    Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad, Epilogue, Gather, Instr,
-    Layout, Matmul, Moments, Operation, Permute, Pointwise, Pool, PoolGrad, Project, Random, Reduce,
-    ScatterAdd, Slice, Softmax,
+    Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad, Epilogue,
+    GatedConvInputGrad, GatedPoolGrad, Gather, Instr, Layout, Matmul, Moments, Operation, Permute, Pointwise,
+    Pool, PoolGrad, Project, Random, Reduce, ScatterAdd, Slice, Softmax,
 };
 
 use super::kernels::Grouping;
@@ -21,18 +21,22 @@ pub(crate) struct Lowered {
 impl Graph {
     /// Lowers an op and its tail for this many lanes.
     pub(crate) fn lower_op(&self, node: Tensor, tail: Tail, lanes: usize) -> Lowered {
+        let mut inputs = self.nodes[node.0].inputs.clone();
+        inputs.extend(tail.bias);
+        inputs.extend(tail.residual);
+        // A pool's gradient reads its gate already.
+        if !matches!(self.nodes[node.0].op, NodeOp::PoolGrad(_)) {
+            inputs.extend(tail.gate);
+        }
+        Lowered { op: self.operation(node, tail, lanes), inputs }
+    }
+
+    fn operation(&self, node: Tensor, tail: Tail, lanes: usize) -> Arc<dyn Operation> {
         let epilogue = Epilogue {
             bias: tail.bias.is_some(),
             residual: tail.residual.is_some(),
             activation: tail.activation,
         };
-        let mut inputs = self.nodes[node.0].inputs.clone();
-        inputs.extend(tail.bias);
-        inputs.extend(tail.residual);
-        Lowered { op: self.operation(node, epilogue, lanes), inputs }
-    }
-
-    fn operation(&self, node: Tensor, epilogue: Epilogue, lanes: usize) -> Arc<dyn Operation> {
         let inputs = &self.nodes[node.0].inputs;
         let shape = self.shape(node);
         let times = |tensor: Tensor| if self.shape(tensor).lane { lanes } else { 1 };
@@ -57,13 +61,22 @@ impl Graph {
                 Arc::new(Conv { epilogue, ..sets_images(&spec, inputs[0], lane) })
             }
             NodeOp::ConvInputGrad(spec) => {
-                Arc::new(ConvInputGrad(sets_images(&spec, inputs[0], self.shape(inputs[1]).lane)))
+                let conv = sets_images(&spec, inputs[0], self.shape(inputs[1]).lane);
+                let (residual, gate) = (tail.residual.is_some(), tail.gate.is_some());
+                if residual || gate {
+                    Arc::new(GatedConvInputGrad { conv, residual, gate })
+                } else {
+                    Arc::new(ConvInputGrad(conv))
+                }
             }
             NodeOp::ConvWeightGrad(spec) => {
                 Arc::new(ConvWeightGrad(sets_images(&spec, inputs[0], shape.lane)))
             }
             NodeOp::Pool(spec) => Arc::new(Pool { images: spec.images * here, ..spec }),
-            NodeOp::PoolGrad(spec) => Arc::new(PoolGrad(Pool { images: spec.images * here, ..spec })),
+            NodeOp::PoolGrad(spec) => {
+                let pool = Pool { images: spec.images * here, ..spec };
+                if tail.gate.is_some() { Arc::new(GatedPoolGrad(pool)) } else { Arc::new(PoolGrad(pool)) }
+            }
             NodeOp::Reduce { kind, outer, len, inner } => {
                 Arc::new(Reduce { kind, outer: outer * times(inputs[0]), len, inner })
             }

@@ -102,16 +102,24 @@ impl NodeOp {
     pub(crate) fn takes_epilogue(&self) -> bool {
         matches!(self, Self::Matmul { .. } | Self::Conv(_))
     }
+
+    /// Whether the gate of a ReLU can be fused into it, and into all but a pool's gradient a residual before.
+    pub(crate) fn takes_gate(&self) -> bool {
+        matches!(self, Self::ConvInputGrad(_) | Self::PoolGrad(_))
+    }
 }
 
-/// The tail that [`super::kernels`] found for a matmul or a convolution.
+/// The tail that [`super::kernels`] found for a matmul, a convolution, or a gradient to an input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tail {
     pub(crate) bias: Option<Tensor>,
     pub(crate) residual: Option<Tensor>,
     pub(crate) activation: Activation,
+    /// The result is 0 where this is not positive.
+    pub(crate) gate: Option<Tensor>,
 }
 
 impl Tail {
-    pub(crate) const NONE: Self = Self { bias: None, residual: None, activation: Activation::Identity };
+    pub(crate) const NONE: Self =
+        Self { bias: None, residual: None, activation: Activation::Identity, gate: None };
 }

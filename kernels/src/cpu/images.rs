@@ -214,6 +214,8 @@ pub(crate) struct ImageTail<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) residual: Option<&'a [f32]>,
     pub(crate) relu: bool,
+    /// Indexed like y, which becomes 0 where this is not positive.
+    pub(crate) gate: Option<&'a [f32]>,
 }
 
 /// Where an operation may put things.
@@ -279,6 +281,7 @@ pub(crate) fn convolve(
         let tail = ImageTail {
             bias: tail.bias.map(|bias| &bias[set * plan.target[2]..][..plan.target[2]]),
             residual: tail.residual.map(|residual| &residual[image * target..][..count * target]),
+            gate: tail.gate.map(|gate| &gate[image * target..][..count * target]),
             ..tail
         };
         layout.product(plan, count, data, &packed[set * weights..][..weights], y, tail);
@@ -385,6 +388,7 @@ impl Layout {
                     bias: tail.bias.map(|bias| &bias[group * written..]),
                     residual: tail.residual.map(|residual| &residual[group * written..]),
                     relu: tail.relu,
+                    gate: tail.gate.map(|gate| &gate[group * written..]),
                 };
                 let y = &mut y[group * written..];
                 // SAFETY: `y` is a slice of our own.

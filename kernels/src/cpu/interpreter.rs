@@ -1,6 +1,8 @@
 //! Runs the code of a [`Pointwise`] op over chunks of elements: every instruction is one vector loop over a register that
 //! stays in the nearest cache.
 
+use std::marker::PhantomData;
+
 use super::math::{self, vectorised};
 use super::{Context, Disjoint, spread};
 use crate::ops::{Binary, Instr, Pointwise, Unary};
@@ -28,8 +30,7 @@ pub(crate) fn interpret(
     let plan = kept.get(|| Plan::new(op, aliases));
     let file = plan.chunk * op.code.len();
     let registers = Disjoint::new(scratch.take(file * tasks));
-    // A fixed-size list on the stack would limit the number of outputs; their addresses fit in place.
-    let outputs: &Vec<Disjoint> = &outputs.iter_mut().map(|output| Disjoint::new(output)).collect();
+    let outputs = Outputs::new(outputs);
     spread(*threads, tasks, |task| {
         // SAFETY: every task has its own registers.
         let registers = unsafe { registers.slice(task * file, file) };
@@ -39,6 +40,39 @@ pub(crate) fn interpret(
             || run.range(task * task_len, total.min((task + 1) * task_len), registers),
         );
     });
+}
+
+/// Outputs that tasks write at places of their own. A list of [`Disjoint`] would be allocated anew by every launch.
+#[derive(Clone, Copy)]
+struct Outputs<'a> {
+    slices: *const *mut [f32],
+    count: usize,
+    life: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: borrowed slices of f32; `slice` leaves it to its caller that no two threads overlap.
+unsafe impl Send for Outputs<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Outputs<'_> {}
+
+impl<'a> Outputs<'a> {
+    fn new(outputs: &'a mut [&mut [f32]]) -> Self {
+        // A reference and a raw pointer to a slice have one layout.
+        Self { slices: outputs.as_ptr().cast(), count: outputs.len(), life: PhantomData }
+    }
+
+    /// The range `from .. from + len` of an output.
+    ///
+    /// # Safety
+    /// While the result lives nobody else uses an element of the range.
+    unsafe fn slice(&self, output: usize, from: usize, len: usize) -> &'a mut [f32] {
+        assert!(output < self.count, "an output that is not there");
+        // SAFETY: the list is borrowed for 'a and has `count` entries.
+        let whole = unsafe { self.slices.add(output).read() };
+        assert!(from.checked_add(len).is_some_and(|end| end <= whole.len()), "a range outside its slice");
+        // SAFETY: the range lies in the borrowed slice, and the caller promises that it is not shared.
+        unsafe { std::slice::from_raw_parts_mut(whole.cast::<f32>().add(from), len) }
+    }
 }
 
 /// What is known of an op before its first element.
@@ -137,7 +171,7 @@ struct Run<'a> {
     op: &'a Pointwise,
     plan: &'a Plan,
     inputs: &'a [&'a [f32]],
-    outputs: &'a [Disjoint<'a>],
+    outputs: Outputs<'a>,
 }
 
 impl Run<'_> {
@@ -169,7 +203,7 @@ impl Run<'_> {
                 let values = self.value(instr, start, len, registers);
                 // SAFETY: every chunk of the range belongs to this task, `values` are another place's, and the slice ends
                 // here.
-                unsafe { self.outputs[k].slice(start, len) }.copy_from_slice(values);
+                unsafe { self.outputs.slice(k, start, len) }.copy_from_slice(values);
             }
         }
     }
@@ -180,7 +214,7 @@ impl Run<'_> {
         match self.plan.places[instr] {
             Place::Memory(input) => &self.inputs[input][start..start + len],
             // SAFETY: the chunk belongs to this task, and an instruction's values are written before they are read.
-            Place::Output(output) => unsafe { self.outputs[output].slice(start, len) },
+            Place::Output(output) => unsafe { self.outputs.slice(output, start, len) },
             _ => &registers[instr * self.plan.chunk..][..len],
         }
     }
@@ -192,7 +226,7 @@ impl Run<'_> {
             if let Place::Alias(output) = *place {
                 // SAFETY: the chunk belongs to this task, nothing of it has been written yet, and the slice ends here.
                 registers[i * chunk..][..len]
-                    .copy_from_slice(unsafe { self.outputs[output].slice(start, len) });
+                    .copy_from_slice(unsafe { self.outputs.slice(output, start, len) });
             }
         }
         for (i, instr) in self.op.code.iter().enumerate() {
@@ -200,7 +234,7 @@ impl Run<'_> {
             let y = match self.plan.places[i] {
                 // SAFETY: the chunk belongs to this task; operands are other instructions' places, and inputs that are
                 // this output were copied above.
-                Place::Output(output) => unsafe { self.outputs[output].slice(start, len) },
+                Place::Output(output) => unsafe { self.outputs.slice(output, start, len) },
                 _ => &mut rest[..len],
             };
             let value = |operand: usize| self.value(operand, start, len, before);

@@ -88,6 +88,7 @@ pub(crate) fn matmul(op: &Matmul, inputs: &[&[f32]], c: &mut [f32], room: Room) 
             bias: epilogue.bias.then(|| &inputs[2][which * n..][..n]),
             residual: residual.map(|residual| &residual[i * m * n..][..m * n]),
             relu: epilogue.activation == Activation::Relu,
+            gate: None,
         };
         // SAFETY: every task writes rows of its own; `address` checks that they lie within C.
         unsafe { multiply(left, right, out.address(i * m * n, m * n), m * n, &c_rows[range], tail) };

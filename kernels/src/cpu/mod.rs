@@ -16,8 +16,11 @@ mod memory;
 mod panels;
 mod product;
 mod spread;
+mod sums;
 pub(crate) mod tiles;
 pub(crate) mod tree;
+pub(crate) mod winograd;
+mod winograd_points;
 
 pub(crate) use interpreter::interpret;
 pub use memory::Memory;

@@ -9,6 +9,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::panels::{Form, Right, THIN, packed_len, panel_vectors};
+use super::sums::{Block, load, store, sum_columns, sum_rows};
 
 /// A stretch of the summed axis that lies in one piece: for the rows of A it starts at `offset` from the row's own address.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,8 +67,17 @@ pub(crate) struct Tail<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     /// Indexed like C.
     pub(crate) residual: Option<&'a [f32]>,
-    /// max(0, y) at last.
+    /// max(0, y).
     pub(crate) relu: bool,
+    /// Indexed like C, which becomes 0 where this is not positive, at last.
+    pub(crate) gate: Option<&'a [f32]>,
+}
+
+impl Tail<'_> {
+    /// Whether sums are stored as they are.
+    fn is_none(&self) -> bool {
+        !self.accumulate && !self.relu && [self.bias, self.residual, self.gate].iter().all(Option::is_none)
+    }
 }
 
 /// `c[c_rows[i] + j] = tail(sum over terms of A[i, term] B[term, j])` for every row i of `left`.
@@ -99,6 +109,7 @@ fn check_bounds(left: &Left, right: &Right, terms: usize, c_len: usize, c_rows: 
     assert!(room <= c_len, "C's rows leave their memory");
     assert!(tail.bias.is_none_or(|bias| bias.len() >= right.columns), "a short bias");
     assert!(tail.residual.is_none_or(|residual| residual.len() >= room), "a short residual");
+    assert!(tail.gate.is_none_or(|gate| gate.len() >= room), "a short gate");
     let lanes = super::math::lanes();
     let needed = match right.form {
         Form::Rows(stride) => {
@@ -143,18 +154,6 @@ impl WithSimd for Multiply<'_> {
             self.rows(simd, rows);
         }
     }
-}
-
-/// A block of the summed axis: all of some runs but the ends of the first and the last.
-#[derive(Clone, Copy)]
-struct Block<'a> {
-    runs: &'a [Run],
-    /// Terms of the first run that earlier blocks took.
-    skip: usize,
-    len: usize,
-    /// Terms before the block.
-    start: usize,
-    last: bool,
 }
 
 impl Multiply<'_> {
@@ -223,6 +222,9 @@ impl Multiply<'_> {
                 if self.tail.relu && y < 0.0 {
                     y = 0.0;
                 }
+                if self.tail.gate.is_some_and(|gate| gate[place + j].is_nan() || gate[place + j] <= 0.0) {
+                    y = 0.0;
+                }
                 // SAFETY: as above.
                 unsafe { c.write(y) };
             }
@@ -275,28 +277,52 @@ impl Multiply<'_> {
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
         let mut sums = [[simd.splat_f32s(0.0); V]; TILE];
+        let next = self.next_block::<S, V>(block, first);
         for tile in 0..tiles {
+            // Each tile asks for some of what the next products read of B, a line for every term that it sums.
+            let ahead = next.wrapping_add(tile.min(V - 1) * block.len * S::F32_LANES);
             // Tiles of nearly equal height: a rest of one row would cost as much as several.
             let count = (rows.end - row).div_ceil(tiles - tile);
             match count {
-                1 => self.tile::<S, 1, V>(simd, row, block, first, &mut sums),
-                2 => self.tile::<S, 2, V>(simd, row, block, first, &mut sums),
-                3 => self.tile::<S, 3, V>(simd, row, block, first, &mut sums),
-                4 => self.tile::<S, 4, V>(simd, row, block, first, &mut sums),
-                5 => self.tile::<S, 5, V>(simd, row, block, first, &mut sums),
-                6 => self.tile::<S, 6, V>(simd, row, block, first, &mut sums),
-                7 if V <= 3 => self.tile::<S, 7, V>(simd, row, block, first, &mut sums),
-                8 if V <= 3 => self.tile::<S, 8, V>(simd, row, block, first, &mut sums),
-                9 if V <= 2 => self.tile::<S, 9, V>(simd, row, block, first, &mut sums),
-                10 if V <= 2 => self.tile::<S, 10, V>(simd, row, block, first, &mut sums),
-                11 if V == 2 => self.tile::<S, 11, V>(simd, row, block, first, &mut sums),
-                12 if V == 2 => self.tile::<S, 12, V>(simd, row, block, first, &mut sums),
-                13 if V == 2 => self.tile::<S, 13, V>(simd, row, block, first, &mut sums),
-                14 if V == 2 => self.tile::<S, 14, V>(simd, row, block, first, &mut sums),
+                1 => self.tile::<S, 1, V>(simd, row, block, first, ahead, &mut sums),
+                2 => self.tile::<S, 2, V>(simd, row, block, first, ahead, &mut sums),
+                3 => self.tile::<S, 3, V>(simd, row, block, first, ahead, &mut sums),
+                4 => self.tile::<S, 4, V>(simd, row, block, first, ahead, &mut sums),
+                5 => self.tile::<S, 5, V>(simd, row, block, first, ahead, &mut sums),
+                6 => self.tile::<S, 6, V>(simd, row, block, first, ahead, &mut sums),
+                7 if V <= 3 => self.tile::<S, 7, V>(simd, row, block, first, ahead, &mut sums),
+                8 if V <= 3 => self.tile::<S, 8, V>(simd, row, block, first, ahead, &mut sums),
+                9 if V <= 2 => self.tile::<S, 9, V>(simd, row, block, first, ahead, &mut sums),
+                10 if V <= 2 => self.tile::<S, 10, V>(simd, row, block, first, ahead, &mut sums),
+                11 if V == 2 => self.tile::<S, 11, V>(simd, row, block, first, ahead, &mut sums),
+                12 if V == 2 => self.tile::<S, 12, V>(simd, row, block, first, ahead, &mut sums),
+                13 if V == 2 => self.tile::<S, 13, V>(simd, row, block, first, ahead, &mut sums),
+                14 if V == 2 => self.tile::<S, 14, V>(simd, row, block, first, ahead, &mut sums),
                 _ => unreachable!("a tile is at most `tile_rows` high"),
             }
             self.store::<S, V>(simd, &sums[..count], row, block, first);
             row += count;
+        }
+    }
+
+    /// Where the block of B lies that comes after this one's panel: the same terms of the next panel, or the next terms of
+    /// the first. Behind the last it is an address that nobody reads.
+    #[inline(always)]
+    fn next_block<S: Simd, const V: usize>(&self, block: Block, first: usize) -> *const f32 {
+        let b = self.right.data.as_ptr();
+        if !matches!(self.right.form, Form::Panels) {
+            return b;
+        }
+        let next = first + V * S::F32_LANES;
+        if next < self.right.columns {
+            let width =
+                S::F32_LANES * panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns - next);
+            b.wrapping_add(self.terms * next + block.start * width)
+        } else if block.last {
+            b.wrapping_add(self.right.data.len())
+        } else {
+            let width = S::F32_LANES * panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns);
+            b.wrapping_add((block.start + block.len) * width)
         }
     }
 
@@ -308,6 +334,7 @@ impl Multiply<'_> {
         row: usize,
         block: Block,
         first: usize,
+        ahead: *const f32,
         sums: &mut [[S::f32s; V]; TILE],
     ) {
         let b = self.right.data.as_ptr();
@@ -324,7 +351,7 @@ impl Multiply<'_> {
             if self.left.transposed {
                 sum_columns::<S, M, V>(simd, a[0], block, b, b_row)
             } else {
-                sum_rows::<S, M, V>(simd, a, block, b, b_row)
+                sum_rows::<S, M, V>(simd, a, block, b, b_row, ahead)
             }
         };
         // Only here do the sums get an address: an array that is indexed later would be kept in memory all along.
@@ -345,6 +372,18 @@ impl Multiply<'_> {
         first: usize,
     ) {
         let add = self.tail.accumulate || block.start > 0;
+        let untouched = !block.last || self.tail.is_none();
+        if !add && untouched && first + V * S::F32_LANES <= self.right.columns {
+            for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
+                for (v, &sum) in sums.iter().enumerate() {
+                    // SAFETY: `check_bounds` has seen every address of C.
+                    unsafe {
+                        store(simd, self.c.wrapping_add(place + first + v * S::F32_LANES), S::F32_LANES, sum)
+                    };
+                }
+            }
+            return;
+        }
         for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
             for (v, &sum) in sums.iter().enumerate() {
                 let column = first + v * S::F32_LANES;
@@ -369,124 +408,15 @@ impl Multiply<'_> {
                             // In this order NaN comes through.
                             y = simd.max_f32s(simd.splat_f32s(0.0), y);
                         }
+                        if let Some(gate) = self.tail.gate {
+                            let gate = load(simd, gate.as_ptr().wrapping_add(place + column), valid);
+                            let zero = simd.splat_f32s(0.0);
+                            y = simd.select_f32s(simd.greater_than_f32s(gate, zero), y, zero);
+                        }
                     }
                     store(simd, c, valid, y);
                 }
             }
         }
     }
-}
-
-/// # Safety
-/// `min(valid, lanes)` elements can be read at `p`.
-#[inline(always)]
-unsafe fn load<S: Simd>(simd: S, p: *const f32, valid: usize) -> S::f32s {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if valid >= S::F32_LANES {
-            p.cast::<S::f32s>().read_unaligned()
-        } else {
-            simd.partial_load_f32s(std::slice::from_raw_parts(p, valid))
-        }
-    }
-}
-
-/// # Safety
-/// `min(valid, lanes)` elements can be written at `p`.
-#[inline(always)]
-unsafe fn store<S: Simd>(simd: S, p: *mut f32, valid: usize, y: S::f32s) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if valid >= S::F32_LANES {
-            p.cast::<S::f32s>().write_unaligned(y);
-        } else {
-            simd.partial_store_f32s(std::slice::from_raw_parts_mut(p, valid), y);
-        }
-    }
-}
-
-/// Sums of a tile where a row's terms are neighbours in memory.
-///
-/// # Safety
-/// Every term of the block can be read for every row and at `b`, `b_row` elements apart.
-#[inline(always)]
-unsafe fn sum_rows<S: Simd, const M: usize, const V: usize>(
-    simd: S,
-    rows: [*const f32; M],
-    block: Block,
-    mut b: *const f32,
-    b_row: usize,
-) -> [[S::f32s; V]; M] {
-    let mut sums = [[simd.splat_f32s(0.0); V]; M];
-    let (mut rest, mut skip) = (block.len, block.skip);
-    for run in block.runs {
-        let len = (run.len - skip).min(rest);
-        let mut a = rows;
-        for a in &mut a {
-            *a = a.wrapping_add(run.offset + skip);
-        }
-        for term in 0..len {
-            let mut right = [simd.splat_f32s(0.0); V];
-            for (v, right) in right.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *right = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
-            }
-            for i in 0..M {
-                // SAFETY: the caller's promise.
-                let left = simd.splat_f32s(unsafe { *a[i].add(term) });
-                for v in 0..V {
-                    sums[i][v] = simd.mul_add_e_f32s(left, right[v], sums[i][v]);
-                }
-            }
-            b = b.wrapping_add(b_row);
-        }
-        rest -= len;
-        skip = 0;
-        if rest == 0 {
-            break;
-        }
-    }
-    sums
-}
-
-/// Sums of a tile where a term's rows are neighbours in memory, from `a` on.
-///
-/// # Safety
-/// As [`sum_rows`].
-#[inline(always)]
-unsafe fn sum_columns<S: Simd, const M: usize, const V: usize>(
-    simd: S,
-    a: *const f32,
-    block: Block,
-    mut b: *const f32,
-    b_row: usize,
-) -> [[S::f32s; V]; M] {
-    let mut sums = [[simd.splat_f32s(0.0); V]; M];
-    let (mut rest, mut skip) = (block.len, block.skip);
-    for run in block.runs {
-        let len = (run.len - skip).min(rest);
-        let mut a = a.wrapping_add(run.offset + skip * run.step);
-        for _ in 0..len {
-            let mut right = [simd.splat_f32s(0.0); V];
-            for (v, right) in right.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *right = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                let left = simd.splat_f32s(unsafe { *a.add(i) });
-                for v in 0..V {
-                    sums[v] = simd.mul_add_e_f32s(left, right[v], sums[v]);
-                }
-            }
-            a = a.wrapping_add(run.step);
-            b = b.wrapping_add(b_row);
-        }
-        rest -= len;
-        skip = 0;
-        if rest == 0 {
-            break;
-        }
-    }
-    sums
 }

@@ -44,14 +44,15 @@ pub(crate) fn largest(tiling: Tiling, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The gradient of [`largest`]: dy goes to the first position that holds the largest value, all others get 0.
-pub(crate) fn share(tiling: Tiling, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+/// The gradient of [`largest`]: dy goes to the first position that holds the largest value, all others get 0; with `gated` so
+/// does that one unless its value is positive.
+pub(crate) fn share(tiling: Tiling, x: &[f32], dy: &[f32], dx: &mut [f32], gated: bool) {
     let arch = Arch::new();
     match tiling.window[0] * tiling.window[1] {
-        2 => arch.dispatch(Share::<2> { tiling, x, dy, dx }),
-        3 => arch.dispatch(Share::<3> { tiling, x, dy, dx }),
-        4 => arch.dispatch(Share::<4> { tiling, x, dy, dx }),
-        9 => arch.dispatch(Share::<9> { tiling, x, dy, dx }),
+        2 => arch.dispatch(Share::<2> { tiling, x, dy, dx, gated }),
+        3 => arch.dispatch(Share::<3> { tiling, x, dy, dx, gated }),
+        4 => arch.dispatch(Share::<4> { tiling, x, dy, dx, gated }),
+        9 => arch.dispatch(Share::<9> { tiling, x, dy, dx, gated }),
         _ => unreachable!("a window of another size"),
     }
 }
@@ -83,6 +84,7 @@ struct Share<'a, const N: usize> {
     x: &'a [f32],
     dy: &'a [f32],
     dx: &'a mut [f32],
+    gated: bool,
 }
 
 impl<const N: usize> WithSimd for Share<'_, N> {
@@ -95,8 +97,11 @@ impl<const N: usize> WithSimd for Share<'_, N> {
             let places = self.tiling.places::<N>(o);
             for first in (0..dy.len()).step_by(S::F32_LANES) {
                 let strip = first..dy.len().min(first + S::F32_LANES);
-                let (_, taken) = winners::<S, N>(simd, self.x, &places, &strip);
-                let dy = load(simd, &dy[strip.clone()]);
+                let (best, taken) = winners::<S, N>(simd, self.x, &places, &strip);
+                let mut dy = load(simd, &dy[strip.clone()]);
+                if self.gated {
+                    dy = simd.select_f32s(simd.greater_than_f32s(best, zero), dy, zero);
+                }
                 for (k, place) in places.iter().enumerate() {
                     let own = simd.equal_f32s(taken, simd.splat_f32s(k as f32));
                     let dx = &mut self.dx[place.start + strip.start..place.start + strip.end];

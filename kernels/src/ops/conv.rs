@@ -2,7 +2,8 @@
 
 use super::{Activation, Epilogue, Operation, check_sizes, unfit};
 use crate::Result;
-use crate::cpu::images::{ImageTail, Plan, convolve, weight_gradient};
+use crate::cpu::images::{ImageTail, Plan, Room, convolve, weight_gradient};
+use crate::cpu::winograd::Winograd;
 use crate::cpu::{Context, Memory};
 use crate::gpu::{Adapter, Kernel};
 
@@ -112,6 +113,15 @@ impl Conv {
         2 * (self.y_len() * taps) as u64
     }
 
+    /// dx from dy and w. Of the convolution's epilogue nothing counts; the tail's operands are in x's shape.
+    pub(super) fn input_gradient(&self, [dy, w]: [&[f32]; 2], dx: &mut [f32], tail: ImageTail, room: Room) {
+        let counts = [self.sets, self.images];
+        match Winograd::backward(self) {
+            Some(plan) => plan.convolve(counts, dy, w, dx, tail, room),
+            None => convolve(|| Plan::backward(self), counts, dy, w, dx, tail, room),
+        }
+    }
+
     /// What of the spec decides how the weights are packed.
     fn packing(&self) -> String {
         let Self { sets, in_channels, out_channels, kernel, stride, pad, dilation, groups, .. } = self;
@@ -150,7 +160,10 @@ impl Operation for Conv {
     }
 
     fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
-        Plan::forward(self).prepare(self.sets, constant)
+        match Winograd::forward(self) {
+            Some(plan) => plan.prepare(self.sets, constant),
+            None => Plan::forward(self).prepare(self.sets, constant),
+        }
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
@@ -158,9 +171,14 @@ impl Operation for Conv {
             bias: self.epilogue.bias.then(|| inputs[2]),
             residual: self.epilogue.residual.then(|| inputs[2 + usize::from(self.epilogue.bias)]),
             relu: self.epilogue.activation == Activation::Relu,
+            gate: None,
         };
         let counts = [self.sets, self.images];
-        convolve(|| Plan::forward(self), counts, inputs[0], inputs[1], outputs[0], tail, context.room());
+        let (x, w, y, room) = (inputs[0], inputs[1], &mut *outputs[0], context.room());
+        match Winograd::forward(self) {
+            Some(plan) => plan.convolve(counts, x, w, y, tail, room),
+            None => convolve(|| Plan::forward(self), counts, x, w, y, tail, room),
+        }
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
@@ -194,13 +212,14 @@ impl Operation for ConvInputGrad {
     }
 
     fn prepare(&self, _input: usize, constant: &[f32]) -> Option<Memory> {
-        Plan::backward(&self.0).prepare(self.0.sets, constant)
+        match Winograd::backward(&self.0) {
+            Some(plan) => plan.prepare(self.0.sets, constant),
+            None => Plan::backward(&self.0).prepare(self.0.sets, constant),
+        }
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
-        let counts = [self.0.sets, self.0.images];
-        let plan = || Plan::backward(&self.0);
-        convolve(plan, counts, inputs[0], inputs[1], outputs[0], ImageTail::default(), context.room());
+        self.0.input_gradient([inputs[0], inputs[1]], outputs[0], ImageTail::default(), context.room());
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

@@ -98,6 +98,30 @@ impl Pool {
         fits.then_some(Tiling { width: self.width, channels: self.channels, window })
     }
 
+    /// dx from x and dy; with `gated`, zero where x is not positive.
+    pub(super) fn gradient(&self, x: &[f32], dy: &[f32], dx: &mut [f32], gated: bool, threads: usize) {
+        let (len, out_len) = (self.image_len(), self.out_len());
+        spread_rows(threads, dx, len, 4096, |first, images| {
+            let x = x[first * len..].chunks_exact(len);
+            let dy = dy[first * out_len..].chunks_exact(out_len);
+            let images = images.chunks_exact_mut(len).zip(x.zip(dy));
+            if let Some(tiling) = self.tiling() {
+                return images.for_each(|(dx, (x, dy))| tiles::share(tiling, x, dy, dx, gated));
+            }
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (dx, (x, dy)) in images {
+                        self.backward(x, dy, dx);
+                        if gated {
+                            dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = if *x > 0.0 { *dx } else { 0.0 });
+                        }
+                    }
+                },
+            );
+        });
+    }
+
     /// Calls `f(place in y, window)` for every window of an image.
     #[inline(always)]
     fn windows(&self, mut f: impl FnMut(usize, Window)) {
@@ -351,23 +375,7 @@ impl Operation for PoolGrad {
     }
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
-        let (len, out_len) = (self.0.image_len(), self.0.out_len());
-        spread_rows(context.threads, outputs[0], len, 4096, |first, images| {
-            let x = inputs[0][first * len..].chunks_exact(len);
-            let dy = inputs[1][first * out_len..].chunks_exact(out_len);
-            let images = images.chunks_exact_mut(len).zip(x.zip(dy));
-            if let Some(tiling) = self.0.tiling() {
-                return images.for_each(|(dx, (x, dy))| tiles::share(tiling, x, dy, dx));
-            }
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (dx, (x, dy)) in images {
-                        self.0.backward(x, dy, dx);
-                    }
-                },
-            );
-        });
+        self.0.gradient(inputs[0], inputs[1], outputs[0], false, context.threads);
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

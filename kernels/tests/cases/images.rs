@@ -9,6 +9,10 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for op in convs() {
         cases.push(Case::drawn(ConvInputGrad(op.clone()), reference::conv_input_grad));
+        for [residual, gate] in [[false, true], [true, false], [true, true]] {
+            let op = GatedConvInputGrad { conv: op.clone(), residual, gate };
+            cases.push(Case::drawn(op, reference::gated_conv_input_grad));
+        }
         cases.push(Case::drawn(ConvWeightGrad(op.clone()), reference::conv_weight_grad));
         cases.push(Case::drawn(op, reference::conv));
     }
@@ -17,7 +21,10 @@ pub fn all() -> Vec<Case> {
         let mut inputs = draw_all(&PoolGrad(op.clone()));
         inputs[0] = indices(inputs[0].len(), 7, 4);
         cases.push(Case::new(op.clone(), inputs[..1].to_vec(), reference::pool));
-        cases.push(Case::new(PoolGrad(op), inputs, reference::pool_grad));
+        cases.push(Case::new(PoolGrad(op.clone()), inputs.clone(), reference::pool_grad));
+        // Of both signs, for the gate.
+        inputs[0].iter_mut().for_each(|x| *x -= 5.0);
+        cases.push(Case::new(GatedPoolGrad(op), inputs, reference::gated_pool_grad));
     }
     cases
 }
@@ -52,6 +59,12 @@ fn convs() -> Vec<Conv> {
         Conv { epilogue: relu, ..same(5, [7, 7], [80, 33]) },
         Conv { epilogue: full, ..same(4, [4, 4], [128, 130]) },
         same(130, [2, 3], [17, 16]),
+        // Channels that fill vectors: small and large tiles, clipped ones, pads of every kind, sets.
+        Conv { epilogue: full, ..same(3, [5, 7], [160, 144]) },
+        Conv { pad: [0, 2, 1, 3], epilogue: relu, ..same(2, [6, 9], [144, 160]) },
+        Conv { pad: [0; 4], ..same(3, [9, 8], [32, 16]) },
+        Conv { pad: [3, 1, 0, 4], epilogue: full, ..same(2, [10, 6], [16, 48]) },
+        Conv { sets: 2, epilogue: full, ..same(3, [8, 8], [16, 32]) },
         // Signals: kernel 5 and 7, odd lengths, strides.
         Conv { kernel: [1, 5], pad: [0, 2, 0, 2], epilogue: full, ..same(3, [1, 256], [16, 16]) },
         Conv {

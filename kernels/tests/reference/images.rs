@@ -2,7 +2,7 @@
 
 use percuss_kernels::ops::*;
 
-use super::{Sum, Value, activate};
+use super::{Sum, U, Value, activate};
 
 /// Calls `f(x, w, y)` with the places of every product of a convolution.
 fn products(op: &Conv, mut f: impl FnMut(usize, usize, usize)) {
@@ -49,6 +49,30 @@ pub fn conv_input_grad(op: &ConvInputGrad, inputs: &[Vec<f32>]) -> Vec<Vec<Value
     let mut sums = vec![Sum::default(); op.sets * op.images * op.height * op.width * op.in_channels];
     products(op, |x, w, y| sums[x].add(f64::from(inputs[0][y]) * f64::from(inputs[1][w])));
     vec![sums.into_iter().map(Sum::finish).collect()]
+}
+
+pub fn gated_conv_input_grad(op: &GatedConvInputGrad, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
+    let mut values = conv_input_grad(&ConvInputGrad(op.conv.clone()), inputs).remove(0);
+    for (i, value) in values.iter_mut().enumerate() {
+        if op.residual {
+            let residual = f64::from(inputs[2][i]);
+            value.exact += residual;
+            // The sum may be rounded once more.
+            value.bound += U * (residual.abs() + value.exact.abs());
+        }
+        if op.gate && inputs[2 + usize::from(op.residual)][i] <= 0.0 {
+            *value = Value::exact(0.0);
+        }
+    }
+    vec![values]
+}
+
+pub fn gated_pool_grad(op: &GatedPoolGrad, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
+    let mut values = pool_grad(&PoolGrad(op.0.clone()), inputs).remove(0);
+    for (value, _) in values.iter_mut().zip(&inputs[0]).filter(|(_, x)| **x <= 0.0) {
+        *value = Value::exact(0.0);
+    }
+    vec![values]
 }
 
 pub fn conv_weight_grad(op: &ConvWeightGrad, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {

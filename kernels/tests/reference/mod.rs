@@ -4,7 +4,9 @@ mod images;
 mod project;
 mod rows;
 
-pub use images::{conv, conv_input_grad, conv_weight_grad, pool, pool_grad};
+pub use images::{
+    conv, conv_input_grad, conv_weight_grad, gated_conv_input_grad, gated_pool_grad, pool, pool_grad,
+};
 pub use project::{norms_and_radii, project};
 pub use rows::*;
 
