@@ -25,7 +25,7 @@ use shapes::step;
 const SLACK: f64 = 4.0;
 
 fn open(tuning: Tuning) -> Device {
-    let opened = GpuDevice::open("gpu:0", Some(tuning));
+    let opened = GpuDevice::open("gpu:0", tuning);
     Device::Gpu(opened.expect(
         "these tests need a Vulkan, Metal or DX12 adapter: `make test` installs Mesa's software Vulkan (mesa-vulkan-drivers)",
     ))
@@ -33,13 +33,13 @@ fn open(tuning: Tuning) -> Device {
 
 fn direct() -> Device {
     static DEVICE: LazyLock<Device> =
-        LazyLock::new(|| open(Tuning { software: Some(true), checked: true, max_workgroups: None }));
+        LazyLock::new(|| open(Tuning { software: Some(true), checked: true, ..Tuning::default() }));
     DEVICE.clone()
 }
 
 fn tiled() -> Device {
     static DEVICE: LazyLock<Device> =
-        LazyLock::new(|| open(Tuning { software: Some(false), checked: true, max_workgroups: None }));
+        LazyLock::new(|| open(Tuning { software: Some(false), checked: true, ..Tuning::default() }));
     DEVICE.clone()
 }
 
@@ -81,7 +81,7 @@ fn kernels_for_hardware_agree_with_f64() {
 #[test]
 fn unchecked_kernels_and_folded_grids_agree_with_f64() {
     let some: Vec<Case> = cases::all().into_iter().step_by(3).collect();
-    check_all(&open(Tuning { software: None, checked: false, max_workgroups: Some(3) }), &some);
+    check_all(&open(Tuning { max_workgroups: Some(3), ..Tuning::default() }), &some);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl DeviceArgs {
     /// # Errors
     /// No such device.
     pub fn select(&self) -> Result<Device> {
-        Ok(Device::select(&self.device, self.threads())?)
+        crate::device::open(&self.device, self.threads())
     }
 }
 

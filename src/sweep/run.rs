@@ -60,7 +60,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let began = Instant::now();
     let started = SystemTime::now();
     let stop = interrupt::install()?;
-    let device = Device::select(&options.device, options.threads())?;
+    let device = crate::device::open(&options.device, options.threads())?;
     let prepared = prepare(study, &device, options)?;
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
     let out = options.out_or(&study.name);

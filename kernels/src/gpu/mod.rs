@@ -2,13 +2,15 @@
 
 mod adapters;
 mod device;
+mod files;
 pub(crate) mod launch;
+mod pipelines;
 mod program;
 mod readback;
 mod template;
 
 pub use adapters::list;
-pub use device::{GpuBuffer, GpuDevice, Tuning, hardware, open};
+pub use device::{GpuBuffer, GpuDevice, Tuning};
 pub use program::GpuProgram;
 
 /// What an op needs to know of the adapter to choose its kernel.

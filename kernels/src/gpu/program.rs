@@ -64,6 +64,8 @@ impl GpuProgram {
             spec.arenas.iter().map(|arena| allocate(device, arena, shared)).collect::<Result<Vec<_>>>()?;
         let scratch_len = kernels.iter().flatten().flat_map(|(_, kernels)| kernels).map(scratch).max();
         let scratch = device.buffer(scratch_len.unwrap_or(0))?;
+        let all: Vec<&Kernel> = kernels.iter().flatten().flat_map(|(_, kernels)| kernels).collect();
+        device.compile_all(&all)?;
         let mut maker = Maker { device, arenas: &arenas, scratch, groups: HashMap::new() };
         let phases = kernels.iter().map(|phase| maker.phase(phase)).collect::<Result<Vec<_>>>()?;
         Ok(Self { device: Arc::clone(device), arenas, phases, staging: Staging::default() })
