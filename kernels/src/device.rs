@@ -106,6 +106,15 @@ impl Device {
         }
     }
 
+    /// What the device's tuner took for the matrix products of its programs, as JSON: variants by class of product; none if
+    /// it took nothing.
+    pub fn tuned(&self) -> Option<String> {
+        match self {
+            Self::Cpu { .. } => None,
+            Self::Gpu(device) => device.tuned(),
+        }
+    }
+
     /// Whether this is the processor.
     pub fn is_cpu(&self) -> bool {
         matches!(self, Self::Cpu { .. })

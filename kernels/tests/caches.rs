@@ -4,47 +4,19 @@
 #![allow(dead_code, unused_imports, reason = "modules that several test programs share")]
 
 mod cases;
+mod folder;
 mod reference;
 mod runner;
 mod shapes;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cases::drawn;
+use folder::Folder;
 use percuss_kernels::Device;
 use percuss_kernels::gpu::{GpuDevice, Tuning};
 use percuss_kernels::ops::*;
 use runner::bits;
-
-/// An empty folder that is gone at the end of the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("percuss-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
-    }
-
-    fn file(&self, part: &str) -> PathBuf {
-        let files = self.files();
-        let named: Vec<&PathBuf> =
-            files.iter().filter(|path| path.to_string_lossy().contains(part)).collect();
-        assert_eq!(named.len(), 1, "{part} among {files:?}");
-        named[0].clone()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn open(cache: &Path) -> Device {
     let tuning = Tuning { software: Some(false), cache: Some(cache.to_owned()), ..Tuning::default() };
@@ -76,15 +48,15 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn compiled_kernels_are_kept_and_a_damaged_file_is_replaced() {
     let folder = Folder::new("pipelines");
-    let first = product(&folder.0);
+    let first = product(&folder.path());
     // Only Vulkan hands out what its driver compiled.
     let file = folder.file("wgpu_pipeline_cache_vulkan");
     let whole = std::fs::read(&file).unwrap();
     assert!(whole.starts_with(b"percuss1"));
-    assert!(product(&folder.0) == first);
+    assert!(product(&folder.path()) == first);
     for (damage, bytes) in damages(&whole) {
         std::fs::write(&file, bytes).unwrap();
-        assert!(product(&folder.0) == first, "{damage}");
+        assert!(product(&folder.path()) == first, "{damage}");
         let again = std::fs::read(&file).unwrap();
         assert!(again.starts_with(b"percuss1") && again.len() > 16, "{damage}: not written anew");
     }
@@ -94,7 +66,7 @@ fn compiled_kernels_are_kept_and_a_damaged_file_is_replaced() {
 #[test]
 fn a_folder_that_cannot_be_written_is_no_error() {
     let folder = Folder::new("unwritable");
-    let file = folder.0.join("file");
+    let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let first = product(&file);
     assert!(product(&file.join("below")) == first);

@@ -48,6 +48,7 @@ impl SweepCommand {
             shard: self.shard,
             limit_cells: self.limit_cells,
             threads: self.device.threads.map(usize::from),
+            tune: !self.device.no_tune,
             quiet: self.quiet,
             json: self.json,
             data_dir: self.data.data_dir.clone(),

@@ -15,6 +15,8 @@ pub struct SweepOptions {
     pub limit_cells: Option<usize>,
     /// CPU threads, all of them without it.
     pub threads: Option<usize>,
+    /// Time the ways to compute a product on a GPU, where no earlier run has done so.
+    pub tune: bool,
     /// Say nothing but errors.
     pub quiet: bool,
     /// Report as JSON lines.
@@ -31,6 +33,7 @@ impl Default for SweepOptions {
             shard: (1, 1),
             limit_cells: None,
             threads: None,
+            tune: true,
             quiet: false,
             json: false,
             data_dir: None,

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Adapter;
 use super::adapters::{self, MOST_BINDING};
 use super::pipelines::Pipelines;
+use super::tuner::Tuner;
+use super::{Adapter, Variant};
 use crate::{Error, Result};
 
 /// How a device is opened: where it keeps what took time to find out, and, for tests and measurements, what is taken to be
@@ -18,7 +19,11 @@ pub struct Tuning {
     pub checked: bool,
     /// Takes the adapter to allow no more workgroups along an axis than this.
     pub max_workgroups: Option<u32>,
-    /// A folder for what later runs can use again: compiled kernels. Nothing is kept without one.
+    /// Whether the ways to compute a matrix product are measured; by default on hardware only.
+    pub tune: Option<bool>,
+    /// Computes every matrix product in this way.
+    pub product: Option<Variant>,
+    /// A folder for what later runs can use again: compiled kernels and their timings. Nothing is kept without one.
     pub cache: Option<PathBuf>,
 }
 
@@ -34,6 +39,7 @@ pub struct GpuDevice {
     limits: wgpu::Limits,
     pub(super) tuning: Tuning,
     pub(super) pipelines: Pipelines,
+    pub(super) tuner: Tuner,
 }
 
 /// Read-only data in an adapter's memory.
@@ -87,7 +93,13 @@ impl GpuDevice {
         let software = tuning.software.unwrap_or(adapters::is_software(&chosen));
         let mut adapter = Adapter::new(&limits, software);
         adapter.max_workgroups = tuning.max_workgroups.unwrap_or(u32::MAX).min(adapter.max_workgroups);
-        let pipelines = Pipelines::open(&device, &chosen.get_info(), tuning.cache.as_deref());
+        adapter.product = tuning.product;
+        let (info, cache) = (chosen.get_info(), tuning.cache.as_deref());
+        let pipelines = Pipelines::open(&device, &info, cache);
+        // The kernels for software adapters come in one variant.
+        let tune =
+            !software && tuning.product.is_none() && tuning.tune.unwrap_or(!adapters::is_software(&chosen));
+        let tuner = Tuner::open(tune, &info, cache);
         Ok(Arc::new(Self {
             device,
             queue,
@@ -98,6 +110,7 @@ impl GpuDevice {
             limits,
             tuning,
             pipelines,
+            tuner,
         }))
     }
 
@@ -109,6 +122,11 @@ impl GpuDevice {
     /// What ops are told of the adapter.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
+    }
+
+    /// What the tuner took for the products of this device's programs, as JSON; none if it took nothing.
+    pub fn tuned(&self) -> Option<String> {
+        self.tuner.used()
     }
 
     /// Most elements that one operand can have.

@@ -2,15 +2,19 @@
 
 mod adapters;
 mod device;
+mod dispatch;
 mod files;
 pub(crate) mod launch;
 mod pipelines;
 mod program;
 mod readback;
 mod template;
+mod timing;
+mod tuner;
 
 pub use adapters::list;
 pub use device::{GpuBuffer, GpuDevice, Tuning};
+pub use launch::{Product, Variant};
 pub use program::GpuProgram;
 
 /// What an op needs to know of the adapter to choose its kernel.
@@ -26,6 +30,8 @@ pub struct Adapter {
     pub max_invocations: u32,
     /// Storage buffers that one launch may bind.
     pub max_storage_buffers: u32,
+    /// How matrix products are computed, if that was found out by measuring.
+    pub product: Option<Variant>,
 }
 
 impl Adapter {
@@ -36,6 +42,7 @@ impl Adapter {
         workgroup_memory: 16_384,
         max_invocations: 256,
         max_storage_buffers: 8,
+        product: None,
     };
 
     /// A software rasteriser.
