@@ -150,6 +150,29 @@ fn rows_stand_alone(what: &str, build: impl Fn(usize) -> Operands) {
     }
 }
 
+/// Mesa's software driver has subgroups, so that what hardware does with them runs here.
+#[test]
+fn reductions_within_subgroups_have_the_bits_of_those_in_workgroup_memory() {
+    let with = open(Tuning { software: Some(false), checked: true, ..Tuning::default() });
+    let without = open(Tuning { software: Some(false), subgroups: Some(false), ..Tuning::default() });
+    let Device::Gpu(gpu) = &with else { panic!("not a GPU") };
+    if gpu::list()[0].features.contains(&"subgroups".to_owned()) {
+        assert!(gpu.adapter().subgroup >= 4, "{:?}", gpu.adapter());
+    }
+    let names = ["reduce", "moments", "softmax", "cross_entropy", "cross_entropy_grad", "project"];
+    let cases = cases::all().into_iter().filter(|case| names.contains(&case.op.name()));
+    let mut seen = std::collections::HashSet::new();
+    for case in cases {
+        let [some, others] =
+            [&with, &without].map(|device| runner::run(device, case.op.clone(), &case.inputs, false, 1));
+        for (one, other) in some.iter().zip(&others) {
+            assert!(bits(one) == bits(other), "{:?}", case.op);
+        }
+        seen.insert(case.op.name());
+    }
+    assert_eq!(seen.len(), names.len());
+}
+
 fn convolution(images: usize) -> Conv {
     Conv {
         sets: 1,

@@ -122,6 +122,7 @@ impl Adapter {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x),
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            subgroup: 1,
             product: None,
         }
     }

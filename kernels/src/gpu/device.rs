@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapters::{self, MOST_BINDING};
 use super::pipelines::Pipelines;
+use super::subgroups;
 use super::tuner::Tuner;
 use super::{Adapter, Variant};
 use crate::{Error, Result};
@@ -21,6 +22,8 @@ pub struct Tuning {
     pub max_workgroups: Option<u32>,
     /// Whether the ways to compute a matrix product are measured; by default on hardware only.
     pub tune: Option<bool>,
+    /// Whether reductions exchange numbers within subgroups; by default wherever that was found to work, on hardware.
+    pub subgroups: Option<bool>,
     /// Computes every matrix product in this way.
     pub product: Option<Variant>,
     /// A folder for what later runs can use again: compiled kernels and their timings. Nothing is kept without one.
@@ -100,7 +103,8 @@ impl GpuDevice {
         let tune =
             !software && tuning.product.is_none() && tuning.tune.unwrap_or(!adapters::is_software(&chosen));
         let tuner = Tuner::open(tune, &info, cache);
-        Ok(Arc::new(Self {
+        let subgroups = tuning.subgroups.unwrap_or(!software) && !software;
+        let mut opened = Self {
             device,
             queue,
             adapter,
@@ -111,7 +115,11 @@ impl GpuDevice {
             tuning,
             pipelines,
             tuner,
-        }))
+        };
+        if subgroups {
+            opened.adapter.subgroup = subgroups::width(&opened, info.subgroup_min_size);
+        }
+        Ok(Arc::new(opened))
     }
 
     /// The adapter's name.
