@@ -1,30 +1,32 @@
 // Matrix product for GPUs: tiles in workgroup memory, register tiles in invocations, the next tile fetched meanwhile.
 //
-// Computes: C[z] = A[z] B[z] for z < Z; k runs upwards for every element, one fma a step, whatever M and the tile are.
+// Computes: C[z] = A[z] B[z] for z < Z; k runs upwards to K_END for every element, one fma a step, whatever M and the tile are.
 // Layout: operands come through a_row/a_load and b_row/b_load (4 x 4 blocks, column s being k + s) and results leave
 // through store; the gemm_*.wgsl files beside this one define them. Tiles lie k-major in quads of rows or columns, one
-// quad of padding a line against bank conflicts.
+// quad of padding a line against bank conflicts. DOUBLE: there are two of each, and one barrier a step suffices.
 // Dispatch: one workgroup of THREADS a block of BM x BN, column blocks fastest. An invocation owns QM quads of rows,
 // ROW_THREADS quads apart, and QN quads of columns, COLUMN_THREADS quads apart, so that neighbours load neighbours.
 
 const A_LINE: u32 = BM / 4u + 1u;
 const B_LINE: u32 = BN / 4u + 1u;
 const K_QUADS: u32 = BK / 4u;
+const A_ROOM: u32 = BK * A_LINE;
+const B_ROOM: u32 = BK * B_LINE;
 const A_UNITS: u32 = BM / 4u * K_QUADS;
 const B_UNITS: u32 = BN / 4u * K_QUADS;
 
-var<workgroup> a_tile: array<vec4<f32>, BK * A_LINE>;
-var<workgroup> b_tile: array<vec4<f32>, BK * B_LINE>;
+var<workgroup> a_tile: array<vec4<f32>, BUFFERS * A_ROOM>;
+var<workgroup> b_tile: array<vec4<f32>, BUFFERS * B_ROOM>;
 
-fn keep_a(unit: u32, block: mat4x4<f32>) {
-    let at = unit % K_QUADS * 4u * A_LINE + unit / K_QUADS;
+fn keep_a(buffer: u32, unit: u32, block: mat4x4<f32>) {
+    let at = buffer * A_ROOM + unit % K_QUADS * 4u * A_LINE + unit / K_QUADS;
 //@for s in 4
     a_tile[at + {s}u * A_LINE] = block[{s}];
 //@end
 }
 
-fn keep_b(unit: u32, block: mat4x4<f32>) {
-    let at = unit % K_QUADS * 4u * B_LINE + unit / K_QUADS;
+fn keep_b(buffer: u32, unit: u32, block: mat4x4<f32>) {
+    let at = buffer * B_ROOM + unit % K_QUADS * 4u * B_LINE + unit / K_QUADS;
 //@for s in 4
     b_tile[at + {s}u * B_LINE] = block[{s}];
 //@end
@@ -79,28 +81,52 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@end
 //@end
 //@end
-    for (var k0 = 0u; k0 < K; k0 += BK) {
+//@if DOUBLE
+//@if SPLIT
+    if (fetches_a) {
+        keep_a(0u, unit, fetched);
+    } else {
+        keep_b(0u, unit, fetched);
+    }
+//@else
+//@for s in A_SLOTS
+    if (A_UNITS % THREADS == 0u || unit_a_{s} < A_UNITS) {
+        keep_a(0u, unit_a_{s}, fetched_a_{s});
+    }
+//@end
+//@for s in B_SLOTS
+    if (B_UNITS % THREADS == 0u || unit_b_{s} < B_UNITS) {
+        keep_b(0u, unit_b_{s}, fetched_b_{s});
+    }
+//@end
+//@end
+    workgroupBarrier();
+    var buffer = 0u;
+//@end
+    for (var k0 = 0u; k0 < K_END; k0 += BK) {
+//@if !DOUBLE
         workgroupBarrier();
 //@if SPLIT
         if (fetches_a) {
-            keep_a(unit, fetched);
+            keep_a(0u, unit, fetched);
         } else {
-            keep_b(unit, fetched);
+            keep_b(0u, unit, fetched);
         }
 //@else
 //@for s in A_SLOTS
         if (A_UNITS % THREADS == 0u || unit_a_{s} < A_UNITS) {
-            keep_a(unit_a_{s}, fetched_a_{s});
+            keep_a(0u, unit_a_{s}, fetched_a_{s});
         }
 //@end
 //@for s in B_SLOTS
         if (B_UNITS % THREADS == 0u || unit_b_{s} < B_UNITS) {
-            keep_b(unit_b_{s}, fetched_b_{s});
+            keep_b(0u, unit_b_{s}, fetched_b_{s});
         }
 //@end
 //@end
         workgroupBarrier();
-        if (k0 + BK < K) {
+//@end
+        if (k0 + BK < K_END) {
             let k = k0 + BK + kq;
 //@if SPLIT
             if (fetches_a) {
@@ -121,12 +147,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@end
 //@end
         }
+//@if DOUBLE
+        let a_from = buffer * A_ROOM;
+        let b_from = buffer * B_ROOM;
+//@else
+        let a_from = 0u;
+        let b_from = 0u;
+//@end
         for (var k = 0u; k < BK; k++) {
 //@for i in QM
-            let a_{i} = a_tile[k * A_LINE + row_thread + {i}u * ROW_THREADS];
+            let a_{i} = a_tile[a_from + k * A_LINE + row_thread + {i}u * ROW_THREADS];
 //@end
 //@for j in QN
-            let b_{j} = b_tile[k * B_LINE + column_thread + {j}u * COLUMN_THREADS];
+            let b_{j} = b_tile[b_from + k * B_LINE + column_thread + {j}u * COLUMN_THREADS];
 //@end
 //@for i in QM
 //@for p in 4
@@ -136,6 +169,30 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@end
 //@end
         }
+//@if DOUBLE
+        buffer = 1u - buffer;
+        if (k0 + BK < K_END) {
+//@if SPLIT
+            if (fetches_a) {
+                keep_a(buffer, unit, fetched);
+            } else {
+                keep_b(buffer, unit, fetched);
+            }
+//@else
+//@for s in A_SLOTS
+            if (A_UNITS % THREADS == 0u || unit_a_{s} < A_UNITS) {
+                keep_a(buffer, unit_a_{s}, fetched_a_{s});
+            }
+//@end
+//@for s in B_SLOTS
+            if (B_UNITS % THREADS == 0u || unit_b_{s} < B_UNITS) {
+                keep_b(buffer, unit_b_{s}, fetched_b_{s});
+            }
+//@end
+//@end
+        }
+        workgroupBarrier();
+//@end
     }
 //@for i in QM
 //@for p in 4

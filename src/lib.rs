@@ -5,6 +5,7 @@
 pub mod attacks;
 pub mod cli;
 pub mod data;
+pub mod device;
 mod error;
 pub mod graph;
 pub mod models;

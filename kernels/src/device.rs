@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cpu::{CpuProgram, CpuShared};
-use crate::gpu::{GpuBuffer, GpuDevice, GpuProgram};
+use crate::gpu::{GpuBuffer, GpuDevice, GpuProgram, Tuning};
 use crate::program::shape;
 use crate::{ProgramSpec, Result, Span};
 
@@ -68,12 +68,23 @@ pub enum Program {
 impl Device {
     /// The device that `selector` names: `cpu`, `auto` (a hardware adapter if there is one, else the processor), `gpu`,
     /// `gpu:N` or part of an adapter's name. `threads` counts for the processor only.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoDevice`] if there is none, [`crate::Error::Driver`] if it does not open.
     pub fn select(selector: &str, threads: usize) -> Result<Self> {
+        Self::select_with(selector, threads, Tuning::default())
+    }
+
+    /// As [`Device::select`], an adapter opened in another way.
+    ///
+    /// # Errors
+    /// As [`Device::select`].
+    pub fn select_with(selector: &str, threads: usize, tuning: Tuning) -> Result<Self> {
         let cpu = Self::Cpu { threads: threads.max(1) };
         match selector {
             "cpu" => Ok(cpu),
-            "auto" => Ok(crate::gpu::hardware().map_or(cpu, Self::Gpu)),
-            _ => crate::gpu::open(selector).map(Self::Gpu),
+            "auto" => Ok(GpuDevice::open("gpu", tuning).map_or(cpu, Self::Gpu)),
+            _ => GpuDevice::open(selector, tuning).map(Self::Gpu),
         }
     }
 
@@ -92,6 +103,15 @@ impl Device {
                 .into_iter()
                 .find(|info| info.name == device.name())
                 .unwrap_or_else(|| DeviceInfo { name: device.name().to_owned(), ..crate::cpu::info(1) }),
+        }
+    }
+
+    /// What the device's tuner took for the matrix products of its programs, as JSON: variants by class of product; none if
+    /// it took nothing.
+    pub fn tuned(&self) -> Option<String> {
+        match self {
+            Self::Cpu { .. } => None,
+            Self::Gpu(device) => device.tuned(),
         }
     }
 

@@ -25,7 +25,7 @@ use shapes::step;
 const SLACK: f64 = 4.0;
 
 fn open(tuning: Tuning) -> Device {
-    let opened = GpuDevice::open("gpu:0", Some(tuning));
+    let opened = GpuDevice::open("gpu:0", tuning);
     Device::Gpu(opened.expect(
         "these tests need a Vulkan, Metal or DX12 adapter: `make test` installs Mesa's software Vulkan (mesa-vulkan-drivers)",
     ))
@@ -33,13 +33,13 @@ fn open(tuning: Tuning) -> Device {
 
 fn direct() -> Device {
     static DEVICE: LazyLock<Device> =
-        LazyLock::new(|| open(Tuning { software: Some(true), checked: true, max_workgroups: None }));
+        LazyLock::new(|| open(Tuning { software: Some(true), checked: true, ..Tuning::default() }));
     DEVICE.clone()
 }
 
 fn tiled() -> Device {
     static DEVICE: LazyLock<Device> =
-        LazyLock::new(|| open(Tuning { software: Some(false), checked: true, max_workgroups: None }));
+        LazyLock::new(|| open(Tuning { software: Some(false), checked: true, ..Tuning::default() }));
     DEVICE.clone()
 }
 
@@ -81,7 +81,7 @@ fn kernels_for_hardware_agree_with_f64() {
 #[test]
 fn unchecked_kernels_and_folded_grids_agree_with_f64() {
     let some: Vec<Case> = cases::all().into_iter().step_by(3).collect();
-    check_all(&open(Tuning { software: None, checked: false, max_workgroups: Some(3) }), &some);
+    check_all(&open(Tuning { max_workgroups: Some(3), ..Tuning::default() }), &some);
 }
 
 #[test]
@@ -148,6 +148,29 @@ fn rows_stand_alone(what: &str, build: impl Fn(usize) -> Operands) {
             }
         }
     }
+}
+
+/// Mesa's software driver has subgroups, so that what hardware does with them runs here.
+#[test]
+fn reductions_within_subgroups_have_the_bits_of_those_in_workgroup_memory() {
+    let with = open(Tuning { software: Some(false), checked: true, ..Tuning::default() });
+    let without = open(Tuning { software: Some(false), subgroups: Some(false), ..Tuning::default() });
+    let Device::Gpu(gpu) = &with else { panic!("not a GPU") };
+    if gpu::list()[0].features.contains(&"subgroups".to_owned()) {
+        assert!(gpu.adapter().subgroup >= 4, "{:?}", gpu.adapter());
+    }
+    let names = ["reduce", "moments", "softmax", "cross_entropy", "cross_entropy_grad", "project"];
+    let cases = cases::all().into_iter().filter(|case| names.contains(&case.op.name()));
+    let mut seen = std::collections::HashSet::new();
+    for case in cases {
+        let [some, others] =
+            [&with, &without].map(|device| runner::run(device, case.op.clone(), &case.inputs, false, 1));
+        for (one, other) in some.iter().zip(&others) {
+            assert!(bits(one) == bits(other), "{:?}", case.op);
+        }
+        seen.insert(case.op.name());
+    }
+    assert_eq!(seen.len(), names.len());
 }
 
 fn convolution(images: usize) -> Conv {

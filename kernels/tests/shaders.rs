@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use percuss_kernels::gpu::{Adapter, Kernel};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+use percuss_kernels::gpu::{self, Adapter, Kernel, Variant};
 use percuss_kernels::ops::*;
 
 /// The adapters whose kernels differ: the least and the most that hardware has, a software one, one with tiny grids.
@@ -23,6 +23,8 @@ fn adapters() -> Vec<Adapter> {
         Adapter::HARDWARE,
         Adapter { workgroup_memory: 49_152, max_invocations: 1024, ..Adapter::HARDWARE },
         Adapter { max_workgroups: 3, ..Adapter::HARDWARE },
+        Adapter { subgroup: 4, ..Adapter::HARDWARE },
+        Adapter { subgroup: 32, ..Adapter::HARDWARE },
         Adapter::SOFTWARE,
     ]
 }
@@ -74,7 +76,9 @@ fn large() -> Vec<Arc<dyn Operation>> {
 fn translate(kernel: &Kernel) -> Result<(), String> {
     let module =
         naga::front::wgsl::parse_str(&kernel.source).map_err(|error| error.emit_to_string(&kernel.source))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|error| error.emit_to_string(&kernel.source))?;
     if module.entry_points.len() != 1 || module.entry_points[0].name != kernel.entry {
@@ -144,6 +148,36 @@ fn every_variant_becomes_spirv_msl_and_hlsl() {
         }
     }
     assert!(seen.len() > 300, "only {} different kernels", seen.len());
+}
+
+#[test]
+fn the_check_of_subgroups_becomes_spirv_msl_and_hlsl() {
+    for width in [4, 8, 32, 64] {
+        translate(&gpu::subgroup_check(256, width)).unwrap();
+    }
+}
+
+#[test]
+fn every_variant_of_a_product_becomes_spirv_msl_and_hlsl() {
+    let roomy = Adapter { workgroup_memory: 49_152, max_invocations: 1024, ..Adapter::HARDWARE };
+    // Large ones, and every fifth of the cases: the variants do not know what the loaders do.
+    let cases = cases::all().into_iter().map(|case| case.op).filter(|op| op.product().is_some());
+    let ops: Vec<Arc<dyn Operation>> =
+        large().into_iter().filter(|op| op.product().is_some()).chain(cases.step_by(5)).collect();
+    let mut seen = HashSet::new();
+    for op in &ops {
+        for variant in Variant::all(&roomy) {
+            for kernel in op.gpu(&Adapter { product: Some(variant), ..roomy.clone() }) {
+                if !seen.insert(kernel.source.clone()) {
+                    continue;
+                }
+                if let Err(error) = translate(&kernel) {
+                    panic!("{op:?}, {variant}: {error}\n{}", kernel.source);
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 2000, "only {} different kernels", seen.len());
 }
 
 /// The text of a few generated kernels; set PERCUSS_BLESS to accept what is generated now.

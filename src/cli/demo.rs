@@ -47,6 +47,7 @@ impl DemoCommand {
             out: self.out.clone(),
             device: self.device.device.clone(),
             threads: self.device.threads.map(usize::from),
+            tune: !self.device.no_tune,
             quiet: self.quiet,
             data_dir: self.data.data_dir.clone(),
             ..SweepOptions::default()

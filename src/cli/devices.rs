@@ -94,7 +94,7 @@ fn json(info: &DeviceInfo, rate: Option<&Result<f64>>) -> serde_json::Value {
 
 /// Measured rate of f32 matrix products in 1e9 operations a second.
 fn gflops(info: &DeviceInfo, threads: usize) -> Result<f64> {
-    let device = Device::select(&info.selector, threads)?;
+    let device = crate::device::open(&info.selector, threads, true)?;
     let mut graph = Graph::new();
     let a = graph.state("a", Shape::shared(&[SIDE, SIDE]));
     let b = graph.state("b", Shape::shared(&[SIDE, SIDE]));

@@ -63,6 +63,9 @@ pub struct DeviceArgs {
     /// CPU threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// Do not time the ways to compute a product on a GPU: take what is likely the fastest
+    #[arg(long)]
+    pub no_tune: bool,
 }
 
 /// Where a command looks for data.
@@ -84,7 +87,7 @@ impl DeviceArgs {
     /// # Errors
     /// No such device.
     pub fn select(&self) -> Result<Device> {
-        Ok(Device::select(&self.device, self.threads())?)
+        crate::device::open(&self.device, self.threads(), !self.no_tune)
     }
 }
 

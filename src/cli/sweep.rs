@@ -56,6 +56,7 @@ impl SweepCommand {
             threads: self.device.threads.map(usize::from),
             lanes: self.lanes.map(usize::from),
             sharing: !self.no_sharing,
+            tune: !self.device.no_tune,
             quiet: self.quiet,
             json: self.json,
             data_dir: self.data.data_dir.clone(),

@@ -19,6 +19,8 @@ pub struct SweepOptions {
     pub lanes: Option<usize>,
     /// Whether cells share what is provably equal.
     pub sharing: bool,
+    /// Time the ways to compute a product on a GPU, where no earlier run has done so.
+    pub tune: bool,
     /// Say nothing but errors.
     pub quiet: bool,
     /// Report as JSON lines.
@@ -37,6 +39,7 @@ impl Default for SweepOptions {
             threads: None,
             lanes: None,
             sharing: true,
+            tune: true,
             quiet: false,
             json: false,
             data_dir: None,

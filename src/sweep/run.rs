@@ -63,7 +63,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let began = Instant::now();
     let started = SystemTime::now();
     let stop = interrupt::install()?;
-    let device = Device::select(&options.device, options.threads())?;
+    let device = crate::device::open(&options.device, options.threads(), options.tune)?;
     let prepared = prepare(study, &device, options)?;
     let loading_seconds = began.elapsed().as_secs_f64();
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
@@ -146,7 +146,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
         driver: (info.kind != DeviceKind::Cpu).then(|| info.driver.clone()),
         version: env!("CARGO_PKG_VERSION").into(),
         versions: serde_json::json!({ "percuss": env!("CARGO_PKG_VERSION") }).to_string(),
-        tuning: None,
+        tuning: device.tuned(),
         platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         threads: options.threads() as u64,
     };

@@ -104,7 +104,10 @@ fn info(i: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
 
 /// What percuss asks for where an adapter has it.
 pub(super) fn features(adapter: &wgpu::Adapter) -> wgpu::Features {
-    let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+    let wanted = wgpu::Features::TIMESTAMP_QUERY
+        | wgpu::Features::PIPELINE_CACHE
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::SHADER_F16;
     adapter.features() & wanted
 }
 
@@ -119,6 +122,8 @@ impl Adapter {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x),
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            subgroup: 1,
+            product: None,
         }
     }
 }

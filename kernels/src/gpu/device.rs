@@ -1,14 +1,18 @@
 //! An opened adapter: its queue, its pipelines, its memory, and what became of its errors.
 
-use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapters::{self, MOST_BINDING};
-use super::{Adapter, Kernel};
+use super::pipelines::Pipelines;
+use super::subgroups;
+use super::tuner::Tuner;
+use super::{Adapter, Variant};
 use crate::{Error, Result};
 
-/// How a device is opened for tests and measurements; [`Tuning::default`] is what users get.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a device is opened: where it keeps what took time to find out, and, for tests and measurements, what is taken to be
+/// otherwise than it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tuning {
     /// Takes the kernels for software adapters, or those for hardware, whatever the adapter is.
     pub software: Option<bool>,
@@ -16,6 +20,14 @@ pub struct Tuning {
     pub checked: bool,
     /// Takes the adapter to allow no more workgroups along an axis than this.
     pub max_workgroups: Option<u32>,
+    /// Whether the ways to compute a matrix product are measured; by default on hardware only.
+    pub tune: Option<bool>,
+    /// Whether reductions exchange numbers within subgroups; by default wherever that was found to work, on hardware.
+    pub subgroups: Option<bool>,
+    /// Computes every matrix product in this way.
+    pub product: Option<Variant>,
+    /// A folder for what later runs can use again: compiled kernels and their timings. Nothing is kept without one.
+    pub cache: Option<PathBuf>,
 }
 
 /// An opened adapter.
@@ -28,9 +40,9 @@ pub struct GpuDevice {
     pub(super) state: Arc<State>,
     name: String,
     limits: wgpu::Limits,
-    tuning: Tuning,
-    pipelines: Mutex<HashMap<String, wgpu::ComputePipeline>>,
-    layouts: Mutex<HashMap<usize, wgpu::BindGroupLayout>>,
+    pub(super) tuning: Tuning,
+    pub(super) pipelines: Pipelines,
+    pub(super) tuner: Tuner,
 }
 
 /// Read-only data in an adapter's memory.
@@ -53,26 +65,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The best hardware adapter, if there is one that opens.
-pub fn hardware() -> Option<Arc<GpuDevice>> {
-    open("gpu").ok()
-}
-
-/// The adapter that a selector names: `gpu` (the best hardware one), `gpu:N` or part of its name.
-///
-/// # Errors
-/// [`Error::NoDevice`] if there is none, [`Error::Driver`] if it does not open.
-pub fn open(selector: &str) -> Result<Arc<GpuDevice>> {
-    GpuDevice::open(selector, None)
-}
-
 impl GpuDevice {
     /// Opens the adapter that `selector` names, with its own limits and the features that percuss can use.
     ///
     /// # Errors
     /// [`Error::NoDevice`] if there is none, [`Error::Driver`] if it does not open.
-    pub fn open(selector: &str, tuning: Option<Tuning>) -> Result<Arc<Self>> {
-        let tuning = tuning.unwrap_or_default();
+    pub fn open(selector: &str, tuning: Tuning) -> Result<Arc<Self>> {
         let chosen = adapters::select(adapters::enumerate(), selector)?;
         let name = chosen.get_info().name;
         let limits = chosen.limits();
@@ -98,7 +96,15 @@ impl GpuDevice {
         let software = tuning.software.unwrap_or(adapters::is_software(&chosen));
         let mut adapter = Adapter::new(&limits, software);
         adapter.max_workgroups = tuning.max_workgroups.unwrap_or(u32::MAX).min(adapter.max_workgroups);
-        Ok(Arc::new(Self {
+        adapter.product = tuning.product;
+        let (info, cache) = (chosen.get_info(), tuning.cache.as_deref());
+        let pipelines = Pipelines::open(&device, &info, cache);
+        // The kernels for software adapters come in one variant.
+        let tune =
+            !software && tuning.product.is_none() && tuning.tune.unwrap_or(!adapters::is_software(&chosen));
+        let tuner = Tuner::open(tune, &info, cache);
+        let subgroups = tuning.subgroups.unwrap_or(!software) && !software;
+        let mut opened = Self {
             device,
             queue,
             adapter,
@@ -107,9 +113,13 @@ impl GpuDevice {
             name,
             limits,
             tuning,
-            pipelines: Mutex::default(),
-            layouts: Mutex::default(),
-        }))
+            pipelines,
+            tuner,
+        };
+        if subgroups {
+            opened.adapter.subgroup = subgroups::width(&opened, info.subgroup_min_size);
+        }
+        Ok(Arc::new(opened))
     }
 
     /// The adapter's name.
@@ -120,6 +130,11 @@ impl GpuDevice {
     /// What ops are told of the adapter.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
+    }
+
+    /// What the tuner took for the products of this device's programs, as JSON; none if it took nothing.
+    pub fn tuned(&self) -> Option<String> {
+        self.tuner.used()
     }
 
     /// Most elements that one operand can have.
@@ -233,74 +248,5 @@ impl GpuDevice {
         let polled = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
         self.alive()?;
         polled.map(|_| ()).map_err(|error| self.driver(error))
-    }
-
-    /// The layout of `bindings` read-write storage buffers.
-    pub(super) fn layout(&self, bindings: usize) -> wgpu::BindGroupLayout {
-        let mut layouts = lock(&self.layouts);
-        let create = || {
-            let entries: Vec<_> = (0..bindings as u32).map(layout_entry).collect();
-            let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
-            self.device.create_bind_group_layout(&descriptor)
-        };
-        layouts.entry(bindings).or_insert_with(create).clone()
-    }
-
-    /// The pipeline of a kernel, compiled once in the device's lifetime.
-    pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
-        if let Some(pipeline) = lock(&self.pipelines).get(&kernel.source) {
-            return Ok(pipeline.clone());
-        }
-        if kernel.bindings.len() > self.adapter.max_storage_buffers as usize {
-            let most = self.adapter.max_storage_buffers;
-            return Err(self.driver(format!("a kernel binds {} buffers of {most}", kernel.bindings.len())));
-        }
-        let pipeline = self.scoped(0, || self.compile(kernel))?;
-        lock(&self.pipelines).insert(kernel.source.clone(), pipeline.clone());
-        Ok(pipeline)
-    }
-
-    fn compile(&self, kernel: &Kernel) -> wgpu::ComputePipeline {
-        let source = wgpu::ShaderSource::Wgsl(kernel.source.as_str().into());
-        let descriptor = wgpu::ShaderModuleDescriptor { label: None, source };
-        let module = if self.tuning.checked {
-            self.device.create_shader_module(descriptor)
-        } else {
-            let checks = wgpu::ShaderRuntimeChecks::unchecked();
-            // SAFETY: the text is ours, not a user's: every index is guarded by the sizes that the operands were checked
-            // against, every loop is bounded by a constant, no divisor is 0; tests run the same text checked.
-            unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
-        };
-        let bind_group_layout = self.layout(kernel.bindings.len());
-        let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&bind_group_layout)],
-            immediate_size: 0,
-        });
-        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: None,
-            layout: Some(&layout),
-            module: &module,
-            entry_point: Some(kernel.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        })
-    }
-}
-
-fn layout_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            // One arena may be read and written by one launch, which only read-write bindings allow.
-            ty: wgpu::BufferBindingType::Storage { read_only: false },
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
-        count: None,
     }
 }

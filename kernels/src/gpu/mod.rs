@@ -2,14 +2,22 @@
 
 mod adapters;
 mod device;
+mod dispatch;
+mod files;
 pub(crate) mod launch;
+mod pipelines;
 mod program;
 mod readback;
+mod subgroups;
 mod template;
+mod timing;
+mod tuner;
 
 pub use adapters::list;
-pub use device::{GpuBuffer, GpuDevice, Tuning, hardware, open};
+pub use device::{GpuBuffer, GpuDevice, Tuning};
+pub use launch::{Product, Variant};
 pub use program::GpuProgram;
+pub use subgroups::kernel as subgroup_check;
 
 /// What an op needs to know of the adapter to choose its kernel.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +32,10 @@ pub struct Adapter {
     pub max_invocations: u32,
     /// Storage buffers that one launch may bind.
     pub max_storage_buffers: u32,
+    /// Neighbouring invocations that are in one subgroup for sure, a power of 2; 1 where none are known to be.
+    pub subgroup: u32,
+    /// How matrix products are computed, if that was found out by measuring.
+    pub product: Option<Variant>,
 }
 
 impl Adapter {
@@ -34,6 +46,8 @@ impl Adapter {
         workgroup_memory: 16_384,
         max_invocations: 256,
         max_storage_buffers: 8,
+        subgroup: 1,
+        product: None,
     };
 
     /// A software rasteriser.

@@ -1,12 +1,14 @@
 //! A program on a GPU: every launch's pipeline and bind group made once, then dispatched in few submits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::dispatch::{Dispatch, GpuArena, Maker, allocate, scratch};
 use super::readback::Staging;
-use super::{Binding, GpuBuffer, GpuDevice, Kernel};
+use super::timing::tune;
+use super::{GpuBuffer, GpuDevice, Kernel};
 use crate::program::shape;
-use crate::{Arena, Launch, ProgramSpec, Result, Span};
+use crate::{Launch, ProgramSpec, Result, Span};
 
 /// Dispatches a submit at most.
 const LAUNCHES: usize = 512;
@@ -25,22 +27,6 @@ pub struct GpuProgram {
     staging: Staging,
 }
 
-#[derive(Debug)]
-struct GpuArena {
-    buffer: wgpu::Buffer,
-    len: usize,
-    private: bool,
-}
-
-#[derive(Debug)]
-struct Dispatch {
-    op: &'static str,
-    pipeline: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    workgroups: [u32; 3],
-    operations: u64,
-}
-
 impl GpuProgram {
     /// Allocates the arenas and compiles every kernel; `spec` has been checked.
     ///
@@ -52,20 +38,24 @@ impl GpuProgram {
         spec: &ProgramSpec,
         shared: &[Arc<GpuBuffer>],
     ) -> Result<Self> {
-        let kernels: Vec<Vec<(&Launch, Vec<Kernel>)>> = spec
-            .phases
-            .iter()
-            .map(|phase| phase.iter().map(|launch| (launch, launch.op.gpu(&device.adapter))).collect())
-            .collect();
         for launch in spec.phases.iter().flatten() {
             check_bindings(device, launch)?;
         }
         let arenas =
             spec.arenas.iter().map(|arena| allocate(device, arena, shared)).collect::<Result<Vec<_>>>()?;
-        let scratch_len = kernels.iter().flatten().flat_map(|(_, kernels)| kernels).map(scratch).max();
-        let scratch = device.buffer(scratch_len.unwrap_or(0))?;
-        let mut maker = Maker { device, arenas: &arenas, scratch, groups: HashMap::new() };
-        let phases = kernels.iter().map(|phase| maker.phase(phase)).collect::<Result<Vec<_>>>()?;
+        let plain: Vec<Vec<Kernel>> =
+            spec.phases.iter().flatten().map(|launch| launch.op.gpu(&device.adapter)).collect();
+        let memory = device.buffer(plain.iter().flatten().map(scratch).max().unwrap_or(0))?;
+        let mut maker = Maker::new(device, &arenas, memory);
+        let mut kernels = tune(device, &mut maker, spec, plain)?.into_iter();
+        let all: Vec<&Kernel> = kernels.as_slice().iter().flatten().collect();
+        device.compile_all(&all)?;
+        let mut phase = |phase: &Vec<Launch>| {
+            let dispatches =
+                phase.iter().zip(kernels.by_ref()).map(|(launch, kernels)| maker.launch(launch, &kernels));
+            Ok(dispatches.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        };
+        let phases = spec.phases.iter().map(&mut phase).collect::<Result<Vec<_>>>()?;
         Ok(Self { device: Arc::clone(device), arenas, phases, staging: Staging::default() })
     }
 
@@ -187,111 +177,11 @@ fn measure(device: &GpuDevice, chunk: &[Dispatch], resolved: &wgpu::Buffer) {
     device.queue.submit([encoder.finish()]);
 }
 
-impl Dispatch {
-    fn record(&self, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bindings, &[]);
-        pass.dispatch_workgroups(self.workgroups[0], self.workgroups[1], self.workgroups[2]);
-    }
-}
-
 /// An operand larger than a binding can be is refused like one that does not fit: fewer lanes make it smaller.
 fn check_bindings(device: &GpuDevice, launch: &Launch) -> Result<()> {
     let largest = launch.inputs.iter().chain(&launch.outputs).map(|span| span.len as u64 * 4).max();
     match largest {
         Some(bytes) if bytes > device.max_binding => Err(device.out_of_memory(bytes)),
         _ => Ok(()),
-    }
-}
-
-fn allocate(device: &GpuDevice, arena: &Arena, shared: &[Arc<GpuBuffer>]) -> Result<GpuArena> {
-    match *arena {
-        Arena::Private(len) => Ok(GpuArena { buffer: device.buffer(len)?, len, private: true }),
-        Arena::Shared(index, len) => match shared.get(index) {
-            Some(data) if data.len >= len => {
-                Ok(GpuArena { buffer: data.buffer.clone(), len, private: false })
-            }
-            found => {
-                let found = found.map_or(0, |data| data.len);
-                Err(shape("program", format!("shared arena {index}"), found, format!("{len} elements")))
-            }
-        },
-    }
-}
-
-/// Elements of scratch that a kernel binds.
-fn scratch(kernel: &Kernel) -> usize {
-    let lens = kernel.bindings.iter().map(|binding| match binding {
-        Binding::Scratch(len) => *len,
-        Binding::Input(_) | Binding::Output(_) => 0,
-    });
-    lens.max().unwrap_or(0)
-}
-
-/// Makes dispatches, sharing the bind groups that are equal.
-struct Maker<'a> {
-    device: &'a GpuDevice,
-    arenas: &'a [GpuArena],
-    scratch: wgpu::Buffer,
-    groups: HashMap<Vec<Place>, wgpu::BindGroup>,
-}
-
-/// What a binding covers: the arena (the scratch buffer has the number after the last), offset and length in elements.
-type Place = (usize, usize, usize);
-
-impl Maker<'_> {
-    fn phase(&mut self, launches: &[(&Launch, Vec<Kernel>)]) -> Result<Vec<Dispatch>> {
-        let mut dispatches = vec![];
-        for (launch, kernels) in launches {
-            for kernel in kernels {
-                dispatches.push(Dispatch {
-                    op: launch.op.name(),
-                    pipeline: self.device.pipeline(kernel)?,
-                    bindings: self.group(launch, kernel)?,
-                    workgroups: kernel.workgroups,
-                    operations: launch.op.flops() / kernels.len() as u64,
-                });
-            }
-        }
-        Ok(dispatches)
-    }
-
-    fn group(&mut self, launch: &Launch, kernel: &Kernel) -> Result<wgpu::BindGroup> {
-        let of_span = |span: &Span| (span.arena, span.offset, span.len);
-        let places: Vec<Place> = kernel
-            .bindings
-            .iter()
-            .map(|binding| match *binding {
-                Binding::Input(i) => of_span(&launch.inputs[i]),
-                Binding::Output(i) => of_span(&launch.outputs[i]),
-                Binding::Scratch(len) => (self.arenas.len(), 0, len),
-            })
-            .collect();
-        if let Some(group) = self.groups.get(&places) {
-            return Ok(group.clone());
-        }
-        let group = self.device.scoped(0, || self.create(&places))?;
-        self.groups.insert(places, group.clone());
-        Ok(group)
-    }
-
-    fn create(&self, places: &[Place]) -> wgpu::BindGroup {
-        let entries: Vec<_> = places
-            .iter()
-            .enumerate()
-            .map(|(binding, &(arena, offset, len))| wgpu::BindGroupEntry {
-                binding: binding as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: self.arenas.get(arena).map_or(&self.scratch, |arena| &arena.buffer),
-                    offset: offset as u64 * 4,
-                    size: std::num::NonZeroU64::new(len as u64 * 4),
-                }),
-            })
-            .collect();
-        self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &self.device.layout(places.len()),
-            entries: &entries,
-        })
     }
 }

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::cpu::images::{ImageTail, Plan, Room, convolve, weight_gradient};
 use crate::cpu::winograd::Winograd;
 use crate::cpu::{Context, Memory};
-use crate::gpu::{Adapter, Kernel};
+use crate::gpu::{Adapter, Kernel, Product};
 
 /// `y[e, i, oy, ox, o] = act(bias[e, o] + residual + sum_{ky, kx, c} x[e, i, iy, ix, c] w[e, ky, kx, c, o])`.
 ///
@@ -122,6 +122,22 @@ impl Conv {
         }
     }
 
+    /// As a product of `m` rows, `n` columns and sums of `k` in each group.
+    fn as_product(&self, m: usize, n: usize, k: usize) -> Product {
+        let Self { kernel, stride, dilation, in_channels, out_channels, height, width, .. } = self;
+        let operands = format!(
+            "{height}x{width} {in_channels}-{out_channels} by {}x{} stride {}x{} dilation {}x{}",
+            kernel[0], kernel[1], stride[0], stride[1], dilation[0], dilation[1]
+        );
+        Product { m, n, k, z: self.sets * self.groups, operands }
+    }
+
+    /// Taps, input channels and output channels of a group.
+    fn group_sizes(&self) -> [usize; 3] {
+        let taps = self.kernel[0] * self.kernel[1];
+        [taps, self.in_channels / self.groups, self.out_channels / self.groups]
+    }
+
     /// What of the spec decides how the weights are packed.
     fn packing(&self) -> String {
         let Self { sets, in_channels, out_channels, kernel, stride, pad, dilation, groups, .. } = self;
@@ -181,6 +197,12 @@ impl Operation for Conv {
         }
     }
 
+    fn product(&self) -> Option<Product> {
+        let [taps, channels, outputs] = self.group_sizes();
+        let [height, width] = self.out_size();
+        Some(self.as_product(self.images * height * width, outputs, taps * channels))
+    }
+
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
         crate::gpu::launch::conv(self, adapter)
     }
@@ -222,6 +244,11 @@ impl Operation for ConvInputGrad {
         self.0.input_gradient([inputs[0], inputs[1]], outputs[0], ImageTail::default(), context.room());
     }
 
+    fn product(&self) -> Option<Product> {
+        let [taps, channels, outputs] = self.0.group_sizes();
+        Some(self.0.as_product(self.0.images * self.0.height * self.0.width, channels, taps * outputs))
+    }
+
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
         crate::gpu::launch::conv_input_grad(self, adapter)
     }
@@ -250,6 +277,12 @@ impl Operation for ConvWeightGrad {
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
         weight_gradient(&self.0, inputs[0], inputs[1], outputs[0], context.room());
+    }
+
+    fn product(&self) -> Option<Product> {
+        let [taps, channels, outputs] = self.0.group_sizes();
+        let [height, width] = self.0.out_size();
+        Some(self.0.as_product(taps * channels, outputs, self.0.images * height * width))
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

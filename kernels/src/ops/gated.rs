@@ -5,7 +5,7 @@ use super::{Binary, Conv, ConvInputGrad, Instr, Operation, Pointwise, Pool, Pool
 use crate::Result;
 use crate::cpu::images::ImageTail;
 use crate::cpu::{Context, Memory};
-use crate::gpu::{Adapter, Binding, Kernel};
+use crate::gpu::{Adapter, Binding, Kernel, Product};
 
 /// [`ConvInputGrad`], then `dx = gate > 0 ? dx + residual : 0`.
 ///
@@ -74,6 +74,10 @@ impl Operation for GatedConvInputGrad {
         let [residual, gate] = self.places().map(|place| place.map(|place| inputs[place]));
         let tail = ImageTail { residual, gate, ..ImageTail::default() };
         self.conv.input_gradient([inputs[0], inputs[1]], outputs[0], tail, context.room());
+    }
+
+    fn product(&self) -> Option<Product> {
+        self.plain().product()
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

@@ -3,7 +3,7 @@
 use super::{Activation, Epilogue, Operation, check_sizes};
 use crate::Result;
 use crate::cpu::{Context, Memory, matrices};
-use crate::gpu::{Adapter, Kernel};
+use crate::gpu::{Adapter, Kernel, Product};
 
 /// How a factor lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +91,17 @@ impl Operation for Matmul {
 
     fn cpu(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], context: &mut Context) {
         matrices::matmul(self, inputs, outputs[0], context.room());
+    }
+
+    fn product(&self) -> Option<Product> {
+        let order = |layout: Layout| match (layout.transposed, layout.shared) {
+            (false, false) => "n",
+            (false, true) => "n shared",
+            (true, false) => "t",
+            (true, true) => "t shared",
+        };
+        let operands = format!("{}, {}", order(self.a), order(self.b));
+        Some(Product { m: self.m, n: self.n, k: self.k, z: self.batch, operands })
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

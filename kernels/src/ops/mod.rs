@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 
 use crate::cpu::{Context, Memory};
-use crate::gpu::{Adapter, Kernel};
+use crate::gpu::{Adapter, Kernel, Product};
 use crate::program::shape;
 use crate::{Error, Result};
 
@@ -75,6 +75,11 @@ pub trait Operation: Debug + Send + Sync {
     /// What [`Operation::cpu`] derives from a constant input once, such as packed weights; it finds it in
     /// [`Context::prepared`].
     fn prepare(&self, _input: usize, _constant: &[f32]) -> Option<Memory> {
+        None
+    }
+
+    /// The matrix products that the op comes down to, if that is what it is: what a GPU can compute in several ways.
+    fn product(&self) -> Option<Product> {
         None
     }
 

@@ -1,6 +1,7 @@
-//! Matrix products in general: two loaders and a store around one of two main loops, and the choice of tile.
+//! Matrix products in general: two loaders and a store around one of two main loops.
 
 use super::super::template::Template;
+use super::variants::{PADDING, Variant};
 use super::{Adapter, Binding, Kernel, declare, element, grid, unroll};
 
 /// `C[z] = A[z] B[z]` with whatever yields A and B.
@@ -24,7 +25,7 @@ pub(super) struct Gemm<'a> {
 pub(super) enum Factor<'a> {
     /// gemm_matrix.wgsl: a matrix with its base (WGSL in z), its leading dimension and whether k is contiguous.
     Matrix { base: String, leading: usize, along_k: bool, vector: bool },
-    /// A file of its own, with its flags. B's text is empty where A's file defines both.
+    /// A file of its own, with its flags, all of which say where quads are read. B's text is empty where A's file defines both.
     Own { text: &'a str, flags: Vec<(&'a str, bool)>, vector: bool },
 }
 
@@ -38,46 +39,6 @@ pub(super) struct Store {
     pub(super) bias: Option<String>,
     pub(super) residual: bool,
     pub(super) relu: bool,
-}
-
-/// A block of C and the part of it that an invocation owns, in elements.
-#[derive(Clone, Copy)]
-struct Tile {
-    bm: usize,
-    bn: usize,
-    tm: usize,
-    tn: usize,
-    /// Share of the peak that it can reach when everything fits, by experience with such kernels.
-    efficiency: f64,
-}
-
-const BK: usize = 16;
-
-const TILES: [Tile; 6] = [
-    Tile { bm: 128, bn: 128, tm: 8, tn: 8, efficiency: 1.0 },
-    Tile { bm: 64, bn: 64, tm: 8, tn: 4, efficiency: 0.75 },
-    Tile { bm: 128, bn: 32, tm: 8, tn: 4, efficiency: 0.7 },
-    Tile { bm: 32, bn: 32, tm: 4, tn: 4, efficiency: 0.5 },
-    Tile { bm: 64, bn: 16, tm: 4, tn: 4, efficiency: 0.45 },
-    Tile { bm: 16, bn: 64, tm: 4, tn: 4, efficiency: 0.45 },
-];
-
-impl Tile {
-    fn threads(&self) -> usize {
-        self.bm / self.tm * (self.bn / self.tn)
-    }
-
-    fn memory(&self) -> usize {
-        BK * (self.bm / 4 + 1 + self.bn / 4 + 1) * 16
-    }
-
-    /// Useful work a unit of time, with enough blocks to fill a GPU or fewer.
-    fn score(&self, gemm: &Gemm) -> f64 {
-        const FILL: f64 = 128.0;
-        let blocks = gemm.m.div_ceil(self.bm) * gemm.n.div_ceil(self.bn);
-        let useful = (gemm.m * gemm.n) as f64 / (blocks * self.bm * self.bn) as f64;
-        useful * self.efficiency * ((blocks * gemm.z) as f64 / FILL).min(1.0).sqrt()
-    }
 }
 
 impl Gemm<'_> {
@@ -108,33 +69,33 @@ impl Gemm<'_> {
         self.finish(main, 4 * unroll, workgroups)
     }
 
-    fn tiled(self, adapter: &Adapter) -> Kernel {
-        let fits = |tile: &&Tile| {
-            tile.threads() <= adapter.max_invocations as usize
-                && tile.memory() <= adapter.workgroup_memory as usize
-        };
-        let best = TILES
-            .iter()
-            .filter(fits)
-            .max_by(|a, b| a.score(&self).total_cmp(&b.score(&self)))
-            .unwrap_or(&TILES[3]);
-        let (row_blocks, column_blocks) = (self.m.div_ceil(best.bm), self.n.div_ceil(best.bn));
+    fn tiled(mut self, adapter: &Adapter) -> Kernel {
+        let Variant { block: [bm, bn], own: [tm, tn], step, double, quads } = adapter
+            .product
+            .filter(|variant| variant.fits(adapter))
+            .unwrap_or_else(|| Variant::likely([self.m, self.n, self.z], adapter));
+        if !quads {
+            self.read_singly();
+        }
+        let (row_blocks, column_blocks) = (self.m.div_ceil(bm), self.n.div_ceil(bn));
         let blocks = row_blocks * column_blocks * self.z;
         let workgroups = grid(blocks, adapter);
-        let threads = best.threads();
-        let (a_units, b_units) = (best.bm / 4 * (BK / 4), best.bn / 4 * (BK / 4));
+        let threads = bm / tm * (bn / tn);
+        let (a_units, b_units) = (bm / 4 * (step / 4), bn / 4 * (step / 4));
         let sizes = [
             ("GRID_X", workgroups[0] as usize),
             ("BLOCKS", blocks),
             ("ROW_BLOCKS", row_blocks),
             ("COLUMN_BLOCKS", column_blocks),
-            ("BM", best.bm),
-            ("BN", best.bn),
-            ("BK", BK),
-            ("QM", best.tm / 4),
-            ("QN", best.tn / 4),
-            ("ROW_THREADS", best.bm / best.tm),
-            ("COLUMN_THREADS", best.bn / best.tn),
+            ("BM", bm),
+            ("BN", bn),
+            ("BK", step),
+            ("K_END", self.k.next_multiple_of(PADDING)),
+            ("BUFFERS", if double { 2 } else { 1 }),
+            ("QM", tm / 4),
+            ("QN", tn / 4),
+            ("ROW_THREADS", bm / tm),
+            ("COLUMN_THREADS", bn / tn),
             ("THREADS", threads),
             ("A_SLOTS", a_units.div_ceil(threads)),
             ("B_SLOTS", b_units.div_ceil(threads)),
@@ -142,8 +103,22 @@ impl Gemm<'_> {
         let split = a_units == b_units && a_units * 2 == threads;
         let main = Template::new(&[include_str!("../../../../shaders/gemm_tiled.wgsl")])
             .sizes(&sizes)
-            .flags(&[("SPLIT", split)]);
-        self.finish(main, BK, workgroups)
+            .flags(&[("SPLIT", split), ("DOUBLE", double)]);
+        self.finish(main, PADDING, workgroups)
+    }
+
+    /// Takes single elements where operands would allow quads.
+    fn read_singly(&mut self) {
+        for factor in [&mut self.a, &mut self.b] {
+            match factor {
+                Factor::Matrix { vector, .. } => *vector = false,
+                Factor::Own { flags, vector, .. } => {
+                    *vector = false;
+                    flags.iter_mut().for_each(|(_, flag)| *flag = false);
+                }
+            }
+        }
+        self.c.vector = false;
     }
 
     /// Puts the loaders and the store behind the main loop, which takes `step` of k at a time.

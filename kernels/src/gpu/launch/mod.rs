@@ -12,6 +12,7 @@ mod pool;
 mod project;
 mod random;
 mod rows;
+mod variants;
 
 pub(crate) use concat::{concat, slice};
 pub(crate) use conv::{conv, conv_input_grad, conv_weight_grad};
@@ -24,9 +25,22 @@ pub(crate) use pool::{pool, pool_grad};
 pub(crate) use project::project;
 pub(crate) use random::random;
 pub(crate) use rows::{moments, reduce, softmax};
+pub use variants::{Product, Variant};
 
 use super::template::Template;
 use super::{Adapter, Binding, Kernel};
+
+/// The texts that products are made of, to tell whether timings still hold.
+pub(super) const SOURCES: [&str; 8] = [
+    include_str!("variants.rs"),
+    include_str!("gemm.rs"),
+    include_str!("../../../../shaders/gemm_tiled.wgsl"),
+    include_str!("../../../../shaders/gemm_matrix.wgsl"),
+    include_str!("../../../../shaders/gemm_store.wgsl"),
+    include_str!("../../../../shaders/gemm_conv.wgsl"),
+    include_str!("../../../../shaders/gemm_conv_input_grad.wgsl"),
+    include_str!("../../../../shaders/gemm_conv_weight_grad.wgsl"),
+];
 
 /// Dispatches `count` workgroups, folded into y where x is full; shaders count `group.y * GRID_X + group.x`.
 fn grid(count: usize, adapter: &Adapter) -> [u32; 3] {

@@ -43,17 +43,20 @@ pub(super) fn columns(
     let (columns, slices) = slices(passes, len, inner, adapter);
     let count = outer * inner;
     let workgroups = grid(count.div_ceil(columns), adapter);
+    let meet = if inner == 1 { slices.min(adapter.subgroup as usize) } else { 1 };
     let source = template
         .sizes(&[
             ("SIZE", columns * slices),
             ("COLUMNS", columns),
             ("SLICES", slices),
+            ("MEET", meet),
+            ("EXCHANGES", meet.ilog2() as usize),
             ("GRID_X", workgroups[0] as usize),
             ("COUNT", count),
             ("LEN", len),
             ("INNER", inner),
         ])
-        .flags(&[("TREE", slices > 1), ("ADJACENT", inner == 1)])
+        .flags(&[("TREE", slices > 1), ("SHARED", slices > meet), ("ADJACENT", inner == 1)])
         .render();
     Kernel { source, entry: "main", bindings, workgroups }
 }
