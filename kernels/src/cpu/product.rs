@@ -362,6 +362,25 @@ impl Multiply<'_> {
         }
     }
 
+    /// Stores a tile of whole vectors that adds to nothing, each changed by what its column decides.
+    #[inline(always)]
+    fn store_whole<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        sums: &[[S::f32s; V]],
+        row: usize,
+        first: usize,
+        change: impl Fn(usize, S::f32s) -> S::f32s,
+    ) {
+        for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
+            for (v, &sum) in sums.iter().enumerate() {
+                let c = self.c.wrapping_add(place + first + v * S::F32_LANES);
+                // SAFETY: `check_bounds` has seen every address of C.
+                unsafe { store(simd, c, S::F32_LANES, change(v, sum)) };
+            }
+        }
+    }
+
     #[inline(always)]
     fn store<S: Simd, const V: usize>(
         &self,
@@ -372,17 +391,40 @@ impl Multiply<'_> {
         first: usize,
     ) {
         let add = self.tail.accumulate || block.start > 0;
-        let untouched = !block.last || self.tail.is_none();
-        if !add && untouched && first + V * S::F32_LANES <= self.right.columns {
-            for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
-                for (v, &sum) in sums.iter().enumerate() {
-                    // SAFETY: `check_bounds` has seen every address of C.
-                    unsafe {
-                        store(simd, self.c.wrapping_add(place + first + v * S::F32_LANES), S::F32_LANES, sum)
+        if !add && first + V * S::F32_LANES <= self.right.columns {
+            let tail = &self.tail;
+            if !block.last || tail.is_none() {
+                return self.store_whole::<S, V>(
+                    simd,
+                    sums,
+                    row,
+                    first,
+                    #[inline(always)]
+                    |_, sum| sum,
+                );
+            }
+            if let (Some(bias), None, None) = (tail.bias, tail.residual, tail.gate) {
+                let mut loaded = [simd.splat_f32s(0.0); V];
+                for (v, loaded) in loaded.iter_mut().enumerate() {
+                    // SAFETY: `check_bounds` has seen that the bias is as long as a row.
+                    *loaded = unsafe {
+                        load(simd, bias.as_ptr().wrapping_add(first + v * S::F32_LANES), S::F32_LANES)
                     };
                 }
+                let zero = simd.splat_f32s(0.0);
+                return self.store_whole::<S, V>(
+                    simd,
+                    sums,
+                    row,
+                    first,
+                    #[inline(always)]
+                    |v, sum| {
+                        let y = simd.add_f32s(sum, loaded[v]);
+                        // In this order NaN comes through.
+                        if tail.relu { simd.max_f32s(zero, y) } else { y }
+                    },
+                );
             }
-            return;
         }
         for (sums, &place) in sums.iter().zip(&self.c_rows[row..]) {
             for (v, &sum) in sums.iter().enumerate() {
