@@ -116,6 +116,11 @@ impl Graph {
         &self.states[state.0].1
     }
 
+    /// Bytes of the constants that it names, before anything is computed from them.
+    pub fn constant_bytes(&self) -> u64 {
+        self.constants.iter().map(|data| 4 * data.len() as u64).sum()
+    }
+
     pub(crate) fn push(&mut self, op: NodeOp, inputs: &[Tensor], shape: Shape) -> Tensor {
         let key = format!("{op:?}{inputs:?}{shape:?}");
         if let Some(&known) = self.interned.get(&key) {

@@ -56,13 +56,16 @@ impl Engine {
 
 /// Bytes of lanes that a CPU worker keeps: what its cache holds.
 const CPU_BLOCK_BYTES: u64 = 4 << 20;
+/// Bytes of weights that a CPU's cache does not hold beside them: then each is fetched once a block, for so many lanes at least.
+const CPU_WEIGHT_BYTES: u64 = 4 << 20;
+const CPU_WEIGHT_LANES: usize = 8;
 /// Bytes of lanes on a GPU.
 const GPU_BLOCK_BYTES: u64 = 1 << 30;
 /// Time between two [`Event::Waiting`].
 const PAUSE: Duration = Duration::from_secs(1);
 /// Steps between looks at the lanes' flags on a GPU.
 const GPU_STEPS: usize = 8;
-/// Lanes of the smallest block that a CPU worker moves to.
+/// Lanes of the smallest block of a CPU worker.
 const FEWEST_LANES: usize = 4;
 
 impl Engine {
@@ -187,8 +190,9 @@ impl Engine {
         }
         let bytes = |lanes| Compiled::sketch(graph, phases, lanes).bytes();
         let each = (bytes(33) - bytes(1)) / 32;
+        let fewest = if graph.constant_bytes() > CPU_WEIGHT_BYTES { CPU_WEIGHT_LANES } else { FEWEST_LANES };
         let (budget, least, most) =
-            if self.is_cpu() { (CPU_BLOCK_BYTES, 4, 256) } else { (GPU_BLOCK_BYTES, 32, 8192) };
+            if self.is_cpu() { (CPU_BLOCK_BYTES, fewest, 256) } else { (GPU_BLOCK_BYTES, 32, 8192) };
         let fitting = (budget / each.max(1)) as usize;
         fitting.clamp(least, most).min(wanted.max(2))
     }
