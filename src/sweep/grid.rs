@@ -1,5 +1,6 @@
 //! From a study to cells: the cartesian product of everything in it, each different cell once.
 
+use percuss_kernels::Precision;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
@@ -42,6 +43,8 @@ pub struct Cell {
     pub seed: u64,
     /// Every parameter of the attack, in the order of its declaration.
     pub parameters: Vec<(&'static str, Value)>,
+    /// What the attack's products multiply.
+    pub precision: Precision,
 }
 
 impl Cell {
@@ -135,6 +138,9 @@ impl Cell {
             if !["steps", "step_size"].contains(name) {
                 put(name, parameter_json(*value));
             }
+        }
+        if self.precision != Precision::F32 {
+            map.insert("precision".into(), json!(self.precision.name()));
         }
         Json::Object(map).to_string()
     }
@@ -353,7 +359,7 @@ impl Builder<'_> {
             return self.add(position, cell);
         }
         for &seed in &self.study.seeds {
-            self.add(position, Cell { seed, ..cell.clone() })?;
+            self.add(position, Cell { seed, precision: self.study.precision, ..cell.clone() })?;
         }
         Ok(())
     }
@@ -416,6 +422,7 @@ impl Frame<'_> {
             save: self.table.save,
             seed: 0,
             parameters,
+            precision: Precision::F32,
         }
     }
 }

@@ -61,9 +61,10 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let started = SystemTime::now();
     let stop = interrupt::install()?;
     let device = crate::device::open(&options.device, options.threads(), options.tune)?;
+    device.check_precision(study.precision)?;
     let prepared = prepare(study, &device, options)?;
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
-    let out = options.out_or(&study.name);
+    let out = options.out_or(&study.folder());
     let text = StudyText { name: study.name.clone(), text: study.text.clone() };
     let mut store = Store::open(&out, &text, shard)?;
     let mine: Vec<usize> = (0..prepared.cells.len()).filter(|&i| shard.owns(i)).collect();
@@ -73,7 +74,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let complete = options.limit_cells.is_none_or(|limit| pending.len() <= limit);
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
-    let provenance = Provenance { device: info.name.clone(), precision: "f32".into() };
+    let provenance = Provenance { device: info.name.clone(), precision: study.precision.name().into() };
     let engine = Engine { device: device.clone(), threads: options.threads(), lanes: None };
     let work = |i: usize| cell_work(&prepared, i);
     let mut progress = Progress::new(
@@ -209,6 +210,7 @@ fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
             choices: choices(cell),
             scale: subject.data.domain.scale.clone(),
             one_hot: subject.data.domain.one_hot.clone(),
+            precision: cell.precision,
         },
         eps: cell.eps,
         step_size: cell.step_size(),

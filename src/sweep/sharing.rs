@@ -143,6 +143,7 @@ mod tests {
             choices: vec![],
             scale: vec![1.0],
             one_hot: vec![],
+            precision: percuss_kernels::Precision::F32,
         };
         Some(Job {
             settings,

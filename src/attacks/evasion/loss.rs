@@ -1,8 +1,26 @@
 //! The losses that evasion ascends, one value a lane, and the margin that decides success.
 
+use percuss_kernels::Precision;
 use percuss_kernels::ops::{Binary, Reduction};
 
 use crate::graph::{Graph, Tensor};
+
+/// The gradient of `value`, one a lane, to `x`, in a program that multiplies in `precision`.
+///
+/// In f16 the loss is scaled before, and its gradient back after, by a power of 2: what reaches the layers of a confident model would
+/// otherwise be too small for it (Micikevicius et al. 2018, Mixed Precision Training, section 3.2).
+pub(super) fn gradient(graph: &mut Graph, precision: Precision, value: Tensor, x: Tensor) -> Tensor {
+    const SCALE: f32 = 1024.0;
+    graph.precision = precision;
+    if precision == Precision::F32 {
+        return graph.gradients(value, &[x])[0];
+    }
+    let scale = graph.scalar(SCALE);
+    let scaled = graph.mul(value, scale);
+    let gradient = graph.gradients(scaled, &[x])[0];
+    let back = graph.scalar(1.0 / SCALE);
+    graph.mul(gradient, back)
+}
 
 /// A loss by its resolved name: what a row's `loss` column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

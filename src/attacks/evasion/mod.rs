@@ -17,6 +17,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::ball::Region;
+use percuss_kernels::Precision;
+
 use self::loss::Loss;
 use super::{Attack, Norm};
 use crate::graph::{Graph, Phase, Shape, State, Tensor};
@@ -99,6 +101,8 @@ pub struct Settings {
     pub scale: Vec<f32>,
     /// Features that stay the one-hot coding of a category each.
     pub one_hot: Vec<Range<usize>>,
+    /// What the program's products multiply; whether a lane succeeded is decided elsewhere, in f32.
+    pub precision: Precision,
 }
 
 impl Settings {
@@ -110,6 +114,7 @@ impl Settings {
             && self.choices == other.choices
             && self.scale == other.scale
             && self.one_hot == other.one_hot
+            && self.precision == other.precision
     }
 }
 
@@ -174,7 +179,7 @@ impl EvasionProgram {
         let label = graph.load(slots.label);
         let target = settings.targeted.then(|| graph.load(slots.target));
         let value = loss::ascended(&mut graph, settings.loss, logits, label, target);
-        let gradient = graph.gradients(value, &[x])[0];
+        let gradient = loss::gradient(&mut graph, settings.precision, value, x);
         let success = success(&mut graph, logits, label, target);
         let running = running(&mut graph, &slots, success);
         let scale = scale_tensor(&mut graph, &settings.scale, &dims);
