@@ -242,17 +242,14 @@ fn decide(graph: &mut Graph, model: &Model, x: Tensor, finding: State, threshold
 
 /// 1 where the model says something else than the label, or the target.
 fn success(graph: &mut Graph, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
-    let zero = graph.scalar(0.0);
-    match target {
-        None => {
-            let margin = loss::margin(graph, logits, label);
-            graph.less(margin, zero)
-        }
+    let margin = match target {
+        None => loss::margin(graph, logits, label),
         Some(target) => {
-            let margin = loss::margin(graph, logits, target);
-            graph.less(zero, margin)
+            let short = loss::margin(graph, logits, target);
+            graph.unary(percuss_kernels::ops::Unary::Neg, short)
         }
-    }
+    };
+    loss::negative(graph, margin, logits)
 }
 
 /// 1 for lanes that take a step now: steps are left, and no success ends them.
