@@ -119,6 +119,27 @@ fn products_of_halves_agree_with_f64() {
     }
 }
 
+/// A software adapter has no matrix units: whatever is taken has the same bits.
+#[test]
+fn tuning_changes_no_bit_of_a_product_of_halves() {
+    let plain = Layout { transposed: false, shared: false };
+    let op = Matmul { batch: 1, m: 40, n: 24, k: 20, a: plain, b: plain, epilogue: Epilogue::NONE };
+    let case = exact(op, reference::matmul);
+    let tuning = Tuning { software: Some(false), tune: Some(true), ..Tuning::default() };
+    let tuned = Device::Gpu(GpuDevice::open("gpu:0", tuning).unwrap());
+    let run = |device: &Device, constant| {
+        let y = runner::run_in(Precision::F16, device, case.op.clone(), &case.inputs, constant, 1);
+        runner::compare("matmul", &y, &case.expected, 1.0);
+        bits(&y[0])
+    };
+    let expected = run(&open(false), false);
+    for constant in [false, true] {
+        assert!(run(&tuned, constant) == expected);
+    }
+    let taken = tuned.tuned().unwrap();
+    assert!(taken.contains("f16\"") && taken.contains("f16 kept\""), "{taken}");
+}
+
 #[test]
 fn numbers_beyond_f16_become_its_largest_and_nan_stays() {
     let plain = Layout { transposed: false, shared: false };

@@ -20,6 +20,9 @@ const VERSION: u32 = 1;
 /// The best tiles whose siblings are measured, too.
 const FINALISTS: usize = 2;
 
+/// Gives a launch's seconds in each way, none for one that the adapter refuses.
+type Timer<'a> = dyn FnMut(&[Variant]) -> Result<Vec<Option<f64>>> + 'a;
+
 /// What is known of the variants on one adapter.
 #[derive(Debug, Default)]
 pub(super) struct Tuner {
@@ -88,7 +91,7 @@ impl Tuner {
         op: &str,
         product: &Product,
         adapter: &Adapter,
-        time: &mut dyn FnMut(&[Variant]) -> Result<Vec<Option<f64>>>,
+        time: &mut Timer<'_>,
     ) -> Result<Variant> {
         let name = product.class(op, adapter.operands);
         let family = product.family(op);
@@ -154,7 +157,7 @@ fn measure(
     product: &Product,
     adapter: &Adapter,
     allowed: &dyn Fn(&Variant) -> bool,
-    time: &mut dyn FnMut(&[Variant]) -> Result<Vec<Option<f64>>>,
+    time: &mut Timer<'_>,
 ) -> Result<Class> {
     let mut timed: Vec<(Variant, f64)> = vec![];
     let mut add = |variants: &[Variant], timed: &mut Vec<(Variant, f64)>| -> Result<()> {
