@@ -93,13 +93,13 @@ fn b_load(row: b_Row, k: u32) -> mat4x4<f32> {
     }
     let step = k / GROUP_OUTPUTS * (GROUP_CHANNELS * OUT_CHANNELS) + k % GROUP_OUTPUTS;
     let at = (row.at + vec4<u32>(step)) / vec4<u32>(4u);
-    return transpose(mat4x4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]));
+    return transpose(mat4x4<f32>(b_at(at.x), b_at(at.y), b_at(at.z), b_at(at.w)));
 //@else
 //@for s in 4
     if (!{GUARD_K} || k + {s}u < K) {
         let step = (k + {s}u) / GROUP_OUTPUTS * (GROUP_CHANNELS * OUT_CHANNELS) + (k + {s}u) % GROUP_OUTPUTS;
         let at = row.at + vec4<u32>(step);
-        block[{s}] = vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]);
+        block[{s}] = vec4<f32>(b_at(at.x), b_at(at.y), b_at(at.z), b_at(at.w));
     }
 //@end
     return block;

@@ -30,10 +30,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         {
         let k = k0 + 4u * {u}u;
 //@for i in QM
-        let a_{i} = a_load(a_row_{i}, k);
+        let a_{i} = {ROUND}(a_load(a_row_{i}, k));
 //@end
 //@for j in QN
-        let b_{j} = b_load(b_row_{j}, k);
+        let b_{j} = {ROUND}(b_load(b_row_{j}, k));
 //@end
 //@for s in 4
 //@for i in QM

@@ -4,6 +4,7 @@
 // they yield is never stored.
 // Layout: {OPERAND} of ALONG_K: element (r, k) at BASE + r LEADING + k, else at BASE + k LEADING + r. VECTOR: the axis that is
 // contiguous, LEADING and BASE are multiples of 4 and memory is read in quads.
+// {OPERAND}_at(i) is the i-th quad or element, whatever its type in memory.
 // Dispatch: none of its own.
 
 struct {OPERAND}_Row {
@@ -36,13 +37,13 @@ fn {OPERAND}_load(row: {OPERAND}_Row, k: u32) -> mat4x4<f32> {
     }
 //@end
     let at = (row.at + vec4<u32>(k)) / vec4<u32>(4u);
-    return transpose(mat4x4<f32>({OPERAND}[at.x], {OPERAND}[at.y], {OPERAND}[at.z], {OPERAND}[at.w]));
+    return transpose(mat4x4<f32>({OPERAND}_at(at.x), {OPERAND}_at(at.y), {OPERAND}_at(at.z), {OPERAND}_at(at.w)));
 //@else
     var block = mat4x4<f32>();
 //@for s in 4
     if (!{GUARD_K} || k + {s}u < K) {
         let at = row.at + vec4<u32>(k + {s}u);
-        block[{s}] = vec4<f32>({OPERAND}[at.x], {OPERAND}[at.y], {OPERAND}[at.z], {OPERAND}[at.w]);
+        block[{s}] = vec4<f32>({OPERAND}_at(at.x), {OPERAND}_at(at.y), {OPERAND}_at(at.z), {OPERAND}_at(at.w));
     }
 //@end
     return block;
@@ -52,10 +53,10 @@ fn {OPERAND}_load(row: {OPERAND}_Row, k: u32) -> mat4x4<f32> {
 //@for s in 4
     if (!{GUARD_K} || k + {s}u < K) {
 //@if VECTOR
-        block[{s}] = {OPERAND}[(row.at + (k + {s}u) * {LEADING}u) / 4u];
+        block[{s}] = {OPERAND}_at((row.at + (k + {s}u) * {LEADING}u) / 4u);
 //@else
         let at = row.at + vec4<u32>((k + {s}u) * {LEADING}u);
-        block[{s}] = vec4<f32>({OPERAND}[at.x], {OPERAND}[at.y], {OPERAND}[at.z], {OPERAND}[at.w]);
+        block[{s}] = vec4<f32>({OPERAND}_at(at.x), {OPERAND}_at(at.y), {OPERAND}_at(at.z), {OPERAND}_at(at.w));
 //@end
     }
 //@end

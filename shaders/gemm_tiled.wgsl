@@ -4,6 +4,7 @@
 // Layout: operands come through a_row/a_load and b_row/b_load (4 x 4 blocks, column s being k + s) and results leave
 // through store; the gemm_*.wgsl files beside this one define them. Tiles lie k-major in quads of rows or columns, one
 // quad of padding a line against bank conflicts. DOUBLE: there are two of each, and one barrier a step suffices.
+// Tiles are f16 where operands are rounded to it: their products are exact in f32.
 // Dispatch: one workgroup of THREADS a block of BM x BN, column blocks fastest. An invocation owns QM quads of rows,
 // ROW_THREADS quads apart, and QN quads of columns, COLUMN_THREADS quads apart, so that neighbours load neighbours.
 
@@ -15,20 +16,20 @@ const B_ROOM: u32 = BK * B_LINE;
 const A_UNITS: u32 = BM / 4u * K_QUADS;
 const B_UNITS: u32 = BN / 4u * K_QUADS;
 
-var<workgroup> a_tile: array<vec4<f32>, BUFFERS * A_ROOM>;
-var<workgroup> b_tile: array<vec4<f32>, BUFFERS * B_ROOM>;
+var<workgroup> a_tile: array<{TILE}, BUFFERS * A_ROOM>;
+var<workgroup> b_tile: array<{TILE}, BUFFERS * B_ROOM>;
 
 fn keep_a(buffer: u32, unit: u32, block: mat4x4<f32>) {
     let at = buffer * A_ROOM + unit % K_QUADS * 4u * A_LINE + unit / K_QUADS;
 //@for s in 4
-    a_tile[at + {s}u * A_LINE] = block[{s}];
+    a_tile[at + {s}u * A_LINE] = {ROUND}(block[{s}]);
 //@end
 }
 
 fn keep_b(buffer: u32, unit: u32, block: mat4x4<f32>) {
     let at = buffer * B_ROOM + unit % K_QUADS * 4u * B_LINE + unit / K_QUADS;
 //@for s in 4
-    b_tile[at + {s}u * B_LINE] = block[{s}];
+    b_tile[at + {s}u * B_LINE] = {ROUND}(block[{s}]);
 //@end
 }
 
@@ -156,10 +157,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@end
         for (var k = 0u; k < BK; k++) {
 //@for i in QM
-            let a_{i} = a_tile[a_from + k * A_LINE + row_thread + {i}u * ROW_THREADS];
+            let a_{i} = vec4<f32>(a_tile[a_from + k * A_LINE + row_thread + {i}u * ROW_THREADS]);
 //@end
 //@for j in QN
-            let b_{j} = b_tile[b_from + k * B_LINE + column_thread + {j}u * COLUMN_THREADS];
+            let b_{j} = vec4<f32>(b_tile[b_from + k * B_LINE + column_thread + {j}u * COLUMN_THREADS]);
 //@end
 //@for i in QM
 //@for p in 4

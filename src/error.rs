@@ -66,7 +66,9 @@ impl Error {
         match self {
             Self::Input { .. } => 2,
             // A device that the user named and that is not there is bad usage, as is a path that is not there or something else.
-            Self::Device(percuss_kernels::Error::NoDevice { .. }) => 2,
+            Self::Device(
+                percuss_kernels::Error::NoDevice { .. } | percuss_kernels::Error::Precision { .. },
+            ) => 2,
             Self::Io { source, .. } if misnamed(source.kind()) => 2,
             Self::Interrupted => 130,
             _ => 1,

@@ -41,6 +41,7 @@ fn job(record: &Value, rung: &Value) -> Job {
             choices: if record["tool"] == "foolbox" { vec![("accumulate", "sign")] } else { vec![] },
             scale: vec![1.0],
             one_hot: vec![],
+            precision: percuss_kernels::Precision::F32,
         },
         eps: number("eps"),
         step_size: number("step_size"),

@@ -80,5 +80,6 @@ pub fn settings() -> Settings {
         choices: vec![],
         scale: vec![1.0],
         one_hot: vec![],
+        precision: percuss_kernels::Precision::F32,
     }
 }

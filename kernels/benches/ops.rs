@@ -51,7 +51,7 @@ fn measure(op: Arc<dyn Operation>) -> f64 {
         arenas.push(Arena::Shared(0, lens[1]));
     }
     let launch = Launch { op, inputs: inputs.clone(), outputs };
-    let spec = ProgramSpec { arenas, phases: vec![vec![launch]] };
+    let spec = ProgramSpec { arenas, phases: vec![vec![launch]], ..ProgramSpec::default() };
     let mut program = device.program(&spec, &shared, 1).unwrap();
     for span in inputs.iter().filter(|span| span.arena == 0) {
         program.write(*span, &numbers(span.len)).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cpu::{CpuProgram, CpuShared};
 use crate::gpu::{GpuBuffer, GpuDevice, GpuProgram, Tuning};
 use crate::program::shape;
-use crate::{ProgramSpec, Result, Span};
+use crate::{Error, Precision, ProgramSpec, Result, Span};
 
 /// What kind of machine computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,23 @@ impl Device {
         }
     }
 
+    /// Checks that the device computes in a precision.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] if it does not.
+    pub fn check_precision(&self, precision: Precision) -> Result<()> {
+        let (device, able) = match self {
+            Self::Cpu { .. } => ("cpu", false),
+            Self::Gpu(device) => (device.name(), device.has_f16()),
+        };
+        match precision {
+            Precision::F16 if !able => {
+                Err(Error::Precision { device: device.to_owned(), precision: precision.name() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether this is the processor.
     pub fn is_cpu(&self) -> bool {
         matches!(self, Self::Cpu { .. })
@@ -140,9 +157,11 @@ impl Device {
     /// `threads` is how many threads of rayon's current pool one launch may spread over (1: none but the caller's).
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if the spec does not fit together, [`crate::Error::OutOfMemory`] if its arenas do not fit.
+    /// [`Error::Shape`] if the spec does not fit together, [`Error::OutOfMemory`] if its arenas do not fit,
+    /// [`Error::Precision`] if the device does not compute in the spec's precision.
     pub fn program(&self, spec: &ProgramSpec, shared: &[SharedArena], threads: usize) -> Result<Program> {
         spec.check()?;
+        self.check_precision(spec.precision)?;
         match self {
             Self::Cpu { .. } => {
                 let shared = collect(shared, |arena| match arena {

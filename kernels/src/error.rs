@@ -39,6 +39,14 @@ pub enum Error {
         /// What it should be.
         expected: String,
     },
+    /// The device cannot compute in the precision that a program asks for.
+    #[error("device {device} does not compute in {precision}: a GPU with 16-bit floats in shaders does")]
+    Precision {
+        /// The adapter's name, or cpu.
+        device: String,
+        /// The precision.
+        precision: &'static str,
+    },
     /// A shader was refused, or a driver call failed.
     #[error("device {device}: {reason}")]
     Driver {

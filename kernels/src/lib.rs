@@ -9,4 +9,4 @@ mod program;
 
 pub use device::{Device, DeviceInfo, DeviceKind, Program, SharedArena};
 pub use error::{Error, Result};
-pub use program::{ALIGNMENT, Arena, Launch, ProgramSpec, Span};
+pub use program::{ALIGNMENT, Arena, Launch, Precision, ProgramSpec, Span};

@@ -62,6 +62,26 @@ pub struct Launch {
     pub outputs: Vec<Span>,
 }
 
+/// What the products and convolutions of a program multiply; sums are f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// f32.
+    #[default]
+    F32,
+    /// Operands rounded to f16, those too large to the largest; constant weights are kept in f16.
+    F16,
+}
+
+impl Precision {
+    /// As the `precision` column has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
 /// Everything an executor needs: arenas and, for each phase, launches in order.
 ///
 /// Phases (initialise, step, judge) run on request, any number of times, over the same arenas.
@@ -71,6 +91,8 @@ pub struct ProgramSpec {
     pub arenas: Vec<Arena>,
     /// The launches of every phase.
     pub phases: Vec<Vec<Launch>>,
+    /// What products multiply.
+    pub precision: Precision,
 }
 
 impl ProgramSpec {

@@ -236,7 +236,11 @@ fn counter(len: usize, idle: usize) -> ProgramSpec {
     };
     let span = Span { arena: 0, offset: 0, len };
     let launch = Launch { op: Arc::new(op), inputs: vec![span], outputs: vec![span] };
-    ProgramSpec { arenas: vec![Arena::Private(len + idle)], phases: vec![vec![launch]] }
+    ProgramSpec {
+        arenas: vec![Arena::Private(len + idle)],
+        phases: vec![vec![launch]],
+        ..ProgramSpec::default()
+    }
 }
 
 #[test]

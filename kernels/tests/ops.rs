@@ -164,7 +164,11 @@ fn programs_that_do_not_fit_together_are_refused() {
     let span = |offset, len| Span { arena: 0, offset, len };
     let build = |input, output, room| {
         let launch = Launch { op: op.clone(), inputs: vec![input], outputs: vec![output] };
-        let spec = ProgramSpec { arenas: vec![Arena::Private(room)], phases: vec![vec![launch]] };
+        let spec = ProgramSpec {
+            arenas: vec![Arena::Private(room)],
+            phases: vec![vec![launch]],
+            ..ProgramSpec::default()
+        };
         cpu().program(&spec, &[], 1)
     };
     assert!(build(span(0, 6), span(64, 6), 128).is_ok());
@@ -177,7 +181,8 @@ fn programs_that_do_not_fit_together_are_refused() {
     for refused in refused {
         assert!(matches!(refused, Err(Error::Shape { op: "softmax", .. })));
     }
-    let empty = ProgramSpec { arenas: vec![Arena::Private(1 << 60)], phases: vec![] };
+    let empty =
+        ProgramSpec { arenas: vec![Arena::Private(1 << 60)], phases: vec![], ..ProgramSpec::default() };
     assert!(matches!(cpu().program(&empty, &[], 1), Err(Error::OutOfMemory { .. })));
     assert!(matches!(Device::select("no such adapter", 1), Err(Error::NoDevice { .. })));
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use percuss_kernels::gpu::{self, Adapter, Kernel, Variant};
+use percuss_kernels::gpu::{self, Adapter, Kernel, Matrix, Operands, Variant};
 use percuss_kernels::ops::*;
 
 /// The adapters whose kernels differ: the least and the most that hardware has, a software one, one with tiny grids.
@@ -25,6 +25,9 @@ fn adapters() -> Vec<Adapter> {
         Adapter { max_workgroups: 3, ..Adapter::HARDWARE },
         Adapter { subgroup: 4, ..Adapter::HARDWARE },
         Adapter { subgroup: 32, ..Adapter::HARDWARE },
+        Adapter { operands: Operands::Rounded, ..Adapter::HARDWARE },
+        Adapter { operands: Operands::Kept, ..Adapter::HARDWARE },
+        Adapter { operands: Operands::Kept, ..Adapter::SOFTWARE },
         Adapter::SOFTWARE,
     ]
 }
@@ -74,9 +77,15 @@ fn large() -> Vec<Arc<dyn Operation>> {
 }
 
 fn translate(kernel: &Kernel) -> Result<(), String> {
+    translate_to(kernel, true)
+}
+
+fn translate_to(kernel: &Kernel, hlsl: bool) -> Result<(), String> {
     let module =
         naga::front::wgsl::parse_str(&kernel.source).map_err(|error| error.emit_to_string(&kernel.source))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+    let capabilities =
+        Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
@@ -86,7 +95,9 @@ fn translate(kernel: &Kernel) -> Result<(), String> {
     }
     to_spirv(&module, &info)?;
     to_msl(&module, &info)?;
-    to_hlsl(&module, &info)?;
+    if hlsl {
+        to_hlsl(&module, &info)?;
+    }
     bound(kernel, &module)
 }
 
@@ -103,7 +114,9 @@ fn to_msl(module: &naga::Module, info: &ModuleInfo) -> Result<(), String> {
 
 fn to_hlsl(module: &naga::Module, info: &ModuleInfo) -> Result<(), String> {
     let mut text = String::new();
-    let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+    let pipeline = hlsl::PipelineOptions::default();
+    // What wgpu asks for where 16-bit floats or subgroups are used.
+    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
     let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
     written.map(|_| ()).map_err(|error| format!("HLSL: {error}"))
 }
@@ -166,8 +179,9 @@ fn every_variant_of_a_product_becomes_spirv_msl_and_hlsl() {
         large().into_iter().filter(|op| op.product().is_some()).chain(cases.step_by(5)).collect();
     let mut seen = HashSet::new();
     for op in &ops {
-        for variant in Variant::all(&roomy) {
-            for kernel in op.gpu(&Adapter { product: Some(variant), ..roomy.clone() }) {
+        for (i, variant) in Variant::all(&roomy).into_iter().enumerate() {
+            let operands = [Operands::F32, Operands::Rounded, Operands::Kept][i % 3];
+            for kernel in op.gpu(&Adapter { product: Some(variant), operands, ..roomy.clone() }) {
                 if !seen.insert(kernel.source.clone()) {
                     continue;
                 }
@@ -178,6 +192,33 @@ fn every_variant_of_a_product_becomes_spirv_msl_and_hlsl() {
         }
     }
     assert!(seen.len() > 2000, "only {} different kernels", seen.len());
+}
+
+/// Matrix units, which are Vulkan's and Metal's alone.
+#[test]
+fn products_by_matrix_units_become_spirv_and_msl() {
+    let mut seen = HashSet::new();
+    let cases = cases::all().into_iter().map(|case| case.op).filter(|op| op.product().is_some());
+    let ops: Vec<Arc<dyn Operation>> =
+        large().into_iter().filter(|op| op.product().is_some()).chain(cases.step_by(7)).collect();
+    for side in [8, 16] {
+        for operands in [Operands::Rounded, Operands::Kept] {
+            let matrix = Some(Matrix { side, lanes: 32 });
+            let adapter = Adapter { workgroup_memory: 32_768, matrix, operands, ..Adapter::HARDWARE };
+            let variants = Variant::all(&adapter).into_iter().filter(|variant| variant.matrix > 0);
+            let variants: Vec<Variant> = variants.collect();
+            assert_eq!(variants.len(), 8);
+            for (op, variant) in ops.iter().flat_map(|op| variants.iter().map(move |variant| (op, variant))) {
+                for kernel in op.gpu(&Adapter { product: Some(*variant), ..adapter.clone() }) {
+                    if kernel.source.contains("coopMultiplyAdd") && seen.insert(kernel.source.clone()) {
+                        let translated = translate_to(&kernel, false);
+                        assert!(translated.is_ok(), "{op:?}, {variant}: {translated:?}\n{}", kernel.source);
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 500, "only {} different kernels", seen.len());
 }
 
 /// The text of a few generated kernels; set PERCUSS_BLESS to accept what is generated now.

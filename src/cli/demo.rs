@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::report::{retired, swept};
-use super::{DataArgs, DeviceArgs, print};
+use super::{DataArgs, DeviceArgs, PrecisionArgs, print};
 use crate::data::registry;
 use crate::sweep::options::SweepOptions;
 use crate::sweep::run::sweep;
@@ -32,6 +32,9 @@ pub struct DemoCommand {
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// In what the attacks compute.
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// Where data are; sets that are not there give way to embedded ones.
     #[command(flatten)]
     pub data: DataArgs,
@@ -69,7 +72,7 @@ pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
             "percuss's checkout",
         ));
     }
-    let study = study(command.data.data_dir.as_deref())?;
+    let study = study(command.data.data_dir.as_deref())?.in_precision(command.precision.precision);
     let report = sweep(&study, &command.options())?;
     if command.quiet {
         return Ok(());

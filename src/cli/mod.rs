@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use percuss_kernels::Device;
+use percuss_kernels::{Device, Precision};
 
 use crate::Result;
 use crate::sweep::options::threads;
@@ -66,6 +66,19 @@ pub struct DeviceArgs {
     /// Do not time the ways to compute a product on a GPU: take what is likely the fastest
     #[arg(long)]
     pub no_tune: bool,
+}
+
+/// In what a command's attacks compute.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PrecisionArgs {
+    /// f32; or f16: attacks multiply 16-bit floats on a GPU that has them, and every success is confirmed in f32
+    #[arg(long, default_value = "f32", value_name = "PRECISION", value_parser = precision)]
+    pub precision: Precision,
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    let known = [Precision::F32, Precision::F16];
+    known.into_iter().find(|precision| precision.name() == text).ok_or_else(|| "expected f32 or f16".into())
 }
 
 /// Where a command looks for data.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DataArgs, DeviceArgs, print};
+use super::{DataArgs, DeviceArgs, PrecisionArgs, print};
 use crate::Result;
 use crate::sweep::engine::Engine;
 use crate::sweep::plan::Plan;
@@ -19,6 +19,9 @@ pub struct PlanCommand {
     /// Where a step of each model is timed.
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// In what the attacks compute.
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// Where data are.
     #[command(flatten)]
     pub data: DataArgs,
@@ -32,9 +35,10 @@ pub struct PlanCommand {
 /// # Errors
 /// A study that is not well formed.
 pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
-    let study = Study::read(&command.study)?;
+    let study = Study::read(&command.study)?.in_precision(command.precision.precision);
     let threads = command.device.threads();
     let engine = Engine::new(command.device.select()?, threads);
+    engine.device.check_precision(study.precision)?;
     let plan = Plan::measured(&study, command.data.data_dir.as_deref(), &engine)?;
     let text = if command.json { format!("{:#}", plan.json()) } else { plan.to_string() };
     print(out, &text)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::report::{retired, swept};
-use super::{DataArgs, DeviceArgs, print};
+use super::{DataArgs, DeviceArgs, PrecisionArgs, print};
 use crate::Result;
 use crate::sweep::options::SweepOptions;
 use crate::sweep::study::Study;
@@ -22,6 +22,9 @@ pub struct SweepCommand {
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// In what the attacks compute.
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// The I-th of N parts of the study, from 1; all parts may share a results folder
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
     pub shard: (usize, usize),
@@ -78,7 +81,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 /// # Errors
 /// As [`sweep`](crate::sweep::run::sweep).
 pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
-    let study = Study::read(&command.study)?;
+    let study = Study::read(&command.study)?.in_precision(command.precision.precision);
     let report = crate::sweep::run::sweep(&study, &command.options())?;
     if command.quiet {
         return Ok(());

@@ -171,7 +171,7 @@ impl Compiled {
         arenas[STATES] = Arena::Private(offset);
         let temporaries = HashMap::new();
         let mut places = Places { graph, lanes, states: &states, constants, temporaries, page };
-        let mut spec = ProgramSpec { arenas, phases: Vec::new() };
+        let mut spec = ProgramSpec { arenas, phases: Vec::new(), precision: graph.precision };
         let mut temporaries = 0;
         for phase in phases {
             let (launches, size) = lower_phase(&mut places, phase);

@@ -118,6 +118,8 @@ impl Graph {
             states: Vec::new(),
             constants: self.constants.clone(),
             interned: HashMap::new(),
+            // Constants are computed in f32, whatever is done with them.
+            precision: percuss_kernels::Precision::F32,
         };
         let mut states = Vec::new();
         let mut assigns = Vec::new();

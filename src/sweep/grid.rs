@@ -1,5 +1,6 @@
 //! From a study to cells: the cartesian product of everything in it, each different cell once.
 
+use percuss_kernels::Precision;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Cell {
     pub bisected: Option<Arc<[f64]>>,
     /// Every parameter of the attack, in the order of its declaration.
     pub parameters: Vec<(&'static str, Value)>,
+    /// What the attack's products multiply.
+    pub precision: Precision,
 }
 
 impl Cell {
@@ -158,6 +161,9 @@ impl Cell {
             if !["steps", "step_size"].contains(name) {
                 put(name, parameter_json(*value));
             }
+        }
+        if self.precision != Precision::F32 {
+            map.insert("precision".into(), json!(self.precision.name()));
         }
         Json::Object(map).to_string()
     }
@@ -379,7 +385,7 @@ impl Builder<'_> {
             return self.add(position, cell);
         }
         for &seed in &self.study.seeds {
-            self.add(position, Cell { seed, ..cell.clone() })?;
+            self.add(position, Cell { seed, precision: self.study.precision, ..cell.clone() })?;
         }
         Ok(())
     }
@@ -443,6 +449,7 @@ impl Frame<'_> {
             seed: 0,
             bisected: None,
             parameters,
+            precision: Precision::F32,
         }
     }
 }

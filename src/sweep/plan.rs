@@ -130,7 +130,7 @@ fn subjects(
         }
         let flops = model.as_ref().ok().and_then(|model| estimate::gradient_flops(model).ok());
         let step = engine.zip(model.as_ref().ok()).and_then(|(engine, model)| {
-            let cost = estimate::step_cost(model, engine);
+            let cost = estimate::step_cost(model, study.precision, engine);
             cost.map_err(|error| warnings.push(format!("model {} could not be timed: {error}", entry.id)))
                 .ok()
         });

@@ -64,10 +64,11 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let started = SystemTime::now();
     let stop = interrupt::install()?;
     let device = crate::device::open(&options.device, options.threads(), options.tune)?;
+    device.check_precision(study.precision)?;
     let prepared = prepare(study, &device, options)?;
     let loading_seconds = began.elapsed().as_secs_f64();
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
-    let out = options.out_or(&study.name);
+    let out = options.out_or(&study.folder());
     let text = StudyText { name: study.name.clone(), text: study.text.clone() };
     let mut store = Store::open(&out, &text, shard)?;
     let homes = bundles(&prepared.cells);
@@ -78,7 +79,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let complete = options.limit_cells.is_none_or(|limit| pending.len() <= limit);
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
-    let provenance = Provenance { device: info.name.clone(), precision: "f32".into() };
+    let provenance = Provenance { device: info.name.clone(), precision: study.precision.name().into() };
     let engine = Engine {
         sharing: options.sharing,
         lanes: options.lanes,
@@ -236,6 +237,7 @@ fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
             choices: choices(cell),
             scale: subject.data.domain.scale.clone(),
             one_hot: subject.data.domain.one_hot.clone(),
+            precision: cell.precision,
         },
         eps: cell.eps,
         step_size: cell.step_size(),

@@ -225,6 +225,8 @@ mod tests {
             choices: vec![],
             scale: vec![1.0],
             one_hot: vec![],
+            precision: percuss_kernels::Precision::F32,
+            precision: percuss_kernels::Precision::F32,
         };
         Some(Job {
             settings,

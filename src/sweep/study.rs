@@ -7,6 +7,7 @@ mod document;
 pub mod ladder;
 mod subjects;
 
+use percuss_kernels::Precision;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -48,6 +49,8 @@ pub struct Study {
     pub text: String,
     /// SHA-256 of the text, hexadecimal.
     pub sha256: String,
+    /// What the attacks' products multiply; the command line says so, not the file.
+    pub precision: Precision,
 }
 
 impl Study {
@@ -97,7 +100,22 @@ impl Study {
             file: file.to_path_buf(),
             sha256: hex(&Sha256::digest(text.as_bytes())),
             text: text.to_string(),
+            precision: Precision::F32,
         })
+    }
+
+    /// The name of its results folder: cells of another precision are other cells.
+    pub fn folder(&self) -> String {
+        match self.precision {
+            Precision::F32 => self.name.clone(),
+            precision => format!("{}-{}", self.name, precision.name()),
+        }
+    }
+
+    /// The same study with attacks that multiply in another precision.
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// Bad input in this study, where only a later look could tell.

@@ -82,6 +82,7 @@ pub fn job(subject: &Subject, attack: &str, norm: Norm, eps: f64) -> Job {
             choices: vec![],
             scale: subject.data.domain.scale.clone(),
             one_hot: subject.data.domain.one_hot.clone(),
+            precision: percuss_kernels::Precision::F32,
         },
         eps,
         step_size: if single { eps } else { 0.25 * eps },

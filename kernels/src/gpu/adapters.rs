@@ -1,6 +1,6 @@
 //! Adapters: which there are, which one a selector names, what each can do.
 
-use super::Adapter;
+use super::{Adapter, Matrix};
 use crate::{DeviceInfo, DeviceKind, Error, Result};
 
 /// Bindings end below 2 GiB, whatever a driver says.
@@ -107,8 +107,29 @@ pub(super) fn features(adapter: &wgpu::Adapter) -> wgpu::Features {
     let wanted = wgpu::Features::TIMESTAMP_QUERY
         | wgpu::Features::PIPELINE_CACHE
         | wgpu::Features::SUBGROUP
-        | wgpu::Features::SHADER_F16;
+        | wgpu::Features::SHADER_F16
+        | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
     adapter.features() & wanted
+}
+
+/// The largest square f16 tiles with f32 sums that the adapter's matrix units list, and the subgroup that they would need: all
+/// subgroups must be of one size. Metal tells no sizes, but all adapters of its that have matrix units have 32.
+pub(super) fn matrix(adapter: &wgpu::Adapter) -> Option<Matrix> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
+    let info = adapter.get_info();
+    let lanes = match (info.subgroup_min_size, info.subgroup_max_size) {
+        _ if info.backend == wgpu::Backend::Metal => 32,
+        (least, most) if least == most => least as usize,
+        _ => return None,
+    };
+    let listed = adapter.cooperative_matrix_properties();
+    let sides = listed.iter().filter(|tile| {
+        let square = tile.m_size == tile.n_size && tile.n_size == tile.k_size;
+        square && matches!(tile.m_size, 8 | 16) && (tile.ab_type, tile.cr_type) == (F16, F32)
+    });
+    let side = sides.map(|tile| tile.m_size as usize).max()?;
+    adapter.features().contains(needed).then_some(Matrix { side, lanes })
 }
 
 impl Adapter {
@@ -123,6 +144,8 @@ impl Adapter {
                 .min(limits.max_compute_workgroup_size_x),
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             subgroup: 1,
+            matrix: None,
+            operands: super::Operands::F32,
             product: None,
         }
     }

@@ -1,13 +1,13 @@
 //! An opened adapter: its queue, its pipelines, its memory, and what became of its errors.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::adapters::{self, MOST_BINDING};
 use super::pipelines::Pipelines;
 use super::subgroups;
 use super::tuner::Tuner;
-use super::{Adapter, Variant};
+use super::{Adapter, Matrix, Variant};
 use crate::{Error, Result};
 
 /// How a device is opened: where it keeps what took time to find out, and, for tests and measurements, what is taken to be
@@ -43,6 +43,10 @@ pub struct GpuDevice {
     pub(super) tuning: Tuning,
     pub(super) pipelines: Pipelines,
     pub(super) tuner: Tuner,
+    /// Matrix units that the adapter lists.
+    pub(super) listed: Option<Matrix>,
+    /// The same once they were tried, none if they failed.
+    pub(super) tried: OnceLock<Option<Matrix>>,
 }
 
 /// Read-only data in an adapter's memory.
@@ -51,6 +55,8 @@ pub struct GpuBuffer {
     pub(super) buffer: wgpu::Buffer,
     /// Elements.
     pub(super) len: usize,
+    /// The same as f16, once a program asked for it.
+    pub(super) halves: Mutex<Option<wgpu::Buffer>>,
 }
 
 /// What went wrong outside of any call.
@@ -78,7 +84,9 @@ impl GpuDevice {
             label: Some("percuss"),
             required_features: adapters::features(&chosen),
             required_limits: limits.clone(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            // SAFETY: of what is experimental only matrix units are asked for, where the adapter lists them, and only kernels of
+            // ours use them, each in the shape that the adapter lists.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         });
@@ -115,9 +123,13 @@ impl GpuDevice {
             tuning,
             pipelines,
             tuner,
+            listed: None,
+            tried: OnceLock::new(),
         };
         if subgroups {
             opened.adapter.subgroup = subgroups::width(&opened, info.subgroup_min_size);
+            opened.listed = adapters::matrix(&chosen)
+                .filter(|matrix| subgroups::width(&opened, matrix.lanes as u32) as usize == matrix.lanes);
         }
         Ok(Arc::new(opened))
     }
@@ -132,9 +144,19 @@ impl GpuDevice {
         &self.adapter
     }
 
+    /// Whether shaders compute with 16-bit floats.
+    pub fn has_f16(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SHADER_F16)
+    }
+
     /// What the tuner took for the products of this device's programs, as JSON; none if it took nothing.
     pub fn tuned(&self) -> Option<String> {
         self.tuner.used()
+    }
+
+    /// Bytes of which a binding's offset must be a multiple.
+    pub(super) fn offset_alignment(&self) -> u64 {
+        u64::from(self.limits.min_storage_buffer_offset_alignment)
     }
 
     /// Most elements that one operand can have.
@@ -168,7 +190,7 @@ impl GpuDevice {
     pub fn upload(&self, data: &[f32]) -> Result<GpuBuffer> {
         let buffer = self.buffer(data.len())?;
         self.fill(&buffer, 0, data)?;
-        Ok(GpuBuffer { buffer, len: data.len() })
+        Ok(GpuBuffer { buffer, len: data.len(), halves: Mutex::default() })
     }
 
     /// Copies data into a buffer from element `start` on, in pieces that bound the staging memory.

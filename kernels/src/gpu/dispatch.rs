@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Binding, GpuBuffer, GpuDevice, Kernel};
+use super::{Binding, GpuBuffer, GpuDevice, Kernel, Operands};
 use crate::program::shape;
-use crate::{Arena, Launch, Result, Span};
+use crate::{Arena, Launch, Precision, Result, Span};
 
 /// An arena on the adapter.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct GpuArena {
     pub(super) buffer: wgpu::Buffer,
     pub(super) len: usize,
     pub(super) private: bool,
+    /// The same as f16, of an arena of weights in a program that computes so.
+    pub(super) halves: Option<wgpu::Buffer>,
 }
 
 /// A kernel that is ready to go.
@@ -37,12 +39,18 @@ impl Dispatch {
 ///
 /// # Errors
 /// `Error::OutOfMemory`; `Error::Shape` if a shared arena is missing or short.
-pub(super) fn allocate(device: &GpuDevice, arena: &Arena, shared: &[Arc<GpuBuffer>]) -> Result<GpuArena> {
+pub(super) fn allocate(
+    device: &GpuDevice,
+    arena: &Arena,
+    shared: &[Arc<GpuBuffer>],
+    precision: Precision,
+) -> Result<GpuArena> {
     match *arena {
-        Arena::Private(len) => Ok(GpuArena { buffer: device.buffer(len)?, len, private: true }),
+        Arena::Private(len) => Ok(GpuArena { buffer: device.buffer(len)?, len, private: true, halves: None }),
         Arena::Shared(index, len) => match shared.get(index) {
             Some(data) if data.len >= len => {
-                Ok(GpuArena { buffer: data.buffer.clone(), len, private: false })
+                let halves = (precision == Precision::F16).then(|| device.halves(data)).transpose()?;
+                Ok(GpuArena { buffer: data.buffer.clone(), len, private: false, halves })
             }
             found => {
                 let found = found.map_or(0, |data| data.len);
@@ -56,7 +64,7 @@ pub(super) fn allocate(device: &GpuDevice, arena: &Arena, shared: &[Arc<GpuBuffe
 pub(super) fn scratch(kernel: &Kernel) -> usize {
     let lens = kernel.bindings.iter().map(|binding| match binding {
         Binding::Scratch(len) => *len,
-        Binding::Input(_) | Binding::Output(_) => 0,
+        Binding::Input(_) | Binding::Half(_) | Binding::Output(_) => 0,
     });
     lens.max().unwrap_or(0)
 }
@@ -65,17 +73,24 @@ pub(super) fn scratch(kernel: &Kernel) -> usize {
 pub(super) struct Maker<'a> {
     device: &'a GpuDevice,
     arenas: &'a [GpuArena],
-    scratch: wgpu::Buffer,
+    scratch: Option<wgpu::Buffer>,
     groups: HashMap<Vec<Place>, wgpu::BindGroup>,
 }
 
-/// What a binding covers: the arena (the scratch buffer has the number after the last), offset and length in elements.
-type Place = (usize, usize, usize);
+/// What a binding covers: the arena (the scratch buffer has the number after the last), offset and length in elements, and
+/// whether it is the arena's copy as f16.
+type Place = (usize, usize, usize, bool);
 
 impl<'a> Maker<'a> {
-    /// One for programs over `arenas`, with scratch memory for their kernels.
-    pub(super) fn new(device: &'a GpuDevice, arenas: &'a [GpuArena], scratch: wgpu::Buffer) -> Self {
-        Self { device, arenas, scratch, groups: HashMap::new() }
+    /// One for programs over `arenas`.
+    pub(super) fn new(device: &'a GpuDevice, arenas: &'a [GpuArena]) -> Self {
+        Self { device, arenas, scratch: None, groups: HashMap::new() }
+    }
+
+    /// Allocates so many elements of scratch memory, before any launch that needs them.
+    pub(super) fn make_room(&mut self, len: usize) -> Result<()> {
+        self.scratch = (len > 0).then(|| self.device.buffer(len)).transpose()?;
+        Ok(())
     }
 
     /// Zeroes the private arenas, as a program finds them.
@@ -102,14 +117,15 @@ impl<'a> Maker<'a> {
     }
 
     fn group(&mut self, launch: &Launch, kernel: &Kernel) -> Result<wgpu::BindGroup> {
-        let of_span = |span: &Span| (span.arena, span.offset, span.len);
+        let of_span = |span: &Span, half| (span.arena, span.offset, span.len, half);
         let places: Vec<Place> = kernel
             .bindings
             .iter()
             .map(|binding| match *binding {
-                Binding::Input(i) => of_span(&launch.inputs[i]),
-                Binding::Output(i) => of_span(&launch.outputs[i]),
-                Binding::Scratch(len) => (self.arenas.len(), 0, len),
+                Binding::Input(i) => of_span(&launch.inputs[i], false),
+                Binding::Half(i) => of_span(&launch.inputs[i], true),
+                Binding::Output(i) => of_span(&launch.outputs[i], false),
+                Binding::Scratch(len) => (self.arenas.len(), 0, len, false),
             })
             .collect();
         if let Some(group) = self.groups.get(&places) {
@@ -124,13 +140,16 @@ impl<'a> Maker<'a> {
         let entries: Vec<_> = places
             .iter()
             .enumerate()
-            .map(|(binding, &(arena, offset, len))| wgpu::BindGroupEntry {
-                binding: binding as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: self.arenas.get(arena).map_or(&self.scratch, |arena| &arena.buffer),
-                    offset: offset as u64 * 4,
-                    size: std::num::NonZeroU64::new(len as u64 * 4),
-                }),
+            .map(|(binding, &(arena, offset, len, half))| {
+                let width = if half { 2 } else { 4 };
+                wgpu::BindGroupEntry {
+                    binding: binding as u32,
+                    resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: self.memory(arena, half),
+                        offset: offset as u64 * width,
+                        size: std::num::NonZeroU64::new((len as u64 * width).next_multiple_of(4)),
+                    }),
+                }
             })
             .collect();
         self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -138,5 +157,27 @@ impl<'a> Maker<'a> {
             layout: &self.device.layout(places.len()),
             entries: &entries,
         })
+    }
+
+    fn memory(&self, arena: usize, half: bool) -> &wgpu::Buffer {
+        match self.arenas.get(arena) {
+            Some(arena) if half => arena.halves.as_ref().unwrap_or(&arena.buffer),
+            Some(arena) => &arena.buffer,
+            None => self.scratch.as_ref().unwrap_or_else(|| unreachable!("scratch without room")),
+        }
+    }
+
+    /// How a launch's operands are multiplied in a precision: weights are read as f16 where they are kept so.
+    pub(super) fn operands(&self, launch: &Launch, precision: Precision) -> Operands {
+        let aligned = |span: &&Span| {
+            (span.offset as u64 * 2).is_multiple_of(self.device.offset_alignment())
+                && self.arenas[span.arena].halves.is_some()
+        };
+        let weights = launch.op.product().and_then(|product| product.weights);
+        match (precision, weights.and_then(|input| launch.inputs.get(input)).filter(aligned)) {
+            (Precision::F32, _) => Operands::F32,
+            (Precision::F16, None) => Operands::Rounded,
+            (Precision::F16, Some(_)) => Operands::Kept,
+        }
     }
 }

@@ -4,7 +4,9 @@ mod adapters;
 mod device;
 mod dispatch;
 mod files;
+mod halves;
 pub(crate) mod launch;
+mod matrices;
 mod pipelines;
 mod program;
 mod readback;
@@ -34,6 +36,10 @@ pub struct Adapter {
     pub max_storage_buffers: u32,
     /// Neighbouring invocations that are in one subgroup for sure, a power of 2; 1 where none are known to be.
     pub subgroup: u32,
+    /// What the adapter's matrix units multiply, if they can be used.
+    pub matrix: Option<Matrix>,
+    /// In what the operands of products are multiplied.
+    pub operands: Operands,
     /// How matrix products are computed, if that was found out by measuring.
     pub product: Option<Variant>,
 }
@@ -47,6 +53,8 @@ impl Adapter {
         max_invocations: 256,
         max_storage_buffers: 8,
         subgroup: 1,
+        matrix: None,
+        operands: Operands::F32,
         product: None,
     };
 
@@ -54,11 +62,33 @@ impl Adapter {
     pub const SOFTWARE: Self = Self { software: true, ..Self::HARDWARE };
 }
 
+/// Matrix units: a subgroup multiplies square f16 tiles with f32 sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// Side of a tile, 8 or 16.
+    pub side: usize,
+    /// Invocations of a subgroup.
+    pub lanes: usize,
+}
+
+/// In what the operands of a product are multiplied, and how its weights lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// f32.
+    F32,
+    /// Rounded to f16 when they are read.
+    Rounded,
+    /// The same, of weights ([`Product::weights`]) that lie in memory as f16.
+    Kept,
+}
+
 /// Where a binding of a kernel points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
     /// The op's input `i`.
     Input(usize),
+    /// The op's input `i`, kept as f16.
+    Half(usize),
     /// The op's output `i`.
     Output(usize),
     /// Memory of so many elements between the kernels of one launch; its contents are arbitrary before.

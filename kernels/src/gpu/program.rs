@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::dispatch::{Dispatch, GpuArena, Maker, allocate, scratch};
 use super::readback::Staging;
 use super::timing::tune;
-use super::{GpuBuffer, GpuDevice, Kernel};
+use super::{Adapter, GpuBuffer, GpuDevice, Kernel};
 use crate::program::shape;
-use crate::{Launch, ProgramSpec, Result, Span};
+use crate::{Launch, Precision, ProgramSpec, Result, Span};
 
 /// Dispatches a submit at most.
 const LAUNCHES: usize = 512;
@@ -38,15 +38,39 @@ impl GpuProgram {
         spec: &ProgramSpec,
         shared: &[Arc<GpuBuffer>],
     ) -> Result<Self> {
+        let matrix = (spec.precision == Precision::F16).then(|| device.matrix()).flatten();
+        Self::with(device, spec, shared, &Adapter { matrix, ..device.adapter.clone() })
+    }
+
+    /// As [`GpuProgram::new`], with kernels for such an adapter.
+    pub(super) fn with(
+        device: &Arc<GpuDevice>,
+        spec: &ProgramSpec,
+        shared: &[Arc<GpuBuffer>],
+        adapter: &Adapter,
+    ) -> Result<Self> {
         for launch in spec.phases.iter().flatten() {
             check_bindings(device, launch)?;
         }
-        let arenas =
-            spec.arenas.iter().map(|arena| allocate(device, arena, shared)).collect::<Result<Vec<_>>>()?;
-        let plain: Vec<Vec<Kernel>> =
-            spec.phases.iter().flatten().map(|launch| launch.op.gpu(&device.adapter)).collect();
-        let memory = device.buffer(plain.iter().flatten().map(scratch).max().unwrap_or(0))?;
-        let mut maker = Maker::new(device, &arenas, memory);
+        let arenas = spec
+            .arenas
+            .iter()
+            .map(|arena| allocate(device, arena, shared, spec.precision))
+            .collect::<Result<Vec<_>>>()?;
+        let mut maker = Maker::new(device, &arenas);
+        let own =
+            |launch: &Launch| Adapter { operands: maker.operands(launch, spec.precision), ..adapter.clone() };
+        let plain: Vec<(Adapter, Vec<Kernel>)> = spec
+            .phases
+            .iter()
+            .flatten()
+            .map(|launch| {
+                let adapter = own(launch);
+                let kernels = launch.op.gpu(&adapter);
+                (adapter, kernels)
+            })
+            .collect();
+        maker.make_room(plain.iter().flat_map(|(_, kernels)| kernels).map(scratch).max().unwrap_or(0))?;
         let mut kernels = tune(device, &mut maker, spec, plain)?.into_iter();
         let all: Vec<&Kernel> = kernels.as_slice().iter().flatten().collect();
         device.compile_all(&all)?;

@@ -13,20 +13,20 @@ pub(super) fn tune(
     device: &GpuDevice,
     maker: &mut Maker,
     spec: &ProgramSpec,
-    plain: Vec<Vec<Kernel>>,
+    plain: Vec<(Adapter, Vec<Kernel>)>,
 ) -> Result<Vec<Vec<Kernel>>> {
-    if !device.tuner.enabled() {
-        return Ok(plain);
+    if !device.tuner.enabled() || plain.iter().any(|(adapter, _)| adapter.product.is_some()) {
+        return Ok(plain.into_iter().map(|(_, kernels)| kernels).collect());
     }
     let mut measured = false;
-    let tuned = spec.phases.iter().flatten().zip(plain).map(|(launch, plain)| {
+    let tuned = spec.phases.iter().flatten().zip(plain).map(|(launch, (adapter, plain))| {
         let Some(product) = launch.op.product() else { return Ok(plain) };
         let mut time = |variants: &[Variant]| {
             measured = true;
-            times(device, maker, launch, variants)
+            times(device, maker, launch, &adapter, variants)
         };
-        let product = Some(device.tuner.choose(launch.op.name(), &product, &device.adapter, &mut time)?);
-        Ok(launch.op.gpu(&Adapter { product, ..device.adapter.clone() }))
+        let product = Some(device.tuner.choose(launch.op.name(), &product, &adapter, &mut time)?);
+        Ok(launch.op.gpu(&Adapter { product, ..adapter.clone() }))
     });
     let tuned = tuned.collect::<Result<_>>()?;
     if measured {
@@ -41,11 +41,12 @@ fn times(
     device: &GpuDevice,
     maker: &mut Maker,
     launch: &Launch,
+    adapter: &Adapter,
     variants: &[Variant],
 ) -> Result<Vec<Option<f64>>> {
     let kernels: Vec<Vec<Kernel>> = variants
         .iter()
-        .map(|variant| launch.op.gpu(&Adapter { product: Some(*variant), ..device.adapter.clone() }))
+        .map(|variant| launch.op.gpu(&Adapter { product: Some(*variant), ..adapter.clone() }))
         .collect();
     // Whether one of them is refused shows below, one by one.
     let _ = device.compile_all(&kernels.iter().flatten().collect::<Vec<_>>());

@@ -1,6 +1,8 @@
 //! The tuner: measures the ways to compute each class of matrix product once per adapter and driver, and keeps all timings.
 //!
-//! All variants yield the same bits (see [`Variant`]), so what is taken, and whether a file says so, changes only the time.
+//! All variants without matrix units yield the same bits (see [`Variant`]), so what is taken, and whether a file says so, changes
+//! only the time. Whether matrix units are used is decided once for all products that differ in nothing but their rows and their
+//! number, so that no answer depends on how many lanes there are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,13 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::device::lock;
 use super::launch::SOURCES;
-use super::{Adapter, Product, Variant, files};
+use super::{Adapter, Operands, Product, Variant, files};
 use crate::Result;
 
 /// Raised when what is measured, or how, changes without any kernel changing.
 const VERSION: u32 = 1;
 /// The best tiles whose siblings are measured, too.
 const FINALISTS: usize = 2;
+
+/// Gives a launch's seconds in each way, none for one that the adapter refuses.
+type Timer<'a> = dyn FnMut(&[Variant]) -> Result<Vec<Option<f64>>> + 'a;
 
 /// What is known of the variants on one adapter.
 #[derive(Debug, Default)]
@@ -25,6 +30,8 @@ pub(super) struct Tuner {
     file: Option<PathBuf>,
     stamp: Stamp,
     classes: Mutex<BTreeMap<String, Class>>,
+    /// Whether a family of classes uses matrix units.
+    families: Mutex<BTreeMap<String, bool>>,
     used: Mutex<BTreeMap<String, String>>,
 }
 
@@ -44,6 +51,8 @@ struct Stamp {
 struct Kept {
     stamp: Stamp,
     classes: BTreeMap<String, Class>,
+    /// Whether the products of a family are computed by matrix units.
+    matrix: BTreeMap<String, bool>,
 }
 
 /// A class of products: the variant taken, and microseconds of a launch of each that was measured.
@@ -65,8 +74,9 @@ impl Tuner {
         let stamp = Stamp { version: VERSION, adapter: info.name.clone(), driver, kernels };
         let name = format!("tuning_{:?}_{}_{}.json", info.backend, info.vendor, info.device);
         let file = folder.map(|folder| folder.join(name.to_lowercase()));
-        let classes = file.as_deref().map(|file| read(file, &stamp)).unwrap_or_default();
-        Self { enabled, file, stamp, classes: Mutex::new(classes), used: Mutex::default() }
+        let (classes, families) = file.as_deref().map(|file| read(file, &stamp)).unwrap_or_default();
+        let (classes, families) = (Mutex::new(classes), Mutex::new(families));
+        Self { enabled, file, stamp, classes, families, used: Mutex::default() }
     }
 
     /// Whether products are measured.
@@ -81,21 +91,31 @@ impl Tuner {
         op: &str,
         product: &Product,
         adapter: &Adapter,
-        time: &mut dyn FnMut(&[Variant]) -> Result<Vec<Option<f64>>>,
+        time: &mut Timer<'_>,
     ) -> Result<Variant> {
-        let name = product.class(op);
+        let name = product.class(op, adapter.operands);
+        let family = product.family(op);
+        // In f32 nothing is decided: there is one family.
+        let choice = adapter.matrix.is_some() && adapter.operands != Operands::F32;
+        let decided = lock(&self.families).get(&family).copied().filter(|_| choice);
+        let allowed = |variant: &Variant| decided.is_none_or(|matrix| (variant.matrix > 0) == matrix);
         let all = Variant::all(adapter);
+        let named = |class: &Class| all.iter().find(|v| v.to_string() == class.taken && allowed(v)).copied();
         let known = lock(&self.classes).get(&name).cloned();
-        let named = |class: &Class| all.iter().find(|variant| variant.to_string() == class.taken).copied();
-        let taken = match known.as_ref().and_then(named) {
-            Some(variant) => variant,
-            None => {
-                let class = measure(product, adapter, time)?;
-                let taken = named(&class).unwrap_or(Variant::tiles(product, adapter)[0]);
-                lock(&self.classes).insert(name.clone(), class);
-                taken
+        let mut taken = known.as_ref().and_then(named);
+        if taken.is_none() {
+            let class = measure(product, adapter, &allowed, time)?;
+            taken = named(&class);
+            lock(&self.classes).insert(name.clone(), class);
+        }
+        let taken = taken.unwrap_or(Variant::tiles(product, adapter)[0]);
+        if choice && decided.is_none() {
+            let first = *lock(&self.families).entry(family).or_insert(taken.matrix > 0);
+            if first != (taken.matrix > 0) {
+                // Another program decided meanwhile.
+                return self.choose(op, product, adapter, time);
             }
-        };
+        }
         lock(&self.used).insert(name, taken.to_string());
         Ok(taken)
     }
@@ -103,13 +123,15 @@ impl Tuner {
     /// Puts what was measured into the file, with what other processes put there meanwhile.
     pub(super) fn keep(&self) {
         let Some(file) = &self.file else { return };
-        let mut classes = read(file, &self.stamp);
+        let (mut classes, mut matrix) = read(file, &self.stamp);
         let ours = lock(&self.classes).clone();
         if ours.iter().all(|(name, class)| classes.get(name) == Some(class)) {
             return;
         }
         classes.extend(ours);
-        if let Ok(text) = serde_json::to_string_pretty(&Kept { stamp: self.stamp.clone(), classes }) {
+        matrix.extend(lock(&self.families).clone());
+        let kept = Kept { stamp: self.stamp.clone(), classes, matrix };
+        if let Ok(text) = serde_json::to_string_pretty(&kept) {
             files::replace(file, text.as_bytes());
         }
     }
@@ -121,17 +143,21 @@ impl Tuner {
     }
 }
 
-/// The classes in a file, none if it is of another adapter, driver or version, or no file of ours.
-fn read(file: &Path, stamp: &Stamp) -> BTreeMap<String, Class> {
+/// What is known, by name.
+type Known = (BTreeMap<String, Class>, BTreeMap<String, bool>);
+
+/// The classes and families in a file, none if it is of another adapter, driver or version, or no file of ours.
+fn read(file: &Path, stamp: &Stamp) -> Known {
     let kept = files::read(file).and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
-    kept.filter(|kept| kept.stamp == *stamp).map(|kept| kept.classes).unwrap_or_default()
+    kept.filter(|kept| kept.stamp == *stamp).map(|kept| (kept.classes, kept.matrix)).unwrap_or_default()
 }
 
-/// Measures the tiles, then the siblings of the best ones.
+/// Measures the tiles that are allowed, then the siblings of the best ones.
 fn measure(
     product: &Product,
     adapter: &Adapter,
-    time: &mut dyn FnMut(&[Variant]) -> Result<Vec<Option<f64>>>,
+    allowed: &dyn Fn(&Variant) -> bool,
+    time: &mut Timer<'_>,
 ) -> Result<Class> {
     let mut timed: Vec<(Variant, f64)> = vec![];
     let mut add = |variants: &[Variant], timed: &mut Vec<(Variant, f64)>| -> Result<()> {
@@ -141,7 +167,8 @@ fn measure(
         timed.sort_by(|a, b| a.1.total_cmp(&b.1));
         Ok(())
     };
-    add(&Variant::tiles(product, adapter), &mut timed)?;
+    let tiles: Vec<Variant> = Variant::tiles(product, adapter).into_iter().filter(allowed).collect();
+    add(&tiles, &mut timed)?;
     let finalists: Vec<Variant> = timed.iter().take(FINALISTS).map(|(variant, _)| *variant).collect();
     let siblings: Vec<Variant> = finalists.iter().flat_map(|variant| variant.siblings(adapter)).collect();
     add(&siblings, &mut timed)?;
@@ -152,10 +179,11 @@ fn measure(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Matrix;
     use super::*;
 
     fn product() -> Product {
-        Product { m: 1000, n: 64, k: 576, z: 1, operands: "n, n".into() }
+        Product { m: 1000, n: 64, k: 576, z: 1, operands: "n, n".into(), weights: None }
     }
 
     /// A driver on which one variant is the fastest, and one is refused.
@@ -180,7 +208,7 @@ mod tests {
         let tuner = Tuner { enabled: true, ..Tuner::default() };
         let taken = tuner.choose("matmul", &product(), &adapter, &mut timer(best, tiles[0])).ok();
         assert_eq!(taken, Some(best));
-        let class = lock(&tuner.classes)[&product().class("matmul")].clone();
+        let class = lock(&tuner.classes)[&product().class("matmul", adapter.operands)].clone();
         assert_eq!(class.taken, best.to_string());
         assert!(
             class.microseconds.len() > tiles.len() && !class.microseconds.contains_key(&tiles[0].to_string())
@@ -196,8 +224,9 @@ mod tests {
     fn kept(name: &str, driver: &str) -> Tuner {
         let file = std::env::temp_dir().join(format!("percuss-tuner-{name}-{}.json", std::process::id()));
         let stamp = Stamp { version: VERSION, driver: driver.into(), ..Stamp::default() };
-        let classes = Mutex::new(read(&file, &stamp));
-        Tuner { enabled: true, file: Some(file), stamp, classes, used: Mutex::default() }
+        let (classes, families) = read(&file, &stamp);
+        let (classes, families) = (Mutex::new(classes), Mutex::new(families));
+        Tuner { enabled: true, file: Some(file), stamp, classes, families, used: Mutex::default() }
     }
 
     /// Whether a tuner measures a product, with what it takes.
@@ -248,6 +277,32 @@ mod tests {
         let third = kept("together", "a");
         assert!(!asked(&third, &product()).0 && !asked(&third, &other).0);
         let _ = std::fs::remove_file(third.file.unwrap_or_default());
+    }
+
+    #[test]
+    fn the_use_of_matrix_units_does_not_follow_the_lanes() {
+        let matrix = Some(Matrix { side: 16, lanes: 32 });
+        let adapter = Adapter { workgroup_memory: 1 << 16, matrix, ..Adapter::HARDWARE };
+        let half = Adapter { operands: Operands::Kept, ..adapter.clone() };
+        assert!(Variant::all(&adapter).iter().all(|variant| variant.matrix == 0));
+        let best = *Variant::all(&half)
+            .iter()
+            .rfind(|variant| variant.matrix > 0 && variant.quads)
+            .unwrap_or(&Variant::all(&half)[0]);
+        assert_eq!(best.matrix, 16);
+        let tuner = Tuner { enabled: true, ..Tuner::default() };
+        let choose = |m: usize, best: Variant, adapter: &Adapter| {
+            let mut time = |variants: &[Variant]| {
+                Ok(variants.iter().map(|v| Some(if *v == best { 1e-6 } else { 2e-6 })).collect())
+            };
+            tuner.choose("matmul", &Product { m, ..product() }, adapter, &mut time).ok()
+        };
+        assert_eq!(choose(5000, best, &half), Some(best));
+        // With few rows another way were faster, but the family is decided.
+        let plain = Variant::all(&half)[0];
+        assert_eq!(choose(10, plain, &half).map(|taken| taken.matrix), Some(16));
+        // f32 knows no matrix units.
+        assert_eq!(choose(10, plain, &adapter).map(|taken| taken.matrix), Some(0));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Conv {
             "{height}x{width} {in_channels}-{out_channels} by {}x{} stride {}x{} dilation {}x{}",
             kernel[0], kernel[1], stride[0], stride[1], dilation[0], dilation[1]
         );
-        Product { m, n, k, z: self.sets * self.groups, operands }
+        Product { m, n, k, z: self.sets * self.groups, operands, weights: Some(1) }
     }
 
     /// Taps, input channels and output channels of a group.
@@ -282,7 +282,8 @@ impl Operation for ConvWeightGrad {
     fn product(&self) -> Option<Product> {
         let [taps, channels, outputs] = self.0.group_sizes();
         let [height, width] = self.0.out_size();
-        Some(self.0.as_product(taps * channels, outputs, self.0.images * height * width))
+        let product = self.0.as_product(taps * channels, outputs, self.0.images * height * width);
+        Some(Product { weights: None, ..product })
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

@@ -101,7 +101,7 @@ impl Operation for Matmul {
             (true, true) => "t shared",
         };
         let operands = format!("{}, {}", order(self.a), order(self.b));
-        Some(Product { m: self.m, n: self.n, k: self.k, z: self.batch, operands })
+        Some(Product { m: self.m, n: self.n, k: self.k, z: self.batch, operands, weights: Some(1) })
     }
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {

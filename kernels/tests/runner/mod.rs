@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use percuss_kernels::ops::Operation;
-use percuss_kernels::{ALIGNMENT, Arena, Device, Launch, ProgramSpec, Span};
+use percuss_kernels::{ALIGNMENT, Arena, Device, Launch, Precision, ProgramSpec, Span};
 
 use crate::reference::Value;
 
@@ -33,6 +33,18 @@ pub fn run(
     constant: bool,
     threads: usize,
 ) -> Vec<Vec<f32>> {
+    run_in(Precision::F32, device, op, inputs, constant, threads)
+}
+
+/// As [`run`], in a precision.
+pub fn run_in(
+    precision: Precision,
+    device: &Device,
+    op: Arc<dyn Operation>,
+    inputs: &[Vec<f32>],
+    constant: bool,
+    threads: usize,
+) -> Vec<Vec<f32>> {
     let name = format!("{op:?}");
     let outputs = op.output_lens();
     let lens: Vec<usize> = inputs.iter().map(Vec::len).chain(outputs.iter().copied()).collect();
@@ -49,7 +61,7 @@ pub fn run(
     }
     let (input_spans, output_spans) = spans.split_at(inputs.len());
     let launch = Launch { op, inputs: input_spans.to_vec(), outputs: output_spans.to_vec() };
-    let spec = ProgramSpec { arenas, phases: vec![vec![launch]] };
+    let spec = ProgramSpec { arenas, phases: vec![vec![launch]], precision };
     let mut program = device.program(&spec, &shared, threads).unwrap();
     let whole = Span { arena: 0, offset: 0, len };
     let mut before = vec![f32::NAN; len];
@@ -82,7 +94,11 @@ pub fn run_in_place(device: &Device, op: Arc<dyn Operation>, inputs: &[Vec<f32>]
     let (input_spans, rest) = spans.split_at(inputs.len());
     let output_spans = [&spans[..1], rest].concat();
     let launch = Launch { op, inputs: input_spans.to_vec(), outputs: output_spans.clone() };
-    let spec = ProgramSpec { arenas: vec![Arena::Private(len)], phases: vec![vec![launch]] };
+    let spec = ProgramSpec {
+        arenas: vec![Arena::Private(len)],
+        phases: vec![vec![launch]],
+        ..ProgramSpec::default()
+    };
     let mut program = device.program(&spec, &[], 1).unwrap();
     for (span, input) in input_spans.iter().zip(inputs) {
         program.write(*span, input).unwrap();

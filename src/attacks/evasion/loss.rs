@@ -1,8 +1,44 @@
 //! The losses that evasion ascends, one value a lane, and the margin that decides success.
 
-use percuss_kernels::ops::{Binary, Reduction};
+use percuss_kernels::Precision;
+use percuss_kernels::ops::{Binary, Reduction, Unary};
 
 use crate::graph::{Graph, Tensor};
+
+/// The gradient of `value`, one a lane, to `x`, in a program that multiplies in `precision`.
+///
+/// In f16 the loss is scaled before, and its gradient back after, by a power of 2: what reaches the layers of a confident model would
+/// otherwise be too small for it (Micikevicius et al. 2018, Mixed Precision Training, section 3.2).
+pub(super) fn gradient(graph: &mut Graph, precision: Precision, value: Tensor, x: Tensor) -> Tensor {
+    const SCALE: f32 = 1024.0;
+    graph.precision = precision;
+    if precision == Precision::F32 {
+        return graph.gradients(value, &[x])[0];
+    }
+    let scale = graph.scalar(SCALE);
+    let scaled = graph.mul(value, scale);
+    let gradient = graph.gradients(scaled, &[x])[0];
+    let back = graph.scalar(1.0 / SCALE);
+    graph.mul(gradient, back)
+}
+
+/// 1 where a margin is below 0, by so much that the graph's precision cannot have made it so.
+///
+/// A lane that stops at a success which the f32 pass then denies would make a model look stronger than it is. In f16 a margin counts
+/// from 1/64 of the largest logit and of 1 on: products of 11 binary digits are a few times closer than that.
+pub(super) fn negative(graph: &mut Graph, margin: Tensor, logits: Tensor) -> Tensor {
+    let zero = graph.scalar(0.0);
+    if graph.precision == Precision::F32 {
+        return graph.less(margin, zero);
+    }
+    let sizes = graph.unary(Unary::Abs, logits);
+    let largest = graph.reduce(Reduction::Max, sizes, 0..1);
+    let (one, share) = (graph.scalar(1.0), graph.scalar(1.0 / 64.0));
+    let size = graph.add(largest, one);
+    let slack = graph.mul(size, share);
+    let raised = graph.add(margin, slack);
+    graph.less(raised, zero)
+}
 
 /// A loss by its resolved name: what a row's `loss` column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,6 +16,8 @@ pub mod start;
 
 use std::ops::Range;
 
+use percuss_kernels::Precision;
+
 use self::loss::Loss;
 pub use self::program::{EvasionProgram, JudgeProgram, Slots};
 use super::{Attack, Norm};
@@ -98,6 +100,8 @@ pub struct Settings {
     pub scale: Vec<f32>,
     /// Features that stay the one-hot coding of a category each.
     pub one_hot: Vec<Range<usize>>,
+    /// What the program's products multiply; whether a lane succeeded is decided elsewhere, in f32.
+    pub precision: Precision,
 }
 
 impl Settings {
@@ -109,5 +113,6 @@ impl Settings {
             && self.choices == other.choices
             && self.scale == other.scale
             && self.one_hot == other.one_hot
+            && self.precision == other.precision
     }
 }

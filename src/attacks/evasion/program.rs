@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use percuss_kernels::ops::Unary;
+
 use super::ball::{self, Region};
 use super::{Settings, StepContext, categories, loss};
 use crate::graph::{Graph, Phase, Shape, State, Tensor};
@@ -104,7 +106,7 @@ fn look(model: &Model, settings: &Settings) -> (Graph, Slots, View) {
     let label = graph.load(slots.label);
     let target = settings.targeted.then(|| graph.load(slots.target));
     let value = loss::ascended(&mut graph, settings.loss, logits, label, target);
-    let gradient = graph.gradients(value, &[x])[0];
+    let gradient = loss::gradient(&mut graph, settings.precision, value, x);
     let success = success(&mut graph, logits, label, target);
     (graph, slots, View { gradient, success })
 }
@@ -174,17 +176,14 @@ fn decide(graph: &mut Graph, model: &Model, x: Tensor, finding: State, threshold
 
 /// 1 where the model says something else than the label, or the target.
 fn success(graph: &mut Graph, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
-    let zero = graph.scalar(0.0);
-    match target {
-        None => {
-            let margin = loss::margin(graph, logits, label);
-            graph.less(margin, zero)
-        }
+    let margin = match target {
+        None => loss::margin(graph, logits, label),
         Some(target) => {
-            let margin = loss::margin(graph, logits, target);
-            graph.less(zero, margin)
+            let short = loss::margin(graph, logits, target);
+            graph.unary(Unary::Neg, short)
         }
-    }
+    };
+    loss::negative(graph, margin, logits)
 }
 
 /// 1 for lanes that take a step now: steps are left, and no success ends them.

@@ -1,5 +1,6 @@
 //! The plan's sums: lanes, gradients, operations, rows; and budgets in the model's units.
 
+use percuss_kernels::Precision;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -111,7 +112,7 @@ fn concerned(cell: &Cell, class_counts: &[Vec<u64>]) -> u64 {
 }
 
 /// The step that stands for all attacks' steps.
-fn typical(model: &Model) -> EvasionProgram {
+fn typical(model: &Model, precision: Precision) -> EvasionProgram {
     let settings = Settings {
         attack: REGISTRY[0],
         norm: Norm::Linf,
@@ -121,22 +122,23 @@ fn typical(model: &Model) -> EvasionProgram {
         choices: Vec::new(),
         scale: vec![1.0],
         one_hot: Vec::new(),
+        precision,
     };
     EvasionProgram::new(model, &settings)
 }
 
 /// Floating-point operations of one attack step on one sample.
 pub(super) fn gradient_flops(model: &Model) -> Result<u64> {
-    let program = typical(model);
+    let program = typical(model, Precision::F32);
     // Two lanes: a single row may be computed in another way.
     let compiled = Compiled::sketch(&program.graph, &program.phases, 2);
     Ok(compiled.flops(0) / 2)
 }
 
 /// Time and memory of one attack step on the engine's device.
-pub(super) fn step_cost(model: &Model, engine: &Engine) -> Result<StepCost> {
+pub(super) fn step_cost(model: &Model, precision: Precision, engine: &Engine) -> Result<StepCost> {
     const MEASURED: Duration = Duration::from_millis(100);
-    let program = typical(model);
+    let program = typical(model, precision);
     let phases = &program.phases;
     let lanes = engine.lanes_for(&program.graph, phases, usize::MAX);
     let mut uploads = Uploads::default();

@@ -2,6 +2,7 @@
 
 use super::gemm::{Factor, Gemm, Store};
 use super::{Adapter, Binding, Kernel, declare, element, operands, per_item};
+use crate::gpu::Operands;
 use crate::gpu::template::Template;
 use crate::ops::{Activation, Conv, ConvInputGrad, ConvWeightGrad};
 
@@ -92,6 +93,9 @@ pub(crate) fn conv_input_grad(ConvInputGrad(op): &ConvInputGrad, adapter: &Adapt
 /// in order. How many there are depends on one member's sizes only. Members are taken in runs that bound the scratch.
 pub(crate) fn conv_weight_grad(ConvWeightGrad(op): &ConvWeightGrad, adapter: &Adapter) -> Vec<Kernel> {
     const SCRATCH: usize = 1 << 23;
+    // Neither operand is a weight.
+    let operands = if adapter.operands == Operands::F32 { Operands::F32 } else { Operands::Rounded };
+    let adapter = &Adapter { operands, ..adapter.clone() };
     let size = Sizes::of(op);
     let positions = op.images * size.out[0] * size.out[1];
     let (m, n) = (size.taps * size.group_channels, size.group_outputs);

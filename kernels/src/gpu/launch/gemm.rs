@@ -1,5 +1,6 @@
 //! Matrix products in general: two loaders and a store around one of two main loops.
 
+use super::super::Operands;
 use super::super::template::Template;
 use super::variants::{PADDING, Variant};
 use super::{Adapter, Binding, Kernel, declare, element, grid, unroll};
@@ -65,22 +66,25 @@ impl Gemm<'_> {
             ("QN", qn),
             ("UNROLL", unroll),
         ];
-        let main = Template::new(&[include_str!("../../../../shaders/gemm_direct.wgsl")]).sizes(&sizes);
-        self.finish(main, 4 * unroll, workgroups)
+        let main = Template::new(&[include_str!("../../../../shaders/gemm_direct.wgsl")])
+            .sizes(&sizes)
+            .word("ROUND", if adapter.operands == Operands::F32 { "" } else { "rounded_block" });
+        self.finish(main, 4 * unroll, workgroups, adapter.operands)
     }
 
     fn tiled(mut self, adapter: &Adapter) -> Kernel {
-        let Variant { block: [bm, bn], own: [tm, tn], step, double, quads } = adapter
+        let variant = adapter
             .product
             .filter(|variant| variant.fits(adapter))
             .unwrap_or_else(|| Variant::likely([self.m, self.n, self.z], adapter));
+        let Variant { block: [bm, bn], own: [tm, tn], step, double, quads, matrix } = variant;
         if !quads {
             self.read_singly();
         }
         let (row_blocks, column_blocks) = (self.m.div_ceil(bm), self.n.div_ceil(bn));
         let blocks = row_blocks * column_blocks * self.z;
         let workgroups = grid(blocks, adapter);
-        let threads = bm / tm * (bn / tn);
+        let threads = variant.threads(adapter);
         let (a_units, b_units) = (bm / 4 * (step / 4), bn / 4 * (step / 4));
         let sizes = [
             ("GRID_X", workgroups[0] as usize),
@@ -92,19 +96,32 @@ impl Gemm<'_> {
             ("BK", step),
             ("K_END", self.k.next_multiple_of(PADDING)),
             ("BUFFERS", if double { 2 } else { 1 }),
-            ("QM", tm / 4),
-            ("QN", tn / 4),
+            ("QM", tm / matrix.max(4)),
+            ("QN", tn / matrix.max(4)),
             ("ROW_THREADS", bm / tm),
             ("COLUMN_THREADS", bn / tn),
             ("THREADS", threads),
             ("A_SLOTS", a_units.div_ceil(threads)),
             ("B_SLOTS", b_units.div_ceil(threads)),
         ];
+        if matrix > 0 {
+            let lanes = adapter.matrix.map_or(1, |matrix| matrix.lanes);
+            let main = Template::new(&[include_str!("../../../../shaders/gemm_cooperative.wgsl")])
+                .sizes(&sizes)
+                .sizes(&[("SIDE", matrix), ("LANES", lanes), ("COLUMN_PARTS", bn / tn)])
+                .sizes(&[("K_TILES", step / matrix)]);
+            let mut kernel = self.finish(main, PADDING, workgroups, adapter.operands);
+            kernel.source.insert_str(0, "enable wgpu_cooperative_matrix;\n");
+            return kernel;
+        }
+        let half = adapter.operands != Operands::F32;
         let split = a_units == b_units && a_units * 2 == threads;
         let main = Template::new(&[include_str!("../../../../shaders/gemm_tiled.wgsl")])
             .sizes(&sizes)
-            .flags(&[("SPLIT", split), ("DOUBLE", double)]);
-        self.finish(main, PADDING, workgroups)
+            .flags(&[("SPLIT", split), ("DOUBLE", double)])
+            .word("TILE", if half { "vec4<f16>" } else { "vec4<f32>" })
+            .word("ROUND", if half { "rounded" } else { "" });
+        self.finish(main, PADDING, workgroups, adapter.operands)
     }
 
     /// Takes single elements where operands would allow quads.
@@ -122,9 +139,21 @@ impl Gemm<'_> {
     }
 
     /// Puts the loaders and the store behind the main loop, which takes `step` of k at a time.
-    fn finish(self, main: Template, step: usize, workgroups: [u32; 3]) -> Kernel {
+    fn finish(mut self, main: Template, step: usize, workgroups: [u32; 3], operands: Operands) -> Kernel {
         let guard = self.guard_k || !self.k.is_multiple_of(step);
-        let mut names = vec![("a", element(self.a.vector())), ("b", element(self.b.vector()))];
+        let (kind_a, kind_b) = (element(self.a.vector()), element(self.b.vector()));
+        let kept_b = match (operands, kind_b) {
+            (Operands::Kept, "f32") => "f16",
+            (Operands::Kept, _) => "vec4<f16>",
+            _ => kind_b,
+        };
+        if operands == Operands::Kept {
+            // The weights are the second operand of everything that has some.
+            self.bindings.iter_mut().filter(|binding| **binding == Binding::Input(1)).for_each(|binding| {
+                *binding = Binding::Half(1);
+            });
+        }
+        let mut names = vec![("a", kind_a), ("b", kept_b)];
         if self.c.bias.is_some() {
             names.push(("bias", element(self.c.vector)));
         }
@@ -133,7 +162,11 @@ impl Gemm<'_> {
         }
         names.push(("c", element(self.c.vector)));
         let sizes = [("M", self.m), ("N", self.n), ("K", self.k)];
+        let round = include_str!("../../../../shaders/gemm_round.wgsl");
         let source = [
+            if operands == Operands::F32 { String::new() } else { format!("enable f16;\n{round}") },
+            read("a", kind_a),
+            read("b", kind_b),
             main.sizes(&sizes).sizes(&self.sizes).render(),
             declare(&names),
             self.a.render("a", self.m, guard),
@@ -142,6 +175,11 @@ impl Gemm<'_> {
         ];
         Kernel { source: source.concat(), entry: "main", bindings: self.bindings, workgroups }
     }
+}
+
+/// The function that reads an operand's quads or elements, whatever their type in memory.
+fn read(operand: &str, kind: &str) -> String {
+    format!("fn {operand}_at(i: u32) -> {kind} {{\n    return {kind}({operand}[i]);\n}}\n")
 }
 
 impl Factor<'_> {

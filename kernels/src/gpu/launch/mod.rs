@@ -31,10 +31,12 @@ use super::template::Template;
 use super::{Adapter, Binding, Kernel};
 
 /// The texts that products are made of, to tell whether timings still hold.
-pub(super) const SOURCES: [&str; 8] = [
+pub(super) const SOURCES: [&str; 10] = [
     include_str!("variants.rs"),
     include_str!("gemm.rs"),
     include_str!("../../../../shaders/gemm_tiled.wgsl"),
+    include_str!("../../../../shaders/gemm_cooperative.wgsl"),
+    include_str!("../../../../shaders/gemm_round.wgsl"),
     include_str!("../../../../shaders/gemm_matrix.wgsl"),
     include_str!("../../../../shaders/gemm_store.wgsl"),
     include_str!("../../../../shaders/gemm_conv.wgsl"),

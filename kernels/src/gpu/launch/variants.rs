@@ -1,10 +1,12 @@
 //! The ways to compute a matrix product on hardware: blocks, how far k goes at a time, one buffer or two, quads or single
 //! elements.
 //!
-//! Every variant adds up an element's products one by one, k upwards, padded to the same multiple: all have the same bits.
+//! Every variant without matrix units adds up an element's products one by one, k upwards, padded to the same multiple: all have
+//! the same bits. With matrix units, which multiply f16 only, sums run in an order of theirs.
 
 use std::fmt;
 
+use super::super::Operands;
 use super::Adapter;
 
 /// k is padded with zeros to a multiple of this whatever the variant, since adding 0 to -0 is a change of bits.
@@ -23,6 +25,8 @@ pub struct Variant {
     pub double: bool,
     /// Whether memory is read in quads where the operands allow.
     pub quads: bool,
+    /// Side of the tiles that matrix units multiply, which have their own order of sums; 0: they are not used.
+    pub matrix: usize,
 }
 
 /// Rows, columns, depth and number of the matrix products that an op comes down to, and what else its speed depends on.
@@ -38,13 +42,26 @@ pub struct Product {
     pub z: usize,
     /// How its operands lie, in short.
     pub operands: String,
+    /// The input that holds weights, which may be kept as f16.
+    pub weights: Option<usize>,
 }
 
 impl Product {
+    /// What tells products apart for which it must be one decision whether matrix units are used, since it changes bits: nothing
+    /// that follows the lanes.
+    pub(crate) fn family(&self, op: &str) -> String {
+        format!("{op} n{} k{} {}", self.n, self.k, self.operands)
+    }
+
     /// What tells products apart whose best variants may differ; the rows and the number, which follow the lanes, by octave.
-    pub fn class(&self, op: &str) -> String {
+    pub fn class(&self, op: &str, operands: Operands) -> String {
         let (m, z) = (self.m.next_power_of_two(), self.z.next_power_of_two());
-        format!("{op} m{m} n{} k{} z{z} {}", self.n, self.k, self.operands)
+        let precision = match operands {
+            Operands::F32 => "",
+            Operands::Rounded => " f16",
+            Operands::Kept => " f16 kept",
+        };
+        format!("{op} m{m} n{} k{} z{z} {}{precision}", self.n, self.k, self.operands)
     }
 }
 
@@ -62,6 +79,10 @@ const TILES: [([usize; 2], [usize; 2], f64); 9] = [
     ([64, 64], [4, 4], 0.0),
 ];
 
+/// Blocks and a subgroup's part of them, with matrix units.
+const MATRIX_TILES: [([usize; 2], [usize; 2]); 4] =
+    [([64, 64], [32, 32]), ([128, 64], [32, 32]), ([128, 128], [64, 32]), ([32, 32], [16, 16])];
+
 /// The tile that every adapter has room for.
 const SMALL: usize = 3;
 
@@ -69,24 +90,43 @@ impl Variant {
     /// A tile with the rest as it is without any measuring.
     fn plain(tile: usize) -> Self {
         let (block, own, _) = TILES[tile];
-        Self { block, own, step: 16, double: false, quads: true }
+        Self { block, own, step: 16, double: false, quads: true, matrix: 0 }
     }
 
-    /// Invocations of a workgroup.
-    pub(super) fn threads(&self) -> usize {
-        self.block[0] / self.own[0] * (self.block[1] / self.own[1])
+    /// Invocations of a workgroup: one, or a subgroup, for each part of the block.
+    pub(super) fn threads(&self, adapter: &Adapter) -> usize {
+        let parts = self.block[0] / self.own[0] * (self.block[1] / self.own[1]);
+        parts * if self.matrix == 0 { 1 } else { adapter.matrix.map_or(0, |matrix| matrix.lanes) }
     }
 
-    /// Bytes of workgroup memory: quads of k-major lines, each with a quad of padding.
+    /// Bytes of workgroup memory: k-major lines with padding; with matrix units a tile of results for each subgroup.
     fn memory(&self) -> usize {
+        if self.matrix > 0 {
+            let parts = self.block[0] / self.own[0] * (self.block[1] / self.own[1]);
+            return self.step * (self.block[0] + 8 + self.block[1] + 8) * 2
+                + parts * self.matrix * self.matrix * 4;
+        }
         let buffers = if self.double { 2 } else { 1 };
         buffers * self.step * (self.block[0] / 4 + 1 + self.block[1] / 4 + 1) * 16
     }
 
-    /// Whether the adapter has room for it.
+    /// Whether the adapter can compute it.
     pub(super) fn fits(&self, adapter: &Adapter) -> bool {
-        self.threads() <= adapter.max_invocations as usize
+        let able = self.matrix == 0
+            || adapter.operands != Operands::F32
+                && adapter.matrix.is_some_and(|matrix| matrix.side == self.matrix);
+        able && self.threads(adapter) <= adapter.max_invocations as usize
             && self.memory() <= adapter.workgroup_memory as usize
+    }
+
+    /// The tiles with matrix units, where the adapter can use some for such operands.
+    pub(in crate::gpu) fn with_matrix(adapter: &Adapter) -> Vec<Self> {
+        let side = adapter.matrix.map_or(0, |matrix| matrix.side);
+        let tile = |&(block, own): &([usize; 2], [usize; 2])| Self {
+            matrix: side,
+            ..Self { block, own, ..Self::plain(SMALL) }
+        };
+        MATRIX_TILES.iter().map(tile).filter(|tile| side > 0 && tile.fits(adapter)).collect()
     }
 
     /// Useful work a unit of time, with enough blocks to fill a GPU or fewer.
@@ -113,11 +153,14 @@ impl Variant {
         let least = WORTH * score(&likely);
         let others = (0..TILES.len()).map(Self::plain);
         let others = others.filter(|tile| *tile != likely && tile.fits(adapter) && score(tile) >= least);
-        std::iter::once(likely).chain(others).collect()
+        std::iter::once(likely).chain(others).chain(Self::with_matrix(adapter)).collect()
     }
 
     /// The other ways to compute the same tile that the adapter has room for.
     pub fn siblings(&self, adapter: &Adapter) -> Vec<Self> {
+        if self.matrix > 0 {
+            return vec![Self { quads: !self.quads, ..*self }];
+        }
         let mut all = vec![];
         for quads in [true, false] {
             for step in [16, 8] {
@@ -133,13 +176,19 @@ impl Variant {
     /// Every variant that the adapter has room for.
     pub fn all(adapter: &Adapter) -> Vec<Self> {
         let tiles = (0..TILES.len()).map(Self::plain).filter(|tile| tile.fits(adapter));
-        tiles.flat_map(|tile| std::iter::once(tile).chain(tile.siblings(adapter))).collect()
+        tiles
+            .chain(Self::with_matrix(adapter))
+            .flat_map(|tile| std::iter::once(tile).chain(tile.siblings(adapter)))
+            .collect()
     }
 }
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { block, own, step, double, quads } = self;
+        let Self { block, own, step, double, quads, matrix } = self;
+        if *matrix > 0 {
+            write!(f, "matrix {matrix} ")?;
+        }
         write!(f, "{}x{} by {}x{} k{step}", block[0], block[1], own[0], own[1])?;
         f.write_str(if *double { " double" } else { "" })?;
         f.write_str(if *quads { "" } else { " singly" })
