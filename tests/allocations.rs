@@ -48,7 +48,7 @@ fn a_second_step_allocates_nothing() {
     for (name, config, _) in workload::MODELS {
         let subject = workload::subject(config, 1);
         let program = EvasionProgram::new(&subject.model, &workload::settings());
-        let compiled = Compiled::new(&program.graph, std::slice::from_ref(&program.step), 3).unwrap();
+        let compiled = Compiled::new(&program.graph, &program.phases, 3).unwrap();
         let mut executable = compiled.instantiate(&device, &mut Uploads::default(), 1).unwrap();
         let before = COUNT.load(Ordering::Relaxed);
         executable.run(0, 1).unwrap();

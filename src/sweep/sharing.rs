@@ -226,7 +226,6 @@ mod tests {
             scale: vec![1.0],
             one_hot: vec![],
             precision: percuss_kernels::Precision::F32,
-            precision: percuss_kernels::Precision::F32,
         };
         Some(Job {
             settings,
