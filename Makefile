@@ -35,8 +35,8 @@ clippy:
 models: build
 	for model in $(MODELS); do target/release/percuss train experiments/models/$$model.toml || exit 1; done
 
-# PGD-40 against PyTorch, Foolbox and torchattacks, and the demo's cells against Foolbox, on the same cores; PYTHON needs
-# tests/golden/requirements.txt.
+# One attack, a ladder of budgets, a study and growth against PyTorch, Foolbox, torchattacks and ART, on the same cores; takes about an hour on
+# two. PYTHON needs benches/requirements.txt.
 PYTHON ?= python3
 bench:
 	$(PYTHON) benches/compare.py

@@ -1,6 +1,6 @@
-//! PGD-40 by percuss on the models of `others.py pgd40`: one JSON line a model with sample-steps per second.
+//! PGD-40 by percuss alone, on models with formula weights: one JSON line a model with sample-steps per second.
 //!
-//! `cargo bench --bench pgd40 -- [THREADS] [MODEL..]`; `benches/compare.py` runs both sides and prints ratios.
+//! `cargo bench --bench pgd40 -- [THREADS] [MODEL..]`, to compare commits; `benches/compare.py` compares tools.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

@@ -1,4 +1,4 @@
-//! The models of `others.py pgd40`, as subjects of an attack.
+//! Models with formula weights, as subjects of an attack.
 
 use std::collections::BTreeMap;
 

@@ -60,7 +60,7 @@ def resnet(config):
     import torchvision
 
     model = getattr(torchvision.models, f"resnet{config['depth']}")(num_classes=config["classes"])
-    channels = config["in_channels"]
+    channels = config["in_channels"] if "in_channels" in config else config["input"][2]
     if config["stem"] == "3x3":
         model.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
         model.maxpool = nn.Identity()
