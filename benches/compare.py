@@ -7,7 +7,7 @@ step sizes and seeds. growth: 10 to 10,000 cells of PGD by 1 and 2 threads, time
 
 percuss runs each twice, with stop = "steps", as the others do, and with "success", where a lane may stop at its first success. Its time is that
 of `percuss sweep` from when models and data are loaded until tables, curves and picture are written; theirs that of the attacks and
-predictions alone, at their best batch size. No time is printed before the answers agree: the mean robust accuracy over the cells within half a
+predictions alone: `one` at their best batch size, the others with all samples in one batch. No time is printed before the answers agree: the mean robust accuracy over the cells within half a
 point, or lower where lanes stop. Needs benches/requirements.txt.
 """
 
