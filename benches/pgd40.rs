@@ -44,7 +44,14 @@ fn main() {
         for _ in 0..3 {
             let began = Instant::now();
             let jobs = std::slice::from_ref(&job);
-            engine.run(&[Work { subject: &subject, jobs }], &AtomicBool::new(false), |_| Ok(())).unwrap();
+            engine
+                .run(
+                    &[Work { subject: &subject, jobs }],
+                    &AtomicBool::new(false),
+                    |_, _, _| Ok(()),
+                    |_| Ok(()),
+                )
+                .unwrap();
             best = best.min(began.elapsed().as_secs_f64());
         }
         let rate = (n as u64 * STEPS) as f64 / best;

@@ -173,8 +173,8 @@ fn sweep_ends_with_a_table_of_the_present_model_alone() {
     let page = sweep(&[]);
     assert!(page.contains("4 cells of an earlier model or data set moved to retired/\n"), "{page}");
     assert_eq!(curves().len(), 4);
-    let cells =
-        percuss::results::Results::open(&folder.path().join("results/phantoms")).unwrap().cells().unwrap();
+    let results = percuss::results::Results::open(&folder.path().join("results/phantoms")).unwrap();
+    let cells = results.cells().unwrap();
     assert!(cells.iter().all(|cell| cell.model_sha256 == cells[0].model_sha256) && cells.len() == 4);
     let report: serde_json::Value = serde_json::from_str(sweep(&["--json"]).lines().last().unwrap()).unwrap();
     assert_eq!((&report["found"], &report["retired"]), (&4.into(), &0.into()));

@@ -86,7 +86,7 @@ fn what_was_trained_on_signals_and_images_is_swept_on_them() {
     let results = Results::open(&folder.join("out")).unwrap();
     let cells = results.cells().unwrap();
     assert_eq!(cells.len(), 8);
-    for cell in &cells {
+    for cell in cells {
         let samples = results.samples(&cell.cell_id).unwrap();
         let right = samples.iter().filter(|sample| sample.clean_pred == sample.label).count();
         if cell.model == "linear" {

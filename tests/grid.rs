@@ -118,7 +118,7 @@ fn contents() -> Contents<'static> {
     Contents { model_sha256: "aa", data_sha256: "bb", sample_set_sha256: "cc", threshold: Some(0.5) }
 }
 
-fn ids(study: &Study) -> Vec<String> {
+fn ids(study: &Study) -> Vec<percuss::results::Text> {
     grid(study).cells.iter().map(|cell| cell_id(study, cell, &contents())).collect()
 }
 

@@ -55,6 +55,7 @@ fn job(record: &Value, rung: &Value) -> Job {
         stream: "parity".into(),
         seed: 0,
         bisected: None,
+        keeps_inputs: true,
     }
 }
 

@@ -22,7 +22,8 @@ fn precision_is_part_of_a_cell_only_where_it_is_not_f32() {
         Contents { model_sha256: "aa", data_sha256: "bb", sample_set_sha256: "cc", threshold: Some(0.5) };
     let of = |study: &Study| {
         let cells: Vec<Cell> = grid(study).cells;
-        let ids: Vec<String> = cells.iter().map(|cell| cell_id(study, cell, &contents)).collect();
+        let ids: Vec<percuss::results::Text> =
+            cells.iter().map(|cell| cell_id(study, cell, &contents)).collect();
         (ids, cells[0].params_json())
     };
     let (plain, params) = of(&study(&attack));
@@ -68,7 +69,7 @@ fn cells(device: &str, precision: Precision) -> percuss::Result<Vec<CellRow>> {
         ..SweepOptions::default()
     };
     sweep(&patients().in_precision(precision), &options)?;
-    let mut cells = Results::open(folder.path())?.cells()?;
+    let mut cells = Results::open(folder.path())?.cells()?.to_vec();
     let key = |cell: &CellRow| (cell.stop.clone(), cell.eps.map(f64::to_bits));
     cells.sort_by_key(key);
     Ok(cells)

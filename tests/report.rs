@@ -5,7 +5,7 @@ use percuss::results::curves::write_curves;
 use percuss::results::plot::{robustness_svg, write_robustness_svg};
 use percuss::results::summary::{Context, Head, summarise};
 use percuss::results::table::{MAX_LINES, flagged, table};
-use percuss::results::{CellRow, Results, SampleRow, Shard, Store, StudyText};
+use percuss::results::{CellRow, Results, SampleRow, Shard, Store, StudyText, Text};
 
 /// How strong an attack is in this made-up study: which share of the budget it uses well.
 fn strength(attack: &str) -> f64 {
@@ -43,7 +43,7 @@ fn folder(dir: &std::path::Path) -> Results {
                 for eps in &ladder {
                     for seed in 0..if attack == "pgd" { 3 } else { 1 } {
                         let eps = eps * scale;
-                        let cell_id = format!("{model}-{norm}-{attack}-{eps}-{seed}");
+                        let cell_id: Text = format!("{model}-{norm}-{attack}-{eps}-{seed}").into();
                         let mut cell = CellRow {
                             cell_id: cell_id.clone(),
                             study: "demo".into(),
@@ -78,7 +78,7 @@ fn folder(dir: &std::path::Path) -> Results {
                                 label,
                                 clean_pred: clean,
                                 adv_pred: adv,
-                                scores_clean: vec![1.0 - p(clean), p(clean)],
+                                scores_clean: vec![1.0 - p(clean), p(clean)].into(),
                                 scores_adv: vec![1.0 - p(adv), p(adv)],
                                 success: right.then_some(broken),
                                 robust: right && !broken,
@@ -152,7 +152,7 @@ fn every_kind_of_flag_has_a_line() {
         model: "m".into(),
         norm: Some("l2".into()),
         eps: Some(eps),
-        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        flags: flags.iter().map(|flag| (*flag).into()).collect(),
         ..Default::default()
     };
     let weaker = "larger-budget-weaker";
@@ -169,7 +169,7 @@ fn every_kind_of_flag_has_a_line() {
 fn many_models_fit_the_table_and_none_says_so() {
     let cells: Vec<CellRow> = (0..30)
         .map(|i| CellRow {
-            model: format!("m{i}"),
+            model: format!("m{i}").into(),
             norm: Some("linf".into()),
             eps: Some(1.0),
             robust_accuracy: Some(0.5),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use percuss::results::{
     CellRow, CurveRow, DESCRIPTION, MetricRow, Results, Row, RunRow, SampleRow, Shard, Store, StudyText,
-    read_rows, write_rows,
+    Text, read_rows, write_rows,
 };
 
 fn study(name: &str) -> StudyText {
@@ -77,11 +77,11 @@ fn samples(id: &str, n: u64) -> Vec<SampleRow> {
     let row = |i: u64| SampleRow {
         cell_id: id.into(),
         sample: i,
-        group: i.is_multiple_of(2).then(|| format!("g{}", i % 7)),
+        group: i.is_multiple_of(2).then(|| format!("g{}", i % 7).into()),
         label: 1,
         clean_pred: 1,
         adv_pred: (i % 3) as u32,
-        scores_clean: vec![0.25, 0.75],
+        scores_clean: vec![0.25, 0.75].into(),
         scores_adv: if i == 0 { Vec::new() } else { vec![0.5, f32::MIN_POSITIVE, i as f32] },
         success: [None, Some(true), Some(false)][(i % 3) as usize],
         robust: i % 3 == 1,
@@ -194,7 +194,7 @@ fn the_documented_columns_are_there_in_their_order() {
 }
 
 /// Runs cells in the given order of completion, with a part after every `part` cells.
-fn sweep(dir: &Path, done: &[usize], part: usize, plan: &[String], shard: Shard) {
+fn sweep(dir: &Path, done: &[usize], part: usize, plan: &[Text], shard: Shard) {
     let mut store = Store::open(dir, &study("a"), shard).unwrap();
     for (i, cell) in done.iter().enumerate() {
         let id = &plan[*cell];
@@ -209,7 +209,7 @@ fn sweep(dir: &Path, done: &[usize], part: usize, plan: &[String], shard: Shard)
 
 #[test]
 fn the_same_cells_give_the_same_bytes_in_whatever_order_they_finished() {
-    let plan: Vec<String> = (0..20).map(|i| format!("c{i}")).collect();
+    let plan: Vec<Text> = (0..20).map(|i| format!("c{i}").into()).collect();
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     sweep(a.path(), &(0..20).collect::<Vec<_>>(), 20, &plan, Shard::WHOLE);
     // Backwards, in parts of three, and in two invocations.
@@ -231,7 +231,7 @@ fn the_same_cells_give_the_same_bytes_in_whatever_order_they_finished() {
 
 #[test]
 fn a_finished_shard_is_not_rewritten() {
-    let plan: Vec<String> = (0..3).map(|i| format!("c{i}")).collect();
+    let plan: Vec<Text> = (0..3).map(|i| format!("c{i}").into()).collect();
     let dir = tempfile::tempdir().unwrap();
     sweep(dir.path(), &[0, 1, 2], 2, &plan, Shard::WHOLE);
     let file = dir.path().join("samples-1-of-1.parquet");
@@ -245,7 +245,7 @@ fn a_finished_shard_is_not_rewritten() {
 
 #[test]
 fn shards_compact_separately_and_are_read_together() {
-    let plan: Vec<String> = (0..6).map(|i| format!("c{i}")).collect();
+    let plan: Vec<Text> = (0..6).map(|i| format!("c{i}").into()).collect();
     let dir = tempfile::tempdir().unwrap();
     let shards = [Shard::new(1, 2).unwrap(), Shard::new(2, 2).unwrap()];
     let own = |shard: Shard| (0..6).filter(|i| shard.owns(*i)).collect::<Vec<_>>();

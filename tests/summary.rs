@@ -4,7 +4,7 @@
 use percuss::results::curves::{worst_cases, write_curves};
 use percuss::results::flags::*;
 use percuss::results::summary::{Context, Head, summarise};
-use percuss::results::{CellRow, MetricRow, Results, SampleRow, Shard, Store, StudyText};
+use percuss::results::{CellRow, MetricRow, Results, SampleRow, Shard, Store, StudyText, Text};
 
 /// Label, clean and adversarial answer, probability of class 1 before and after, success, l2.
 type Case = (u32, u32, u32, f32, f32, Option<bool>, f64);
@@ -27,7 +27,7 @@ fn samples(cell: &str, cases: &[Case]) -> Vec<SampleRow> {
         label: *label,
         clean_pred: *clean,
         adv_pred: *adv,
-        scores_clean: vec![1.0 - p, *p],
+        scores_clean: vec![1.0 - p, *p].into(),
         scores_adv: vec![1.0 - q, *q],
         success: *success,
         robust: clean == label && adv == label,
@@ -128,7 +128,7 @@ fn nothing_attacked_and_nothing_at_all_are_nulls() {
 #[test]
 fn declared_groups_give_a_bootstrap_and_few_of_them_a_flag() {
     let mut rows = samples("c", &CASES);
-    rows.iter_mut().for_each(|row| row.group = Some(format!("patient{}", row.sample / 2)));
+    rows.iter_mut().for_each(|row| row.group = Some(format!("patient{}", row.sample / 2).into()));
     let mut cell = cell("steps");
     let metrics = summarise(&mut cell, &rows, &Context { head: Head::Binary, subgroups: &[] });
     let marked = metrics.iter().filter(|row| row.low.is_some());
@@ -156,7 +156,7 @@ fn several_classes_have_metrics_a_class() {
             label: labels[i],
             clean_pred: largest,
             adv_pred: largest,
-            scores_clean: scores[i].to_vec(),
+            scores_clean: scores[i].to_vec().into(),
             scores_adv: scores[i].to_vec(),
             robust: largest == labels[i],
             ..Default::default()
@@ -187,7 +187,7 @@ fn findings_are_told_together_and_one_by_one() {
             label: u32::from(label),
             clean_pred: said(clean[i][1]),
             adv_pred: said(adv[i][1]),
-            scores_clean: clean[i].to_vec(),
+            scores_clean: clean[i].to_vec().into(),
             scores_adv: adv[i].to_vec(),
             ..Default::default()
         }
@@ -226,7 +226,7 @@ fn folder(cells: &[(CellRow, [(bool, f64); 3])]) -> tempfile::TempDir {
         samples.push(wrong);
         store.push(cell.clone(), vec![], samples).unwrap();
     }
-    let plan: Vec<String> = cells.iter().map(|(cell, _)| cell.cell_id.clone()).collect();
+    let plan: Vec<Text> = cells.iter().map(|(cell, _)| cell.cell_id.clone()).collect();
     store.finish(&plan).unwrap();
     dir
 }
@@ -278,12 +278,12 @@ fn robust(id: &str, knowledge: &str, steps: u64, eps: f64, robust: f64) -> CellR
         knowledge: knowledge.into(),
         steps: Some(steps),
         robust_accuracy: Some(robust),
-        params,
+        params: params.into(),
         ..attack(id, "x", eps, 0)
     }
 }
 
-fn flagged(cells: &[CellRow], flag: &str) -> Vec<String> {
+fn flagged(cells: &[CellRow], flag: &str) -> Vec<Text> {
     cells.iter().filter(|c| c.flags.iter().any(|f| f == flag)).map(|c| c.cell_id.clone()).collect()
 }
 

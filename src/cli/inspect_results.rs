@@ -19,7 +19,7 @@ pub(super) fn results(path: &Path) -> Result<String> {
     let mut text = format!("results of study {}\n", cells.first().map_or("?", |cell| cell.study.as_str()));
     text += &format!("  {} cells\n", grouped(cells.len() as u64));
     let mut groups: Vec<(String, usize)> = Vec::new();
-    for cell in &cells {
+    for cell in cells {
         let norm = cell.norm.as_deref().unwrap_or("no norm");
         let name = format!("{} on {}: {}, {norm}", cell.model, cell.data, cell.attack);
         match groups.iter_mut().find(|(other, _)| *other == name) {
@@ -31,7 +31,7 @@ pub(super) fn results(path: &Path) -> Result<String> {
         text += &format!("    {count:>8}  {name}\n");
     }
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for cell in &cells {
+    for cell in cells {
         versions.entry(&cell.model).or_default().insert(&cell.model_sha256);
     }
     for (model, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {

@@ -81,13 +81,19 @@ impl Executable {
 
     /// Reads one lane of a state.
     pub fn read_lane(&mut self, state: State, lane: usize) -> Result<Vec<f32>> {
+        let mut data = vec![0.0; self.lane_span(state, lane).len];
+        self.read_lane_into(state, lane, &mut data)?;
+        Ok(data)
+    }
+
+    /// As [`Self::read_lane`], into memory of the lane's length.
+    pub fn read_lane_into(&mut self, state: State, lane: usize, data: &mut [f32]) -> Result<()> {
         let span = self.lane_span(state, lane);
         if let Some(mirror) = self.mirror(state)? {
-            return Ok(mirror.data[lane * span.len..(lane + 1) * span.len].to_vec());
+            data.copy_from_slice(&mirror.data[lane * span.len..(lane + 1) * span.len]);
+            return Ok(());
         }
-        let mut data = vec![0.0; span.len];
-        self.program.read(span, &mut data)?;
-        Ok(data)
+        Ok(self.program.read(span, data)?)
     }
 
     /// Copies a lane of every state that has lanes into a lane of another instance of the same phases.

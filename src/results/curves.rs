@@ -9,11 +9,12 @@ use super::records::{CellRow, CurveRow};
 use super::statistics::{mean, share_interval};
 use super::summary::FEW_GROUPS;
 use super::table_file::write_rows;
+use super::text::Text;
 use crate::{Error, Result};
 
-/// What the cells of one row have in common; contents and not only names, so that stale cells never mix with new ones.
-fn key(cell: &CellRow) -> Option<(String, u64)> {
-    let (norm, eps) = (cell.norm.as_ref()?, cell.eps?);
+/// What the cells of one curve have in common; contents and not only names, so that stale cells never mix with new ones.
+fn curve_of(cell: &CellRow) -> Option<String> {
+    let norm = cell.norm.as_ref()?;
     let parts = [
         cell.study.as_str(),
         &cell.model,
@@ -27,7 +28,7 @@ fn key(cell: &CellRow) -> Option<(String, u64)> {
         cell.finding.as_deref().unwrap_or(""),
         norm,
     ];
-    Some((format!("{parts:?} {:?}", cell.target), eps.to_bits()))
+    Some(format!("{parts:?} {:?}", cell.target))
 }
 
 /// The number of a name in a list, from 1; an `Option` of it takes no more room.
@@ -36,25 +37,25 @@ type Number = NonZeroU32;
 /// Names and their numbers.
 #[derive(Default)]
 struct Names {
-    names: Vec<String>,
-    numbers: HashMap<String, Number>,
+    names: Vec<Text>,
+    numbers: HashMap<Text, Number>,
 }
 
 impl Names {
     /// The number of `name`, a new one where it has none yet.
-    fn number(&mut self, name: &str) -> Result<Number> {
+    fn number(&mut self, name: &Text) -> Result<Number> {
         if let Some(number) = self.numbers.get(name) {
             return Ok(*number);
         }
         let number = u32::try_from(self.names.len() + 1).ok().and_then(Number::new);
         let number = number.ok_or_else(|| Error::Failed(format!("{name}: more names than 2^32")))?;
-        self.names.push(name.to_owned());
-        self.numbers.insert(name.to_owned(), number);
+        self.names.push(name.clone());
+        self.numbers.insert(name.clone(), number);
         Ok(number)
     }
 
-    fn name(&self, number: Number) -> &str {
-        self.names.get(number.get() as usize - 1).map_or("", String::as_str)
+    fn name(&self, number: Number) -> Text {
+        self.names.get(number.get() as usize - 1).cloned().unwrap_or_default()
     }
 }
 
@@ -125,18 +126,18 @@ pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
     let cells = results.cells()?;
     let (mut attacks, mut groups) = (Names::default(), Names::default());
     // By name, so that numbers compare as names do.
-    for attack in cells.iter().map(|cell| cell.attack.as_str()).collect::<BTreeSet<_>>() {
+    for attack in cells.iter().map(|cell| &cell.attack).collect::<BTreeSet<_>>() {
         attacks.number(attack)?;
     }
     let mut rows: Vec<Open> = Vec::new();
-    let mut index: HashMap<(String, u64), usize> = HashMap::new();
+    let mut index: HashMap<(usize, u64), usize> = HashMap::new();
     let mut order: HashMap<String, usize> = HashMap::new();
     let mut homes: HashMap<&str, (usize, &CellRow)> = HashMap::new();
-    for cell in &cells {
-        let Some(key) = key(cell) else { continue };
+    for cell in cells {
+        let Some((curve, eps)) = curve_of(cell).zip(cell.eps) else { continue };
         let next = order.len();
-        let curve = *order.entry(key.0.clone()).or_insert(next);
-        let row = *index.entry(key).or_insert_with(|| {
+        let curve = *order.entry(curve).or_insert(next);
+        let row = *index.entry((curve, eps.to_bits())).or_insert_with(|| {
             rows.push(Open { curve, cells: Vec::new(), cases: Vec::new() });
             rows.len() - 1
         });
@@ -145,14 +146,14 @@ pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
     }
     let wanted = cells.iter().map(|cell| cell.cell_id.as_str()).filter(|cell| homes.contains_key(cell));
     for batch in results.outcomes(wanted)? {
-        let batch = batch?;
-        let Some((row, cell)) = batch.first().and_then(|first| homes.get(first.cell_id.as_str())) else {
-            continue;
-        };
-        let (attack, norm) = (attacks.number(&cell.attack)?, cell.norm.as_deref().unwrap_or(""));
-        for outcome in &batch {
-            let group = outcome.group.as_deref().map(|group| groups.number(group)).transpose()?;
-            rows[*row].case(outcome.sample).add(outcome, outcome.size(norm), attack, group);
+        for outcomes in batch?.chunk_by(|a, b| a.cell_id == b.cell_id) {
+            let home = outcomes.first().and_then(|first| homes.get(first.cell_id.as_str()));
+            let Some((row, cell)) = home else { continue };
+            let (attack, norm) = (attacks.number(&cell.attack)?, cell.norm.as_deref().unwrap_or(""));
+            for outcome in outcomes {
+                let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
+                rows[*row].case(outcome.sample).add(outcome, outcome.size(norm), attack, group);
+            }
         }
     }
     let mut curves: Vec<(usize, CurveRow)> =
@@ -196,18 +197,19 @@ fn worst_case(open: Open, attacks: &Names, groups: &Names) -> Option<CurveRow> {
         clean_accuracy: mean(cases.iter().map(|case| f64::from(u8::from(case.right)))),
         samples: cases.iter().map(|case| case.sample).collect(),
         robust: cases.iter().map(|case| case.right && case.broken_by.is_none()).collect(),
-        broken_by: cases.iter().map(|case| Some(attacks.name(case.broken_by?).to_owned())).collect(),
+        broken_by: cases.iter().map(|case| Some(attacks.name(case.broken_by?))).collect(),
         ..Default::default()
     };
     count_attacks(&mut row, &cells);
-    let of: Option<Vec<&str>> = cases.iter().map(|case| Some(groups.name(case.group?))).collect();
+    let of: Option<Vec<Text>> = cases.iter().map(|case| Some(groups.name(case.group?))).collect();
     let of = of.filter(|groups| !groups.is_empty());
     row.n_groups = of.as_ref().map(|groups| groups.iter().collect::<BTreeSet<_>>().len() as u64);
+    let names: Option<Vec<&str>> = of.as_ref().map(|groups| groups.iter().map(Text::as_str).collect());
     row.robust_accuracy = mean(row.robust.iter().map(|robust| f64::from(u8::from(*robust))));
-    if let Some(interval) = share_interval(&row.robust, of.as_deref(), 0) {
+    if let Some(interval) = share_interval(&row.robust, names.as_deref(), 0) {
         (row.robust_accuracy_low, row.robust_accuracy_high) = (Some(interval.low), Some(interval.high));
-        row.ci_method = Some(interval.method.to_owned());
-        row.flags.extend(interval.few_groups.then(|| FEW_GROUPS.to_owned()));
+        row.ci_method = Some(interval.method.into());
+        row.flags.extend(interval.few_groups.then(|| FEW_GROUPS.into()));
     }
     Some(row)
 }
@@ -220,6 +222,6 @@ fn count_attacks(row: &mut CurveRow, cells: &[&CellRow]) {
     }
     let most = broke.values().copied().max().filter(|most| *most > 0);
     row.worst_attack =
-        most.and_then(|most| broke.iter().find(|(_, n)| **n == most)).map(|(a, _)| (*a).to_owned());
-    (row.attacks, row.attack_broke) = broke.into_iter().map(|(attack, n)| (attack.to_owned(), n)).unzip();
+        most.and_then(|most| broke.iter().find(|(_, n)| **n == most)).map(|(a, _)| (*a).into());
+    (row.attacks, row.attack_broke) = broke.into_iter().map(|(attack, n)| (attack.into(), n)).unzip();
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::records::CellRow;
+use super::text::Text;
 
 /// A black-box attack left fewer samples robust than the strongest white-box attack at the same budget (set on both).
 pub const BLACK_BOX_STRONGER: &str = "black-box-stronger";
@@ -31,127 +32,166 @@ const EQUAL: f64 = 1e-12;
 ///
 /// `huge`: the budget lets every value take any value in its range. `softmax`: a final softmax or sigmoid was
 /// attacked through.
-pub fn check_alone(cell: &CellRow, huge: bool, softmax: bool) -> Vec<String> {
+pub fn check_alone(cell: &CellRow, huge: bool, softmax: bool) -> Vec<Text> {
     let any = cell.aim.as_deref().is_none_or(|aim| aim == "any");
     let fired = [
         (HUGE_BUDGET_NOT_ZERO, huge && any && cell.robust_accuracy.is_some_and(|share| share > EQUAL)),
         (ZERO_GRADIENTS, cell.zero_gradient_share.is_some_and(|share| share > 0.5)),
         (FINAL_SOFTMAX, softmax),
     ];
-    fired.into_iter().filter(|(_, fired)| *fired).map(|(flag, _)| flag.to_owned()).collect()
+    fired.into_iter().filter(|(_, fired)| *fired).map(|(flag, _)| flag.into()).collect()
 }
 
 /// The checks of cells against each other; replaces what an earlier call set, and leaves other flags alone.
 ///
 /// Any difference counts, a single sample's too: nothing that works gets weaker when it may do more.
 pub fn check_across(cells: &mut [CellRow]) {
-    let mut fired: Vec<(usize, &'static str)> = Vec::new();
-    fired.extend(black_box_stronger(cells).into_iter().map(|i| (i, BLACK_BOX_STRONGER)));
-    let by_steps =
-        weaker_with_more(cells, &["steps"], |cell| cell.steps.map(|steps| steps as f64), |cell| cell.eps);
-    fired.extend(by_steps.into_iter().map(|i| (i, MORE_STEPS_WEAKER)));
-    let by_budget =
-        weaker_with_more(cells, &["eps", "step_size"], |cell| cell.eps, |cell| cell.steps.map(|s| s as f64));
-    fired.extend(by_budget.into_iter().map(|i| (i, LARGER_BUDGET_WEAKER)));
-    for cell in cells.iter_mut() {
-        cell.flags.retain(|flag| !ACROSS.contains(&flag.as_str()));
+    let mut company = Company::default();
+    cells.iter().for_each(|cell| company.add(cell));
+    company.fired().iter().zip(cells).for_each(|(fired, cell)| mark(cell, fired));
+}
+
+/// Sets the flags of a cell among others in the place of those that an earlier check set.
+pub(super) fn mark(cell: &mut CellRow, fired: &[&'static str]) {
+    cell.flags.retain(|flag| !ACROSS.contains(&flag.as_str()));
+    cell.flags.extend(fired.iter().map(|flag| Text::from(*flag)));
+    cell.flags.sort();
+    cell.flags.dedup();
+}
+
+/// What the checks need of cells, which come one after the other: far less than the cells themselves.
+#[derive(Default)]
+pub(super) struct Company {
+    names: Numbers,
+    cells: usize,
+    standings: Vec<Standing>,
+}
+
+impl Company {
+    /// One more cell.
+    pub(super) fn add(&mut self, row: &CellRow) {
+        let standing =
+            row.robust_accuracy.map(|robust| Standing::of(self.cells, row, robust, &mut self.names));
+        self.standings.extend(standing);
+        self.cells += 1;
     }
-    for (i, flag) in fired {
-        cells[i].flags.push(flag.to_owned());
-    }
-    for cell in cells.iter_mut() {
-        cell.flags.sort();
-        cell.flags.dedup();
+
+    /// The flags of every cell, in the order in which they came.
+    pub(super) fn fired(&self) -> Vec<Vec<&'static str>> {
+        let all = &self.standings;
+        let checks = [
+            (BLACK_BOX_STRONGER, black_box_stronger(all)),
+            (MORE_STEPS_WEAKER, weaker_with_more(all, |one| one.steps, |one| (one.eps, one.but_steps))),
+            (LARGER_BUDGET_WEAKER, weaker_with_more(all, |one| one.eps, |one| (one.steps, one.but_budget))),
+        ];
+        let mut fired = vec![Vec::new(); self.cells];
+        for (flag, cells) in checks {
+            cells.into_iter().for_each(|cell| fired[cell].push(flag));
+        }
+        fired
     }
 }
 
-/// What two cells must share to be comparable at all.
-fn setting(cell: &CellRow) -> String {
-    let who = (
-        &cell.model,
-        &cell.model_sha256,
-        &cell.data,
-        &cell.data_sha256,
-        &cell.sample_set_sha256,
-        &cell.defense,
-    );
-    format!("{who:?} {:?}", (&cell.threat, &cell.aim, cell.target, &cell.finding, &cell.norm))
+/// Texts by number: equal ones have equal numbers.
+#[derive(Default)]
+struct Numbers(HashMap<String, usize>);
+
+impl Numbers {
+    fn of(&mut self, text: String) -> usize {
+        let next = self.0.len();
+        *self.0.entry(text).or_insert(next)
+    }
 }
 
-/// Cells by a key, in order.
-fn grouped(cells: &[CellRow], key: impl Fn(&CellRow) -> Option<String>) -> impl Iterator<Item = Vec<usize>> {
-    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (i, cell) in cells.iter().enumerate() {
-        if let (Some(key), Some(_)) = (key(cell), cell.robust_accuracy) {
-            groups.entry(key).or_default().push(i);
+/// A cell among others.
+struct Standing {
+    /// Its position.
+    cell: usize,
+    robust: f64,
+    /// What two cells must share to be comparable at all.
+    setting: usize,
+    white: bool,
+    black: bool,
+    eps: Option<f64>,
+    steps: Option<f64>,
+    /// The configuration and seed but for what comes with more steps ...
+    but_steps: usize,
+    /// ... and but for what comes with a larger budget.
+    but_budget: usize,
+}
+
+impl Standing {
+    fn of(cell: usize, row: &CellRow, robust: f64, names: &mut Numbers) -> Self {
+        let who = (&row.model, &row.model_sha256, &row.data, &row.data_sha256, &row.sample_set_sha256);
+        let what = (&row.defense, &row.threat, &row.aim, row.target, &row.finding, &row.norm);
+        let params: Option<Value> = serde_json::from_str(&row.params).ok();
+        let mut without = |free: &[&str]| {
+            // Text that is no JSON stays.
+            let params = params.clone().map_or_else(|| row.params.to_string(), |params| pruned(params, free));
+            names.of(format!("{} {:?} {params}", row.attack, row.seed))
+        };
+        let (but_steps, but_budget) = (without(&["steps"]), without(&["eps", "step_size"]));
+        Self {
+            cell,
+            robust,
+            setting: names.of(format!("{who:?} {what:?}")),
+            white: row.knowledge.starts_with("white"),
+            black: row.knowledge.starts_with("black"),
+            eps: row.eps,
+            steps: row.steps.map(|steps| steps as f64),
+            but_steps,
+            but_budget,
         }
     }
-    groups.into_values()
-}
-
-fn robust(cell: &CellRow) -> f64 {
-    cell.robust_accuracy.unwrap_or(1.0)
 }
 
 /// Black-box cells that beat the strongest white-box cell of their setting and budget, and those white-box cells.
-fn black_box_stronger(cells: &[CellRow]) -> Vec<usize> {
+fn black_box_stronger(cells: &[Standing]) -> Vec<usize> {
+    let mut groups: BTreeMap<(usize, u64), Vec<&Standing>> = BTreeMap::new();
+    for (one, eps) in cells.iter().filter_map(|one| Some((one, one.eps?))) {
+        groups.entry((one.setting, eps.to_bits())).or_default().push(one);
+    }
     let mut fired = Vec::new();
-    for group in grouped(cells, |cell| Some(format!("{} {:?}", setting(cell), cell.eps?))) {
-        let of = |knowledge: &str| {
-            group.iter().copied().filter(|i| cells[*i].knowledge.starts_with(knowledge)).collect()
-        };
-        let (white, black): (Vec<usize>, Vec<usize>) = (of("white"), of("black"));
-        let Some(strongest) = white.iter().map(|i| robust(&cells[*i])).min_by(f64::total_cmp) else {
-            continue;
-        };
-        let beat: Vec<usize> = black.into_iter().filter(|i| robust(&cells[*i]) < strongest - EQUAL).collect();
+    for group in groups.values() {
+        let white = || group.iter().filter(|one| one.white);
+        let Some(strongest) = white().map(|one| one.robust).min_by(f64::total_cmp) else { continue };
+        let black = group.iter().filter(|one| one.black && one.robust < strongest - EQUAL);
+        let beat: Vec<usize> = black.map(|one| one.cell).collect();
         if !beat.is_empty() {
             fired.extend(beat);
-            fired.extend(white.into_iter().filter(|i| robust(&cells[*i]) <= strongest + EQUAL));
+            fired.extend(white().filter(|one| one.robust <= strongest + EQUAL).map(|one| one.cell));
         }
     }
     fired
 }
 
-/// Cells that leave more robust than a cell with a smaller `amount` and otherwise the same configuration.
-///
-/// `free` are the keys of `params` that may differ with the amount; `fixed` is the other axis, which must not.
+/// Cells that leave more robust than a cell with a smaller `amount` and otherwise the same configuration: the same other
+/// axis, and the same number for the rest, by `fixed`.
 fn weaker_with_more(
-    cells: &[CellRow],
-    free: &[&str],
-    amount: fn(&CellRow) -> Option<f64>,
-    fixed: fn(&CellRow) -> Option<f64>,
+    cells: &[Standing],
+    amount: fn(&Standing) -> Option<f64>,
+    fixed: fn(&Standing) -> (Option<f64>, usize),
 ) -> Vec<usize> {
-    let mut cache: HashMap<&str, String> = HashMap::new();
-    let params: Vec<String> = cells
-        .iter()
-        .map(|cell| cache.entry(&cell.params).or_insert_with(|| without(&cell.params, free)).clone())
-        .collect();
-    let position: HashMap<&str, usize> =
-        cells.iter().enumerate().map(|(i, c)| (c.cell_id.as_str(), i)).collect();
-    let key = |cell: &CellRow| {
-        amount(cell)?;
-        let params = &params[*position.get(cell.cell_id.as_str())?];
-        Some(format!(
-            "{} {:?}",
-            setting(cell),
-            (&cell.attack, cell.seed, fixed(cell).map(f64::to_bits), params)
-        ))
-    };
+    let mut groups: BTreeMap<(usize, Option<u64>, usize), Vec<(f64, &Standing)>> = BTreeMap::new();
+    for (one, amount) in cells.iter().filter_map(|one| Some((one, amount(one)?))) {
+        let (axis, rest) = fixed(one);
+        groups.entry((one.setting, axis.map(f64::to_bits), rest)).or_default().push((amount, one));
+    }
     let mut fired = Vec::new();
-    for mut group in grouped(cells, key) {
-        group.sort_by(|a, b| amount(&cells[*a]).unwrap_or(0.0).total_cmp(&amount(&cells[*b]).unwrap_or(0.0)));
+    for group in groups.values_mut() {
+        group.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut strongest = f64::INFINITY;
-        for level in group.chunk_by(|a, b| amount(&cells[*a]) == amount(&cells[*b])) {
-            fired.extend(level.iter().filter(|i| robust(&cells[**i]) > strongest + EQUAL));
-            strongest = level.iter().map(|i| robust(&cells[*i])).fold(strongest, f64::min);
+        for level in group.chunk_by(|a, b| a.0 == b.0) {
+            let weaker = level.iter().filter(|(_, one)| one.robust > strongest + EQUAL);
+            fired.extend(weaker.map(|(_, one)| one.cell));
+            strongest = level.iter().map(|(_, one)| one.robust).fold(strongest, f64::min);
         }
     }
     fired
 }
 
-/// The configuration without the keys that may differ, at whatever depth they stand; text that is no JSON stays.
-fn without(params: &str, free: &[&str]) -> String {
+/// The configuration without the keys that may differ, at whatever depth they stand.
+fn pruned(mut params: Value, free: &[&str]) -> String {
     fn prune(value: &mut Value, free: &[&str]) {
         match value {
             Value::Object(map) => {
@@ -162,11 +202,6 @@ fn without(params: &str, free: &[&str]) -> String {
             _ => {}
         }
     }
-    match serde_json::from_str::<Value>(params) {
-        Ok(mut value) => {
-            prune(&mut value, free);
-            value.to_string()
-        }
-        Err(_) => params.to_owned(),
-    }
+    prune(&mut params, free);
+    params.to_string()
 }

@@ -21,6 +21,7 @@ mod store;
 pub mod summary;
 pub mod table;
 mod table_file;
+mod text;
 
 mod reader;
 
@@ -30,3 +31,4 @@ pub use schema::{Column, DESCRIPTION, Row};
 pub use shard::Shard;
 pub use store::{Store, StudyText};
 pub use table_file::{read_rows, write_rows};
+pub use text::Text;

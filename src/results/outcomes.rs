@@ -1,16 +1,17 @@
 //! What the worst case needs of a sample: a narrow view of the `samples` table.
 
 use super::schema::table;
+use super::text::Text;
 
 table! {
     /// Some columns of a [`SampleRow`](super::records::SampleRow).
     OutcomeRow = "samples" {
         /// The cell.
-        cell_id: String,
+        cell_id: Text,
         /// The sample's stable index in its source.
         sample: u64,
         /// Salted hash of the patient or record.
-        group: Option<String>,
+        group: Option<Text>,
         /// The true class.
         label: u32,
         /// The class that the model says of the clean input.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::records::{CellRow, CurveRow};
+use super::text::Text;
 
 /// What a panel is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,8 +65,8 @@ impl Subject {
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
     pub(super) subject: Subject,
-    pub(super) norm: String,
-    pub(super) unit: String,
+    pub(super) norm: Text,
+    pub(super) unit: Text,
     pub(super) synthetic: bool,
     pub(super) n: u64,
     pub(super) clean: Option<f64>,
@@ -96,7 +97,7 @@ pub(super) struct Point {
     /// Robust accuracy of every seed: shown, not pooled.
     pub(super) seeds: Vec<f64>,
     /// One of the cells behind the point: the first seed's.
-    pub(super) cell_id: String,
+    pub(super) cell_id: Text,
 }
 
 /// How many norms come before others in a row of panels.
@@ -104,7 +105,7 @@ const NORMS: [&str; 4] = ["linf", "l2", "l1", "l0"];
 
 /// The panels of all evasion cells: subjects in the cells' order, norms in the usual one.
 pub(super) fn panels(cells: &[CellRow], curves: &[CurveRow]) -> Vec<Panel> {
-    let mut found: Vec<(Subject, String, Vec<&CellRow>)> = Vec::new();
+    let mut found: Vec<(Subject, Text, Vec<&CellRow>)> = Vec::new();
     for cell in cells {
         let (Some(norm), Some(_), Some(_)) = (&cell.norm, cell.eps, cell.robust_accuracy) else { continue };
         let subject = Subject::of_cell(cell);
@@ -126,7 +127,7 @@ pub(super) fn panels(cells: &[CellRow], curves: &[CurveRow]) -> Vec<Panel> {
     found.into_iter().filter_map(|(subject, norm, members)| panel(subject, norm, &members, curves)).collect()
 }
 
-fn panel(subject: Subject, norm: String, cells: &[&CellRow], curves: &[CurveRow]) -> Option<Panel> {
+fn panel(subject: Subject, norm: Text, cells: &[&CellRow], curves: &[CurveRow]) -> Option<Panel> {
     let first = *cells.first()?;
     let mut attacks: BTreeMap<&str, Vec<&CellRow>> = BTreeMap::new();
     for cell in cells {

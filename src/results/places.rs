@@ -1,21 +1,23 @@
 //! Where the rows of one table lie, and how they are read in whatever order of cells.
 //!
 //! Rows are put in order a window at a time: of each file, all that the window needs is decoded in one pass from front
-//! to back, and slices of those batches (no copies) are handed on in the wanted order. So memory is bounded however many
-//! cells there are, and a file is decoded once where the wanted order is nearly its own, and at most once a window.
+//! to back, and handed on in the wanted order. So memory is bounded however many cells there are; a file is decoded once
+//! where the wanted order is nearly its own, and at most once a window.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
+use arrow_select::interleave::interleave_record_batch;
 
 use super::schema::Row;
-use super::table_file::read_batches;
+use super::table_file::{BATCH_ROWS, read_batches};
+use super::text::Text;
 use crate::{Error, Result};
 
 /// Rows in a window.
-const WINDOW_ROWS: usize = 524_288;
+const WINDOW_ROWS: usize = 65_536;
 
 /// Consecutive rows of one source.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,16 +31,16 @@ pub(super) struct Place {
 /// Where the rows of one table lie.
 pub(super) struct Places {
     files: Vec<PathBuf>,
-    places: HashMap<String, Vec<Place>>,
+    places: HashMap<Text, Vec<Place>>,
 }
 
 impl Places {
     /// The file of every source, and where in them each cell's rows are.
-    pub(super) fn new(files: Vec<PathBuf>, places: HashMap<String, Vec<Place>>) -> Self {
+    pub(super) fn new(files: Vec<PathBuf>, places: HashMap<Text, Vec<Place>>) -> Self {
         Self { files, places }
     }
 
-    /// The rows of the given cells (each of them once) in the given order; a batch never spans two cells.
+    /// The rows of the given cells (each of them once) in the given order.
     pub(super) fn batches<'a, R: Row + 'a>(
         &'a self,
         cells: impl Iterator<Item = &'a str>,
@@ -53,40 +55,47 @@ impl Places {
         size: usize,
     ) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
         let places = cells.filter_map(|cell| self.places.get(cell)).flatten().cloned();
-        windows(places, size).into_iter().flat_map(|window| match self.gather::<R>(&window) {
-            Ok(batches) => batches.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+        windows(places, size).into_iter().flat_map(|window| {
+            let (window, failed) = match self.gather::<R>(&window) {
+                Ok(window) => (window, None),
+                Err(error) => (Window::default(), Some(Err(error))),
+            };
+            failed.into_iter().chain(window.in_order())
         })
     }
 
-    /// The rows of a window's places in their order.
-    fn gather<R: Row>(&self, window: &[Place]) -> Result<Vec<RecordBatch>> {
-        let mut sorted: Vec<usize> = (0..window.len()).collect();
-        sorted.sort_by_key(|i| (window[*i].source, window[*i].rows.start));
-        let mut found: Vec<Vec<RecordBatch>> = vec![Vec::new(); window.len()];
-        for same in sorted.chunk_by(|a, b| window[*a].source == window[*b].source) {
-            let Some(file) = same.first().and_then(|i| self.files.get(window[*i].source)) else { continue };
-            let ranges = same.iter().map(|i| window[*i].rows.clone()).collect();
+    /// The rows of a window's places.
+    fn gather<R: Row>(&self, places: &[Place]) -> Result<Window> {
+        let mut sorted: Vec<usize> = (0..places.len()).collect();
+        sorted.sort_by_key(|i| (places[*i].source, places[*i].rows.start));
+        let mut window = Window::default();
+        let mut found: Vec<Vec<(usize, Range<usize>)>> = vec![Vec::new(); places.len()];
+        for same in sorted.chunk_by(|a, b| places[*a].source == places[*b].source) {
+            let Some(file) = same.first().and_then(|i| self.files.get(places[*i].source)) else { continue };
+            let ranges = same.iter().map(|i| places[*i].rows.clone()).collect();
             let mut batches = read_batches::<R>(file, Some(ranges))?;
-            let mut rest: Option<RecordBatch> = None;
+            let mut rest = 0..0;
             for i in same {
-                let mut missing = window[*i].rows.len();
+                let mut missing = places[*i].rows.len();
                 while missing > 0 {
-                    let batch = match rest.take() {
-                        Some(batch) => batch,
-                        None => batches.next().ok_or_else(|| shorter(file))??,
-                    };
-                    let taken = missing.min(batch.num_rows());
-                    found[*i].push(batch.slice(0, taken));
+                    if rest.is_empty() {
+                        let batch = batches.next().ok_or_else(|| shorter(file))??;
+                        rest = 0..batch.num_rows();
+                        window.batches.push(batch);
+                    }
+                    let taken = missing.min(rest.len());
+                    found[*i].push((window.batches.len() - 1, rest.start..rest.start + taken));
                     missing -= taken;
-                    rest = (taken < batch.num_rows()).then(|| batch.slice(taken, batch.num_rows() - taken));
+                    rest.start += taken;
                 }
             }
         }
-        Ok(found.into_iter().flatten().collect())
+        window.order =
+            found.into_iter().flatten().flat_map(|(at, rows)| rows.map(move |row| (at, row))).collect();
+        Ok(window)
     }
 
-    /// The rows of the given cells (each of them once) in the given order, a batch at a time; a batch never spans two cells.
+    /// The rows of the given cells (each of them once) in the given order, a bounded number at a time.
     pub(super) fn row_batches<'a, R: Row + 'a>(
         &'a self,
         cells: impl Iterator<Item = &'a str>,
@@ -103,6 +112,25 @@ impl Places {
             rows.extend(batch?);
         }
         Ok(rows)
+    }
+}
+
+/// Rows of several batches, and the order in which they are wanted: a batch's position, and a row in it.
+#[derive(Default)]
+struct Window {
+    batches: Vec<RecordBatch>,
+    order: Vec<(usize, usize)>,
+}
+
+impl Window {
+    /// The rows in their order, a bounded number at a time.
+    fn in_order(self) -> impl Iterator<Item = Result<RecordBatch>> {
+        let Self { batches, order } = self;
+        (0..order.len().div_ceil(BATCH_ROWS)).map(move |i| {
+            let rows = &order[i * BATCH_ROWS..order.len().min((i + 1) * BATCH_ROWS)];
+            let batches: Vec<&RecordBatch> = batches.iter().collect();
+            interleave_record_batch(&batches, rows).map_err(|e| Error::Failed(format!("rows in order: {e}")))
+        })
     }
 }
 
@@ -149,9 +177,12 @@ mod tests {
             let mut rows = Vec::new();
             for i in 0..30 {
                 let (cell_id, n) = (format!("{source}-{i}"), (i * 7 + source) % 40 + 1);
-                places.insert(cell_id.clone(), vec![Place { source, rows: rows.len()..rows.len() + n }]);
+                places.insert(
+                    cell_id.as_str().into(),
+                    vec![Place { source, rows: rows.len()..rows.len() + n }],
+                );
                 rows.extend((0..n as u64).map(|n| MetricRow {
-                    cell_id: cell_id.clone(),
+                    cell_id: cell_id.as_str().into(),
                     n,
                     ..Default::default()
                 }));
@@ -180,8 +211,8 @@ mod tests {
                 let mut found = Vec::new();
                 for batch in places.windowed::<MetricRow>(ids, size) {
                     let rows = MetricRow::from_batch(&batch.unwrap(), dir.path()).unwrap();
-                    assert!(rows.len() <= size && rows.iter().all(|row| row.cell_id == rows[0].cell_id));
-                    found.extend(rows.into_iter().map(|row| (row.cell_id, row.n)));
+                    assert!(rows.len() <= size);
+                    found.extend(rows.into_iter().map(|row| (row.cell_id.to_string(), row.n)));
                 }
                 assert!(found == expected, "window of {size}");
             }

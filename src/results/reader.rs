@@ -12,6 +12,7 @@ use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
 use super::sources::{Homes, discover, look_again, names};
 use super::table_file::read_rows;
+use super::text::Text;
 use crate::{Error, Result};
 
 /// A results folder, as it was when it was opened.
@@ -39,7 +40,7 @@ impl Results {
 
     /// The same without the cells that are not among `cells`: those of an earlier model or data set, say.
     #[must_use]
-    pub fn restricted(mut self, cells: &[String]) -> Self {
+    pub fn restricted(mut self, cells: &[Text]) -> Self {
         self.homes.retain(cells);
         Self { dir: self.dir, homes: self.homes, cells: OnceCell::new(), samples: OnceCell::new() }
     }
@@ -51,7 +52,7 @@ impl Results {
     /// As [`open`](Self::open), and whatever `read` fails with.
     pub fn read_undisturbed<T>(
         dir: &Path,
-        cells: &[String],
+        cells: &[Text],
         read: impl Fn(&Self) -> Result<T>,
     ) -> Result<Option<T>> {
         let _held = lock_cells(dir)?;
@@ -69,23 +70,23 @@ impl Results {
     }
 
     /// Ids of the finished cells, in file order.
-    pub fn cell_ids(&self) -> &[String] {
+    pub fn cell_ids(&self) -> &[Text] {
         &self.homes.cells
     }
 
     /// Every finished cell, in file order, checked against all others: those of other shards, and those still in parts.
-    pub fn cells(&self) -> Result<Vec<CellRow>> {
+    pub fn cells(&self) -> Result<&[CellRow]> {
         if let Some(cells) = self.cells.get() {
-            return Ok(cells.clone());
+            return Ok(cells);
         }
-        let mut cells = self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(String::as_str))?;
+        let mut cells = self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(Text::as_str))?;
         check_across(&mut cells);
-        Ok(self.cells.get_or_init(|| cells).clone())
+        Ok(self.cells.get_or_init(|| cells))
     }
 
     /// Every metric, in the cells' order.
     pub fn metrics(&self) -> Result<Vec<MetricRow>> {
-        self.homes.places::<MetricRow>()?.rows(self.homes.cells.iter().map(String::as_str))
+        self.homes.places::<MetricRow>()?.rows(self.homes.cells.iter().map(Text::as_str))
     }
 
     /// The sample rows of one cell, by sample; memory holds that cell alone.
@@ -93,8 +94,7 @@ impl Results {
         self.sample_places()?.rows(std::iter::once(cell))
     }
 
-    /// What became of the samples of the given cells (each of them once), in the given order; a batch never spans two
-    /// cells, and memory is bounded.
+    /// What became of the samples of the given cells (each of them once), in the given order, a bounded number at a time.
     pub(super) fn outcomes<'a>(
         &'a self,
         cells: impl Iterator<Item = &'a str>,
@@ -112,8 +112,8 @@ impl Results {
     }
 
     /// The metrics of every cell, by cell id.
-    pub fn metrics_by_cell(&self) -> Result<HashMap<String, Vec<MetricRow>>> {
-        let mut by_cell: HashMap<String, Vec<MetricRow>> = HashMap::new();
+    pub fn metrics_by_cell(&self) -> Result<HashMap<Text, Vec<MetricRow>>> {
+        let mut by_cell: HashMap<Text, Vec<MetricRow>> = HashMap::new();
         for metric in self.metrics()? {
             by_cell.entry(metric.cell_id.clone()).or_default().push(metric);
         }

@@ -1,52 +1,55 @@
 //! The rows of every results table; a field's documentation is its column's description in the file.
 
+use std::sync::Arc;
+
 use super::schema::table;
+use super::text::Text;
 
 table! {
     /// One cell: one configuration of one attack on one model, over one sample set.
     CellRow = "cells" {
         /// Hash of the complete configuration, the contents of model, data and sample set, and the attack's revision.
-        cell_id: String,
+        cell_id: Text,
         /// Name of the study.
-        study: String,
+        study: Text,
         /// The model's id in the study.
-        model: String,
+        model: Text,
         /// SHA-256 of the model's weights and config.
-        model_sha256: String,
+        model_sha256: Text,
         /// The data set's id in the study.
-        data: String,
+        data: Text,
         /// SHA-256 of the data set.
-        data_sha256: String,
+        data_sha256: Text,
         /// Which split of the data was attacked: train, val, test or all.
-        split: String,
+        split: Text,
         /// SHA-256 of the identities of the samples that were evaluated.
-        sample_set_sha256: String,
+        sample_set_sha256: Text,
         /// Whether the data were made by a generator.
         synthetic: bool,
         /// The defense's id in the study.
-        defense: String,
+        defense: Text,
         /// Whether the attack knew of the defense and worked through it.
         adaptive: bool,
         /// Kind of threat: evasion, poisoning, backdoor, privacy or availability.
-        threat: String,
+        threat: Text,
         /// The attack's name in the registry.
-        attack: String,
+        attack: Text,
         /// Revision of the attack; another revision may give other numbers.
         attack_revision: u32,
         /// What the adversary knows: white, grey or black box.
-        knowledge: String,
+        knowledge: Text,
         /// What counts as success: any (any wrong answer), hide (finding to none), raise (none to finding) or target.
-        aim: Option<String>,
+        aim: Option<Text>,
         /// The class that the attack wants, where aim is target.
         target: Option<u32>,
         /// The finding of a multi-label model that this cell attacks.
-        finding: Option<String>,
+        finding: Option<Text>,
         /// The norm of the budget: linf, l2, l1 or l0; null where the threat has no budget.
-        norm: Option<String>,
+        norm: Option<Text>,
         /// The budget in eps_unit, before any normalisation.
         eps: Option<f64>,
         /// The unit of eps: the data's own.
-        eps_unit: Option<String>,
+        eps_unit: Option<Text>,
         /// Steps that a lane may take.
         steps: Option<u64>,
         /// Step size in eps_unit.
@@ -56,13 +59,13 @@ table! {
         /// Whether an attack starts at a random point of the budget.
         random_start: Option<bool>,
         /// The loss that the attack climbs.
-        loss: Option<String>,
+        loss: Option<Text>,
         /// When a lane ends: success (at its first success) or steps (when its steps are done).
-        stop: Option<String>,
+        stop: Option<Text>,
         /// The seed; null where nothing in the configuration is random.
         seed: Option<u64>,
         /// The complete configuration, as JSON.
-        params: String,
+        params: Text,
         /// Samples evaluated.
         n: u64,
         /// Samples attacked: right when clean and, where targeted, not of the target class.
@@ -84,7 +87,7 @@ table! {
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
         /// How the interval was made: wilson, cluster-bootstrap, or wilson-groups (Wilson over groups, where none or all are right).
-        ci_method: Option<String>,
+        ci_method: Option<Text>,
         /// n_success / n_attacked; null where nothing was attacked.
         attack_success_rate: Option<f64>,
         /// Probability at which a binary or multi-label head says yes; null where the largest score decides.
@@ -100,18 +103,18 @@ table! {
         /// Share of the gradient's entries that were exactly zero.
         zero_gradient_share: Option<f64>,
         /// Sanity checks that fired.
-        flags: Vec<String>,
+        flags: Vec<Text>,
         /// Arithmetic of the search: f32, f16, ...; success is always judged in f32.
-        precision: String,
+        precision: Text,
         /// The device that ran the cell.
-        device: String,
+        device: Text,
         /// Version of percuss.
-        version: String,
+        version: Text,
         /// Device time in seconds that this cell caused, shared launches divided among their cells.
         device_seconds_attributed: f64,
         /// How the ladder of budgets was answered: grid (every budget was run), or bisect (each sample's smallest breaking budget was
         /// searched: what broke it counts at every larger budget, and that what withstands a budget withstands smaller ones is assumed).
-        curve: Option<String>,
+        curve: Option<Text>,
         /// Samples that were not run at this budget: their answer follows from other budgets (curve = bisect).
         n_inferred: u64,
     }
@@ -121,11 +124,11 @@ table! {
     /// One further number of a cell, over all of its samples or over one class or subgroup.
     MetricRow = "metrics" {
         /// The cell.
-        cell_id: String,
+        cell_id: Text,
         /// Name of the metric: auroc, brier, ece, sensitivity, robust_accuracy, ...
-        metric: String,
+        metric: Text,
         /// Over which samples: all, class:k, or column=value of a subgroup.
-        scope: String,
+        scope: Text,
         /// The metric on clean inputs; null where it is undefined there.
         value_clean: Option<f64>,
         /// The metric under attack; null where it is undefined or would flatter (scores with stop = success).
@@ -139,7 +142,7 @@ table! {
         /// Groups among those samples; null where none is declared.
         n_groups: Option<u64>,
         /// How value or its interval was made; "few-groups" where the interval rests on fewer than ten groups.
-        method: Option<String>,
+        method: Option<Text>,
     }
 }
 
@@ -147,11 +150,11 @@ table! {
     /// One sample under one cell.
     SampleRow = "samples" {
         /// The cell.
-        cell_id: String,
+        cell_id: Text,
         /// The sample's stable index in its source.
         sample: u64,
         /// Salted hash of the patient or record that the sample came from; null where none is declared.
-        group: Option<String>,
+        group: Option<Text>,
         /// The true class (multi-label: 1 where the finding is present).
         label: u32,
         /// The class that the model says of the clean input.
@@ -159,7 +162,7 @@ table! {
         /// The class that the model says of the stored adversarial input, by the second, f32 forward pass; 4294967295 where a logit is NaN.
         adv_pred: u32,
         /// Scores of the clean input, a probability a class (one alone for a single-logit head).
-        scores_clean: Vec<f32>,
+        scores_clean: Arc<[f32]>,
         /// Scores of the adversarial input.
         scores_adv: Vec<f32>,
         /// Whether the attack reached its aim; null where the sample was not attacked.
@@ -191,35 +194,35 @@ table! {
     /// The worst case per sample over all attacks and seeds at one budget; the minimum over cells is not that.
     CurveRow = "curves" {
         /// Name of the study.
-        study: String,
+        study: Text,
         /// The model's id in the study.
-        model: String,
+        model: Text,
         /// SHA-256 of the model.
-        model_sha256: String,
+        model_sha256: Text,
         /// The data set's id in the study.
-        data: String,
+        data: Text,
         /// SHA-256 of the data set.
-        data_sha256: String,
+        data_sha256: Text,
         /// Which split of the data.
-        split: String,
+        split: Text,
         /// SHA-256 of the identities of the samples.
-        sample_set_sha256: String,
+        sample_set_sha256: Text,
         /// Whether the data were made by a generator.
         synthetic: bool,
         /// The defense's id in the study.
-        defense: String,
+        defense: Text,
         /// What counts as success.
-        aim: Option<String>,
+        aim: Option<Text>,
         /// The wanted class, where aim is target.
         target: Option<u32>,
         /// The finding of a multi-label model.
-        finding: Option<String>,
+        finding: Option<Text>,
         /// The norm of the budget.
-        norm: String,
+        norm: Text,
         /// The budget in eps_unit.
         eps: f64,
         /// The unit of eps.
-        eps_unit: Option<String>,
+        eps_unit: Option<Text>,
         /// Samples that every one of the cells evaluated.
         n: u64,
         /// Groups among the samples; null where none is declared.
@@ -237,11 +240,11 @@ table! {
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
         /// How the interval was made: wilson, cluster-bootstrap, or wilson-groups (Wilson over groups, where none or all are right).
-        ci_method: Option<String>,
+        ci_method: Option<Text>,
         /// The attack that broke the most samples with the smallest change; null where none was broken.
-        worst_attack: Option<String>,
+        worst_attack: Option<Text>,
         /// The attacks, by name.
-        attacks: Vec<String>,
+        attacks: Vec<Text>,
         /// For each of attacks, how many samples it broke with a smaller change than all others.
         attack_broke: Vec<u64>,
         /// The samples, ascending.
@@ -249,9 +252,9 @@ table! {
         /// For each of samples, whether it was right when clean and under every attack.
         robust: Vec<bool>,
         /// For each of samples, the attack that broke it with the smallest change (ties by name); null where none did.
-        broken_by: Vec<Option<String>>,
+        broken_by: Vec<Option<Text>>,
         /// Sanity checks that fired.
-        flags: Vec<String>,
+        flags: Vec<Text>,
     }
 }
 
@@ -259,17 +262,17 @@ table! {
     /// One invocation of percuss that wrote to the folder.
     RunRow = "runs" {
         /// Name of the study.
-        study: String,
+        study: Text,
         /// SHA-256 of the resolved study.
-        study_sha256: String,
+        study_sha256: Text,
         /// The command line.
-        command: String,
+        command: Text,
         /// When it started, RFC 3339 in UTC.
-        started: String,
+        started: Text,
         /// Wall time in seconds.
         wall_seconds: f64,
         /// How it ended: done, interrupted or failed.
-        outcome: String,
+        outcome: Text,
         /// The shard, 1 to shards.
         shard: u32,
         /// The number of shards.
@@ -279,17 +282,17 @@ table! {
         /// Cells that it found finished.
         cells_found: u64,
         /// The device.
-        device: String,
+        device: Text,
         /// The device's driver and its version.
-        driver: Option<String>,
+        driver: Option<Text>,
         /// Version of percuss.
-        version: String,
+        version: Text,
         /// Versions of what else decides the numbers, as JSON.
-        versions: String,
+        versions: Text,
         /// What the tuner chose, as JSON; null where it did not run.
-        tuning: Option<String>,
+        tuning: Option<Text>,
         /// Operating system and architecture.
-        platform: String,
+        platform: Text,
         /// CPU threads.
         threads: u64,
     }

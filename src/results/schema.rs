@@ -10,6 +10,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType, Field, SchemaRef};
 
+use super::text::{Repeats, Text};
 use crate::{Error, Result};
 
 /// The key of a column's description in its Arrow field metadata (`pyarrow`: `field.metadata[b"description"]`).
@@ -127,7 +128,7 @@ fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     values.collect()
 }
 
-impl Column for String {
+impl Column for Text {
     const NULLABLE: bool = false;
 
     fn data_type() -> DataType {
@@ -141,11 +142,12 @@ impl Column for String {
     }
 
     fn read(array: &dyn Array) -> Option<Vec<Self>> {
-        all(array.as_string_opt::<i32>()?.iter().map(|v| v.map(str::to_owned)))
+        let mut repeats = Repeats::default();
+        all(array.as_string_opt::<i32>()?.iter().map(|v| v.map(|v| repeats.of(v))))
     }
 }
 
-impl Column for Option<String> {
+impl Column for Option<Text> {
     const NULLABLE: bool = true;
 
     fn data_type() -> DataType {
@@ -159,7 +161,8 @@ impl Column for Option<String> {
     }
 
     fn read(array: &dyn Array) -> Option<Vec<Self>> {
-        Some(array.as_string_opt::<i32>()?.iter().map(|v| v.map(str::to_owned)).collect())
+        let mut repeats = Repeats::default();
+        Some(array.as_string_opt::<i32>()?.iter().map(|v| v.map(|v| repeats.of(v))).collect())
     }
 }
 
@@ -319,6 +322,17 @@ fn lists(array: &dyn Array) -> Option<Vec<ArrayRef>> {
     all(array.as_list_opt::<i32>()?.iter())
 }
 
+/// A column of lists of numbers.
+fn float_lists<'a>(lists: impl Iterator<Item = &'a [f32]>) -> ArrayRef {
+    let item = Field::new("item", DataType::Float32, false);
+    let mut builder = ListBuilder::new(Float32Builder::new()).with_field(item);
+    for list in lists {
+        builder.values().append_slice(list);
+        builder.append(true);
+    }
+    Arc::new(builder.finish())
+}
+
 impl Column for Vec<f32> {
     const NULLABLE: bool = false;
 
@@ -327,17 +341,27 @@ impl Column for Vec<f32> {
     }
 
     fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        let item = Field::new("item", DataType::Float32, false);
-        let mut builder = ListBuilder::new(Float32Builder::new()).with_field(item);
-        for list in values {
-            builder.values().append_slice(list);
-            builder.append(true);
-        }
-        Arc::new(builder.finish())
+        float_lists(values.map(Vec::as_slice))
     }
 
     fn read(array: &dyn Array) -> Option<Vec<Self>> {
         lists(array)?.iter().map(|v| all(v.as_primitive_opt::<Float32Type>()?.iter())).collect()
+    }
+}
+
+impl Column for Arc<[f32]> {
+    const NULLABLE: bool = false;
+
+    fn data_type() -> DataType {
+        Vec::<f32>::data_type()
+    }
+
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+        float_lists(values.map(|list| &**list))
+    }
+
+    fn read(array: &dyn Array) -> Option<Vec<Self>> {
+        Some(Vec::<f32>::read(array)?.into_iter().map(Into::into).collect())
     }
 }
 
@@ -363,7 +387,7 @@ impl Column for Vec<u64> {
     }
 }
 
-impl Column for Vec<String> {
+impl Column for Vec<Text> {
     const NULLABLE: bool = false;
 
     fn data_type() -> DataType {
@@ -381,11 +405,11 @@ impl Column for Vec<String> {
     }
 
     fn read(array: &dyn Array) -> Option<Vec<Self>> {
-        lists(array)?.iter().map(|v| String::read(v)).collect()
+        lists(array)?.iter().map(|v| Text::read(v)).collect()
     }
 }
 
-impl Column for Vec<Option<String>> {
+impl Column for Vec<Option<Text>> {
     const NULLABLE: bool = false;
 
     fn data_type() -> DataType {
@@ -402,7 +426,7 @@ impl Column for Vec<Option<String>> {
     }
 
     fn read(array: &dyn Array) -> Option<Vec<Self>> {
-        lists(array)?.iter().map(|v| Option::<String>::read(v)).collect()
+        lists(array)?.iter().map(|v| Option::<Text>::read(v)).collect()
     }
 }
 

@@ -7,12 +7,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::flags::check_across;
+use super::flags::{Company, mark};
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
 use super::sources::{Homes, Kind, Source, parts_in};
 use super::table_file::{publish, sync_folder, write_rows, write_temporary};
+use super::text::Text;
 use crate::{Error, Result};
 
 /// A shard that is being settled; the caller holds it and the lock of the folder's finished files.
@@ -21,11 +22,11 @@ pub(super) struct Settling {
     target: Source,
     homes: Homes,
     /// Planned cells in the plan's order.
-    order: Vec<String>,
+    order: Vec<Text>,
     /// Cells that the plan lacks.
-    stale: Vec<String>,
+    stale: Vec<Text>,
     /// Those of them that are not in `retired/` yet, and where they go.
-    retiring: Vec<String>,
+    retiring: Vec<Text>,
     retired: Source,
     /// Whether the shard's finished file names stale cells.
     shrinks: bool,
@@ -50,7 +51,7 @@ pub(super) const STEPS: [Step; 9] = [
 
 impl Settling {
     /// What is to do for the shard's finished file and these parts of it; `plan` are the ids of the study's cells.
-    pub(super) fn new(dir: &Path, shard: Shard, parts: Vec<Source>, plan: &[String]) -> Result<Self> {
+    pub(super) fn new(dir: &Path, shard: Shard, parts: Vec<Source>, plan: &[Text]) -> Result<Self> {
         let target = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
         let had_file = target.file(CellRow::TABLE).exists();
         let new_rows = !parts.is_empty();
@@ -119,8 +120,8 @@ impl Settling {
             return Ok(());
         }
         let file = Homes::of(vec![self.target.clone()])?;
-        let stale: HashSet<&String> = self.stale.iter().collect();
-        let kept = file.cells.iter().filter(|cell| !stale.contains(cell)).map(String::as_str);
+        let stale: HashSet<&Text> = self.stale.iter().collect();
+        let kept = file.cells.iter().filter(|cell| !stale.contains(cell)).map(Text::as_str);
         let cells: Vec<CellRow> = file.places::<CellRow>()?.rows(kept)?;
         write_rows(&self.target.file(CellRow::TABLE), &cells)
     }
@@ -130,12 +131,23 @@ impl Settling {
         self.write::<R>(&self.target, &self.order)
     }
 
-    /// Writes the finished shard's `cells`, checked against each other: the checks need all of them, and there are few.
+    /// Writes the finished shard's `cells`, checked against each other: they are read once for that, and once more to be written.
     fn compact_cells(&self) -> Result<()> {
-        let order = self.order.iter().map(String::as_str);
-        let mut cells: Vec<CellRow> = self.homes.places::<CellRow>()?.rows(order)?;
-        check_across(&mut cells);
-        write_rows(&self.target.file(CellRow::TABLE), &cells)
+        let places = self.homes.places::<CellRow>()?;
+        let rows = || places.row_batches::<CellRow>(self.order.iter().map(Text::as_str));
+        let mut company = Company::default();
+        for batch in rows() {
+            batch?.iter().for_each(|cell| company.add(cell));
+        }
+        let mut fired = company.fired().into_iter();
+        let checked = rows().map(|batch| {
+            let mut cells = batch?;
+            cells.iter_mut().zip(&mut fired).for_each(|(cell, fired)| mark(cell, &fired));
+            CellRow::to_batch(&cells)
+        });
+        let file = self.target.file(CellRow::TABLE);
+        write_temporary::<CellRow>(&file, checked)?;
+        publish(&file)
     }
 
     fn unmark(&self) -> Result<()> {
@@ -146,21 +158,21 @@ impl Settling {
     }
 
     /// Writes the rows of `cells` in one table from their sources, streaming.
-    fn write<R: Row>(&self, to: &Source, cells: &[String]) -> Result<()> {
+    fn write<R: Row>(&self, to: &Source, cells: &[Text]) -> Result<()> {
         let file = to.file(R::TABLE);
         let places = self.homes.places::<R>()?;
-        write_temporary::<R>(&file, places.batches::<R>(cells.iter().map(String::as_str)))?;
+        write_temporary::<R>(&file, places.batches::<R>(cells.iter().map(Text::as_str)))?;
         publish(&file)
     }
 }
 
 /// Whether a finished shard's file names cells that the plan lacks.
-pub(super) fn is_stale(shard: &Source, plan: &[String]) -> Result<bool> {
+pub(super) fn is_stale(shard: &Source, plan: &[Text]) -> Result<bool> {
     Ok(!split(&Homes::of(vec![shard.clone()])?, plan).1.is_empty())
 }
 
 /// The finished cells in the plan's order, and those that the plan lacks in their own.
-fn split(homes: &Homes, plan: &[String]) -> (Vec<String>, Vec<String>) {
+fn split(homes: &Homes, plan: &[Text]) -> (Vec<Text>, Vec<Text>) {
     let mut seen = HashSet::new();
     let order = plan.iter().filter(|cell| homes.contains(cell) && seen.insert(*cell)).cloned().collect();
     let stale = homes.cells.iter().filter(|cell| !seen.contains(cell)).cloned().collect();

@@ -9,6 +9,7 @@ use super::records::{CellRow, MetricRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
 use super::table_file::cell_ranges;
+use super::text::Text;
 use crate::{Error, Result};
 
 /// The three tables that a sweep writes, in the order in which they are published: `cells` last, since a cell
@@ -130,8 +131,8 @@ pub(super) struct Homes {
     /// The sources.
     pub(super) sources: Vec<Source>,
     /// Finished cells in file order.
-    pub(super) cells: Vec<String>,
-    home: HashMap<String, usize>,
+    pub(super) cells: Vec<Text>,
+    home: HashMap<Text, usize>,
 }
 
 impl Homes {
@@ -160,8 +161,8 @@ impl Homes {
     }
 
     /// Leaves out every cell that is not among `cells`.
-    pub(super) fn retain(&mut self, cells: &[String]) {
-        let kept: HashSet<&String> = cells.iter().collect();
+    pub(super) fn retain(&mut self, cells: &[Text]) {
+        let kept: HashSet<&Text> = cells.iter().collect();
         self.cells.retain(|cell| kept.contains(cell));
         self.home.retain(|cell, _| kept.contains(cell));
     }
@@ -173,7 +174,7 @@ impl Homes {
 
     /// Where in the table `R` each cell's rows lie.
     pub(super) fn places<R: Row>(&self) -> Result<Places> {
-        let mut places: HashMap<String, Vec<Place>> = HashMap::new();
+        let mut places: HashMap<Text, Vec<Place>> = HashMap::new();
         for (i, source) in self.sources.iter().enumerate() {
             for (cell, rows) in cell_ranges::<R>(&source.file(R::TABLE))? {
                 if self.home.get(&cell) == Some(&i) {

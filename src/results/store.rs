@@ -22,10 +22,11 @@ use super::sources::{
     parts_of,
 };
 use super::table_file::{batches_of, is_whole, publish, sync_folder, temporary, write_rows, write_temporary};
+use super::text::Text;
 use crate::{Error, Result};
 
 /// A part is written when so many sample rows wait ...
-const PART_ROWS: usize = 65_536;
+const PART_ROWS: usize = 32_768;
 /// ... or the oldest waiting cell is so old: what a kill can lose.
 const PART_AGE: Duration = Duration::from_secs(1);
 /// The study that a folder belongs to.
@@ -62,7 +63,7 @@ struct Pending {
 pub struct Store {
     dir: PathBuf,
     shard: Shard,
-    finished: HashSet<String>,
+    finished: HashSet<Text>,
     next_part: u64,
     pending: Pending,
     // Held until the store is dropped; the system releases it when the process dies.
@@ -106,7 +107,7 @@ impl Store {
     }
 
     /// Ids of the cells that need not run again, of every shard in the folder.
-    pub fn finished(&self) -> &HashSet<String> {
+    pub fn finished(&self) -> &HashSet<Text> {
         &self.finished
     }
 
@@ -152,7 +153,7 @@ impl Store {
         for step in PART_STEPS {
             self.pending.step(&part, step)?;
         }
-        self.pending = Pending::default();
+        self.pending.clear();
         self.next_part += 1;
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Io`] naming the file; the parts then remain and the same call may be made again.
-    pub fn finish(&mut self, plan: &[String]) -> Result<usize> {
+    pub fn finish(&mut self, plan: &[Text]) -> Result<usize> {
         self.flush()?;
         // Who reads many files holds this lock, too, so that none changes while it is read.
         let _writing = lock_cells(&self.dir)?;
@@ -211,6 +212,14 @@ const PART_STEPS: [PartStep; 6] = [
 ];
 
 impl Pending {
+    /// Nothing waits any more; the room stays.
+    fn clear(&mut self) {
+        self.cells.clear();
+        self.metrics.clear();
+        self.samples.clear();
+        self.since = None;
+    }
+
     /// Takes one step of writing the waiting cells as `part`.
     fn step(&self, part: &Source, (table, publishing): PartStep) -> Result<()> {
         let file = part.file(table);

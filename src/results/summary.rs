@@ -7,6 +7,7 @@ use super::statistics::{
     Interval, auroc, auroc_macro, balanced_accuracy, brier, brier_multiclass, expected_calibration_error,
     macro_f1, mean, median, sensitivity, share_interval, specificity,
 };
+use super::text::Text;
 
 /// The flag of a cell whose interval rests on fewer than ten groups.
 pub const FEW_GROUPS: &str = "few-groups";
@@ -64,15 +65,15 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
     let interval = interval_of(&all, |row| row.robust);
     cell.robust_accuracy_low = interval.map(|i| i.low);
     cell.robust_accuracy_high = interval.map(|i| i.high);
-    cell.ci_method = interval.map(|i| i.method.to_owned());
+    cell.ci_method = interval.map(|i| i.method.into());
     if interval.is_some_and(|i| i.few_groups) && !cell.flags.iter().any(|flag| flag == FEW_GROUPS) {
-        cell.flags.push(FEW_GROUPS.to_owned());
+        cell.flags.push(FEW_GROUPS.into());
     }
     cell.attack_success_rate = share(n_success, n_attacked);
     cell.median_l2 = median_to_break(samples, |row| row.l2);
     cell.median_linf = median_to_break(samples, |row| row.linf);
     cell.forward_calls = mean(samples.iter().map(|row| row.forward_calls as f64));
-    let mut metrics = Metrics { cell_id: &cell.cell_id, rows: Vec::new() };
+    let mut metrics = Metrics { cell_id: cell.cell_id.clone(), rows: Vec::new() };
     metrics.shares("all", &all);
     for (name, norm) in
         [("median_l2_success", norm_l2 as fn(&SampleRow) -> f64), ("median_linf_success", norm_linf)]
@@ -115,12 +116,12 @@ fn interval_of(samples: &[&SampleRow], test: fn(&SampleRow) -> bool) -> Option<I
 }
 
 /// The metric rows of one cell, as they come.
-struct Metrics<'a> {
-    cell_id: &'a str,
+struct Metrics {
+    cell_id: Text,
     rows: Vec<MetricRow>,
 }
 
-impl Metrics<'_> {
+impl Metrics {
     /// Adds one row; nothing where it has neither value, so that absent metrics do not fill the table.
     fn add(
         &mut self,
@@ -133,13 +134,13 @@ impl Metrics<'_> {
         let (value_clean, value) = values;
         if value_clean.is_some() || value.is_some() {
             self.rows.push(MetricRow {
-                cell_id: self.cell_id.to_owned(),
-                metric: name.to_owned(),
-                scope: scope.to_owned(),
+                cell_id: self.cell_id.clone(),
+                metric: name.into(),
+                scope: scope.into(),
                 value_clean,
                 value,
                 n: n as u64,
-                method: method.map(str::to_owned),
+                method: method.map(Text::from),
                 ..Default::default()
             });
         }
@@ -162,7 +163,7 @@ impl Metrics<'_> {
             (row.low, row.high) = (Some(interval.low), Some(interval.high));
             row.n_groups = groups(of).map(count_distinct);
             let mark = if interval.few_groups { format!(", {FEW_GROUPS}") } else { String::new() };
-            row.method = Some(format!("{}{mark}", interval.method));
+            row.method = Some(format!("{}{mark}", interval.method).into());
         }
     }
 
@@ -193,8 +194,8 @@ impl Metrics<'_> {
     fn scored(&mut self, samples: &[&SampleRow], context: &Context, stopped: bool) {
         let n = samples.len();
         let labels: Vec<u32> = samples.iter().map(|row| row.label).collect();
-        let clean = View::of(samples, |row| (&row.scores_clean, row.clean_pred));
-        let after = View::of(samples, |row| (&row.scores_adv, row.adv_pred));
+        let clean = View::of(samples, |row| &row.scores_clean, |row| row.clean_pred);
+        let after = View::of(samples, |row| &row.scores_adv, |row| row.adv_pred);
         let mut both =
             |name: &str, scope: &str, method: Option<&str>, metric: &dyn Fn(&View) -> Option<f64>| {
                 let value = if stopped { None } else { metric(&after) };
@@ -203,10 +204,10 @@ impl Metrics<'_> {
         match context.head {
             Head::Classes(classes) if classes != 2 => {
                 both("auroc", "all", Some("one-vs-rest, macro"), &|v| {
-                    auroc_macro(&v.scores, &labels, classes)
+                    auroc_macro(&v.rows(), &labels, classes)
                 });
                 both("brier", "all", Some("sum over classes"), &|v| {
-                    brier_multiclass(v.complete(classes)?, &labels)
+                    brier_multiclass(&v.complete(classes)?, &labels)
                 });
                 both("ece", "all", Some("top label, 15 bins"), &|v| v.top_label_error(&labels));
                 both("balanced_accuracy", "all", None, &|v| balanced_accuracy(&v.predicted, &labels));
@@ -251,40 +252,53 @@ impl Metrics<'_> {
 }
 
 /// Scores and answers of all samples, clean or under attack.
-struct View {
-    scores: Vec<Vec<f64>>,
+struct View<'a> {
+    samples: &'a [&'a SampleRow],
+    scores: fn(&SampleRow) -> &[f32],
     predicted: Vec<u32>,
 }
 
-impl View {
-    fn of(samples: &[&SampleRow], side: fn(&SampleRow) -> (&Vec<f32>, u32)) -> Self {
-        let widen = |scores: &Vec<f32>| scores.iter().map(|s| f64::from(*s)).collect();
-        let (scores, predicted) = samples.iter().map(|row| side(row)).map(|(s, p)| (widen(s), p)).unzip();
-        Self { scores, predicted }
+impl<'a> View<'a> {
+    fn of(
+        samples: &'a [&'a SampleRow],
+        scores: fn(&SampleRow) -> &[f32],
+        predicted: fn(&SampleRow) -> u32,
+    ) -> Self {
+        Self { samples, scores, predicted: samples.iter().map(|row| predicted(row)).collect() }
+    }
+
+    /// The scores of every sample.
+    fn scores(&self) -> impl Iterator<Item = &[f32]> {
+        self.samples.iter().map(|row| (self.scores)(row))
     }
 
     /// One score of every sample.
     fn column(&self, k: usize) -> Option<Vec<f64>> {
-        self.scores.iter().map(|row| row.get(k).copied()).collect()
+        self.scores().map(|row| row.get(k).map(|score| f64::from(*score))).collect()
     }
 
     /// The probability of the positive class of a two-way head.
     fn positive(&self, head: Head) -> Option<Vec<f64>> {
         match head {
             Head::Findings { index, .. } => self.column(index),
-            _ => self.scores.iter().map(|row| row.get(1).or(row.first()).copied()).collect(),
+            _ => self.scores().map(|row| row.get(1).or(row.first()).map(|score| f64::from(*score))).collect(),
         }
     }
 
-    /// The scores, where every sample has one a class.
-    fn complete(&self, classes: usize) -> Option<&[Vec<f64>]> {
-        self.scores.iter().all(|row| row.len() == classes).then_some(&self.scores)
+    /// All scores, a row a sample.
+    fn rows(&self) -> Vec<Vec<f64>> {
+        self.scores().map(|row| row.iter().map(|score| f64::from(*score)).collect()).collect()
+    }
+
+    /// [`Self::rows`], where every sample has a score a class.
+    fn complete(&self, classes: usize) -> Option<Vec<Vec<f64>>> {
+        self.scores().all(|row| row.len() == classes).then(|| self.rows())
     }
 
     /// Calibration error of the largest score.
     fn top_label_error(&self, labels: &[u32]) -> Option<f64> {
         let top: Option<Vec<f64>> =
-            self.scores.iter().map(|row| row.iter().copied().reduce(f64::max)).collect();
+            self.scores().map(|row| row.iter().copied().map(f64::from).reduce(f64::max)).collect();
         let right: Vec<bool> = self.predicted.iter().zip(labels).map(|(p, l)| p == l).collect();
         expected_calibration_error(&top?, &right)
     }

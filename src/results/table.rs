@@ -101,8 +101,11 @@ fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) 
         (None, Some(last)) => format!("> {}", short(last.eps)),
         (None, None) => "-".to_owned(),
     };
-    let norm =
-        if panel.unit.is_empty() { panel.norm.clone() } else { format!("{} ({})", panel.norm, panel.unit) };
+    let norm = if panel.unit.is_empty() {
+        panel.norm.to_string()
+    } else {
+        format!("{} ({})", panel.norm, panel.unit)
+    };
     let mut row = vec![norm, line.attack.clone(), half_at];
     row.extend(spread(line.points.len()).into_iter().map(|i| {
         let point = &line.points[i];

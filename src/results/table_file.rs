@@ -17,10 +17,11 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::schema::Row;
+use super::text::Text;
 use crate::{Error, Result};
 
 /// Rows handed to the encoder at a time; fixed, so that a file's bytes depend on its rows alone.
-const BATCH_ROWS: usize = 4096;
+pub(super) const BATCH_ROWS: usize = 4096;
 /// Rows in a row group; bounds what is held in memory while writing.
 const GROUP_ROWS: usize = 65_536;
 
@@ -187,9 +188,9 @@ fn open<R: Row>(
 }
 
 /// The cells of `path` in file order, each with the rows that are its own.
-pub(super) fn cell_ranges<R: Row>(path: &Path) -> Result<Vec<(String, Range<usize>)>> {
+pub(super) fn cell_ranges<R: Row>(path: &Path) -> Result<Vec<(Text, Range<usize>)>> {
     const KEY: &str = "cell_id";
-    let mut ranges: Vec<(String, Range<usize>)> = Vec::new();
+    let mut ranges: Vec<(Text, Range<usize>)> = Vec::new();
     let mut row = 0;
     for batch in open::<R>(path, None, &[KEY])? {
         let batch = batch.map_err(|e| unreadable::<R>(path, ParquetError::ArrowError(e.to_string())))?;
@@ -202,8 +203,8 @@ pub(super) fn cell_ranges<R: Row>(path: &Path) -> Result<Vec<(String, Range<usiz
             })?;
         for id in ids.iter().flatten() {
             match ranges.last_mut() {
-                Some((last, range)) if last == id => range.end = row + 1,
-                _ => ranges.push((id.to_owned(), row..row + 1)),
+                Some((last, range)) if *last == *id => range.end = row + 1,
+                _ => ranges.push((id.into(), row..row + 1)),
             }
             row += 1;
         }

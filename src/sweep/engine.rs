@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use percuss_kernels::Device;
@@ -14,21 +15,21 @@ use percuss_kernels::Device;
 pub use super::job::{Goal, Job, Outcome, Rung, Work};
 use super::lanes::LaneBlock;
 use super::stage::{Site, Stage};
-use super::worker::{Finished, Outlet, Worker};
+use super::worker::{Outlet, Settled, Sink, Worker};
 use crate::graph::{Compiled, Graph, Phase};
 use crate::{Error, Result};
 
 /// What a run tells while it goes on.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum Event<T> {
     /// A job is done.
     Finished {
         /// The position of the work.
         work: usize,
         /// The position of the job in it.
         job: usize,
-        /// Its outcomes, one a sample.
-        outcomes: Vec<Outcome>,
+        /// What was made of its outcomes.
+        made: T,
     },
     /// Comes every second or so, however long the jobs take: time to put away what is finished.
     Waiting,
@@ -61,6 +62,8 @@ const CPU_WEIGHT_BYTES: u64 = 4 << 20;
 const CPU_WEIGHT_LANES: usize = 8;
 /// Bytes of lanes on a GPU.
 const GPU_BLOCK_BYTES: u64 = 1 << 30;
+/// Samples of finished jobs that wait to be heard of, about: workers that are further ahead of who writes wait for it.
+const AHEAD: usize = 32_768;
 /// Time between two [`Event::Waiting`].
 const PAUSE: Duration = Duration::from_secs(1);
 /// Steps between looks at the lanes' flags on a GPU.
@@ -78,26 +81,38 @@ impl Engine {
         if self.is_cpu() { self.threads.max(1) } else { 1 }
     }
 
-    /// Runs all of `work`; `events` gets each job's outcomes as soon as they are complete.
+    /// Runs all of `work`. What is settled of a job, one outcome a sample, goes as soon as it is complete to `make`, on the worker that
+    /// completed it, with the positions of work and job; what that makes of it goes to `events`, on the calling thread.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] once `stop` is set; a device failure; whatever `events` returns.
-    pub fn run(
+    /// [`Error::Interrupted`] once `stop` is set; a device failure; whatever `make` or `events` return.
+    pub fn run<T: Send>(
         &self,
         work: &[Work],
         stop: &AtomicBool,
-        mut events: impl FnMut(Event) -> Result<()>,
+        make: impl Fn(usize, usize, Vec<Outcome>) -> Result<T> + Sync,
+        mut events: impl FnMut(Event<T>) -> Result<()>,
     ) -> Result<()> {
         let asked = work.iter().enumerate().filter(|(_, work)| !work.jobs.is_empty());
         let sites: Vec<Site> = asked.map(|(position, work)| Site::new(self, position, *work)).collect();
-        let (sender, receiver) = sync_channel::<Finished>(64);
+        let samples = work.iter().map(|work| work.subject.data.len()).max().unwrap_or(0);
+        let (sender, receiver) = sync_channel(AHEAD / samples.max(1) + 1);
+        let tally = Tally::default();
         let abort = AtomicBool::new(false);
         let stopped = || stop.load(Ordering::Relaxed) || abort.load(Ordering::Relaxed);
         let first = std::thread::scope(|scope| {
             let worker = |_| {
-                let (sender, sites, abort, stopped) = (sender.clone(), &sites, &abort, &stopped);
+                let sender: SyncSender<Event<T>> = sender.clone();
+                let (sites, abort, stopped, tally, make) = (&sites, &abort, &stopped, &tally, &make);
                 scope.spawn(move || {
-                    let result = self.work_through(sites, &sender, stopped);
+                    let sink = |at: usize, settled| {
+                        for (job, outcomes) in tally.add(at, work[at].subject.data.len(), settled) {
+                            let finished = Event::Finished { work: at, job, made: make(at, job, outcomes)? };
+                            sender.send(finished).map_err(|_| Error::Interrupted)?;
+                        }
+                        Ok(())
+                    };
+                    let result = self.work_through(sites, &sink, stopped);
                     if result.is_err() {
                         abort.store(true, Ordering::Relaxed);
                     }
@@ -106,7 +121,7 @@ impl Engine {
             };
             let handles: Vec<_> = (0..self.workers()).map(worker).collect();
             drop(sender);
-            let mut first = collect(work, &receiver, &mut events);
+            let mut first = listen(&receiver, &mut events);
             if first.is_err() {
                 abort.store(true, Ordering::Relaxed);
             }
@@ -129,12 +144,7 @@ impl Engine {
     }
 
     /// One worker's way through all stages.
-    fn work_through(
-        &self,
-        sites: &[Site],
-        sender: &SyncSender<Finished>,
-        stopped: &(dyn Fn() -> bool + Sync),
-    ) -> Result<()> {
+    fn work_through(&self, sites: &[Site], sink: &Sink, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let stages: Vec<(&Site, &Stage)> =
             sites.iter().flat_map(|site| site.stages.iter().map(move |stage| (site, stage))).collect();
         for site in sites {
@@ -153,7 +163,7 @@ impl Engine {
                     queue: &stage.queue,
                     block,
                     judge,
-                    outlet: Outlet::new(site.position, sender, stopped),
+                    outlet: Outlet::new(site.position, sink, stopped),
                     steps: if self.is_cpu() { 1 } else { GPU_STEPS },
                     again: VecDeque::new(),
                     found: Vec::new(),
@@ -198,32 +208,39 @@ impl Engine {
     }
 }
 
-/// Puts outcomes together until all workers are done.
-fn collect(
-    work: &[Work],
-    receiver: &Receiver<Finished>,
-    events: &mut impl FnMut(Event) -> Result<()>,
-) -> Result<()> {
-    let mut open: HashMap<(usize, usize), (usize, Vec<Option<Outcome>>)> = HashMap::new();
+/// What is settled of jobs that are not complete yet.
+#[derive(Default)]
+struct Tally {
+    open: Mutex<HashMap<(usize, usize), (usize, Vec<Option<Outcome>>)>>,
+}
+
+impl Tally {
+    /// Adds what is settled of a work of so many samples; the jobs that this completes, each with an outcome a sample.
+    fn add(&self, work: usize, samples: usize, settled: Vec<Settled>) -> Vec<(usize, Vec<Outcome>)> {
+        // A poisoned lock only says that another thread panicked; what it guards is whole.
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complete = Vec::new();
+        for (job, sample, outcome) in settled {
+            let (left, outcomes) = open.entry((work, job)).or_insert_with(|| (samples, vec![None; samples]));
+            outcomes[sample] = Some(outcome);
+            *left -= 1;
+            if *left == 0 {
+                let outcomes = open.remove(&(work, job)).map(|(_, outcomes)| outcomes).unwrap_or_default();
+                complete.push((job, outcomes));
+            }
+        }
+        drop(open);
+        let whole = |outcomes: Vec<Option<Outcome>>| outcomes.into_iter().flatten().collect();
+        complete.into_iter().map(|(job, outcomes)| (job, whole(outcomes))).collect()
+    }
+}
+
+/// Tells what there is to tell until all workers are done.
+fn listen<T>(receiver: &Receiver<Event<T>>, events: &mut impl FnMut(Event<T>) -> Result<()>) -> Result<()> {
     let mut looked = Instant::now();
     loop {
         match receiver.recv_timeout(PAUSE) {
-            Ok(finished) => {
-                let at = finished.work;
-                let samples = work[at].subject.data.len();
-                for (job, sample, outcome) in finished.outcomes {
-                    let (left, outcomes) =
-                        open.entry((at, job)).or_insert_with(|| (samples, vec![None; samples]));
-                    outcomes[sample] = Some(outcome);
-                    *left -= 1;
-                    if *left == 0 {
-                        let outcomes =
-                            open.remove(&(at, job)).map(|(_, outcomes)| outcomes).unwrap_or_default();
-                        let outcomes = outcomes.into_iter().flatten().collect();
-                        events(Event::Finished { work: at, job, outcomes })?;
-                    }
-                }
-            }
+            Ok(event) => events(event)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::grid::Cell;
 use super::study::Study;
 use crate::models::hex;
+use crate::results::Text;
 use crate::{Error, Result};
 
 /// Raised when the meaning of a configuration changes without any of its words.
@@ -28,7 +29,7 @@ pub struct Contents<'a> {
 ///
 /// Independent of the study's name and order, of ids, seeds that change nothing, shards and the device. `save` is not part of it: it
 /// changes no row. Two models, or two data sets, of equal content have the same cells; see [`distinct`].
-pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> String {
+pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> Text {
     let model = &study.models[cell.model];
     let request = &study.data[cell.data].request;
     let mut subgroups = request.subgroups.clone();
@@ -49,14 +50,14 @@ pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> String {
         "defense": study.defenses[cell.defense].kind,
         "cell": cell.params_json(),
     });
-    hex(&Sha256::digest(all.to_string().as_bytes()))[..32].to_string()
+    hex(&Sha256::digest(all.to_string().as_bytes()))[..32].into()
 }
 
 /// Checks that no two cells have the same id.
 ///
 /// # Errors
 /// Two models, or two data sets, of equal content in one study: their cells would overwrite each other.
-pub fn distinct(study: &Study, cells: &[Cell], ids: &[String]) -> Result<()> {
+pub fn distinct(study: &Study, cells: &[Cell], ids: &[Text]) -> Result<()> {
     let mut seen = std::collections::HashMap::new();
     for (cell, id) in cells.iter().zip(ids) {
         let Some(other) = seen.insert(id, cell) else { continue };

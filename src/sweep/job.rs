@@ -64,12 +64,14 @@ pub struct Job {
     /// Budgets, ascending, among which each sample's smallest breaking one is found by bisection; this job's is one of them. `None`: this
     /// job's own budget is run.
     pub bisected: Option<Arc<[Rung]>>,
+    /// Whether the inputs that its lanes come to are wanted.
+    pub keeps_inputs: bool,
 }
 
 /// What came of one sample under one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The adversarial (the clean input where nothing was attacked).
+    /// The adversarial (the clean input where nothing was attacked); empty unless the job keeps inputs.
     pub x: Vec<f32>,
     /// Its raw logits by the judge.
     pub logits: Vec<f32>,
@@ -99,6 +101,11 @@ impl Job {
     /// Its budget and step size.
     pub(super) fn rung(&self) -> Rung {
         Rung { eps: self.eps, step_size: self.step_size }
+    }
+
+    /// A copy of an input, if anybody looks at it later: who stores it, or the next run of a search, which starts there.
+    pub(super) fn kept(&self, x: &[f32]) -> Vec<f32> {
+        if self.keeps_inputs || self.bisected.is_some() { x.to_vec() } else { Vec::new() }
     }
 
     /// Whether it is one gradient at the clean input, whatever the budget.

@@ -9,11 +9,11 @@ use crate::graph::Executable;
 
 /// Everything that a lane needs to start.
 #[derive(Clone, Debug)]
-pub(super) struct LaneInput {
+pub(super) struct LaneInput<'a> {
     /// Where it starts.
     pub(super) start: Vec<f32>,
     /// The clean input.
-    pub(super) clean: Vec<f32>,
+    pub(super) clean: &'a [f32],
     /// Its box.
     pub(super) bounds: Bounds,
     /// True class, in deciding logits.
@@ -33,7 +33,7 @@ pub(super) struct LaneInput {
     /// Whether it ends at its first success.
     pub(super) stop_on_success: bool,
     /// Real parameters of the attack, by name.
-    pub(super) parameters: Vec<(&'static str, f32)>,
+    pub(super) parameters: &'a [(&'static str, f32)],
 }
 
 /// What a lane has found when it pauses.
@@ -117,7 +117,7 @@ impl<'p, R> LaneBlock<'p, R> {
         let Some(lane) = self.idle.pop() else { unreachable!("the caller looked for an idle lane") };
         let slots = &self.program.slots;
         let exe = &mut self.executable;
-        exe.write_lane(slots.x0, lane, &input.clean)?;
+        exe.write_lane(slots.x0, lane, input.clean)?;
         let numbers = [
             (slots.label, input.label as f32),
             (slots.target, input.target as f32),
@@ -209,11 +209,13 @@ impl<'p, R> LaneBlock<'p, R> {
     pub(super) fn output(&mut self, lane: usize) -> Result<LaneOutput> {
         let Some(busy) = &mut self.lanes[lane] else { unreachable!("an idle lane has no output") };
         let slots = &self.program.slots;
+        let mut zero_gradients = [0.0];
+        self.executable.read_lane_into(slots.zero_gradients, lane, &mut zero_gradients)?;
         Ok(LaneOutput {
             x: self.executable.read_lane(slots.x, lane)?,
             steps_used: busy.steps - busy.remaining,
             ended_early: busy.ended_early,
-            zero_gradients: self.executable.read_lane(slots.zero_gradients, lane)?[0],
+            zero_gradients: zero_gradients[0],
             seconds: std::mem::take(&mut busy.seconds),
         })
     }

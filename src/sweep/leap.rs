@@ -5,7 +5,7 @@ use super::sharing::{Open, Run};
 use super::worker::{Found, Worker};
 use crate::Result;
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// Leaps until the queue is empty, or it is told to stop: block by block, since all lanes of a block look at once.
     pub(super) fn leap(&mut self) -> Result<()> {
         loop {
@@ -60,7 +60,7 @@ impl Worker<'_> {
         Ok(!lanes.is_empty())
     }
 
-    fn leap_input(&self, run: &Run, leap: usize) -> LaneInput {
+    fn leap_input(&self, run: &Run, leap: usize) -> LaneInput<'a> {
         let job = &self.work.jobs[run.open[leap].job];
         self.work.lane_input(job, job.rung(), run.sample, 0, None)
     }

@@ -1,6 +1,7 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
 pub mod engine;
+mod evade;
 pub mod grid;
 pub mod identity;
 pub mod interrupt;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use percuss_kernels::Device;
+use rayon::prelude::*;
 
 use super::load;
-use super::rows::salted_groups;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, prediction, threshold_logit};
-use crate::Result;
 use crate::data::{Dataset, Labels};
 use crate::results::statistics;
+use crate::{Error, Result};
 
 /// A model of the study on one of its data sets.
 #[derive(Debug)]
@@ -24,29 +24,41 @@ pub struct ResolvedSubject {
     pub subject: Subject,
     /// Clean metrics by name.
     pub metrics: BTreeMap<String, f64>,
-    /// The samples' groups as rows name them, if there are any.
-    pub groups: Option<Vec<String>>,
 }
 
-/// Every model of the study on each of its data sets, clean logits computed on `device`.
+/// Every model of the study on each of its data sets, clean logits computed on `device`. They are
+/// resolved side by side, so that one's files are read and decoded while another computes.
 ///
 /// # Errors
-/// As [`load::model`] and [`load::data`]; a clean metric outside what the study expects.
+/// As [`load::model`] and [`load::data`]; of several the one that comes first in the study.
 pub fn resolve(study: &Study, device: &Device, data_dir: Option<&Path>) -> Result<Vec<ResolvedSubject>> {
-    let mut subjects = Vec::new();
-    for (m, entry) in study.models.iter().enumerate() {
-        for &d in &entry.data {
-            let model = load::model(study, m)?;
-            let data = load::data(study, d, m, &model, data_dir)?;
-            let clean = clean_logits(&model, &data, device)?;
-            let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
-            subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
-            let metrics = clean_metrics(&subject);
-            let groups = salted_groups(&subject.data);
-            subjects.push(ResolvedSubject { model: m, data: d, subject, metrics, groups });
-        }
-    }
-    Ok(subjects)
+    let threads = match device {
+        Device::Cpu { threads } => *threads,
+        Device::Gpu(_) => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let models = study.models.iter().enumerate();
+    let pairs: Vec<[usize; 2]> =
+        models.flat_map(|(m, entry)| entry.data.iter().map(move |&d| [m, d])).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|e| Error::Failed(format!("threads to load models and data: {e}")))?;
+    let resolved: Vec<Result<ResolvedSubject>> =
+        pool.install(|| pairs.par_iter().map(|&pair| resolve_one(study, pair, device, data_dir)).collect());
+    resolved.into_iter().collect()
+}
+
+fn resolve_one(
+    study: &Study,
+    [m, d]: [usize; 2],
+    device: &Device,
+    data_dir: Option<&Path>,
+) -> Result<ResolvedSubject> {
+    let model = load::model(study, m)?;
+    let data = load::data(study, d, m, &model, data_dir)?;
+    let clean = clean_logits(&model, &data, device)?;
+    let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
+    subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
+    let metrics = clean_metrics(&subject);
+    Ok(ResolvedSubject { model: m, data: d, subject, metrics })
 }
 
 /// Whether all clean metrics are what the study expects.
@@ -190,9 +202,8 @@ pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
     let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for finding in 0..decisions {
         let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
-        let deciding: Vec<Vec<f32>> =
-            (0..n).map(|i| subject.deciding(subject.clean_logits(i), finding)).collect();
-        let predicted: Vec<u32> = deciding.iter().map(|z| prediction(z)).collect();
+        let predicted: Vec<u32> =
+            (0..n).map(|i| prediction(&subject.deciding(subject.clean_logits(i), finding))).collect();
         let right = (0..n).filter(|&i| predicted[i] == labels[i]).count();
         let mut add = |name: &'static str, value: Option<f64>| means.entry(name).or_default().extend(value);
         add("accuracy", (n > 0).then(|| right as f64 / n as f64));

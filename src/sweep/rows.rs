@@ -1,6 +1,7 @@
 //! From a cell's outcomes to its rows.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
@@ -12,20 +13,20 @@ use super::study::{Save, Study};
 use super::subject::{Subject, margin, prediction};
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::{Knowledge, Norm};
-use crate::data::Dataset;
+use crate::data::{Dataset, Labels};
 use crate::models::{hex, write_whole};
 use crate::results::flags::check_alone;
 use crate::results::summary::{Context, Head, summarise};
-use crate::results::{CellRow, MetricRow, SampleRow};
+use crate::results::{CellRow, MetricRow, SampleRow, Text};
 use crate::{Error, Result};
 
 /// What a row says of where and with what it was computed.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     /// The device's name.
-    pub device: String,
+    pub device: Text,
     /// Arithmetic of the search.
-    pub precision: String,
+    pub precision: Text,
 }
 
 /// All rows of a finished cell.
@@ -39,52 +40,145 @@ pub struct Rows {
     pub samples: Vec<SampleRow>,
 }
 
-/// The rows of `cell`, whose samples came out as `outcomes` (in the data's order).
-pub fn rows(
-    study: &Study,
-    resolved: &ResolvedSubject,
-    cell: &Cell,
-    id: &str,
-    outcomes: &[Outcome],
-    provenance: &Provenance,
-) -> Rows {
-    let subject = &resolved.subject;
-    let finding = cell.finding.unwrap_or(0);
-    let samples: Vec<SampleRow> = outcomes
-        .iter()
-        .enumerate()
-        .map(|(i, outcome)| sample_row(resolved, finding, id, i, outcome))
-        .collect();
-    let mut row = cell_row(study, resolved, cell, id, provenance);
-    let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
-    row.gradient_calls = Some(gradients as f64 / outcomes.len().max(1) as f64);
-    let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
-    row.zero_gradient_share = (gradients > 0).then(|| zeros / gradients as f64);
-    row.n_inferred = outcomes.iter().filter(|outcome| outcome.inferred).count() as u64;
-    row.device_seconds_attributed = outcomes.iter().map(|o| o.seconds).sum();
-    let subgroups: Vec<(String, Vec<String>)> =
-        subject.data.subgroups.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
-    let findings = match &subject.data.labels {
-        crate::data::Labels::Findings(findings) => findings.clone(),
-        crate::data::Labels::Class(_) => Vec::new(),
-    };
-    let (said_clean, said_adv): (Vec<u32>, Vec<u32>) = if cell.finding.is_some() {
-        let adversarial = outcomes.iter().map(|outcome| outcome.logits.as_slice());
-        (said(subject, subject.clean.chunks(subject.outputs())), said(subject, adversarial))
-    } else {
-        (Vec::new(), Vec::new())
-    };
-    let head = if cell.finding.is_some() {
-        Head::Findings { index: finding, said_clean: &said_clean, said_adv: &said_adv, labels: &findings }
-    } else if subject.classes() == 2 {
-        Head::Binary
-    } else {
-        Head::Classes(subject.classes())
-    };
-    let metrics = summarise(&mut row, &samples, &Context { head, subgroups: &subgroups });
-    let alone = check_alone(&row, covers_range(subject, cell), false);
-    row.flags.extend(alone);
-    Rows { cell: row, metrics, samples }
+/// Makes the rows of the cells of a subject. What they all repeat is there once.
+#[derive(Debug)]
+pub struct RowMaker<'a> {
+    study: &'a Study,
+    subject: &'a Subject,
+    /// What the rows of all cells say.
+    cell: CellRow,
+    /// The samples' groups as rows name them, if there are any.
+    groups: Option<Vec<Text>>,
+    /// The scores of the clean samples.
+    scores: Vec<Arc<[f32]>>,
+    subgroups: Vec<(String, Vec<String>)>,
+}
+
+impl<'a> RowMaker<'a> {
+    /// For the cells of `resolved`.
+    pub fn new(study: &'a Study, resolved: &'a ResolvedSubject, provenance: &Provenance) -> Self {
+        let subject = &resolved.subject;
+        let data = &subject.data;
+        let cell = CellRow {
+            study: study.name.as_str().into(),
+            model: study.models[resolved.model].id.as_str().into(),
+            model_sha256: subject.model.sha256.as_str().into(),
+            data: study.data[resolved.data].id.as_str().into(),
+            data_sha256: data.sha256.as_str().into(),
+            split: data.split.as_str().into(),
+            sample_set_sha256: data.sample_set_sha256().into(),
+            synthetic: data.synthetic,
+            threat: "evasion".into(),
+            eps_unit: Some(data.unit.as_str().into()),
+            precision: provenance.precision.clone(),
+            device: provenance.device.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            ..CellRow::default()
+        };
+        let scores = (0..data.len()).map(|i| subject.scores(subject.clean_logits(i)).into()).collect();
+        let subgroups = data.subgroups.iter().map(|(name, values)| (name.clone(), values.clone()));
+        Self { study, subject, cell, groups: salted_groups(data), scores, subgroups: subgroups.collect() }
+    }
+
+    /// The rows of `cell`, whose samples came out as `outcomes` (in the data's order).
+    pub fn rows(&self, cell: &Cell, id: &Text, outcomes: &[Outcome]) -> Rows {
+        let subject = self.subject;
+        let finding = cell.finding.unwrap_or(0);
+        let samples: Vec<SampleRow> = outcomes
+            .iter()
+            .enumerate()
+            .map(|(i, outcome)| self.sample_row(finding, id, i, outcome))
+            .collect();
+        let mut row = self.cell_row(cell, id);
+        let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
+        row.gradient_calls = Some(gradients as f64 / outcomes.len().max(1) as f64);
+        let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
+        row.zero_gradient_share = (gradients > 0).then(|| zeros / gradients as f64);
+        row.n_inferred = outcomes.iter().filter(|outcome| outcome.inferred).count() as u64;
+        row.device_seconds_attributed = outcomes.iter().map(|o| o.seconds).sum();
+        let (said_clean, said_adv): (Vec<u32>, Vec<u32>) = if cell.finding.is_some() {
+            let adversarial = outcomes.iter().map(|outcome| outcome.logits.as_slice());
+            (said(subject, subject.clean.chunks(subject.outputs())), said(subject, adversarial))
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        let head = match &subject.data.labels {
+            Labels::Findings(labels) if cell.finding.is_some() => {
+                Head::Findings { index: finding, said_clean: &said_clean, said_adv: &said_adv, labels }
+            }
+            _ if subject.classes() == 2 => Head::Binary,
+            _ => Head::Classes(subject.classes()),
+        };
+        let metrics = summarise(&mut row, &samples, &Context { head, subgroups: &self.subgroups });
+        let alone = check_alone(&row, covers_range(subject, cell), false);
+        row.flags.extend(alone);
+        Rows { cell: row, metrics, samples }
+    }
+
+    fn sample_row(&self, finding: usize, id: &Text, i: usize, outcome: &Outcome) -> SampleRow {
+        let subject = self.subject;
+        let label = subject.label(i, finding);
+        let clean = subject.deciding(subject.clean_logits(i), finding);
+        let adversarial = subject.deciding(&outcome.logits, finding);
+        let (clean_pred, adv_pred) = (prediction(&clean), prediction(&adversarial));
+        let [l1, l2, linf] = outcome.norms;
+        SampleRow {
+            cell_id: id.clone(),
+            sample: subject.data.index[i],
+            group: self.groups.as_ref().map(|groups| groups[i].clone()),
+            label,
+            clean_pred,
+            adv_pred,
+            scores_clean: self.scores[i].clone(),
+            scores_adv: subject.scores(&outcome.logits),
+            success: outcome.attacked.then_some(outcome.success),
+            robust: clean_pred == label && adv_pred == label,
+            l0: outcome.l0,
+            l1,
+            l2,
+            linf,
+            steps_used: outcome.steps_used,
+            forward_calls: outcome.forward_calls,
+            inferred: outcome.inferred,
+            margin_clean: f64::from(margin(&clean, label)),
+            margin_adv: f64::from(margin(&adversarial, label)),
+        }
+    }
+
+    fn cell_row(&self, cell: &Cell, id: &Text) -> CellRow {
+        let (subject, data) = (self.subject, &self.subject.data);
+        let knowledge = match cell.attack.knowledge {
+            Knowledge::WhiteBox => "white",
+            Knowledge::GreyBox => "grey",
+            Knowledge::BlackBox => "black",
+        };
+        let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());
+        let finding =
+            |f: usize| data.classes.get(f).map_or_else(|| f.to_string().into(), |c| c.as_str().into());
+        CellRow {
+            cell_id: id.clone(),
+            defense: self.study.defenses[cell.defense].id.as_str().into(),
+            attack: cell.attack.name.into(),
+            attack_revision: cell.attack.revision,
+            knowledge: knowledge.into(),
+            aim: Some(cell.aim.name().into()),
+            target: cell.target,
+            finding: cell.finding.map(finding),
+            norm: Some(cell.norm.name().into()),
+            eps: Some(cell.eps),
+            steps: Some(cell.steps()),
+            step_size: Some(cell.step_size()),
+            restarts: Some(cell.restarts()),
+            random_start: Some(cell.random_start()),
+            loss: Some(loss.into()),
+            stop: Some(cell.stop.name().into()),
+            curve: Some(cell.curve().name().into()),
+            seed: (!cell.deterministic()).then_some(cell.seed),
+            params: cell.params_json().into(),
+            threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
+            ..self.cell.clone()
+        }
+    }
 }
 
 /// What the model says of every finding of every sample.
@@ -96,101 +190,12 @@ fn said<'a>(subject: &Subject, logits: impl Iterator<Item = &'a [f32]>) -> Vec<u
         .collect()
 }
 
-fn sample_row(
-    resolved: &ResolvedSubject,
-    finding: usize,
-    id: &str,
-    i: usize,
-    outcome: &Outcome,
-) -> SampleRow {
-    let subject = &resolved.subject;
-    let label = subject.label(i, finding);
-    let clean = subject.deciding(subject.clean_logits(i), finding);
-    let adversarial = subject.deciding(&outcome.logits, finding);
-    let (clean_pred, adv_pred) = (prediction(&clean), prediction(&adversarial));
-    let [l1, l2, linf] = outcome.norms;
-    SampleRow {
-        cell_id: id.to_string(),
-        sample: subject.data.index[i],
-        group: resolved.groups.as_ref().map(|groups| groups[i].clone()),
-        label,
-        clean_pred,
-        adv_pred,
-        scores_clean: subject.scores(subject.clean_logits(i)),
-        scores_adv: subject.scores(&outcome.logits),
-        success: outcome.attacked.then_some(outcome.success),
-        robust: clean_pred == label && adv_pred == label,
-        l0: outcome.l0,
-        l1,
-        l2,
-        linf,
-        steps_used: outcome.steps_used,
-        forward_calls: outcome.forward_calls,
-        inferred: outcome.inferred,
-        margin_clean: f64::from(margin(&clean, label)),
-        margin_adv: f64::from(margin(&adversarial, label)),
-    }
-}
-
 /// Patients are named by a hash that only holders of the data can undo.
-pub(super) fn salted_groups(data: &Dataset) -> Option<Vec<String>> {
+fn salted_groups(data: &Dataset) -> Option<Vec<Text>> {
     let salted = |group: &String| {
-        hex(&Sha256::digest(format!("percuss group\n{}\n{group}", data.sha256).as_bytes()))[..16].to_string()
+        hex(&Sha256::digest(format!("percuss group\n{}\n{group}", data.sha256).as_bytes()))[..16].into()
     };
     data.group.as_ref().map(|groups| groups.iter().map(salted).collect())
-}
-
-fn cell_row(
-    study: &Study,
-    resolved: &ResolvedSubject,
-    cell: &Cell,
-    id: &str,
-    provenance: &Provenance,
-) -> CellRow {
-    let subject = &resolved.subject;
-    let data = &subject.data;
-    let knowledge = match cell.attack.knowledge {
-        Knowledge::WhiteBox => "white",
-        Knowledge::GreyBox => "grey",
-        Knowledge::BlackBox => "black",
-    };
-    let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());
-    CellRow {
-        cell_id: id.to_string(),
-        study: study.name.clone(),
-        model: study.models[cell.model].id.clone(),
-        model_sha256: subject.model.sha256.clone(),
-        data: study.data[cell.data].id.clone(),
-        data_sha256: data.sha256.clone(),
-        split: data.split.clone(),
-        sample_set_sha256: data.sample_set_sha256(),
-        synthetic: data.synthetic,
-        defense: study.defenses[cell.defense].id.clone(),
-        threat: "evasion".into(),
-        attack: cell.attack.name.into(),
-        attack_revision: cell.attack.revision,
-        knowledge: knowledge.into(),
-        aim: Some(cell.aim.name().into()),
-        target: cell.target,
-        finding: cell.finding.map(|f| data.classes.get(f).cloned().unwrap_or_else(|| f.to_string())),
-        norm: Some(cell.norm.name().into()),
-        eps: Some(cell.eps),
-        eps_unit: Some(data.unit.clone()),
-        steps: Some(cell.steps()),
-        step_size: Some(cell.step_size()),
-        restarts: Some(cell.restarts()),
-        random_start: Some(cell.random_start()),
-        loss: Some(loss),
-        stop: Some(cell.stop.name().into()),
-        curve: Some(cell.curve().name().into()),
-        seed: (!cell.deterministic()).then_some(cell.seed),
-        params: cell.params_json(),
-        threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
-        precision: provenance.precision.clone(),
-        device: provenance.device.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        ..CellRow::default()
-    }
 }
 
 /// Whether the budget lets every value take any value in its range.

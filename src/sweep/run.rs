@@ -5,22 +5,20 @@ use std::time::{Instant, SystemTime};
 
 use percuss_kernels::{Device, DeviceKind};
 
-use super::engine::{Engine, Event, Goal, Job, Rung, Work};
+use super::engine::{Engine, Event};
+use super::evade::Evasion;
 use super::grid::{Cell, Grid, Outputs};
-use super::identity::{Contents, cell_id, distinct, lane_stream};
+use super::identity::{Contents, cell_id, distinct};
 use super::interrupt;
 use super::options::SweepOptions;
 use super::progress::Progress;
 use super::resolve::{ResolvedSubject, check_expectations, resolve};
-use super::rows::{Provenance, rows, save_inputs};
+use super::rows::Provenance;
 use super::sharing::bundles;
-use super::study::{Aim, Stop, Study};
-use crate::attacks::Value;
-use crate::attacks::evasion::Settings;
-use crate::attacks::evasion::loss::Loss;
+use super::study::Study;
 use crate::results::curves::write_curves;
 use crate::results::plot::write_robustness_svg;
-use crate::results::{Results, RunRow, Shard, Store, StudyText};
+use crate::results::{Results, RunRow, Shard, Store, StudyText, Text};
 use crate::{Error, Result};
 
 /// What a sweep did.
@@ -45,14 +43,14 @@ pub struct Report {
     /// Cells of an earlier model or data set that moved to `retired/`.
     pub retired: usize,
     /// Ids of the study's cells, of all shards, in the grid's order.
-    pub ids: Vec<String>,
+    pub ids: Vec<Text>,
 }
 
 /// Everything a sweep needs before its first lane.
 struct Prepared {
     subjects: Vec<ResolvedSubject>,
     cells: Vec<Cell>,
-    ids: Vec<String>,
+    ids: Vec<Text>,
 }
 
 /// Runs a study, or what is left of it.
@@ -79,49 +77,26 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let complete = options.limit_cells.is_none_or(|limit| pending.len() <= limit);
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
-    let provenance = Provenance { device: info.name.clone(), precision: study.precision.name().into() };
+    let provenance =
+        Provenance { device: info.name.as_str().into(), precision: study.precision.name().into() };
     let engine = Engine {
         sharing: options.sharing,
         lanes: options.lanes,
         ..Engine::new(device.clone(), options.threads())
     };
-    let work = |i: usize| cell_work(&prepared, i);
+    let evasion = Evasion { study, subjects: &prepared.subjects, cells: &prepared.cells, ids: &prepared.ids };
     let mut progress = Progress::new(
         pending.len() as u64,
-        pending.iter().map(|&i| work(i)).sum(),
+        pending.iter().map(|&i| evasion.work(i)).sum(),
         options.quiet,
         options.json,
     );
     let mut done = 0;
-    let here = |resolved: &ResolvedSubject| {
-        let subject = (resolved.model, resolved.data);
-        let cells = pending.iter().copied();
-        cells
-            .filter(|&i| (prepared.cells[i].model, prepared.cells[i].data) == subject)
-            .collect::<Vec<usize>>()
-    };
-    let asked: Vec<Vec<usize>> = prepared.subjects.iter().map(here).collect();
-    let jobs: Vec<Vec<Job>> = prepared
-        .subjects
-        .iter()
-        .zip(&asked)
-        .map(|(resolved, cells)| cells.iter().map(|&i| job(resolved, &prepared.cells[i])).collect())
-        .collect();
-    let all: Vec<Work> = prepared
-        .subjects
-        .iter()
-        .zip(&jobs)
-        .map(|(resolved, jobs)| Work { subject: &resolved.subject, jobs })
-        .collect();
-    let outcome = engine.run(&all, stop, |event| {
-        let Event::Finished { work: at, job, outcomes } = event else { return store.flush() };
-        let (resolved, i) = (&prepared.subjects[at], asked[at][job]);
-        let (cell, id) = (&prepared.cells[i], &prepared.ids[i]);
-        save_inputs(&out, id, cell, &resolved.subject, &outcomes)?;
-        let rows = rows(study, resolved, cell, id, &outcomes, &provenance);
+    let outcome = evasion.run(&engine, &pending, &out, &provenance, stop, |event| {
+        let Event::Finished { made: (cell, rows), .. } = event else { return store.flush() };
         store.push(rows.cell, rows.metrics, rows.samples)?;
         done += 1;
-        progress.cell(work(i));
+        progress.cell(evasion.work(cell));
         Ok(())
     });
     progress.finish();
@@ -133,22 +108,22 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
         Err(_) => "failed",
     };
     let run = RunRow {
-        study: study.name.clone(),
-        study_sha256: text.sha256(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
-        started: humantime::format_rfc3339_seconds(started).to_string(),
+        study: study.name.as_str().into(),
+        study_sha256: text.sha256().into(),
+        command: std::env::args().collect::<Vec<_>>().join(" ").into(),
+        started: humantime::format_rfc3339_seconds(started).to_string().into(),
         wall_seconds: began.elapsed().as_secs_f64(),
         outcome: ended.into(),
         shard: shard.index(),
         shards: shard.count(),
         cells_done: done as u64,
         cells_found: found as u64,
-        device: info.name.clone(),
-        driver: (info.kind != DeviceKind::Cpu).then(|| info.driver.clone()),
+        device: provenance.device.clone(),
+        driver: (info.kind != DeviceKind::Cpu).then(|| info.driver.as_str().into()),
         version: env!("CARGO_PKG_VERSION").into(),
-        versions: serde_json::json!({ "percuss": env!("CARGO_PKG_VERSION") }).to_string(),
-        tuning: device.tuned(),
-        platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        versions: serde_json::json!({ "percuss": env!("CARGO_PKG_VERSION") }).to_string().into(),
+        tuning: device.tuned().map(Text::from),
+        platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).into(),
         threads: options.threads() as u64,
     };
     // The run's own row must not hide why the run ended.
@@ -156,9 +131,10 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     outcome?;
     recorded?;
     // The ids of all shards: what another shard did is no less of this study.
-    let retired = if complete { store.finish(&prepared.ids)? } else { 0 };
-    draw(&out, &study.name, &prepared.ids)?;
-    let (cells, ids, seconds) = (mine.len(), prepared.ids, began.elapsed().as_secs_f64());
+    let Prepared { ids, .. } = prepared;
+    let retired = if complete { store.finish(&laid_out(&ids, &homes))? } else { 0 };
+    draw(&out, &study.name, &ids)?;
+    let (cells, seconds) = (mine.len(), began.elapsed().as_secs_f64());
     Ok(Report {
         out,
         cells,
@@ -173,13 +149,21 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     })
 }
 
+/// The cells in the order of their rows: those of a bundle together, as they are finished. So putting rows in order takes little memory
+/// and time, and the order depends on nothing but the study.
+fn laid_out(ids: &[Text], homes: &[usize]) -> Vec<Text> {
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|&i| homes[i]);
+    order.into_iter().map(|i| ids[i].clone()).collect()
+}
+
 /// Worst-case curves and the picture, from all of the study's cells that are in the folder; shards that run at once
 /// draw one after the other. Where there are none yet, nothing is drawn.
-fn draw(out: &Path, study: &str, ids: &[String]) -> Result<()> {
+fn draw(out: &Path, study: &str, ids: &[Text]) -> Result<()> {
     Results::read_undisturbed(out, ids, |results| {
         let curves = write_curves(results)?;
         let title = format!("{study}: robust accuracy over attack budget");
-        write_robustness_svg(&out.join("robustness.svg"), &title, &results.cells()?, &curves)?;
+        write_robustness_svg(&out.join("robustness.svg"), &title, results.cells()?, &curves)?;
         Ok(())
     })?;
     Ok(())
@@ -194,7 +178,7 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
     };
     let cells = Grid::new(study, outputs)?.cells;
     let sets: Vec<String> = subjects.iter().map(|s| s.subject.data.sample_set_sha256()).collect();
-    let ids: Vec<String> = cells
+    let ids: Vec<Text> = cells
         .iter()
         .map(|cell| {
             let at = subjects.iter().position(|s| (s.model, s.data) == (cell.model, cell.data));
@@ -211,67 +195,4 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
         .collect();
     distinct(study, &cells, &ids)?;
     Ok(Prepared { subjects, cells, ids })
-}
-
-/// Steps of all lanes of a cell: what its time is estimated by.
-fn cell_work(prepared: &Prepared, i: usize) -> u64 {
-    let cell = &prepared.cells[i];
-    let subject = prepared.subjects.iter().find(|s| (s.model, s.data) == (cell.model, cell.data));
-    let weight =
-        subject.map_or(1, |s| s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum());
-    let samples = subject.map_or(0, |s| s.subject.data.len() as u64);
-    samples * cell.steps() * cell.restarts() * weight
-}
-
-/// A cell as the engine wants it.
-fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
-    let subject = &resolved.subject;
-    let targeted = cell.wanted().is_some();
-    Job {
-        settings: Settings {
-            attack: cell.attack,
-            norm: cell.norm,
-            loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
-            targeted,
-            exact: cell.parameter("projection") != Some(Value::Word("scale")),
-            choices: choices(cell),
-            scale: subject.data.domain.scale.clone(),
-            one_hot: subject.data.domain.one_hot.clone(),
-            precision: cell.precision,
-        },
-        eps: cell.eps,
-        step_size: cell.step_size(),
-        steps: cell.steps(),
-        restarts: cell.restarts(),
-        random_start: cell.random_start(),
-        stop_on_success: cell.stop == Stop::Success,
-        goal: match (cell.aim, cell.wanted()) {
-            (_, Some(class)) => Goal::Target(class),
-            (Aim::Raise, None) => Goal::AnyFrom(0),
-            (_, None) => Goal::Any,
-        },
-        finding: cell.finding.unwrap_or(0),
-        parameters: cell
-            .parameters
-            .iter()
-            .filter_map(|(name, value)| match value {
-                Value::Real(value) => Some((*name, *value as f32)),
-                _ => None,
-            })
-            .collect(),
-        stream: lane_stream(cell.attack.name, &subject.data.sha256),
-        seed: cell.seed,
-        bisected: cell.bisected.as_ref().map(|ladder| {
-            ladder.iter().map(|&eps| Rung { eps, step_size: cell.step_size_at(eps) }).collect()
-        }),
-    }
-}
-
-/// The words of a cell's parameters that the program itself depends on, but for those that every attack has.
-fn choices(cell: &Cell) -> Vec<(&'static str, &'static str)> {
-    let words = cell.parameters.iter().filter_map(|(name, value)| match value {
-        Value::Word(word) if !["loss", "projection"].contains(name) => Some((*name, *word)),
-        _ => None,
-    });
-    words.collect()
 }

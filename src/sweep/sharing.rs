@@ -241,6 +241,7 @@ mod tests {
             stream: format!("{attack} data"),
             seed,
             bisected: None,
+            keeps_inputs: true,
         })
     }
 

@@ -1,5 +1,7 @@
 //! A model on a data set: what it says of the clean samples, and how its outputs become a decision.
 
+use std::ops::Deref;
+
 use percuss_kernels::Device;
 
 use super::judge::Judge;
@@ -19,6 +21,26 @@ pub struct Subject {
     pub clean: Vec<f32>,
     /// Probability at which a binary head, or each finding, says yes; empty where the largest logit decides.
     pub thresholds: Vec<f64>,
+}
+
+/// The logits that decide; every sample of every cell is asked for them, so that they take no memory of their own.
+#[derive(Clone, Copy, Debug)]
+pub enum Deciding<'a> {
+    /// Between two.
+    Two([f32; 2]),
+    /// The model's own.
+    Logits(&'a [f32]),
+}
+
+impl Deref for Deciding<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Two(pair) => pair,
+            Self::Logits(logits) => logits,
+        }
+    }
 }
 
 /// The prediction where a logit is NaN: no class, so it equals no label and no target.
@@ -66,18 +88,18 @@ impl Subject {
 
     /// What decides: the logits themselves; with two classes the second shifted by the threshold; of a sigmoid head `[0, z - threshold]`
     /// for the finding. The same arithmetic as `attacks::evasion::loss::decision_logits`.
-    pub fn deciding(&self, logits: &[f32], finding: usize) -> Vec<f32> {
+    pub fn deciding<'a>(&self, logits: &'a [f32], finding: usize) -> Deciding<'a> {
         self.deciding_at(logits, finding, self.threshold_logit(finding))
     }
 
     /// As [`Self::deciding`], with a threshold's logit that is not the subject's own.
-    pub(super) fn deciding_at(&self, logits: &[f32], finding: usize, shift: f32) -> Vec<f32> {
+    pub(super) fn deciding_at<'a>(&self, logits: &'a [f32], finding: usize, shift: f32) -> Deciding<'a> {
         if self.sigmoid() {
-            vec![0.0, logits[finding] - shift]
+            Deciding::Two([0.0, logits[finding] - shift])
         } else if logits.len() == 2 {
-            vec![logits[0], logits[1] - shift]
+            Deciding::Two([logits[0], logits[1] - shift])
         } else {
-            logits.to_vec()
+            Deciding::Logits(logits)
         }
     }
 
@@ -87,9 +109,9 @@ impl Subject {
             return logits.iter().map(|&z| (1.0 / (1.0 + (-f64::from(z)).exp())) as f32).collect();
         }
         let largest = logits.iter().copied().fold(f32::MIN, f32::max);
-        let terms: Vec<f64> = logits.iter().map(|&z| f64::from(z - largest).exp()).collect();
-        let sum: f64 = terms.iter().sum();
-        terms.iter().map(|term| (term / sum) as f32).collect()
+        let terms = || logits.iter().map(|&z| f64::from(z - largest).exp());
+        let sum: f64 = terms().sum();
+        terms().map(|term| (term / sum) as f32).collect()
     }
 }
 

@@ -6,16 +6,16 @@ use super::lanes::{LaneInput, LaneOutput};
 use crate::attacks::Norm;
 use crate::attacks::evasion::start::{Bounds, changed, distance, random_start, within};
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// What a lane starts with: a sample under a job, at one of its budgets. `warm` is what an earlier run came to.
     pub(super) fn lane_input(
         &self,
-        job: &Job,
+        job: &'a Job,
         rung: Rung,
         sample: usize,
         restart: u64,
         warm: Option<&[f32]>,
-    ) -> LaneInput {
+    ) -> LaneInput<'a> {
         let data = &self.subject.data;
         let clean = data.sample(sample);
         let norm = job.settings.norm;
@@ -32,7 +32,7 @@ impl Work<'_> {
         let radius = if norm == Norm::Linf { rung.eps } else { rung.eps * (1.0 - 4e-6) };
         LaneInput {
             start,
-            clean: clean.to_vec(),
+            clean,
             bounds,
             label: self.subject.label(sample, job.finding),
             target: if let Goal::Target(class) = job.goal { class } else { 0 },
@@ -42,14 +42,14 @@ impl Work<'_> {
             step_size: rung.step_size as f32,
             steps: job.steps,
             stop_on_success: job.stop_on_success,
-            parameters: job.parameters.clone(),
+            parameters: &job.parameters,
         }
     }
 
-    /// A sample that a job leaves as it is.
-    pub(super) fn untouched(&self, sample: usize, attacked: bool) -> Outcome {
+    /// A sample that `job` leaves as it is.
+    pub(super) fn untouched(&self, job: &Job, sample: usize, attacked: bool) -> Outcome {
         Outcome {
-            x: self.subject.data.sample(sample).to_vec(),
+            x: job.kept(self.subject.data.sample(sample)),
             logits: self.subject.clean_logits(sample).to_vec(),
             attacked,
             success: false,
@@ -98,7 +98,7 @@ impl Work<'_> {
             [Norm::L1, Norm::L2, Norm::Linf].map(|norm| distance(norm, &output.x, clean, &data.domain.scale));
         Outcome {
             l0: changed(&output.x, clean),
-            x: output.x.clone(),
+            x: job.kept(&output.x),
             logits: logits.to_vec(),
             attacked,
             success: job.reach(self.subject, sample, logits) > 0.0,

@@ -1,42 +1,38 @@
 //! A worker: a block of lanes with its judge, refilled from the queue until that is empty. Lanes walk; what leaps is in `leap`.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::SyncSender;
 
 use super::job::{Job, Outcome, Rung, Work};
 use super::judge::Judge;
 use super::lanes::{LaneBlock, LaneInput, LaneOutput};
 use super::sharing::{Open, Queue, Run};
+use crate::Result;
 use crate::graph::Executable;
-use crate::{Error, Result};
 
-/// What came of some samples under some jobs of a work.
-pub(super) struct Finished {
-    /// The position of the work.
-    pub(super) work: usize,
-    /// A job's position in it, a sample's, and what came of that.
-    pub(super) outcomes: Vec<(usize, usize, Outcome)>,
-}
+/// What came of one sample under a job, by the positions of both in their work.
+pub(super) type Settled = (usize, usize, Outcome);
 
-/// Outcomes that are handed over at once: waking the listener costs more than a small outcome.
+/// Takes what is settled of the work at a position.
+///
+/// # Errors
+/// [`Error::Interrupted`](crate::Error::Interrupted) where nobody listens any more: whoever stopped listening knows why.
+pub(super) type Sink<'a> = dyn Fn(usize, Vec<Settled>) -> Result<()> + Sync + 'a;
+
+/// Outcomes that are handed over at once: others want the same lock.
 const HANDFUL: usize = 64;
 
 /// Where outcomes go.
 pub(super) struct Outlet<'a> {
     work: usize,
-    sender: &'a SyncSender<Finished>,
+    sink: &'a Sink<'a>,
     stopped: &'a (dyn Fn() -> bool + Sync),
-    kept: Vec<(usize, usize, Outcome)>,
+    kept: Vec<Settled>,
 }
 
 impl<'a> Outlet<'a> {
-    /// To `sender`, for the work at this position; `stopped` says whether to stop as soon as possible.
-    pub(super) fn new(
-        work: usize,
-        sender: &'a SyncSender<Finished>,
-        stopped: &'a (dyn Fn() -> bool + Sync),
-    ) -> Self {
-        Self { work, sender, stopped, kept: Vec::new() }
+    /// To `sink`, for the work at this position; `stopped` says whether to stop as soon as possible.
+    pub(super) fn new(work: usize, sink: &'a Sink<'a>, stopped: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { work, sink, stopped, kept: Vec::new() }
     }
 
     /// Whether to stop as soon as possible.
@@ -45,24 +41,17 @@ impl<'a> Outlet<'a> {
     }
 
     /// Hands an outcome over, soon.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] where nobody listens any more: whoever stopped listening knows why.
     fn send(&mut self, job: usize, sample: usize, outcome: Outcome) -> Result<()> {
         self.kept.push((job, sample, outcome));
         if self.kept.len() < HANDFUL { Ok(()) } else { self.flush() }
     }
 
     /// Hands over what was kept back.
-    ///
-    /// # Errors
-    /// As [`Self::send`].
     fn flush(&mut self) -> Result<()> {
-        let outcomes = std::mem::take(&mut self.kept);
-        if outcomes.is_empty() {
+        if self.kept.is_empty() {
             return Ok(());
         }
-        self.sender.send(Finished { work: self.work, outcomes }).map_err(|_| Error::Interrupted)
+        (self.sink)(self.work, std::mem::take(&mut self.kept))
     }
 }
 
@@ -90,7 +79,7 @@ pub(super) struct Found {
 /// Opens a block for the first number of lanes in the place of the second, where that is worth it.
 pub(super) type Shrink<'a> = dyn Fn(usize, usize) -> Result<Option<Executable>> + 'a;
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// Walks until the queue is empty, or it is told to stop. Towards the end the last lanes move into a smaller block.
     pub(super) fn walk(&mut self, shrink: &Shrink) -> Result<()> {
         loop {
@@ -122,7 +111,7 @@ impl Worker<'_> {
         }
     }
 
-    fn walk_input(&self, run: &Run) -> LaneInput {
+    fn walk_input(&self, run: &Run) -> LaneInput<'a> {
         let jobs = self.work.jobs;
         let job = &jobs[run.open[0].job];
         let warm = run.search.as_ref().filter(|_| run.restart == 0).and_then(|search| search.warm());
@@ -144,7 +133,8 @@ impl Worker<'_> {
                 if lane {
                     open.push(one);
                 } else {
-                    self.outlet.send(one.job, run.sample, self.work.untouched(run.sample, attacked))?;
+                    let untouched = self.work.untouched(&self.work.jobs[one.job], run.sample, attacked);
+                    self.outlet.send(one.job, run.sample, untouched)?;
                 }
             }
             if !open.is_empty() {
@@ -166,13 +156,13 @@ impl Worker<'_> {
             let job = &jobs[open.job];
             job.steps <= output.steps_used || (output.ended_early && job.stop_on_success)
         };
+        // Mostly all of them end at once.
+        if run.open.iter().all(ends) {
+            let Some(run) = self.block.leave(lane)? else { unreachable!("only busy lanes pause") };
+            return Ok(Found { run, output });
+        }
         let (ended, rest): (Vec<Open>, Vec<Open>) = run.open.drain(..).partition(ends);
-        let Some(next) = rest.first() else {
-            let run = self.block.leave(lane)?;
-            let Some(run) = run else { unreachable!("only busy lanes pause") };
-            return Ok(Found { run: Run { open: ended, ..run }, output });
-        };
-        let steps = jobs[next.job].steps - output.steps_used;
+        let steps = rest.first().map_or(0, |next| jobs[next.job].steps - output.steps_used);
         let stop = rest.iter().any(|open| jobs[open.job].stop_on_success);
         let (sample, restart) = (run.sample, run.restart);
         run.open = rest;
@@ -242,8 +232,11 @@ impl Worker<'_> {
                 let at =
                     asked.bisected.as_ref().and_then(|rungs| rungs.iter().position(|r| *r == asked.rung()));
                 let Some(at) = at else { unreachable!("a job's own budget is on its ladder") };
-                let untouched = || self.work.untouched(run.sample, true);
-                self.outlet.send(open.job, run.sample, search.outcome(at, untouched))?;
+                let mut outcome = search.outcome(at, || self.work.untouched(asked, run.sample, true));
+                if !asked.keeps_inputs {
+                    outcome.x = Vec::new();
+                }
+                self.outlet.send(open.job, run.sample, outcome)?;
             }
         }
         Ok(())

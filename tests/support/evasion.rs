@@ -96,6 +96,7 @@ pub fn job(subject: &Subject, attack: &str, norm: Norm, eps: f64) -> Job {
         stream: "test".into(),
         seed: 0,
         bisected: None,
+        keeps_inputs: true,
     }
 }
 
@@ -126,12 +127,17 @@ pub fn attack(subject: &Subject, jobs: &[Job], device: &Device) -> Vec<Vec<Outco
 pub fn attack_by(engine: &Engine, subject: &Subject, jobs: &[Job]) -> Vec<Vec<Outcome>> {
     let mut all = vec![Vec::new(); jobs.len()];
     engine
-        .run(&[Work { subject, jobs }], &AtomicBool::new(false), |event| {
-            if let Event::Finished { job, outcomes, .. } = event {
-                all[job] = outcomes;
-            }
-            Ok(())
-        })
+        .run(
+            &[Work { subject, jobs }],
+            &AtomicBool::new(false),
+            |_, _, outcomes| Ok(outcomes),
+            |event| {
+                if let Event::Finished { job, made, .. } = event {
+                    all[job] = made;
+                }
+                Ok(())
+            },
+        )
         .unwrap();
     all
 }

@@ -116,7 +116,7 @@ impl Fixture {
     /// All rows but for times.
     pub fn rows(&self, name: &str) -> Rows {
         let results = Results::open(&self.out(name)).unwrap();
-        let mut cells = results.cells().unwrap();
+        let mut cells = results.cells().unwrap().to_vec();
         cells.sort_by(|a, b| a.cell_id.cmp(&b.cell_id));
         let samples = cells.iter().flat_map(|cell| results.samples(&cell.cell_id).unwrap()).collect();
         cells.iter_mut().for_each(|cell| cell.device_seconds_attributed = 0.0);

@@ -11,7 +11,7 @@ fn study() -> StudyText {
 }
 
 fn rows(cell: usize) -> (CellRow, Vec<MetricRow>, Vec<SampleRow>) {
-    let cell_id = format!("cell{cell:03}");
+    let cell_id: Text = format!("cell{cell:03}").into();
     let metric = MetricRow {
         cell_id: cell_id.clone(),
         metric: "auroc".into(),
@@ -30,8 +30,8 @@ fn rows(cell: usize) -> (CellRow, Vec<MetricRow>, Vec<SampleRow>) {
     (CellRow { cell_id, n: 5, ..Default::default() }, vec![metric], samples)
 }
 
-fn plan(n: usize) -> Vec<String> {
-    (0..n).map(|i| format!("cell{i:03}")).collect()
+fn plan(n: usize) -> Vec<Text> {
+    (0..n).map(|i| format!("cell{i:03}").into()).collect()
 }
 
 fn push(store: &mut Store, cell: usize) {
@@ -91,7 +91,7 @@ fn kill_at_any_step_of_a_part_loses_only_that_part() {
 }
 
 /// Takes the steps of `finish` one by one up to `killed_after`, as a kill there would leave the folder.
-fn finish_partly(dir: &Path, plan: &[String], killed_after: usize) {
+fn finish_partly(dir: &Path, plan: &[Text], killed_after: usize) {
     let parts = parts_of(dir, Shard::WHOLE).unwrap();
     let settling = Settling::new(dir, Shard::WHOLE, parts.clone(), plan).unwrap();
     STEPS.iter().take(killed_after).for_each(|step| step(&settling).unwrap());
@@ -123,13 +123,12 @@ fn kill_at_any_step_of_compaction_loses_nothing_and_repeats_nothing() {
             assert_eq!(store.finished().len(), 3, "older {older}, killed after {killed_after}");
             push(&mut store, 1);
             store.finish(&plan(4)).unwrap();
-            let order: Vec<(String, u64)> =
-                read_rows::<SampleRow>(&dir.path().join("samples-1-of-1.parquet"))
-                    .unwrap()
-                    .into_iter()
-                    .map(|row| (row.cell_id, row.sample))
-                    .collect();
-            let expected: Vec<(String, u64)> =
+            let order: Vec<(Text, u64)> = read_rows::<SampleRow>(&dir.path().join("samples-1-of-1.parquet"))
+                .unwrap()
+                .into_iter()
+                .map(|row| (row.cell_id, row.sample))
+                .collect();
+            let expected: Vec<(Text, u64)> =
                 plan(4).iter().flat_map(|cell| (0..5).map(|i| (cell.clone(), i))).collect();
             assert_eq!(order, expected);
             assert!(!dir.path().join("parts").exists());
@@ -139,14 +138,14 @@ fn kill_at_any_step_of_compaction_loses_nothing_and_repeats_nothing() {
 }
 
 /// A cell of the model that a study had before, or of the one that it has.
-fn version(model: &str, cells: std::ops::Range<usize>) -> Vec<String> {
-    cells.map(|i| format!("{model}{i}")).collect()
+fn version(model: &str, cells: std::ops::Range<usize>) -> Vec<Text> {
+    cells.map(|i| format!("{model}{i}").into()).collect()
 }
 
 /// Finishes those cells of `plan` that the folder lacks, as a sweep does; how many it did, and how many it put aside.
-fn resume(dir: &Path, plan: &[String], shard: Shard) -> (usize, usize) {
+fn resume(dir: &Path, plan: &[Text], shard: Shard) -> (usize, usize) {
     let mut store = Store::open(dir, &study(), shard).unwrap();
-    let missing: Vec<&String> = plan.iter().filter(|cell| !store.finished().contains(*cell)).collect();
+    let missing: Vec<&Text> = plan.iter().filter(|cell| !store.finished().contains(*cell)).collect();
     let done = missing.len();
     for id in missing {
         let (mut cell, mut metrics, mut samples) = rows(id.len());
@@ -160,15 +159,15 @@ fn resume(dir: &Path, plan: &[String], shard: Shard) -> (usize, usize) {
 }
 
 /// The cells of which a file has rows, in its order.
-fn cells_in<R: Row>(file: &Path, id: fn(&R) -> &str) -> Vec<String> {
+fn cells_in<R: Row>(file: &Path, id: fn(&R) -> &Text) -> Vec<Text> {
     let rows = read_rows::<R>(file).unwrap();
-    let mut ids: Vec<String> = rows.iter().map(|row| id(row).to_owned()).collect();
+    let mut ids: Vec<Text> = rows.iter().map(|row| id(row).clone()).collect();
     ids.dedup();
     ids
 }
 
 /// The cells of the three tables of `source`, which must agree.
-fn cells_of(source: &Source) -> Vec<String> {
+fn cells_of(source: &Source) -> Vec<Text> {
     let cells = cells_in::<CellRow>(&source.file("cells"), |row| &row.cell_id);
     assert_eq!(cells_in::<MetricRow>(&source.file("metrics"), |row| &row.cell_id), cells);
     assert_eq!(cells_in::<SampleRow>(&source.file("samples"), |row| &row.cell_id), cells);
@@ -176,7 +175,7 @@ fn cells_of(source: &Source) -> Vec<String> {
     cells
 }
 
-fn retired_in(dir: &Path) -> Vec<Vec<String>> {
+fn retired_in(dir: &Path) -> Vec<Vec<Text>> {
     parts_in(&dir.join("retired")).unwrap().iter().map(cells_of).collect()
 }
 
@@ -238,7 +237,7 @@ fn an_earlier_model_leaves_the_other_shards_files_too() {
 fn shards_finish_and_are_read_at_the_same_time() {
     use crate::results::curves::write_curves;
     const SHARDS: u32 = 4;
-    let plan: Vec<String> = (1..=SHARDS).flat_map(|shard| version(&format!("s{shard}-"), 0..6)).collect();
+    let plan: Vec<Text> = (1..=SHARDS).flat_map(|shard| version(&format!("s{shard}-"), 0..6)).collect();
     for _ in 0..2 {
         let dir = tempfile::tempdir().unwrap();
         let together = std::sync::Barrier::new(SHARDS as usize);
@@ -360,25 +359,25 @@ fn a_refused_file_is_an_error_that_names_it() {
 /// A cell of one configuration over a ladder of budgets; above 0 a larger budget must not leave more robust.
 fn rung(eps: f64, robust: f64) -> CellRow {
     CellRow {
-        cell_id: format!("eps{eps}"),
+        cell_id: format!("eps{eps}").into(),
         attack: "pgd".into(),
         knowledge: "white".into(),
         norm: Some("linf".into()),
         eps: Some(eps),
         robust_accuracy: Some(robust),
-        params: format!("{{\"eps\":{eps}}}"),
+        params: format!("{{\"eps\":{eps}}}").into(),
         flags: vec!["few-groups".into()],
         ..Default::default()
     }
 }
 
 /// The ids of all rungs of these tests.
-fn rungs() -> Vec<String> {
-    (1..=4).map(|eps| format!("eps{eps}")).collect()
+fn rungs() -> Vec<Text> {
+    (1..=4).map(|eps| format!("eps{eps}").into()).collect()
 }
 
 /// The flags of a shard's own file, as a notebook reads them.
-fn flags_in_file(dir: &Path, shard: Shard) -> Vec<Vec<String>> {
+fn flags_in_file(dir: &Path, shard: Shard) -> Vec<Vec<Text>> {
     let file = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) }.file("cells");
     read_rows::<CellRow>(&file).unwrap().into_iter().map(|cell| cell.flags).collect()
 }
@@ -396,8 +395,8 @@ fn cells_of_different_shards_are_checked_against_each_other() {
     second.push(rung(1.0, 0.5), vec![], vec![]).unwrap();
     second.flush().unwrap();
     // While the second shard has but parts, readers see it already.
-    let seen = |dir: &Path| -> Vec<Vec<String>> {
-        Results::open(dir).unwrap().cells().unwrap().into_iter().map(|cell| cell.flags).collect()
+    let seen = |dir: &Path| -> Vec<Vec<Text>> {
+        Results::open(dir).unwrap().cells().unwrap().iter().map(|cell| cell.flags.clone()).collect()
     };
     let expected = [vec!["few-groups", LARGER_BUDGET_WEAKER], vec!["few-groups"]];
     assert_eq!(seen(dir.path()), expected);

@@ -1,0 +1,133 @@
+//! The evasion cells of a study: from cells to jobs, from jobs to rows.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::engine::{Engine, Event, Goal, Job, Outcome, Rung, Work};
+use super::grid::Cell;
+use super::identity::lane_stream;
+use super::resolve::ResolvedSubject;
+use super::rows::{Provenance, RowMaker, Rows, save_inputs};
+use super::study::{Aim, Save, Stop, Study};
+use crate::Result;
+use crate::attacks::Value;
+use crate::attacks::evasion::Settings;
+use crate::attacks::evasion::loss::Loss;
+use crate::results::Text;
+
+/// The cells of a study with what they need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evasion<'a> {
+    pub(super) study: &'a Study,
+    pub(super) subjects: &'a [ResolvedSubject],
+    pub(super) cells: &'a [Cell],
+    /// The ids of `cells`.
+    pub(super) ids: &'a [Text],
+}
+
+impl Evasion<'_> {
+    /// Runs the cells at the positions `pending`; each one's rows go to `events`, with its position.
+    ///
+    /// # Errors
+    /// As [`Engine::run`]; an input that cannot be stored.
+    pub(super) fn run(
+        &self,
+        engine: &Engine,
+        pending: &[usize],
+        out: &Path,
+        provenance: &Provenance,
+        stop: &AtomicBool,
+        events: impl FnMut(Event<(usize, Rows)>) -> Result<()>,
+    ) -> Result<()> {
+        let of = |resolved: &ResolvedSubject| -> Vec<usize> {
+            let subject = (resolved.model, resolved.data);
+            let here = |&i: &usize| (self.cells[i].model, self.cells[i].data) == subject;
+            pending.iter().copied().filter(here).collect()
+        };
+        let asked: Vec<Vec<usize>> = self.subjects.iter().map(of).collect();
+        let subjects = || self.subjects.iter().zip(&asked);
+        let jobs: Vec<Vec<Job>> = subjects()
+            .map(|(resolved, cells)| cells.iter().map(|&i| job(resolved, &self.cells[i])).collect())
+            .collect();
+        let work: Vec<Work> = self
+            .subjects
+            .iter()
+            .zip(&jobs)
+            .map(|(resolved, jobs)| Work { subject: &resolved.subject, jobs })
+            .collect();
+        let makers: Vec<RowMaker> =
+            self.subjects.iter().map(|resolved| RowMaker::new(self.study, resolved, provenance)).collect();
+        let make = |at: usize, job: usize, outcomes: Vec<Outcome>| {
+            let i = asked[at][job];
+            let (cell, id) = (&self.cells[i], &self.ids[i]);
+            save_inputs(out, id, cell, &self.subjects[at].subject, &outcomes)?;
+            Ok((i, makers[at].rows(cell, id, &outcomes)))
+        };
+        engine.run(&work, stop, make, events)
+    }
+
+    /// Steps of all lanes of the cell at position `i`: what its time is estimated by.
+    pub(super) fn work(&self, i: usize) -> u64 {
+        let cell = &self.cells[i];
+        let subject = self.subjects.iter().find(|s| (s.model, s.data) == (cell.model, cell.data));
+        let (weight, samples) = subject.map_or((1, 0), |s| {
+            let weight = s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum();
+            (weight, s.subject.data.len() as u64)
+        });
+        samples * cell.steps() * cell.restarts() * weight
+    }
+}
+
+/// A cell as the engine wants it.
+fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
+    let subject = &resolved.subject;
+    let targeted = cell.wanted().is_some();
+    Job {
+        settings: Settings {
+            attack: cell.attack,
+            norm: cell.norm,
+            loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
+            targeted,
+            exact: cell.parameter("projection") != Some(Value::Word("scale")),
+            choices: choices(cell),
+            scale: subject.data.domain.scale.clone(),
+            one_hot: subject.data.domain.one_hot.clone(),
+            precision: cell.precision,
+        },
+        eps: cell.eps,
+        step_size: cell.step_size(),
+        steps: cell.steps(),
+        restarts: cell.restarts(),
+        random_start: cell.random_start(),
+        stop_on_success: cell.stop == Stop::Success,
+        goal: match (cell.aim, cell.wanted()) {
+            (_, Some(class)) => Goal::Target(class),
+            (Aim::Raise, None) => Goal::AnyFrom(0),
+            (_, None) => Goal::Any,
+        },
+        finding: cell.finding.unwrap_or(0),
+        parameters: cell
+            .parameters
+            .iter()
+            .filter_map(|(name, value)| match value {
+                Value::Real(value) => Some((*name, *value as f32)),
+                _ => None,
+            })
+            .collect(),
+        stream: lane_stream(cell.attack.name, &subject.data.sha256),
+        seed: cell.seed,
+        bisected: cell.bisected.as_ref().map(|ladder| {
+            ladder.iter().map(|&eps| Rung { eps, step_size: cell.step_size_at(eps) }).collect()
+        }),
+        keeps_inputs: cell.save != Save::None,
+    }
+}
+
+/// The words of a cell's parameters that the program itself depends on, but for those that every attack has.
+fn choices(cell: &Cell) -> Vec<(&'static str, &'static str)> {
+    let words = cell.parameters.iter().filter_map(|(name, value)| match value {
+        Value::Word(word) if !["loss", "projection"].contains(name) => Some((*name, *word)),
+        _ => None,
+    });
+    words.collect()
+}
