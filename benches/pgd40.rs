@@ -38,6 +38,7 @@ fn main() {
             stream: "bench".into(),
             seed: 0,
             bisected: None,
+            keeps_inputs: false,
         };
         let engine = Engine::new(Device::Cpu { threads }, threads);
         let mut best = f64::INFINITY;

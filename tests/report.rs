@@ -110,7 +110,7 @@ fn the_picture_and_the_table_say_what_the_results_say() {
     let (cells, metrics, curves) =
         (results.cells().unwrap(), results.metrics().unwrap(), write_curves(&results).unwrap());
     let svg_file = dir.join("robustness.svg");
-    assert!(write_robustness_svg(&svg_file, "demo: robust accuracy over budget", &cells, &curves).unwrap());
+    assert!(write_robustness_svg(&svg_file, "demo: robust accuracy over budget", cells, &curves).unwrap());
     let svg = std::fs::read_to_string(&svg_file).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for text in [
@@ -123,9 +123,9 @@ fn the_picture_and_the_table_say_what_the_results_say() {
         assert!(svg.contains(text), "{text}");
     }
     assert!(!svg.contains("pneumoniamnist (synthetic)") && !svg.contains("NaN"));
-    assert_eq!(Some(svg), robustness_svg("demo: robust accuracy over budget", &cells, &curves).unwrap());
+    assert_eq!(Some(svg), robustness_svg("demo: robust accuracy over budget", cells, &curves).unwrap());
 
-    let text = table(&cells, &metrics);
+    let text = table(cells, &metrics);
     std::fs::write(dir.join("table.txt"), &text).unwrap();
     assert!(text.lines().count() <= MAX_LINES);
     let heading =

@@ -17,7 +17,7 @@ pub(super) fn shown(results: &Results) -> Result<String> {
     if cells.is_empty() {
         return Ok(String::new());
     }
-    let (table, flags) = (table(&cells, &results.metrics()?), flagged(&cells));
+    let (table, flags) = (table(cells, &results.metrics()?), flagged(cells));
     Ok(if flags.is_empty() { table } else { format!("{table}\n{flags}") })
 }
 

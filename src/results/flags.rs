@@ -172,7 +172,9 @@ fn weaker_with_more(
     amount: fn(&Standing) -> Option<f64>,
     fixed: fn(&Standing) -> (Option<f64>, usize),
 ) -> Vec<usize> {
-    let mut groups: BTreeMap<(usize, Option<u64>, usize), Vec<(f64, &Standing)>> = BTreeMap::new();
+    // By setting, the other axis and the rest.
+    type Key = (usize, Option<u64>, usize);
+    let mut groups: BTreeMap<Key, Vec<(f64, &Standing)>> = BTreeMap::new();
     for (one, amount) in cells.iter().filter_map(|one| Some((one, amount(one)?))) {
         let (axis, rest) = fixed(one);
         groups.entry((one.setting, axis.map(f64::to_bits), rest)).or_default().push((amount, one));

@@ -211,8 +211,12 @@ impl Engine {
 /// What is settled of jobs that are not complete yet.
 #[derive(Default)]
 struct Tally {
-    open: Mutex<HashMap<(usize, usize), (usize, Vec<Option<Outcome>>)>>,
+    /// By the positions of work and job.
+    open: Mutex<HashMap<(usize, usize), Partial>>,
 }
+
+/// How many samples of a job are not settled yet, and what came of the others.
+type Partial = (usize, Vec<Option<Outcome>>);
 
 impl Tally {
     /// Adds what is settled of a work of so many samples; the jobs that this completes, each with an outcome a sample.

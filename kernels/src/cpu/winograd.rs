@@ -5,6 +5,9 @@
 //! patches is one matrix product over channels, and a second transform makes outputs of its results. Tiles of all images
 //! are rows of those products, so an output's bits depend on its own patch alone.
 
+// Rows and columns of a tile are numbers of the transforms' own, by which several arrays are indexed at once.
+#![allow(clippy::needless_range_loop)]
+
 use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};

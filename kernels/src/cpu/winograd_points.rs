@@ -131,10 +131,10 @@ impl<P: Points<IN, OUT>, const IN: usize, const OUT: usize> WithSimd for Weights
                     let mut g = [[[0.0_f64; COLUMNS]; 3]; 3];
                     for (ky, kx) in (0..3).flat_map(|y| (0..3).map(move |x| (y, x))) {
                         let tap = if self.backward { 8 - ky * 3 - kx } else { ky * 3 + kx } * read * written;
-                        for k in 0..count {
+                        for (k, tapped) in g[ky][kx][..count].iter_mut().enumerate() {
                             let other = first + column + k;
                             let (row, column) = if self.backward { (other, term) } else { (term, other) };
-                            g[ky][kx][k] = f64::from(self.w[tap + row * columns + column]);
+                            *tapped = f64::from(self.w[tap + row * columns + column]);
                         }
                     }
                     let place = read * first + term * width + column;
