@@ -5,6 +5,7 @@
 pub mod attacks;
 pub mod cli;
 pub mod data;
+pub mod defenses;
 pub mod device;
 mod error;
 pub mod graph;

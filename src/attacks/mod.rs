@@ -3,7 +3,10 @@
 //! `percuss attacks`, the study file's schema and its validation are generated from [`REGISTRY`]. A new attack is one file under
 //! its threat's folder, one line here, and one row in the parity tests.
 
+pub mod backdoor;
 pub mod evasion;
+pub mod poisoning;
+pub mod privacy;
 
 use std::fmt;
 

@@ -1,0 +1,1 @@
+//! Backdoors: triggers that a training set teaches a model to obey.

@@ -1,0 +1,1 @@
+//! Attacks on confidentiality: whose records was a model trained on?

@@ -1,0 +1,1 @@
+//! Defences: what a defender runs against an attack, or trains with.
