@@ -7,6 +7,7 @@ pub mod backdoor;
 pub mod evasion;
 pub mod poisoning;
 pub mod privacy;
+pub mod threats;
 
 use std::fmt;
 
@@ -23,6 +24,17 @@ pub enum Knowledge {
     GreyBox,
     /// Decisions of chosen inputs.
     BlackBox,
+}
+
+impl Knowledge {
+    /// Its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WhiteBox => "white",
+            Self::GreyBox => "grey",
+            Self::BlackBox => "black",
+        }
+    }
 }
 
 /// How a perturbation is measured, in the data's scaled units.

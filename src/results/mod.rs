@@ -13,6 +13,7 @@ mod places;
 pub mod plot;
 pub mod records;
 mod schema;
+pub mod seeds;
 mod settle;
 mod shard;
 mod sources;
@@ -26,7 +27,7 @@ mod text;
 mod reader;
 
 pub use reader::Results;
-pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
+pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow, SeedRow};
 pub use schema::{Column, DESCRIPTION, Row};
 pub use shard::Shard;
 pub use store::{Store, StudyText};

@@ -5,7 +5,9 @@
 mod attack_table;
 mod document;
 pub mod ladder;
+mod recipes;
 mod subjects;
+mod threat_table;
 
 use percuss_kernels::Precision;
 use std::path::{Path, PathBuf};
@@ -13,20 +15,23 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use attack_table::{Aim, AttackTable, Budget, ClassName, Curve, Goal, Save, Setting, Stop};
+pub use recipes::RecipeEntry;
 pub use subjects::{
     DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Rate,
 };
+
+pub use threat_table::ThreatTable;
 
 use self::document::{Item, Source, Table};
 use crate::models::hex;
 use crate::{Error, Result};
 
 /// Threats that studies may name one day, and this version does not have.
-const OTHER_THREATS: [&str; 7] =
-    ["poisoning", "backdoor", "membership", "inversion", "reconstruction", "extraction", "availability"];
+const OTHER_THREATS: [&str; 4] = ["inversion", "reconstruction", "extraction", "availability"];
 
 /// Keys of the file itself.
-const KEYS: [&str; 6] = ["name", "seeds", "data", "model", "defense", "attack"];
+const KEYS: [&str; 10] =
+    ["name", "seeds", "data", "model", "defense", "attack", "recipe", "poisoning", "backdoor", "membership"];
 
 /// A study, read and checked.
 #[derive(Clone, Debug)]
@@ -43,6 +48,10 @@ pub struct Study {
     pub defenses: Vec<DefenseEntry>,
     /// The `[[attack]]` tables.
     pub attacks: Vec<AttackTable>,
+    /// What models are trained by, for the threats that train some.
+    pub recipes: Vec<RecipeEntry>,
+    /// The `[[poisoning]]`, `[[backdoor]]` and `[[membership]]` tables.
+    pub threats: Vec<ThreatTable>,
     /// The file.
     pub file: PathBuf,
     /// Its text.
@@ -90,6 +99,8 @@ impl Study {
             }
             None => Vec::new(),
         };
+        let recipes = recipes::read(&root, folder)?;
+        let threats = threat_table::read(&root, &recipes)?;
         Ok(Self {
             name: study_name(&root.require("name", "the study's name")?)?,
             seeds: root.read("seeds", seeds)?.unwrap_or_else(|| vec![0]),
@@ -97,6 +108,8 @@ impl Study {
             models,
             defenses,
             attacks,
+            recipes,
+            threats,
             file: file.to_path_buf(),
             sha256: hex(&Sha256::digest(text.as_bytes())),
             text: text.to_string(),
@@ -128,7 +141,7 @@ fn refuse_other_threats(root: &Table) -> Result<()> {
     match OTHER_THREATS.iter().find_map(|threat| root.get(threat)) {
         Some(item) => Err(item.error_found(
             "a threat that this version does not have",
-            "[[attack]] tables: this version has evasion only",
+            "[[attack]], [[poisoning]], [[backdoor]] or [[membership]] tables",
         )),
         None => Ok(()),
     }

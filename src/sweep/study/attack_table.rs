@@ -352,7 +352,7 @@ fn save(item: &Item) -> Result<Save> {
     }
 }
 
-fn filter<'a>(
+pub(super) fn filter<'a>(
     table: &Table,
     key: &str,
     what: &str,
@@ -401,7 +401,7 @@ fn unknown_key(table: &Table, key: &str, attacks: &[&'static Attack]) -> crate::
 
 /// The values of a parameter, checked against its type and range; a number that `linspace` or `logspace` made is rounded for a whole
 /// number.
-fn ladder(item: &Item, parameter: &Parameter) -> Result<Vec<Value>> {
+pub(super) fn ladder(item: &Item, parameter: &Parameter) -> Result<Vec<Value>> {
     let mut values: Vec<Value> = Vec::new();
     for rung in rungs(item)? {
         for value in rung_values(&rung, parameter.kind)? {

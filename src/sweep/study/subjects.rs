@@ -116,7 +116,7 @@ pub struct DefenseEntry {
 
 /// The tables of `[[data]]`.
 pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
-    let tables = root.require("data", "at least one [[data]] table")?.tables()?;
+    let tables = needed(root, "data")?;
     let mut entries: Vec<DataEntry> = Vec::new();
     for table in &tables {
         table.allow(&["id", "name", "path", "manifest", "split", "limit", "seed", "group", "subgroups"])?;
@@ -153,7 +153,7 @@ fn registered(item: &Item) -> Result<String> {
 /// The tables of `[[model]]`.
 pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<Vec<ModelEntry>> {
     let ids: Vec<&str> = data.iter().map(|entry| entry.id.as_str()).collect();
-    let tables = root.require("model", "at least one [[model]] table")?.tables()?;
+    let tables = needed(root, "model")?;
     let mut entries: Vec<ModelEntry> = Vec::new();
     for table in &tables {
         table.allow(&["id", "path", "data", "output", "input", "operating_point", "threshold", "expect"])?;
@@ -269,8 +269,17 @@ pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
     Ok(entries)
 }
 
+/// The tables of `[[key]]`, of which there is one at least, unless the study trains its models itself.
+fn needed<'t>(root: &Table<'t>, key: &str) -> Result<Vec<Table<'t>>> {
+    match root.get(key) {
+        Some(item) => item.tables(),
+        None if root.get("recipe").is_some() && root.get("attack").is_none() => Ok(Vec::new()),
+        None => Err(root.error(key, "no such key", format!("at least one [[{key}]] table"))),
+    }
+}
+
 /// A table's id, which no table before it has.
-fn fresh_id<'a>(table: &Table, mut taken: impl Iterator<Item = &'a str>) -> Result<String> {
+pub(super) fn fresh_id<'a>(table: &Table, mut taken: impl Iterator<Item = &'a str>) -> Result<String> {
     let item = table.require("id", "an id for this table")?;
     let id = item.text()?;
     if taken.any(|other| other == id) {
