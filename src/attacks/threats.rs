@@ -88,11 +88,11 @@ impl Declared {
             name: "amplitude",
             doc: trigger.amplitude,
             kind: Kind::Real(0.0, trigger.most),
-            default: Value::Real(trigger.most / 10.0),
+            default: Value::Real(trigger.most.min(0.1)),
         };
-        let hertz = (trigger.modality == Modality::Ecg).then_some(HERTZ);
+        let sampling = (trigger.modality == Modality::Ecg).then_some(SAMPLING);
         let own = trigger.parameters.iter().copied();
-        let parameters = BACKDOOR.into_iter().chain([amplitude]).chain(hertz).chain(own).collect();
+        let parameters = BACKDOOR.into_iter().chain([amplitude]).chain(sampling).chain(own).collect();
         Self { name, aliases, summary, paper, knowledge, revision, parameters }
     }
 
@@ -151,8 +151,8 @@ const MEMBERSHIP: [Parameter; 2] = [
 ];
 
 /// What triggers in signals have.
-const HERTZ: Parameter = Parameter {
-    name: "hertz",
+const SAMPLING: Parameter = Parameter {
+    name: "samples_per_second",
     doc: "samples a second of the data",
     kind: Kind::Real(1.0, 100_000.0),
     default: Value::Real(360.0),

@@ -51,7 +51,7 @@ impl Class<'_> {
     fn stamp(&self, cell: &TrainedCell, amplitude: f64) -> Result<Stamp> {
         let Some(trigger) = backdoor::find(cell.kind) else { unreachable!("a cell's trigger is registered") };
         let get = |name: &str| cell.get(name);
-        let hertz = cell.parameter("hertz").map(|_| cell.real("hertz"));
+        let hertz = cell.parameter("samples_per_second").map(|_| cell.real("samples_per_second"));
         trigger.prepare(&Setting { data: &self.school.prepared.splits.train, amplitude, hertz, get: &get })
     }
 

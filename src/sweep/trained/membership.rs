@@ -30,9 +30,10 @@ struct Target {
 
 /// What the attacks of one knowledge on one recipe share.
 struct Ground {
-    /// The candidates: positions of the train split, and the samples themselves.
-    positions: Vec<usize>,
+    /// What models are asked about: the train split.
     candidates: Dataset,
+    /// Of those the candidates that the target may have learnt from, whom results are about.
+    pool: Vec<usize>,
     labels: Vec<u32>,
     groups: Option<Vec<Text>>,
     population_labels: Vec<u32>,
@@ -59,25 +60,25 @@ impl Class<'_> {
 
     fn ground(&self, knowledge: Knowledge, shadows: u64, cells: &[usize]) -> Result<Ground> {
         let train = &self.school.prepared.splits.train;
-        let [positions, theirs] = knowledge.pools(train.len());
-        let candidates = train.subset(&positions)?;
+        let [pool, theirs] = knowledge.pools(train.len());
+        let candidates = train.clone();
         let labels = classes_of(&candidates)?;
         let seeds: Vec<u64> = (0..shadows).map(|k| name_number(&format!("shadow {k}"))).collect();
         let halves = self.halves("shadow", &theirs, &seeds)?;
         let shadows: Result<Vec<Shadow>> =
-            halves.iter().map(|half| self.shadow(half, &candidates, &positions)).collect();
+            halves.iter().map(|half| self.shadow(half, &candidates)).collect();
         let mut seeds: Vec<u64> = cells.iter().map(|&i| self.all.cells[i].seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
         let mut targets = BTreeMap::new();
-        for (seed, half) in seeds.iter().zip(self.halves("target", &positions, &seeds)?) {
-            let Shadow { candidates: answers, member, population } = self.shadow(&half, &candidates, &positions)?;
+        for (seed, half) in seeds.iter().zip(self.halves("target", &pool, &seeds)?) {
+            let Shadow { candidates: answers, member, population } = self.shadow(&half, &candidates)?;
             let Some(population) = population else { continue };
             targets.insert(*seed, Target { answers, population, member });
         }
         let groups = salted_groups(&candidates);
         let population_labels = classes_of(&self.school.test)?;
-        Ok(Ground { positions, candidates, labels, groups, population_labels, shadows: shadows?, targets })
+        Ok(Ground { candidates, pool, labels, groups, population_labels, shadows: shadows?, targets })
     }
 
     fn inferred(&self, i: usize, ground: &Ground) -> Result<Rows> {
@@ -92,13 +93,14 @@ impl Class<'_> {
         let get = |name: &str| cell.get(name);
         let scores = attack.score(&evidence, &get)?;
         let transferred = attack.transferred_threshold(&evidence, &get)?;
-        let roc = Roc::new(&scores, &target.member)
+        let scores: Vec<f64> = ground.pool.iter().map(|&i| scores[i]).collect();
+        let member: Vec<bool> = ground.pool.iter().map(|&i| target.member[i]).collect();
+        let roc = Roc::new(&scores, &member)
             .ok_or_else(|| Error::Failed(format!("{}: no ROC of members and others", cell.kind)))?;
         let id = &self.all.ids[i];
-        let report = Report { id, ground, target, scores: &scores, roc: &roc, transferred };
+        let report = Report { id, ground, target, scores: &scores, member: &member, roc: &roc, transferred };
         let samples = report.samples();
         let mut row = self.row(i);
-        row.sample_set_sha256 = ground.candidates.sample_set_sha256().into();
         row.split = ground.candidates.split.as_str().into();
         row.n = samples.len() as u64;
         row.n_attacked = row.n;
@@ -128,7 +130,9 @@ struct Report<'a> {
     id: &'a Text,
     ground: &'a Ground,
     target: &'a Target,
+    /// Of the pool, as what follows.
     scores: &'a [f64],
+    member: &'a [bool],
     roc: &'a Roc,
     /// The threshold that the adversary would take from the shadow models.
     transferred: Option<f64>,
@@ -137,14 +141,14 @@ struct Report<'a> {
 impl Report<'_> {
     /// Where the adversary says "member": by the shadow models, else where the balanced accuracy is best.
     fn threshold(&self) -> Option<f64> {
-        self.transferred.or_else(|| crate::results::roc::best_threshold(self.scores, &self.target.member))
+        self.transferred.or_else(|| crate::results::roc::best_threshold(self.scores, self.member))
     }
 
     fn samples(&self) -> Vec<SampleRow> {
         let threshold = self.threshold().unwrap_or(f64::INFINITY);
         let ground = self.ground;
-        let sample = |i: usize| {
-            let (label, said) = (u32::from(self.target.member[i]), u32::from(self.scores[i] >= threshold));
+        let sample = |(place, &i): (usize, &usize)| {
+            let (label, said) = (u32::from(self.member[place]), u32::from(self.scores[place] >= threshold));
             let answer = self.target.answers.answer(i, 0, ground.labels[i]);
             let largest = answer.logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = answer.logits.iter().map(|z| (z - largest).exp()).sum();
@@ -157,21 +161,21 @@ impl Report<'_> {
                 clean_pred: label,
                 adv_pred: said,
                 scores_clean: scores,
-                scores_adv: vec![self.scores[i] as f32],
+                scores_adv: vec![self.scores[place] as f32],
                 success: Some(said == label),
                 robust: said != label,
                 margin_clean: answer.log_odds(),
-                margin_adv: self.scores[i] - threshold,
+                margin_adv: self.scores[place] - threshold,
                 ..SampleRow::default()
             }
         };
-        (0..ground.labels.len()).map(sample).collect()
+        ground.pool.iter().enumerate().map(sample).collect()
     }
 
     fn metrics(&self) -> Vec<MetricRow> {
-        let (roc, member) = (self.roc, &self.target.member);
+        let (roc, member, pool) = (self.roc, self.member, &self.ground.pool);
         let groups: Option<Vec<&str>> =
-            self.ground.groups.as_ref().map(|groups| groups.iter().map(Text::as_str).collect());
+            self.ground.groups.as_ref().map(|groups| pool.iter().map(|&i| groups[i].as_str()).collect());
         let mut rows = Vec::new();
         let area = area_interval(self.scores, member, groups.as_deref());
         rows.push(self.row("auc", "all", Some(roc.area()), area));
@@ -190,8 +194,8 @@ impl Report<'_> {
             rows.push(self.row("roc", &format!("fpr={rate:.3e}"), Some(roc.true_positive_rate(&point)), None));
         }
         for (scope, whom) in [("members", true), ("others", false)] {
-            let of = |i: &usize| member[*i] == whom;
-            let all: Vec<usize> = (0..member.len()).filter(of).collect();
+            let of = |(place, i): (usize, &usize)| (member[place] == whom).then_some(*i);
+            let all: Vec<usize> = pool.iter().enumerate().filter_map(of).collect();
             let right = |i: &&usize| self.target.answers.answer(**i, 0, self.ground.labels[**i]).right();
             let share = all.iter().filter(right).count() as f64 / all.len().max(1) as f64;
             rows.push(MetricRow { n: all.len() as u64, ..self.row("accuracy", scope, Some(share), None) });

@@ -101,11 +101,11 @@ impl Class<'_> {
         weights.into_iter().zip(samples).map(half).collect()
     }
 
-    /// What a shadow model says of the candidates (positions of the train split) and of the population (the test split).
-    pub(super) fn shadow(&self, half: &Half, candidates: &Dataset, positions: &[usize]) -> Result<Shadow> {
+    /// What a shadow model says of the candidates (the train split) and of the population (the test split).
+    pub(super) fn shadow(&self, half: &Half, candidates: &Dataset) -> Result<Shadow> {
         Ok(Shadow {
             candidates: self.answers(&half.model, candidates)?,
-            member: positions.iter().map(|position| half.samples.binary_search(position).is_ok()).collect(),
+            member: (0..candidates.len()).map(|i| half.samples.binary_search(&i).is_ok()).collect(),
             population: Some(self.answers(&half.model, &self.school.test)?),
         })
     }
