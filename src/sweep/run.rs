@@ -226,7 +226,7 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
     let (schools, trained) = schools(study, device, options)?;
     let set = |cell: &TrainedCell| {
         let school = &schools[cell.recipe];
-        cell.id(&school.sha256, &school.test_set_sha256)
+        cell.id(study, &school.sha256, &school.test_set_sha256)
     };
     let ids = ids.into_iter().chain(trained.iter().map(set)).collect();
     Ok(Prepared { subjects, cells, schools, trained, ids })

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 pub use attack_table::{Aim, AttackTable, Budget, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use recipes::RecipeEntry;
 pub use subjects::{
-    DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Rate,
+    DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Privacy, Rate,
 };
 
 pub use threat_table::ThreatTable;
@@ -100,7 +100,7 @@ impl Study {
             None => Vec::new(),
         };
         let recipes = recipes::read(&root, folder)?;
-        let threats = threat_table::read(&root, &recipes)?;
+        let threats = threat_table::read(&root, &recipes, &defenses)?;
         Ok(Self {
             name: study_name(&root.require("name", "the study's name")?)?,
             seeds: root.read("seeds", seeds)?.unwrap_or_else(|| vec![0]),

@@ -191,12 +191,7 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
         save: table.read("save", save)?.unwrap_or_default(),
         models: filter(table, "models", "[[model]] table", ids.models.iter().map(|entry| entry.id.as_str()))?,
         data: filter(table, "data", "[[data]] table", ids.data.iter().map(|entry| entry.id.as_str()))?,
-        defenses: filter(
-            table,
-            "defenses",
-            "[[defense]] table",
-            ids.defenses.iter().map(|entry| entry.id.as_str()),
-        )?,
+        defenses: defenses(table, ids.defenses)?,
     };
     if !read.models.iter().any(|&model| ids.models[model].data.iter().any(|data| read.data.contains(data))) {
         return Err(table.error(
@@ -349,6 +344,19 @@ fn save(item: &Item) -> Result<Save> {
         "all" => Ok(Save::All),
         "successes" => Ok(Save::Successes),
         _ => Ok(Save::None),
+    }
+}
+
+/// The defences of models that are there; one that trains models is for other threats.
+fn defenses(table: &Table, all: &[DefenseEntry]) -> Result<Vec<usize>> {
+    let chosen = filter(table, "defenses", "[[defense]] table", all.iter().map(|entry| entry.id.as_str()))?;
+    let trains = |&at: &usize| all[at].privacy.is_some();
+    match chosen.iter().find(|at| trains(at)) {
+        Some(&at) if table.get("defenses").is_some() => {
+            let expected = "a defence of a model that is there; this one is for [[poisoning]], [[backdoor]], [[membership]]";
+            Err(table.error("defenses", &all[at].id, expected))
+        }
+        _ => Ok(chosen.into_iter().filter(|at| !trains(at)).collect()),
     }
 }
 

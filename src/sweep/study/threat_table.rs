@@ -3,12 +3,13 @@
 use super::attack_table::{Setting, filter, ladder};
 use super::document::{Item, Table};
 use super::recipes::RecipeEntry;
+use super::subjects::DefenseEntry;
 use crate::Result;
 use crate::attacks::threats::{Declared, Threat};
 use crate::spelling::hint;
 
 /// Keys that every such table has.
-const KEYS: [&str; 2] = ["kind", "recipes"];
+const KEYS: [&str; 3] = ["kind", "recipes", "defenses"];
 
 /// A table of one of the threats that train models.
 #[derive(Clone, Debug)]
@@ -21,12 +22,18 @@ pub struct ThreatTable {
     pub kinds: Vec<Declared>,
     /// Recipes that it is for, as positions.
     pub recipes: Vec<usize>,
+    /// Defences that it is for, as positions.
+    pub defenses: Vec<usize>,
     /// Parameters that the study sets.
     pub settings: Vec<Setting>,
 }
 
 /// The tables of all threats, in the order of [`Threat::ALL`].
-pub(super) fn read(root: &Table, recipes: &[RecipeEntry]) -> Result<Vec<ThreatTable>> {
+pub(super) fn read(
+    root: &Table,
+    recipes: &[RecipeEntry],
+    defenses: &[DefenseEntry],
+) -> Result<Vec<ThreatTable>> {
     let mut tables = Vec::new();
     for threat in Threat::ALL {
         let Some(item) = root.get(threat.table()) else { continue };
@@ -34,13 +41,18 @@ pub(super) fn read(root: &Table, recipes: &[RecipeEntry]) -> Result<Vec<ThreatTa
             return Err(item.error_found("no [[recipe]] table", "one at least: it says what models are trained by"));
         }
         for table in &item.tables()? {
-            tables.push(read_one(table, threat, recipes)?);
+            tables.push(read_one(table, threat, recipes, defenses)?);
         }
     }
     Ok(tables)
 }
 
-fn read_one(table: &Table, threat: Threat, recipes: &[RecipeEntry]) -> Result<ThreatTable> {
+fn read_one(
+    table: &Table,
+    threat: Threat,
+    recipes: &[RecipeEntry],
+    defenses: &[DefenseEntry],
+) -> Result<ThreatTable> {
     let kinds = kinds(&table.require("kind", "the name of an attack, or a list of them")?, threat)?;
     let ids = recipes.iter().map(|entry| entry.id.as_str());
     Ok(ThreatTable {
@@ -49,6 +61,7 @@ fn read_one(table: &Table, threat: Threat, recipes: &[RecipeEntry]) -> Result<Th
         settings: settings(table, threat, &kinds)?,
         kinds,
         recipes: filter(table, "recipes", "[[recipe]] table", ids)?,
+        defenses: filter(table, "defenses", "[[defense]] table", defenses.iter().map(|entry| entry.id.as_str()))?,
     })
 }
 

@@ -31,7 +31,7 @@ impl Class<'_> {
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
         let own_values = (most * train.len() as f64).ceil() as usize;
-        self.school.train(own_values, cells.len(), &member, self.workshop, |at, fitted| {
+        self.train(own_values, cells.len(), &member, |at, fitted| {
             let i = cells[at];
             let subject = self.school.subject(self.school.model(fitted)?, self.workshop.device)?;
             taker(i, self.examined(i, &subject, &twins)?)

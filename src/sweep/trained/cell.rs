@@ -31,6 +31,8 @@ pub struct TrainedCell {
     pub knowledge: Knowledge,
     /// The recipe's position in the study.
     pub recipe: usize,
+    /// The defence's position in the study.
+    pub defense: usize,
     /// Every parameter, in the order of declaration.
     pub parameters: Vec<(&'static str, Value)>,
     /// Of initial values, order and whatever the attack draws.
@@ -81,11 +83,15 @@ impl TrainedCell {
     }
 
     /// Its id: 32 hexadecimal digits of the SHA-256 of its configuration and of what it is computed from.
-    pub fn id(&self, recipe_sha256: &str, test_set_sha256: &str) -> Text {
+    pub fn id(&self, study: &Study, recipe_sha256: &str, test_set_sha256: &str) -> Text {
+        let defense = &study.defenses[self.defense];
+        let privacy = defense.privacy.map(|p| json!({ "epsilon": p.epsilon, "delta": p.delta, "clip_norm": p.clip_norm }));
         let all = json!({
             "version": VERSION,
             "recipe": recipe_sha256,
             "test": test_set_sha256,
+            "defense": defense.kind,
+            "privacy": privacy,
             "cell": self.params_json(),
         });
         hex(&Sha256::digest(all.to_string().as_bytes()))[..32].into()
@@ -102,11 +108,14 @@ pub fn cells(study: &Study) -> Result<Vec<TrainedCell>> {
         for table in study.threats.iter().filter(|table| table.recipes.contains(&recipe)) {
             for (which, kind) in table.kinds.iter().enumerate() {
                 for_each_combination(&own_values(table, which, kind), |parameters| {
-                    for &seed in &study.seeds {
-                        let Declared { name, revision, knowledge, .. } = *kind;
+                    for (&defense, &seed) in
+                        table.defenses.iter().flat_map(|defense| study.seeds.iter().map(move |seed| (defense, seed)))
+                    {
+                        let Declared { name: kind, revision, knowledge, .. } = *kind;
                         let (threat, parameters) = (table.threat, parameters.clone());
-                        let cell = TrainedCell { threat, kind: name, revision, knowledge, recipe, parameters, seed };
-                        if known.insert((recipe, cell.params_json())) {
+                        let cell =
+                            TrainedCell { threat, kind, revision, knowledge, recipe, defense, parameters, seed };
+                        if known.insert((recipe, defense, cell.params_json())) {
                             cells.push(cell);
                         }
                     }

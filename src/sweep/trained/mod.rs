@@ -14,11 +14,11 @@ pub use cell::{TrainedCell, cells};
 pub use school::School;
 
 use super::rows::{Provenance, Rows};
-use super::study::Study;
+use super::study::{Privacy, Study};
 use crate::Result;
 use crate::attacks::threats::Threat;
 use crate::results::{CellRow, Text};
-use crate::training::Workshop;
+use crate::training::{Fitted, Member, Workshop};
 
 /// The cells of a study that train models, with what they need.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +49,20 @@ impl Trained<'_> {
         taker: &mut Taker,
     ) -> Result<()> {
         for school in self.schools {
-            let here = |threat| -> Vec<usize> {
-                let of = |&i: &usize| (self.cells[i].recipe, self.cells[i].threat) == (school.recipe, threat);
+            let here = |threat, defense| -> Vec<usize> {
+                let asked = |cell: &TrainedCell| (cell.recipe, cell.threat, cell.defense);
+                let of = |&i: &usize| asked(&self.cells[i]) == (school.recipe, threat, defense);
                 pending.iter().copied().filter(of).collect()
             };
-            for threat in Threat::ALL {
-                let cells = here(threat);
+            let defenses = 0..self.study.defenses.len();
+            for (threat, defense) in
+                Threat::ALL.into_iter().flat_map(|threat| defenses.clone().map(move |defense| (threat, defense)))
+            {
+                let cells = here(threat, defense);
                 if cells.is_empty() {
                     continue;
                 }
-                let class = Class { all: *self, school, workshop, provenance };
+                let class = Class { all: *self, school, defense, workshop, provenance };
                 match threat {
                     Threat::Poisoning => class.poison(&cells, taker)?,
                     Threat::Backdoor => class.backdoor(&cells, taker)?,
@@ -85,16 +89,36 @@ impl Trained<'_> {
     }
 }
 
-/// The cells of one recipe.
+/// The cells of one recipe under one defence.
 #[derive(Clone, Copy)]
 struct Class<'a> {
     all: Trained<'a>,
     school: &'a School,
+    /// The defence's position in the study.
+    defense: usize,
     workshop: &'a Workshop<'a>,
     provenance: &'a Provenance,
 }
 
 impl Class<'_> {
+    fn privacy(&self) -> Option<Privacy> {
+        self.all.study.defenses[self.defense].privacy
+    }
+
+    /// Trains `count` members as the defence says; see [`train_members`](crate::training::train_members).
+    fn train(
+        &self,
+        own_values: usize,
+        count: usize,
+        member: &(dyn Fn(usize) -> Result<Member> + Sync),
+        finished: impl FnMut(usize, Fitted) -> Result<()>,
+    ) -> Result<()> {
+        match self.privacy() {
+            None => self.school.train(own_values, count, member, self.workshop, finished),
+            Some(privacy) => self.school.train_privately(&privacy, count, member, self.workshop, finished),
+        }
+    }
+
     /// What a cell's row says whatever came of it.
     fn row(&self, i: usize) -> CellRow {
         let (cell, entry) = (&self.all.cells[i], &self.all.study.recipes[self.school.recipe]);
@@ -103,7 +127,7 @@ impl Class<'_> {
             model: entry.id.as_str().into(),
             model_sha256: self.school.sha256.as_str().into(),
             data: self.school.test.name.as_str().into(),
-            defense: "none".into(),
+            defense: self.all.study.defenses[self.defense].id.as_str().into(),
             threat: cell.threat.column().into(),
             attack: cell.kind.into(),
             attack_revision: cell.revision,

@@ -32,7 +32,7 @@ impl Class<'_> {
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
         let own_values = (most * train.len() as f64).ceil() as usize;
-        self.school.train(own_values, cells.len(), &member, self.workshop, |at, fitted| {
+        self.train(own_values, cells.len(), &member, |at, fitted| {
             let i = cells[at];
             let twin = &twins[&self.all.cells[i].seed];
             let model = self.school.model(fitted)?;
@@ -89,7 +89,7 @@ impl Class<'_> {
         let train = &self.school.prepared.splits.train;
         let member = |at: usize| Ok(Member { seed: seeds[at], lesson: Lesson::whole(train.len()) });
         let mut twins = BTreeMap::new();
-        self.school.train(0, seeds.len(), &member, self.workshop, |at, fitted| {
+        self.train(0, seeds.len(), &member, |at, fitted| {
             let model = self.school.model(fitted)?;
             let train_logits = evaluate::logits(&model, train, self.workshop.device, 1)?;
             let subject = self.school.subject(model, self.workshop.device)?;

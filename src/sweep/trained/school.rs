@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use percuss_kernels::Device;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
 use crate::models::{Model, Weights, hex};
-use crate::sweep::study::Study;
+use crate::sweep::study::{Privacy, Study};
 use crate::sweep::subject::{Subject, clean_logits};
+use crate::training::private::accountant::noise_multiplier;
+use crate::training::private::sgd::{Noise, fit_privately, schedule};
 use crate::training::{
     Course, Fitted, Member, Options, Prepared, Recipe, TrainFile, Workshop, prepare, train_members,
 };
@@ -69,6 +72,42 @@ impl School {
         let validation = splits.validation.as_ref();
         let course = Course { config, recipe, base: &splits.train, validation, own_values };
         train_members(&course, count, member, workshop, finished)
+    }
+
+    /// As [`School::train`], by DP-SGD: the noise is what `privacy` allows for the steps of a lesson.
+    ///
+    /// # Errors
+    /// As [`fit_privately`]; an epsilon that no noise reaches.
+    pub fn train_privately(
+        &self,
+        privacy: &Privacy,
+        count: usize,
+        member: &(dyn Fn(usize) -> Result<Member> + Sync),
+        workshop: &Workshop,
+        mut finished: impl FnMut(usize, Fitted) -> Result<()>,
+    ) -> Result<()> {
+        let Prepared { config, recipe, splits, .. } = &self.prepared;
+        let one = |at: usize| -> Result<(usize, Fitted)> {
+            let Member { seed, lesson } = member(at)?;
+            let recipe = Recipe { seed, ..recipe.clone() };
+            let (rate, steps) = schedule(&recipe, lesson.samples.len());
+            let multiplier = noise_multiplier(privacy.epsilon, privacy.delta, rate, steps)?;
+            let noise = Noise { clip_norm: privacy.clip_norm, multiplier };
+            fit_privately(config, &recipe, &noise, &splits.train, &lesson, workshop.device, workshop.stop)
+                .map(|fitted| (at, fitted))
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workshop.threads).build();
+        let pool = pool.map_err(|e| Error::Failed(format!("threads to train: {e}")))?;
+        // Some at a time, so that what is finished is put away while there is more to do.
+        for some in (0..count).collect::<Vec<_>>().chunks(2 * workshop.threads.max(1)) {
+            let trained: Vec<Result<(usize, Fitted)>> =
+                pool.install(|| some.par_iter().map(|&at| one(at)).collect());
+            for result in trained {
+                let (at, fitted) = result?;
+                finished(at, fitted)?;
+            }
+        }
+        Ok(())
     }
 
     /// A trained member as a model.

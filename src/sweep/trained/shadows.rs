@@ -70,7 +70,7 @@ impl Class<'_> {
     pub(super) fn halves(&self, purpose: &str, pool: &[usize], seeds: &[u64]) -> Result<Vec<Half>> {
         let samples: Vec<Vec<usize>> = seeds.iter().map(|&seed| halved(pool, seed, purpose)).collect();
         let file = |at: usize| {
-            let contents = format!("{}\n{}\n{:?}", self.school.sha256, seeds[at], samples[at]);
+            let contents = format!("{}\n{:?}\n{}\n{:?}", self.school.sha256, self.privacy(), seeds[at], samples[at]);
             let name = &hex(&Sha256::digest(contents.as_bytes()))[..32];
             self.all.out.join("members").join(format!("{name}.safetensors"))
         };
@@ -85,7 +85,7 @@ impl Class<'_> {
             let lesson = Lesson { samples: samples[at].clone(), ..Lesson::default() };
             Ok(Member { seed: seeds[at], lesson })
         };
-        self.school.train(0, missing.len(), &member, self.workshop, |i, fitted: Fitted| {
+        self.train(0, missing.len(), &member, |i, fitted: Fitted| {
             let (at, trained) = (missing[i], Weights::new(fitted.weights));
             let path = file(at);
             let folder = path.parent().unwrap_or(Path::new("."));
