@@ -66,7 +66,8 @@ pub fn imputed(data: &Dataset, column: &Column) -> Vec<f32> {
     }
     let at = column.values.start;
     let missing = column.indicator.and_then(|said| samples().find(|sample| sample[said] == 1.0));
-    let value = missing.map_or_else(|| median(samples().map(|sample| sample[at]).collect()), |sample| sample[at]);
+    let value =
+        missing.map_or_else(|| median(samples().map(|sample| sample[at]).collect()), |sample| sample[at]);
     vec![value]
 }
 

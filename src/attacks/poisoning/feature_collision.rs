@@ -102,7 +102,12 @@ fn collide(
     let mut poisons: Vec<Poison> = start
         .into_iter()
         .zip(judged)
-        .map(|(values, (objective, gradient))| Poison { values, gradient, objective, step: settings.step_length })
+        .map(|(values, (objective, gradient))| Poison {
+            values,
+            gradient,
+            objective,
+            step: settings.step_length,
+        })
         .collect();
     for _ in 0..settings.steps {
         let candidates: Vec<Vec<f32>> = poisons
@@ -129,7 +134,8 @@ fn advance(train: &Dataset, poison: &Poison, base: &[f32], reach: &Reach, beta: 
     let pull = 2.0 * poison.step * beta;
     let one = |i: usize| {
         let scale = f64::from(entry(&train.domain.scale, i));
-        let forward = f64::from(poison.values[i]) - poison.step * scale * scale * f64::from(poison.gradient[i]);
+        let forward =
+            f64::from(poison.values[i]) - poison.step * scale * scale * f64::from(poison.gradient[i]);
         reach.clamp(i, (forward + pull * f64::from(base[i])) / (1.0 + pull))
     };
     (0..base.len()).map(one).collect()

@@ -45,7 +45,7 @@ pub static GRADIENT_MATCHING: Poisoning = Poisoning {
         },
     ],
     magnitude: Some("Largest change of a value, in the domain's scaled units."),
-    most: f64::MAX,
+    most: 1e9,
     craft,
 };
 
@@ -54,7 +54,12 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
     let train = victim.train;
     let patient = patient_of(train, "gradient-matching", &order.aim)?;
     let Some(gradients) = victim.gradients.as_mut() else {
-        return Err(Error::input(&train.name, "gradient-matching", "no surrogate", "a surrogate's gradients"));
+        return Err(Error::input(
+            &train.name,
+            "gradient-matching",
+            "no surrogate",
+            "a surrogate's gradients",
+        ));
     };
     let labels = classes_of(train)?;
     let bases = (0..train.len()).filter(|&i| labels[i] == patient.wanted).collect();
@@ -72,7 +77,8 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
         }
     }
     let poisons = best.map(|(_, poisons)| poisons).unwrap_or_default();
-    let values = bases.into_iter().zip(poisons.chunks_exact(train.sample_len()).map(<[f32]>::to_vec)).collect();
+    let values =
+        bases.into_iter().zip(poisons.chunks_exact(train.sample_len()).map(<[f32]>::to_vec)).collect();
     Ok(Poisoned::new(train, Default::default(), values))
 }
 
@@ -100,7 +106,8 @@ fn brew(
         }));
     }
     let steps = whole(order.get, "steps");
-    let (first, difference) = (real(order.get, "step_length") * order.magnitude, real(order.get, "difference"));
+    let (first, difference) =
+        (real(order.get, "step_length") * order.magnitude, real(order.get, "difference"));
     let mut adam = Adam::new(poisons.len());
     let mut best = (f64::NEG_INFINITY, Vec::new());
     for step in 0..steps {
@@ -119,7 +126,7 @@ fn brew(
     Ok(if last > best.0 || best.1.is_empty() { (last, poisons) } else { best })
 }
 
-/// A tenth after 3/8, 5/8 and 7/8 of the steps each (section 4).
+/// A tenth after 3/8, 5/8 and 7/8 of the steps each, as the paper does.
 fn decay(step: u64, steps: u64) -> f64 {
     let passed = [3, 5, 7].into_iter().filter(|eighths| 8 * step >= eighths * steps).count();
     0.1f64.powi(passed as i32)

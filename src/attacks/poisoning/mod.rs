@@ -157,7 +157,12 @@ impl Poisoning {
         selection::check_rate(train, order.rate)?;
         if self.magnitude.is_some() && !(0.0..=self.most).contains(&order.magnitude) {
             let expected = format!("a number from 0 to {}", self.most);
-            return Err(Error::input(&train.name, format!("{}: magnitude", self.name), order.magnitude, expected));
+            return Err(Error::input(
+                &train.name,
+                format!("{}: magnitude", self.name),
+                order.magnitude,
+                expected,
+            ));
         }
         check_aim(train, &order.aim)?;
         if selection::count(order.rate, train.len()) == 0 {
@@ -195,7 +200,12 @@ fn patient_of<'a>(train: &Dataset, name: &str, aim: &Aim<'a>) -> Result<Patient<
         Aim::Patient(patient) => Ok(*patient),
         other => {
             let found = format!("{other:?}");
-            Err(Error::input(&train.name, format!("{name}: aim"), found, "one patient, whom it is crafted for"))
+            Err(Error::input(
+                &train.name,
+                format!("{name}: aim"),
+                found,
+                "one patient, whom it is crafted for",
+            ))
         }
     }
 }

@@ -19,7 +19,7 @@ pub static GAUSSIAN: Poisoning = Poisoning {
     revision: 1,
     parameters: &[],
     magnitude: Some("Standard deviation, in the domain's scaled units."),
-    most: f64::MAX,
+    most: 1e9,
     craft: |victim, order| corrupt(victim, order, Stream::normal),
 };
 
@@ -33,7 +33,7 @@ pub static UNIFORM: Poisoning = Poisoning {
     revision: 1,
     parameters: &[],
     magnitude: Some("Half-width, in the domain's scaled units."),
-    most: f64::MAX,
+    most: 1e9,
     craft: |victim, order| corrupt(victim, order, Stream::signed),
 };
 

@@ -15,7 +15,8 @@ impl Reach {
         let mut reach = Self { low: base.to_vec(), high: base.to_vec() };
         for column in mutable(data).iter().filter(|column| !column.category) {
             let i = column.values.start;
-            let edge = |sign: f64| inside(base[i], sign * magnitude * f64::from(entry(&data.domain.scale, i)));
+            let edge =
+                |sign: f64| inside(base[i], sign * magnitude * f64::from(entry(&data.domain.scale, i)));
             reach.low[i] = edge(-1.0).max(entry(&data.domain.low, i).min(base[i]));
             reach.high[i] = edge(1.0).min(entry(&data.domain.high, i).max(base[i]));
         }
