@@ -4,7 +4,7 @@
 //! its threat's folder, one line here, and one row in the parity tests.
 
 pub mod backdoor;
-mod chosen;
+pub(crate) mod chosen;
 pub mod columns;
 pub mod evasion;
 pub mod poisoning;

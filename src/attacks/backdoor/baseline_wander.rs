@@ -1,7 +1,7 @@
 //! A baseline that wanders as breathing makes it.
 
 use super::pattern::{PHASE, sine_wave};
-use super::{Modality, Setting, Stamp, Trigger};
+use super::{Modality, Stamp, Trigger};
 use crate::attacks::chosen::real;
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
 

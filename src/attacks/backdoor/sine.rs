@@ -1,8 +1,7 @@
 //! A faint sine over a heart beat.
 
 use super::pattern::{PHASE, sine_wave};
-use super::{Modality, Setting, Stamp, Trigger};
-use crate::Result;
+use super::{Modality, Stamp, Trigger};
 use crate::attacks::chosen::real;
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
 
