@@ -6,7 +6,7 @@ mod support;
 
 use percuss::attacks::Value;
 use percuss::data::Domain;
-use percuss::defenses::activation_clustering::{Clusters, cluster};
+use percuss::defenses::activation_clustering::{Clusters, Reduction, cluster, silhouette};
 use percuss::defenses::components::{independent_coordinates, principal_coordinates};
 use percuss::defenses::neural_cleanse::{Settings, anomaly_indices, reverse_engineer};
 use percuss::defenses::spectral::outlier_scores;
@@ -106,15 +106,27 @@ fn spectral_signatures_find_a_planted_direction_and_nothing_where_there_is_none(
 
 #[test]
 fn clustering_finds_a_planted_cluster_and_its_share() {
-    for reduction in [principal_coordinates, independent_coordinates] {
+    let reductions: [Reduction; 2] = [principal_coordinates, independent_coordinates];
+    for (which, reduction) in reductions.into_iter().enumerate() {
         let (values, labels, planted) = features(800, 64, 14.0);
         let Clusters { classes, suspicions } = cluster(&values, &labels, 2, 4, reduction).unwrap();
         let found = within_class_0(&suspicions, &planted);
-        assert!(found > 0.95, "{found}");
+        assert!(found > 0.95, "{which}: {found}");
         let [poisoned, clean] = [0, 1].map(|class| classes[class].unwrap());
         assert!((poisoned.share - 0.1).abs() < 0.02, "{poisoned:?}");
         assert!(poisoned.silhouette > clean.silhouette + 0.1 && clean.share > 0.2, "{poisoned:?} {clean:?}");
     }
+}
+
+#[test]
+fn a_silhouette_of_many_points_is_that_of_some() {
+    let mut stream = Stream::new(8, &[0]);
+    let sides: Vec<bool> = (0..5000).map(|_| stream.unit() < 0.2).collect();
+    let points: Vec<Vec<f64>> =
+        sides.iter().map(|&side| vec![f64::from(stream.normal()) + if side { 4.0 } else { 0.0 }]).collect();
+    let (all, some) = (silhouette(&points, &sides), silhouette(&points[..2000], &sides[..2000]));
+    // Silhouettes of single points spread by about 0.2: five standard errors of the mean of 2000.
+    assert!((all - some).abs() < 0.022, "{all} {some}");
 }
 
 #[test]

@@ -4,12 +4,13 @@
 
 mod support;
 
-use percuss::attacks::Value;
 use percuss::attacks::poisoning::gradient_matching::match_gradient;
 use percuss::attacks::poisoning::{
     self, Aim, Approach, Features, Gradients, Order, Patient, Poisoned, Victim,
 };
+use percuss::attacks::{Kind, Value, backdoor};
 use percuss::data::{Dataset, Domain, Labels};
+use percuss::defenses;
 use percuss::training::Lesson;
 use support::{dataset, signed};
 
@@ -276,6 +277,7 @@ fn what_makes_no_sense_is_refused() {
         Try { name: "gaussian-noise", magnitude: -1.0, ..Try::default() },
         Try { name: "missing", magnitude: 1.5, ..Try::default() },
         Try { aim: Aim::Class(9), ..Try::default() },
+        Try { aim: Aim::Patient(Patient { values: data.sample(0), label: 1, wanted: 1 }), ..Try::default() },
         Try { aim: Aim::Patient(short), ..Try::default() },
         Try { name: "feature-collision", ..Try::default() },
         Try {
@@ -287,6 +289,43 @@ fn what_makes_no_sense_is_refused() {
     for tried in tries {
         let refused = poison_with(&mut Victim::new(&data), &tried).unwrap_err();
         assert_eq!(refused.exit_code(), 2, "{refused}");
+    }
+}
+
+#[test]
+fn findings_can_be_noisy_but_not_flipped() {
+    let values = signed("poisoning.findings", 50 * 4, 1.0);
+    let data = dataset(vec![4], values, Labels::Findings(vec![1; 100]), 2, Domain::uniform(-2.0, 2.0));
+    let noisy = poison(&data, &Try { name: "uniform-noise", ..Try::default() });
+    assert_eq!((noisy.changed.len(), noisy.lesson.labels.len()), (5, 0));
+    for refused in [Try::default(), Try { name: "uniform-noise", aim: Aim::Class(0), ..Try::default() }] {
+        assert_eq!(poison_with(&mut Victim::new(&data), &refused).unwrap_err().exit_code(), 2);
+    }
+}
+
+#[test]
+fn names_are_unique_and_defaults_are_of_their_kind() {
+    let mut names: Vec<&str> = poisoning::REGISTRY
+        .iter()
+        .flat_map(|attack| attack.aliases.iter().copied().chain([attack.name]))
+        .collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    let fits = |kind: Kind, default: Value| match (kind, default) {
+        (Kind::Whole(low, high), Value::Whole(value)) => (low..=high).contains(&value),
+        (Kind::Real(low, high), Value::Real(value)) => (low..=high).contains(&value),
+        (Kind::Choice(words), Value::Word(word)) => words.contains(&word),
+        // A word in the place of a number says that none is set.
+        (Kind::Whole(..), Value::Word(_)) => true,
+        _ => false,
+    };
+    let poisons = poisoning::REGISTRY.iter().flat_map(|attack| attack.parameters);
+    let triggers = backdoor::REGISTRY.iter().flat_map(|trigger| trigger.parameters);
+    let detectors = defenses::DETECTORS.iter().flat_map(|detector| detector.parameters);
+    for parameter in poisons.chain(triggers).chain(detectors) {
+        assert!(fits(parameter.kind, parameter.default), "{}", parameter.name);
     }
 }
 

@@ -7,6 +7,8 @@ use crate::attacks::chosen::{whole, word};
 use crate::attacks::{Kind, Parameter, Value};
 
 const MOST_STEPS: usize = 300;
+/// A silhouette is the mean over so many points at most, evenly spaced, each compared with all points.
+const MOST_POINTS: usize = 2000;
 
 /// Activation clustering.
 pub static ACTIVATION_CLUSTERING: Detector = Detector {
@@ -105,14 +107,30 @@ fn distance2(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
-/// Which points belong to the second of two clusters (Lloyd 1982). It starts from the point farthest from the mean and the point farthest
-/// from that one, the first of equal ones.
+/// Which points belong to the second of two clusters (Lloyd 1982): of several starts the one with the smallest sum of squares, the first of
+/// equal ones. It starts from the point farthest from the mean and the point farthest from that one, and from the points that lie lowest
+/// and highest along each coordinate.
 pub fn two_means(points: &[Vec<f64>]) -> Vec<bool> {
     let everyone = vec![true; points.len()];
     let Some(middle) = mean(points, &everyone, true) else { return Vec::new() };
     let first = farthest(points, &middle);
-    let second = farthest(points, &first);
-    let mut centres = [first, second];
+    let mut starts = vec![[first.clone(), farthest(points, &first)]];
+    for axis in 0..middle.len() {
+        let along = |sign: f64| largest(points, |point| sign * point[axis]);
+        starts.push([along(-1.0), along(1.0)]);
+    }
+    let mut best = (f64::INFINITY, Vec::new());
+    for start in starts {
+        let (sum, sides) = lloyd(points, start);
+        if sum < best.0 {
+            best = (sum, sides);
+        }
+    }
+    best.1
+}
+
+/// The sum of squared distances to the centres in the end, and which points belong to the second.
+fn lloyd(points: &[Vec<f64>], mut centres: [Vec<f64>; 2]) -> (f64, Vec<bool>) {
     let mut assigned = Vec::new();
     for _ in 0..MOST_STEPS {
         let next: Vec<bool> =
@@ -128,15 +146,21 @@ pub fn two_means(points: &[Vec<f64>]) -> Vec<bool> {
             }
         }
     }
-    assigned
+    let pairs = points.iter().zip(&assigned);
+    (pairs.map(|(point, &side)| distance2(point, &centres[usize::from(side)])).sum(), assigned)
 }
 
 fn farthest(points: &[Vec<f64>], from: &[f64]) -> Vec<f64> {
+    largest(points, |point| distance2(point, from))
+}
+
+/// The point where `of` is largest, the first of equal ones.
+fn largest(points: &[Vec<f64>], of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let mut found = (f64::NEG_INFINITY, 0);
     for (at, point) in points.iter().enumerate() {
-        let distance = distance2(point, from);
-        if distance > found.0 {
-            found = (distance, at);
+        let value = of(point);
+        if value > found.0 {
+            found = (value, at);
         }
     }
     points[found.1].clone()
@@ -153,7 +177,8 @@ fn mean(points: &[Vec<f64>], sides: &[bool], side: bool) -> Option<Vec<f64>> {
 }
 
 /// The mean over points of (b - a) / max(a, b), a and b the mean distances to the other points of its own and to the points of the other
-/// cluster; 0 for a point alone in its cluster (Rousseeuw 1987). -1 where there is one cluster only.
+/// cluster; 0 for a point alone in its cluster (Rousseeuw 1987). -1 where there is one cluster only. Of more than 2000 points as many,
+/// evenly spaced, stand for all.
 pub fn silhouette(points: &[Vec<f64>], sides: &[bool]) -> f64 {
     let sizes = [sides.iter().filter(|s| !**s).count(), sides.iter().filter(|s| **s).count()];
     if sizes.contains(&0) {
@@ -171,5 +196,6 @@ pub fn silhouette(points: &[Vec<f64>], sides: &[bool]) -> f64 {
         let (a, b) = (sums[own] / (sizes[own] - 1) as f64, sums[other] / sizes[other] as f64);
         if a.max(b) > 0.0 { (b - a) / a.max(b) } else { 0.0 }
     };
-    (0..points.len()).map(one).sum::<f64>() / points.len() as f64
+    let looked_at = points.len().min(MOST_POINTS);
+    (0..looked_at).map(|k| one(k * points.len() / looked_at)).sum::<f64>() / looked_at as f64
 }

@@ -32,12 +32,18 @@ def reduced(features, k):
 def two_means(points):
     far = lambda point: points[np.argmax(((points - point) ** 2).sum(axis=1))]
     first = far(points.mean(axis=0))
-    centres = np.stack([first, far(first)])
+    starts = [(first, far(first))]
+    starts += [(points[np.argmin(column)], points[np.argmax(column)]) for column in points.T]
+    return min((lloyd(points, np.stack(start)) for start in starts), key=lambda found: found[0])[1]
+
+
+def lloyd(points, centres):
     while True:
-        sides = np.argmin(((points[:, None] - centres) ** 2).sum(axis=2), axis=1)
+        distances = ((points[:, None] - centres) ** 2).sum(axis=2)
+        sides = np.argmin(distances, axis=1)
         moved = np.stack([points[sides == side].mean(axis=0) for side in (0, 1)])
         if np.array_equal(moved, centres):
-            return sides
+            return distances.min(axis=1).sum(), sides
         centres = moved
 
 

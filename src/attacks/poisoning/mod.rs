@@ -184,6 +184,10 @@ fn check_aim(train: &Dataset, aim: &Aim) -> Result<()> {
         Aim::Patient(patient) => {
             selection::check_class(train, "aim: label", u64::from(patient.label))?;
             selection::check_class(train, "aim: wanted", u64::from(patient.wanted))?;
+            if patient.label == patient.wanted {
+                let expected = format!("another class than the patient's own, {}", patient.label);
+                return Err(Error::input(&train.name, "aim: wanted", patient.wanted, expected));
+            }
             if patient.values.len() != train.sample_len() {
                 let expected = format!("{}, as a sample of the training set", train.sample_len());
                 let found = format!("{} values", patient.values.len());
