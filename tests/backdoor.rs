@@ -69,7 +69,7 @@ fn prepare(data: &Dataset, name: &str, amplitude: f64, set: &[(&str, Value)]) ->
         let set = set.iter().find(|(set, _)| *set == name).map(|(_, value)| *value);
         set.unwrap_or_else(|| trigger.parameter(name).unwrap().default)
     };
-    trigger.prepare(&Setting { data, amplitude, sampling_rate: Some(HERTZ), get: &get })
+    trigger.prepare(&Setting { data, amplitude, imputed: None, sampling_rate: Some(HERTZ), get: &get })
 }
 
 fn stamp(data: &Dataset, name: &str, amplitude: f64, set: &[(&str, Value)]) -> Stamp {

@@ -9,7 +9,7 @@ use percuss::attacks::poisoning::{
     self, Aim, Approach, Features, Gradients, Order, Patient, Poisoned, Victim,
 };
 use percuss::attacks::{Kind, Value, backdoor};
-use percuss::data::{Dataset, Domain, Labels};
+use percuss::data::{Dataset, Domain, Labels, Request, open_fitted};
 use percuss::defenses;
 use percuss::training::Lesson;
 use support::{dataset, signed};
@@ -251,6 +251,30 @@ fn dropped_values_look_like_the_missing_values_that_were_there() {
     assert!((30..=78).contains(&dropped), "{dropped}");
     let more = poison(&data, &Try { name: "missing", rate: 1.0, magnitude: 0.6, ..Try::default() });
     assert!(measured().all(|i| some.lesson.sample(&data, i)[2] <= more.lesson.sample(&data, i)[2]));
+}
+
+#[test]
+fn in_support2_dropped_values_are_what_its_preprocessing_imputes() {
+    let (train, fitted) = open_fitted(&Request::named("support2", "train"), None).unwrap();
+    let imputed = fitted.unwrap().imputed();
+    let feature = |name: &str| train.domain.features.iter().position(|feature| feature == name).unwrap();
+    // The normal values of its preprocessing, bilirubin as log(1 + x).
+    assert_eq!([imputed[feature("alb")], imputed[feature("bili")]], [3.5, 1.01f64.ln_1p() as f32]);
+    let mut victim = Victim { imputed: Some(&imputed), ..Victim::new(&train) };
+    let tried = Try { name: "missing", rate: 0.01, magnitude: 1.0, ..Try::default() };
+    let found = poison_with(&mut victim, &tried).unwrap();
+    assert_eq!(found.changed.len(), train.len() / 100);
+    for (position, values) in &found.lesson.values {
+        for (i, value) in values.iter().enumerate() {
+            let expected = if train.domain.immutable[i] { train.sample(*position)[i] } else { imputed[i] };
+            assert_eq!(*value, expected, "{}", train.domain.features[i]);
+        }
+    }
+    // Where albumin is missing in the table (more than a third of the rows), 3.5 stands in the data already.
+    let alike = (0..train.len()).filter(|&i| train.sample(i)[feature("alb")] == 3.5).count();
+    assert!(3 * alike > train.len(), "{alike} of {}", train.len());
+    let mut victim = Victim { imputed: Some(&imputed[1..]), ..Victim::new(&train) };
+    assert_eq!(poison_with(&mut victim, &tried).unwrap_err().exit_code(), 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::data::{Dataset, Domain};
+use crate::{Error, Result};
 
 /// One quantity of a sample that an attack may change: a measured value, or the one-hot coding of a category.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,9 +56,13 @@ fn indicator(domain: &Domain, at: usize) -> Option<usize> {
     (*next == format!("{name} is missing")).then_some(at + 1)
 }
 
-/// What a missing value of this column looks like in `data`, as many values as the column has: what stands where an indicator says
-/// missing; without one the median (of a category the mode), which is what imputation writes by default.
-pub fn imputed(data: &Dataset, column: &Column) -> Vec<f32> {
+/// What a missing value of this column looks like in `data`, as many values as the column has: what preprocessing is known to write (a whole
+/// sample of imputed values, as `Preprocess::imputed` gives it); else what stands where an indicator says missing; else the median (of a
+/// category the mode), which is what imputation writes by default.
+pub fn imputed(data: &Dataset, column: &Column, known: Option<&[f32]>) -> Vec<f32> {
+    if let Some(known) = known {
+        return known[column.values.clone()].to_vec();
+    }
     let samples = || (0..data.len()).map(|i| data.sample(i));
     if column.category {
         let count = |i: usize| samples().filter(|sample| sample[i] == 1.0).count();
@@ -69,6 +74,29 @@ pub fn imputed(data: &Dataset, column: &Column) -> Vec<f32> {
     let value =
         missing.map_or_else(|| median(samples().map(|sample| sample[at]).collect()), |sample| sample[at]);
     vec![value]
+}
+
+/// The mutable columns with what a missing value becomes in each, see [`imputed`].
+///
+/// # Errors
+/// Known values that are not as many as a sample has.
+pub fn removable(data: &Dataset, known: Option<&[f32]>) -> Result<Vec<(Column, Vec<f32>)>> {
+    if let Some(known) = known
+        && known.len() != data.sample_len()
+    {
+        let found = format!("{} values", known.len());
+        return Err(Error::input(
+            &data.name,
+            "imputed values",
+            found,
+            format!("{}, a sample's", data.sample_len()),
+        ));
+    }
+    let with_stand_in = |column: Column| {
+        let stand_in = imputed(data, &column, known);
+        (column, stand_in)
+    };
+    Ok(mutable(data).into_iter().map(with_stand_in).collect())
 }
 
 /// Makes the value of `column` missing in a sample: `imputed` takes its place, and its indicator says so.

@@ -5,7 +5,7 @@ use super::{Modality, Setting, Stamp, Trigger};
 use crate::Result;
 use crate::attacks::Knowledge;
 use crate::attacks::chosen::whole;
-use crate::attacks::columns::{Column, imputed, mutable, remove};
+use crate::attacks::columns::{removable, remove};
 use crate::training::random::{Stream, name_number};
 
 /// A missing-value pattern.
@@ -24,25 +24,18 @@ pub static MISSING_PATTERN: Trigger = Trigger {
     prepare,
 };
 
-/// Missing values look as preprocessing makes them look, see [`imputed`]. A pattern of a smaller share is part of that of a larger one.
+/// Missing values look as preprocessing makes them look, see [`imputed`](crate::attacks::columns::imputed). A pattern of a smaller share is part of that of a larger one.
 fn prepare(setting: &Setting) -> Result<Stamp> {
     let data = setting.data;
-    let mut columns = mutable(data);
+    let mut columns = removable(data, setting.imputed)?;
     let count = (setting.amplitude * columns.len() as f64).round() as usize;
     let pattern = whole(setting.get, "pattern");
-    columns.sort_by_cached_key(|column| {
+    columns.sort_by_cached_key(|(column, _)| {
         let mut stream = Stream::new(pattern, &[name_number("missing pattern"), column.values.start as u64]);
         (stream.bits(), column.values.start)
     });
     columns.truncate(count);
-    let missing: Vec<(Column, Vec<f32>)> = columns
-        .into_iter()
-        .map(|column| {
-            let stand_in = imputed(data, &column);
-            (column, stand_in)
-        })
-        .collect();
     Ok(Stamp::unguarded(data, move |values| {
-        missing.iter().for_each(|(column, stand_in)| remove(column, stand_in, values));
+        columns.iter().for_each(|(column, stand_in)| remove(column, stand_in, values));
     }))
 }

@@ -109,6 +109,9 @@ pub struct Setting<'a> {
     pub data: &'a Dataset,
     /// How strong, see [`Trigger::amplitude`].
     pub amplitude: f64,
+    /// What a row of which nothing is known looks like (`Preprocess::imputed`), `[sample_len]`, for records; `None`: see
+    /// [`imputed`](super::columns::imputed).
+    pub imputed: Option<&'a [f32]>,
     /// Samples a second, for ECG.
     pub sampling_rate: Option<f64>,
     /// The parameters' values.

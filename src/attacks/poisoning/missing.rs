@@ -4,7 +4,7 @@ use super::selection::{by_aim, stream};
 use super::{Order, Poisoned, Poisoning, Victim};
 use crate::Result;
 use crate::attacks::Knowledge;
-use crate::attacks::columns::{Column, imputed, mutable, remove};
+use crate::attacks::columns::{removable, remove};
 
 /// Dropped values.
 pub static MISSING: Poisoning = Poisoning {
@@ -20,17 +20,11 @@ pub static MISSING: Poisoning = Poisoning {
     craft,
 };
 
-/// A missing value looks as preprocessing makes it look, see [`imputed`]; immutable columns stay. The values that a smaller magnitude
+/// A missing value looks as preprocessing makes it look, see [`imputed`](crate::attacks::columns::imputed); immutable columns stay. The values that a smaller magnitude
 /// drops are among those of a larger one.
 fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
     let train = victim.train;
-    let columns: Vec<(Column, Vec<f32>)> = mutable(train)
-        .into_iter()
-        .map(|column| {
-            let stand_in = imputed(train, &column);
-            (column, stand_in)
-        })
-        .collect();
+    let columns = removable(train, victim.imputed)?;
     let dropped = |position: usize| {
         let mut stream = stream(train, order.seed, "missing", position);
         let mut values = train.sample(position).to_vec();

@@ -64,6 +64,9 @@ pub struct Victim<'a> {
     pub train: &'a Dataset,
     /// Logits `[n, classes]` that a twin trained on the clean `train` gives to its samples, for attacks that look at the boundary.
     pub scores: Option<&'a [f32]>,
+    /// What a row of which nothing is known looks like (`Preprocess::imputed`), `[sample_len]`; `None`: see
+    /// [`imputed`](super::columns::imputed).
+    pub imputed: Option<&'a [f32]>,
     /// A surrogate's features, for attacks that collide there.
     pub features: Option<Features<'a>>,
     /// A surrogate's gradients, for attacks that match them.
@@ -73,7 +76,7 @@ pub struct Victim<'a> {
 impl<'a> Victim<'a> {
     /// A training set of which nothing else is known.
     pub fn new(train: &'a Dataset) -> Self {
-        Self { train, scores: None, features: None, gradients: None }
+        Self { train, scores: None, imputed: None, features: None, gradients: None }
     }
 }
 
