@@ -4,6 +4,8 @@
 //! its threat's folder, one line here, and one row in the parity tests.
 
 pub mod backdoor;
+pub(crate) mod chosen;
+pub mod columns;
 pub mod evasion;
 pub mod poisoning;
 pub mod privacy;
