@@ -10,6 +10,7 @@ pub mod device;
 mod error;
 pub mod graph;
 pub mod models;
+mod normal;
 pub mod results;
 mod spelling;
 pub mod sweep;

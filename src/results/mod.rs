@@ -4,6 +4,7 @@
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
 mod axis;
+mod binomial;
 pub mod curves;
 pub mod flags;
 mod joint;
@@ -12,6 +13,7 @@ mod panels;
 mod places;
 pub mod plot;
 pub mod records;
+pub mod roc;
 mod schema;
 pub mod seeds;
 mod settle;

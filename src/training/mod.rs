@@ -14,6 +14,7 @@ pub mod lesson;
 pub mod loss;
 pub mod metrics;
 pub mod optimizer;
+pub mod private;
 pub mod random;
 mod save;
 pub mod schedule;

@@ -1,0 +1,3 @@
+//! Differential privacy: what training with noise promises.
+
+pub mod accountant;
