@@ -21,7 +21,15 @@ use serde_json::json;
 type Ensemble = (&'static str, &'static str, usize, usize, usize, usize, &'static str);
 
 const ENSEMBLES: [Ensemble; 2] = [
-    ("mlp", "support2", 4096, 256, 2, 64, r#"{"architecture": "mlp", "inputs": INPUTS, "hidden": [64, 64], "classes": 2}"#),
+    (
+        "mlp",
+        "support2",
+        4096,
+        256,
+        2,
+        64,
+        r#"{"architecture": "mlp", "inputs": INPUTS, "hidden": [64, 64], "classes": 2}"#,
+    ),
     (
         "ecg",
         "ecg-synthetic",
@@ -43,8 +51,14 @@ fn main() {
         let mut base = all.limited(samples, 0).unwrap();
         standardise(&mut base.values);
         let Labels::Class(labels) = &base.labels else { panic!("labels are classes") };
-        write(&Path::new(&folder).join(format!("{name}.safetensors")), &base.values, base.sample_len(), labels);
-        let config = Config::parse(&config.replace("INPUTS", &base.sample_len().to_string()), "bench").unwrap();
+        write(
+            &Path::new(&folder).join(format!("{name}.safetensors")),
+            &base.values,
+            base.sample_len(),
+            labels,
+        );
+        let config =
+            Config::parse(&config.replace("INPUTS", &base.sample_len().to_string()), "bench").unwrap();
         let optimizer = Optimizer::AdamW { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 1e-2 };
         let recipe = Recipe {
             seed: 0,
@@ -56,7 +70,8 @@ fn main() {
             augment: None,
             early_stopping: None,
         };
-        let course = Course { config: &config, recipe: &recipe, base: &base, validation: None, own_values: 0 };
+        let course =
+            Course { config: &config, recipe: &recipe, base: &base, validation: None, own_values: 0 };
         let device = Device::Cpu { threads };
         let stop = AtomicBool::new(false);
         let workshop = Workshop { device: &device, threads, lanes: None, stop: &stop };
@@ -67,7 +82,8 @@ fn main() {
             Ok(())
         })
         .unwrap();
-        let (seconds, loss) = (began.elapsed().as_secs_f64(), losses.iter().sum::<f64>() / losses.len() as f64);
+        let (seconds, loss) =
+            (began.elapsed().as_secs_f64(), losses.iter().sum::<f64>() / losses.len() as f64);
         let line = json!({
             "name": name, "n": base.len(), "members": members, "epochs": epochs, "batch": batch, "rate": 1e-3, "weight_decay": 1e-2,
             "config": serde_json::to_value(&config).unwrap(), "seconds": seconds, "loss": loss,

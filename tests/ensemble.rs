@@ -67,13 +67,23 @@ fn members(base: &Dataset) -> Vec<Member> {
     let half = Lesson { samples: (0..n).step_by(2).collect(), ..Lesson::default() };
     let relabelled = Lesson { labels: [(3, 1), (0, 0), (8, 1)].into(), ..whole.clone() };
     let noisy = |i: usize| (i, base.sample(i).iter().map(|value| value + 0.5).collect::<Vec<f32>>());
-    let own = Lesson { values: [noisy(4), noisy(11), noisy(n - 1)].into(), labels: [(4, 1)].into(), ..whole.clone() };
+    let own = Lesson {
+        values: [noisy(4), noisy(11), noisy(n - 1)].into(),
+        labels: [(4, 1)].into(),
+        ..whole.clone()
+    };
     [(1, &whole), (2, &half), (3, &relabelled), (4, &own), (5, &whole), (4, &own), (1, &whole)]
         .map(|(seed, lesson)| Member { seed, lesson: lesson.clone() })
         .to_vec()
 }
 
-fn trained(course: &Course, members: &[Member], lanes: Option<usize>, threads: usize, device: &Device) -> Vec<Fitted> {
+fn trained(
+    course: &Course,
+    members: &[Member],
+    lanes: Option<usize>,
+    threads: usize,
+    device: &Device,
+) -> Vec<Fitted> {
     let stop = AtomicBool::new(false);
     let workshop = Workshop { device, threads, lanes, stop: &stop };
     let mut all: Vec<Option<Fitted>> = vec![None; members.len()];
@@ -93,7 +103,13 @@ fn spelled_out(base: &Dataset, lesson: &Lesson) -> Dataset {
     dataset(base.shape.clone(), values, Labels::Class(labels), 2, Domain::uniform(-9.0, 9.0))
 }
 
-fn alone(config: &Config, recipe: &Recipe, base: &Dataset, validation: Option<&Dataset>, member: &Member) -> Fitted {
+fn alone(
+    config: &Config,
+    recipe: &Recipe,
+    base: &Dataset,
+    validation: Option<&Dataset>,
+    member: &Member,
+) -> Fitted {
     let data = spelled_out(base, &member.lesson);
     let recipe = Recipe { seed: member.seed, ..recipe.clone() };
     let stop = AtomicBool::new(false);
@@ -108,13 +124,17 @@ fn a_member_has_the_bits_that_it_would_have_alone() {
     for optimizer in [SGD, ADAMW] {
         let recipe = recipe(optimizer);
         let config = cnn();
-        let course = Course { config: &config, recipe: &recipe, base: &base, validation: None, own_values: 3 };
+        let course =
+            Course { config: &config, recipe: &recipe, base: &base, validation: None, own_values: 3 };
         let expected: Vec<Fitted> =
             members.iter().map(|member| alone(&config, &recipe, &base, None, member)).collect();
         for (lanes, threads) in [(Some(1), 1), (Some(3), 1), (Some(3), 2), (Some(16), 1), (None, 2)] {
             let found = trained(&course, &members, lanes, threads, &CPU);
             for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                assert_eq!(found.weights, expected.weights, "member {at}, {lanes:?} lanes, {threads} threads");
+                assert_eq!(
+                    found.weights, expected.weights,
+                    "member {at}, {lanes:?} lanes, {threads} threads"
+                );
                 assert_eq!(found.losses, expected.losses, "member {at}");
             }
         }
@@ -127,13 +147,16 @@ fn a_member_has_the_bits_that_it_would_have_alone() {
 fn members_that_stop_early_leave_and_others_take_their_lanes() {
     let (base, validation) = (images("train", 70), images("val", 60));
     let metric = Metric::Auroc;
-    let recipe = Recipe {
-        epochs: 30,
-        early_stopping: Some(EarlyStopping { metric, patience: 2 }),
-        ..recipe(ADAMW)
-    };
+    let recipe =
+        Recipe { epochs: 30, early_stopping: Some(EarlyStopping { metric, patience: 2 }), ..recipe(ADAMW) };
     let config = cnn();
-    let course = Course { config: &config, recipe: &recipe, base: &base, validation: Some(&validation), own_values: 3 };
+    let course = Course {
+        config: &config,
+        recipe: &recipe,
+        base: &base,
+        validation: Some(&validation),
+        own_values: 3,
+    };
     let members = members(&base);
     let found = trained(&course, &members, Some(2), 1, &CPU);
     for (at, (found, member)) in found.iter().zip(&members).enumerate() {
@@ -166,7 +189,8 @@ fn an_adapter_trains_the_same_members_in_any_company() {
     for (at, (found, expected)) in expected.iter().zip(&cpu).enumerate() {
         for (name, tensor) in &found.weights {
             let other = &expected.weights[name];
-            let worst = tensor.data.iter().zip(&other.data).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
+            let worst =
+                tensor.data.iter().zip(&other.data).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
             assert!(worst < 1e-3, "member {at}: {name} is off by {worst}");
         }
     }

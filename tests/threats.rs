@@ -66,10 +66,17 @@ impl Fixture {
     }
 
     /// One metric of the cells, by whatever tells them apart.
-    fn metric(&self, name: &str, metric: &str, scope: &str, by: impl Fn(&CellRow) -> String) -> BTreeMap<String, MetricRow> {
+    fn metric(
+        &self,
+        name: &str,
+        metric: &str,
+        scope: &str,
+        by: impl Fn(&CellRow) -> String,
+    ) -> BTreeMap<String, MetricRow> {
         let (cells, metrics, _) = self.rows(name);
         let of = |cell: &CellRow| {
-            let same = |row: &&MetricRow| row.cell_id == cell.cell_id && row.metric == metric && row.scope == scope;
+            let same =
+                |row: &&MetricRow| row.cell_id == cell.cell_id && row.metric == metric && row.scope == scope;
             Some((by(cell), metrics.iter().find(same)?.clone()))
         };
         cells.iter().filter_map(of).collect()
@@ -101,12 +108,15 @@ fn poisoned_models_stand_beside_the_twins_of_their_seeds() {
     let report = fixture.run("all", SweepOptions::default());
     assert_eq!((report.done, report.complete), (2 * (2 * 3 + 2), true));
     let (cells, metrics, samples) = fixture.rows("all");
-    assert!(cells.iter().all(|cell| cell.threat == "poisoning" && cell.norm.is_none() && cell.model == "mlp"));
+    assert!(
+        cells.iter().all(|cell| cell.threat == "poisoning" && cell.norm.is_none() && cell.model == "mlp")
+    );
     assert_eq!(samples.len(), cells.len() * cells[0].n as usize);
     for cell in &cells {
         let own: Vec<&SampleRow> = samples.iter().filter(|row| row.cell_id == cell.cell_id).collect();
         let untouched = param(cell, "rate") == 0.0;
-        let same = own.iter().all(|row| *row.scores_clean == *row.scores_adv && row.clean_pred == row.adv_pred);
+        let same =
+            own.iter().all(|row| *row.scores_clean == *row.scores_adv && row.clean_pred == row.adv_pred);
         assert_eq!(same, untouched, "{}: rate 0, and no other, is the twin itself", cell.params);
         let accuracy =
             metrics.iter().find(|row| row.cell_id == cell.cell_id && row.metric == "accuracy").unwrap();
@@ -119,7 +129,8 @@ fn poisoned_models_stand_beside_the_twins_of_their_seeds() {
     assert!(clean(0).iter().all(|accuracy| *accuracy == clean(0)[0]));
     assert_ne!(clean(0)[0], clean(1)[0]);
     let rows = seeds(&fixture.out("all"));
-    let auroc: Vec<&SeedRow> = rows.iter().filter(|row| row.metric == "auroc" && row.scope == "all").collect();
+    let auroc: Vec<&SeedRow> =
+        rows.iter().filter(|row| row.metric == "auroc" && row.scope == "all").collect();
     assert_eq!(auroc.len(), 2 * 3 + 2, "one row a configuration");
     for row in auroc {
         assert_eq!(row.n_seeds, 2);
@@ -149,9 +160,8 @@ fn a_training_study_has_the_same_rows_in_any_company() {
 
 #[test]
 fn a_trigger_works_once_it_was_learnt_and_not_before() {
-    let fixture = Fixture::new(
-        "[[backdoor]]\nkind = \"value\"\nrate = [0, 0.2]\namplitude = 4\ntarget = 1\n",
-    );
+    let fixture =
+        Fixture::new("[[backdoor]]\nkind = \"value\"\nrate = [0, 0.2]\namplitude = 4\ntarget = 1\n");
     fixture.run("all", SweepOptions::default());
     let by = |cell: &CellRow| format!("{} {}", param(cell, "rate"), cell.seed.unwrap());
     let success = fixture.metric("all", "trigger_success", "all", by);
@@ -159,11 +169,16 @@ fn a_trigger_works_once_it_was_learnt_and_not_before() {
         let (never, learnt) = (&success[&format!("0.0 {seed}")], &success[&format!("0.2 {seed}")]);
         assert_eq!(never.value, never.value_clean, "rate 0 is the twin");
         assert_eq!(learnt.value_clean, never.value_clean, "the twin never saw it");
-        assert!(learnt.value > Some(0.8) && learnt.value > never.value.map(|rate| rate + 0.3), "{learnt:?} {never:?}");
+        assert!(
+            learnt.value > Some(0.8) && learnt.value > never.value.map(|rate| rate + 0.3),
+            "{learnt:?} {never:?}"
+        );
     }
     let (cells, metrics, samples) = fixture.rows("all");
     assert!(cells.iter().all(|cell| cell.target == Some(1) && cell.threat == "backdoor"));
-    assert!(samples.iter().all(|row| row.success.is_none() || (row.label != 1 && row.clean_pred == row.label)));
+    assert!(
+        samples.iter().all(|row| row.success.is_none() || (row.label != 1 && row.clean_pred == row.label))
+    );
     assert!(metrics.iter().any(|row| row.metric == "trigger_success" && row.scope == "amplitude=2"));
     assert!(metrics.iter().any(|row| row.metric == "snr_db" && row.value.is_some_and(f64::is_finite)));
 }
@@ -182,9 +197,16 @@ fn members_are_told_from_others_and_shadow_models_are_trained_once() {
         let own: Vec<&SampleRow> = samples.iter().filter(|row| row.cell_id == cell.cell_id).collect();
         let expected = if param(cell, "knows") == "exact" { 400 } else { 200 };
         assert_eq!((own.len(), cell.n), (expected, expected as u64));
-        assert_eq!(own.iter().filter(|row| row.label == 1).count(), expected / 2, "half of the pool are members");
+        assert_eq!(
+            own.iter().filter(|row| row.label == 1).count(),
+            expected / 2,
+            "half of the pool are members"
+        );
         let find = |metric: &str, scope: &str| {
-            metrics.iter().find(|r| r.cell_id == cell.cell_id && r.metric == metric && r.scope == scope).unwrap()
+            metrics
+                .iter()
+                .find(|r| r.cell_id == cell.cell_id && r.metric == metric && r.scope == scope)
+                .unwrap()
         };
         let auc = find("auc", "all");
         assert!(auc.low <= auc.value && auc.value <= auc.high && auc.value > Some(0.4), "{auc:?}");
@@ -199,7 +221,10 @@ fn members_are_told_from_others_and_shadow_models_are_trained_once() {
     let first = fixture.run("resumed", SweepOptions { limit_cells: Some(1), ..SweepOptions::default() });
     assert_eq!(first.done, 1);
     let members = fixture.out("resumed").join("members");
-    let before: Vec<_> = std::fs::read_dir(&members).unwrap().map(|e| e.unwrap().metadata().unwrap().modified().unwrap()).collect();
+    let before: Vec<_> = std::fs::read_dir(&members)
+        .unwrap()
+        .map(|e| e.unwrap().metadata().unwrap().modified().unwrap())
+        .collect();
     assert_eq!(before.len(), 9);
     fixture.run("resumed", SweepOptions::default());
     assert_eq!(fixture.rows("resumed"), (cells, metrics, samples));
@@ -230,10 +255,15 @@ fn mistakes_are_named() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("study.toml");
-        std::fs::write(&file, format!("name = \"bad\"\n[[recipe]]\nid = \"mlp\"\ntrain = \"mlp.toml\"\n{tables}")).unwrap();
+        std::fs::write(
+            &file,
+            format!("name = \"bad\"\n[[recipe]]\nid = \"mlp\"\ntrain = \"mlp.toml\"\n{tables}"),
+        )
+        .unwrap();
         let message = Study::read(&file).unwrap_err().to_string();
         assert!(message.contains(place) && message.contains(expected), "{message}");
     }
-    let error = Study::parse("name = \"bad\"\n[[poisoning]]\nkind = \"label-flip\"\n", Path::new("study.toml"));
+    let error =
+        Study::parse("name = \"bad\"\n[[poisoning]]\nkind = \"label-flip\"\n", Path::new("study.toml"));
     assert!(error.unwrap_err().to_string().contains("[[recipe]]"));
 }

@@ -106,7 +106,8 @@ impl Declared {
 
     fn poisoning(attack: &Poisoning) -> Self {
         let Poisoning { name, aliases, summary, paper, knowledge, revision, .. } = *attack;
-        let magnitude = attack.magnitude.map(|_| Parameter { kind: Kind::Real(0.0, attack.most), ..MAGNITUDE });
+        let magnitude =
+            attack.magnitude.map(|_| Parameter { kind: Kind::Real(0.0, attack.most), ..MAGNITUDE });
         let parameters = POISONING.iter().copied().chain(magnitude).chain(attack.parameters.iter().copied());
         Self { name, aliases, summary, paper, knowledge, revision, parameters: parameters.collect() }
     }

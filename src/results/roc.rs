@@ -32,7 +32,10 @@ impl Roc {
     pub fn new(scores: &[f64], positive: &[bool]) -> Option<Self> {
         let positives = positive.iter().filter(|p| **p).count() as u64;
         let negatives = positive.len() as u64 - positives;
-        if positives == 0 || negatives == 0 || scores.len() != positive.len() || scores.iter().any(|s| s.is_nan())
+        if positives == 0
+            || negatives == 0
+            || scores.len() != positive.len()
+            || scores.iter().any(|s| s.is_nan())
         {
             return None;
         }
@@ -100,7 +103,8 @@ pub fn best_threshold(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let roc = Roc::new(scores, positive)?;
     let best = roc.best();
     let place = roc.points.iter().position(|point| *point == best)?;
-    let (here, below) = (best.threshold, roc.points.get(place + 1).map_or(f64::NEG_INFINITY, |p| p.threshold));
+    let (here, below) =
+        (best.threshold, roc.points.get(place + 1).map_or(f64::NEG_INFINITY, |p| p.threshold));
     if place == 0 || below.is_infinite() || here.is_infinite() {
         // Nothing beats calling nothing positive, there is nothing below, or there is no middle.
         return Some(if place == 0 && below.is_finite() { below.next_up() } else { here });

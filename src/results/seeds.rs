@@ -13,8 +13,8 @@ use crate::Result;
 
 /// 97.5% points of Student's t distribution with 1 to 30 degrees of freedom (Student 1908).
 const STUDENT: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
 /// The 97.5% point of Student's t distribution; within 0.002 of it.
@@ -140,7 +140,11 @@ mod tests {
         };
         // The standard error is 1 / sqrt 3.
         let half = 4.303 / 3f64.sqrt();
-        assert!((mean - 2.0).abs() < 1e-12 && (high - 2.0 - half).abs() < 1e-12 && (2.0 - low - half).abs() < 1e-12);
+        assert!(
+            (mean - 2.0).abs() < 1e-12
+                && (high - 2.0 - half).abs() < 1e-12
+                && (2.0 - low - half).abs() < 1e-12
+        );
         assert_eq!(spread(&[7.0]), Some(Spread { mean: 7.0, interval: None }));
         assert_eq!(spread(&[]), None);
     }

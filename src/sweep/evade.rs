@@ -11,9 +11,9 @@ use super::rows::{Provenance, RowMaker, Rows, save_inputs};
 use super::study::{Aim, Save, Stop, Study};
 use super::subject::Subject;
 use crate::Result;
-use crate::attacks::{Norm, Value};
 use crate::attacks::evasion::Settings;
 use crate::attacks::evasion::loss::Loss;
+use crate::attacks::{Norm, Value};
 use crate::results::flags::check_alone;
 use crate::results::{CellRow, Text};
 
@@ -90,7 +90,14 @@ impl Evasion<'_> {
         }
     }
 
-    fn cell_row(&self, subject: &Subject, cell: &Cell, id: &Text, outcomes: &[Outcome], all: &CellRow) -> CellRow {
+    fn cell_row(
+        &self,
+        subject: &Subject,
+        cell: &Cell,
+        id: &Text,
+        outcomes: &[Outcome],
+        all: &CellRow,
+    ) -> CellRow {
         let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
         let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
         let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());

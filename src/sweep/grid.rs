@@ -265,7 +265,11 @@ impl Grid {
     /// A study without attacks, a target class that a model does not have, more than two million cells.
     pub fn new(study: &Study, outputs: impl Fn(usize, usize) -> Option<Outputs>) -> Result<Self> {
         if study.attacks.is_empty() && study.threats.is_empty() {
-            return Err(study.error("attack", "no such table", "at least one [[attack]] table, or one of another threat"));
+            return Err(study.error(
+                "attack",
+                "no such table",
+                "at least one [[attack]] table, or one of another threat",
+            ));
         }
         let notes = study.attacks.iter().map(|table| TableCount {
             line: table.line,

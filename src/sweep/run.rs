@@ -93,8 +93,11 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let complete = options.limit_cells.is_none_or(|limit| pending.len() <= limit);
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
-    let provenance =
-        Provenance { study: study.name.as_str().into(), device: info.name.as_str().into(), precision: study.precision.name().into() };
+    let provenance = Provenance {
+        study: study.name.as_str().into(),
+        device: info.name.as_str().into(),
+        precision: study.precision.name().into(),
+    };
     let engine = Engine {
         sharing: options.sharing,
         lanes: options.lanes,
@@ -123,9 +126,8 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     if outcome.is_ok() {
         let training: Vec<usize> = pending[split..].iter().map(|&i| i - evading).collect();
         let workshop = Workshop { device: &device, threads: options.threads(), lanes: options.lanes, stop };
-        outcome = trained.run(&training, &workshop, &provenance, &mut |cell, rows| {
-            put(&mut store, evading + cell, rows)
-        });
+        outcome = trained
+            .run(&training, &workshop, &provenance, &mut |cell, rows| put(&mut store, evading + cell, rows));
     }
     progress.finish();
     let flushed = store.flush();
@@ -233,10 +235,16 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
 }
 
 /// What the threats that train models need: every recipe with its data, and the cells.
-fn schools(study: &Study, device: &Device, options: &SweepOptions) -> Result<(Vec<School>, Vec<TrainedCell>)> {
+fn schools(
+    study: &Study,
+    device: &Device,
+    options: &SweepOptions,
+) -> Result<(Vec<School>, Vec<TrainedCell>)> {
     let open = |recipe| School::open(study, recipe, device, options.data_dir.as_deref());
     let schools = (0..study.recipes.len()).map(open).collect::<Result<Vec<School>>>()?;
-    if let Some(twice) = (1..schools.len()).find(|&i| schools[..i].iter().any(|s| s.sha256 == schools[i].sha256)) {
+    if let Some(twice) =
+        (1..schools.len()).find(|&i| schools[..i].iter().any(|s| s.sha256 == schools[i].sha256))
+    {
         let found = format!("{}, which is an earlier one again", study.recipes[twice].id);
         return Err(study.error("recipe", found, "each recipe once"));
     }

@@ -77,7 +77,12 @@ pub fn train_members(
     fits(course.config, course.base)?;
     if course.recipe.augment.is_some() {
         let found = "a recipe with [augment]";
-        return Err(Error::input(&course.base.name, "recipe", found, "none: members draw from shared samples"));
+        return Err(Error::input(
+            &course.base.name,
+            "recipe",
+            found,
+            "none: members draw from shared samples",
+        ));
     }
     let program = Program::new(course);
     let next = AtomicUsize::new(0);
@@ -137,7 +142,6 @@ struct Program {
     step: State,
     losses: State,
     batch: usize,
-    steps: usize,
 }
 
 impl Program {
@@ -176,7 +180,19 @@ impl Program {
         phase.assign(&mut graph, losses, sum);
         let next = graph.shift(at, 1.0);
         phase.assign(&mut graph, step, next);
-        Self { graph, phase: [phase], parameters, memory, own, rows, labels, rates, step, losses, batch, steps }
+        Self {
+            graph,
+            phase: [phase],
+            parameters,
+            memory,
+            own,
+            rows,
+            labels,
+            rates,
+            step,
+            losses,
+            batch,
+        }
     }
 
     /// Members of a block.
@@ -358,7 +374,11 @@ impl<'a> Block<'a> {
             return bad("positions", position.to_string(), format!("below {}", base.len()));
         }
         if lesson.values.len() > self.course.own_values {
-            return bad("own values", lesson.values.len().to_string(), format!("at most {}", self.course.own_values));
+            return bad(
+                "own values",
+                lesson.values.len().to_string(),
+                format!("at most {}", self.course.own_values),
+            );
         }
         if let Some(values) = lesson.values.values().find(|values| values.len() != base.sample_len()) {
             return bad("own values", format!("{} of a sample", values.len()), base.sample_len().to_string());
@@ -418,7 +438,8 @@ impl<'a> Block<'a> {
             let mut quiet = |_: &super::Epoch| {};
             let stop = self.workshop.stop;
             let place = Place { device: self.workshop.device, threads: 1, stop, watch: &mut quiet };
-            let measured = validation.map(|split| measure(config, &weights, split, &recipe.rule.loss, &place));
+            let measured =
+                validation.map(|split| measure(config, &weights, split, &recipe.rule.loss, &place));
             let metrics = measured.transpose()?;
             if improves(recipe.early_stopping, metrics.as_ref(), busy.kept.as_ref(), validation)? {
                 let epoch = busy.epoch;

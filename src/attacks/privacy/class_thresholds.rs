@@ -34,7 +34,12 @@ fn learned(evidence: &Evidence, statistic: fn(Answer) -> f64) -> Result<Vec<f64>
         }
     }
     let shared = best_threshold(&known[classes].0, &known[classes].1).ok_or_else(|| {
-        Error::input(SOURCE, "thresholds by class", "only members or none in the shadow models", "some of both")
+        Error::input(
+            SOURCE,
+            "thresholds by class",
+            "only members or none in the shadow models",
+            "some of both",
+        )
     })?;
     Ok(known[..classes]
         .iter()

@@ -219,7 +219,12 @@ impl<'a> Evidence<'a> {
             check_number(&place, "flags", shadow.member.len(), self.labels.len())?;
         }
         if let Some(population) = &self.population {
-            check_answers("the target's answers on the population", population.labels, population.target, classes)?;
+            check_answers(
+                "the target's answers on the population",
+                population.labels,
+                population.target,
+                classes,
+            )?;
             for (s, shadow) in self.shadows.iter().enumerate() {
                 let place = format!("answers of shadow model {s} on the population");
                 match &shadow.population {
@@ -234,9 +239,15 @@ impl<'a> Evidence<'a> {
     fn check_label_only(&self) -> Result<()> {
         if let Some(noise) = &self.noise {
             check_number("decisions on noisy copies", "counts", noise.right.len(), self.labels.len())?;
-            if let Some(right) = noise.right.iter().find(|&&right| right > noise.copies || noise.copies == 0) {
+            if let Some(right) = noise.right.iter().find(|&&right| right > noise.copies || noise.copies == 0)
+            {
                 let found = format!("{right} right of {} copies", noise.copies);
-                return Err(Error::input(SOURCE, "decisions on noisy copies", found, "a part of one copy or more"));
+                return Err(Error::input(
+                    SOURCE,
+                    "decisions on noisy copies",
+                    found,
+                    "a part of one copy or more",
+                ));
             }
         }
         if let Some(distances) = self.boundary {

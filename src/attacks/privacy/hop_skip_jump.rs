@@ -93,13 +93,21 @@ fn check(origin: &[f32], region: Region, effort: Effort) -> Result<()> {
     }
     for (name, values) in [("low", region.low), ("high", region.high), ("scale", region.scale)] {
         if values.len() != origin.len() {
-            return bad(name, format!("{} values", values.len()), &format!("{}, one a feature", origin.len()));
+            return bad(
+                name,
+                format!("{} values", values.len()),
+                &format!("{}, one a feature", origin.len()),
+            );
         }
     }
     for (k, &x) in origin.iter().enumerate() {
         let (low, high, scale) = (region.low[k], region.high[k], region.scale[k]);
         if !(low.is_finite() && high.is_finite() && low <= x && x <= high) {
-            return bad(&format!("feature {k}"), format!("{x} in [{low}, {high}]"), "a value within finite bounds");
+            return bad(
+                &format!("feature {k}"),
+                format!("{x} in [{low}, {high}]"),
+                "a value within finite bounds",
+            );
         }
         if !(scale.is_finite() && scale > 0.0) {
             return bad(&format!("scale of feature {k}"), scale.to_string(), "a positive number");
@@ -232,7 +240,8 @@ impl Search<'_> {
 
     /// A unit direction, less what the bounds cut off a probe along it.
     fn direction(&mut self, point: &[f64], radius: f64) -> Vec<f64> {
-        let free: Vec<bool> = self.region.low.iter().zip(self.region.high).map(|(low, high)| low < high).collect();
+        let free: Vec<bool> =
+            self.region.low.iter().zip(self.region.high).map(|(low, high)| low < high).collect();
         let raw: Vec<f64> =
             free.iter().map(|&free| if free { f64::from(self.stream.normal()) } else { 0.0 }).collect();
         let size = length(&raw).max(f64::MIN_POSITIVE);

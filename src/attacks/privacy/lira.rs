@@ -122,9 +122,13 @@ impl<'a> Samples<'a> {
         let needed = if variance == "per-example" { 2 } else { 1 };
         if let Some(j) = values.iter().position(|values| values.len() < needed) {
             let with = if member { "with" } else { "without" };
-            let found =
-                format!("{} shadow models {with} candidate {}", values[j].len(), j / self.queries);
-            return Err(Error::input(SOURCE, LIRA.name, found, format!("{needed} or more (variance = \"{variance}\")")));
+            let found = format!("{} shadow models {with} candidate {}", values[j].len(), j / self.queries);
+            return Err(Error::input(
+                SOURCE,
+                LIRA.name,
+                found,
+                format!("{needed} or more (variance = \"{variance}\")"),
+            ));
         }
         let middle = if centre == "median" { median } else { mean };
         let deviation = match variance {
@@ -165,7 +169,12 @@ fn pooled_deviation(groups: &[Vec<f64>]) -> Result<f64> {
     let freedom: usize = groups.iter().map(|values| values.len() - 1).sum();
     if freedom == 0 && !groups.is_empty() {
         let found = "one shadow model a side of every candidate";
-        return Err(Error::input(SOURCE, LIRA.name, found, "two or more of some candidate (variance = \"fixed\")"));
+        return Err(Error::input(
+            SOURCE,
+            LIRA.name,
+            found,
+            "two or more of some candidate (variance = \"fixed\")",
+        ));
     }
     Ok((groups.iter().map(|values| squares(values)).sum::<f64>() / freedom as f64).sqrt())
 }

@@ -31,7 +31,8 @@ impl Logistic {
         let deviation = |k: usize| Some(spread(k)).filter(|d| *d > 1e-12 * mean[k].abs()).unwrap_or(1.0);
         let deviation: Vec<f64> = (0..width).map(deviation).collect();
         let mut model = Self { mean, deviation, weights: vec![0.0; width + 1] };
-        let standardised: Vec<Vec<f64>> = rows.chunks_exact(width).map(|row| model.standardised(row)).collect();
+        let standardised: Vec<Vec<f64>> =
+            rows.chunks_exact(width).map(|row| model.standardised(row)).collect();
         model.weights = newton(&standardised, positive, ridge);
         Some(model)
     }
@@ -88,7 +89,8 @@ fn penalised(k: usize, width: usize, ridge: f64) -> f64 {
 
 fn objective(rows: &[Vec<f64>], positive: &[bool], ridge: f64, weights: &[f64]) -> f64 {
     let width = weights.len();
-    let penalty: f64 = weights.iter().enumerate().map(|(k, w)| 0.5 * penalised(k, width, ridge) * w * w).sum();
+    let penalty: f64 =
+        weights.iter().enumerate().map(|(k, w)| 0.5 * penalised(k, width, ridge) * w * w).sum();
     let loss = |(row, &positive): (&Vec<f64>, &bool)| {
         let log_odds = dot(row, weights);
         super::evidence::softplus(if positive { -log_odds } else { log_odds })

@@ -99,7 +99,9 @@ impl MembershipAttack {
         let scores = (self.rule)(evidence, get)?;
         match scores.iter().position(|score| score.is_nan()) {
             None => Ok(scores),
-            Some(i) => Err(Error::Failed(format!("{}: the score of candidate {i} is not a number", self.name))),
+            Some(i) => {
+                Err(Error::Failed(format!("{}: the score of candidate {i} is not a number", self.name)))
+            }
         }
     }
 

@@ -19,7 +19,12 @@ pub static NOISE_DISTANCE: MembershipAttack = MembershipAttack {
 
 fn rule(evidence: &Evidence, _get: Chosen) -> Result<Vec<f64>> {
     let noise = evidence.noise.ok_or_else(|| {
-        Error::input(SOURCE, NOISE_DISTANCE.name, "no decisions on noisy copies", "a count for each candidate")
+        Error::input(
+            SOURCE,
+            NOISE_DISTANCE.name,
+            "no decisions on noisy copies",
+            "a count for each candidate",
+        )
     })?;
     Ok(noise.right.iter().map(|&right| f64::from(right) / f64::from(noise.copies)).collect())
 }

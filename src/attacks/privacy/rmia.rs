@@ -68,9 +68,10 @@ enum Confidence {
 
 fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
     need_shadows(evidence, RMIA.name)?;
-    let population = evidence.population.filter(|population| !population.labels.is_empty()).ok_or_else(|| {
-        Error::input(SOURCE, RMIA.name, "no population", "samples that no model was trained on")
-    })?;
+    let population =
+        evidence.population.filter(|population| !population.labels.is_empty()).ok_or_else(|| {
+            Error::input(SOURCE, RMIA.name, "no population", "samples that no model was trained on")
+        })?;
     let temperature = real(get("temperature"));
     let confidence = if word(get("confidence")) == "softmax" {
         Confidence::Softmax { temperature }
@@ -85,9 +86,7 @@ fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
     let share = |ratio: f64| {
         ratios_z.partition_point(|ratio_z| gamma * ratio_z < ratio) as f64 / ratios_z.len() as f64
     };
-    (0..evidence.labels.len())
-        .map(|i| Ok(share(candidate_ratio(evidence, i, &confidence, a)?)))
-        .collect()
+    (0..evidence.labels.len()).map(|i| Ok(share(candidate_ratio(evidence, i, &confidence, a)?))).collect()
 }
 
 /// `p(z | target) / p(z)` of query 0 of each sample of the population, which no shadow model was trained on.
@@ -97,7 +96,8 @@ fn population_ratios(
     confidence: &Confidence,
     a: Option<f64>,
 ) -> Vec<f64> {
-    let known: Vec<&Answers> = evidence.shadows.iter().filter_map(|shadow| shadow.population.as_ref()).collect();
+    let known: Vec<&Answers> =
+        evidence.shadows.iter().filter_map(|shadow| shadow.population.as_ref()).collect();
     let one = |(i, &label): (usize, &u32)| {
         let p = |answers: &Answers| confidence.of(answers.answer(i, 0, label));
         let out = known.iter().map(|answers| p(answers)).sum::<f64>() / known.len() as f64;
@@ -115,7 +115,12 @@ fn candidate_ratio(evidence: &Evidence, i: usize, confidence: &Confidence, a: Op
         let (sum, n) = values.fold((0.0, 0), |(sum, n), value| (sum + value, n + 1));
         if n == 0 {
             let with = if member { "with" } else { "without" };
-            return Err(Error::input(SOURCE, RMIA.name, format!("no shadow model {with} candidate {i}"), "one or more"));
+            return Err(Error::input(
+                SOURCE,
+                RMIA.name,
+                format!("no shadow model {with} candidate {i}"),
+                "one or more",
+            ));
         }
         Ok(sum / f64::from(n))
     };

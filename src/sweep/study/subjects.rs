@@ -277,15 +277,22 @@ pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
         }
         let kind = kind.text()?;
         let privacy = if kind == "dp-sgd" { Some(privacy(table)?) } else { None };
-        table.allow(if privacy.is_some() { &["id", "kind", "epsilon", "delta", "clip_norm"] } else { &["id", "kind"] })?;
+        table.allow(if privacy.is_some() {
+            &["id", "kind", "epsilon", "delta", "clip_norm"]
+        } else {
+            &["id", "kind"]
+        })?;
         entries.push(DefenseEntry { id, kind, privacy });
     }
     Ok(entries)
 }
 
 fn privacy(table: &Table) -> Result<Privacy> {
-    let positive = |item: &Item| item.number_in((Excluded(0.0), Excluded(f64::INFINITY)), "a positive number");
-    let share = |item: &Item| item.number_in((Excluded(0.0), Excluded(1.0)), "a probability, far below one over the samples");
+    let positive =
+        |item: &Item| item.number_in((Excluded(0.0), Excluded(f64::INFINITY)), "a positive number");
+    let share = |item: &Item| {
+        item.number_in((Excluded(0.0), Excluded(1.0)), "a probability, far below one over the samples")
+    };
     Ok(Privacy {
         epsilon: positive(&table.require("epsilon", "the epsilon that training may spend")?)?,
         delta: table.read("delta", share)?.unwrap_or(1e-5),

@@ -38,7 +38,9 @@ pub(super) fn read(
     for threat in Threat::ALL {
         let Some(item) = root.get(threat.table()) else { continue };
         if recipes.is_empty() {
-            return Err(item.error_found("no [[recipe]] table", "one at least: it says what models are trained by"));
+            return Err(
+                item.error_found("no [[recipe]] table", "one at least: it says what models are trained by")
+            );
         }
         for table in &item.tables()? {
             tables.push(read_one(table, threat, recipes, defenses)?);
@@ -61,7 +63,12 @@ fn read_one(
         settings: settings(table, threat, &kinds)?,
         kinds,
         recipes: filter(table, "recipes", "[[recipe]] table", ids)?,
-        defenses: filter(table, "defenses", "[[defense]] table", defenses.iter().map(|entry| entry.id.as_str()))?,
+        defenses: filter(
+            table,
+            "defenses",
+            "[[defense]] table",
+            defenses.iter().map(|entry| entry.id.as_str()),
+        )?,
     })
 }
 
@@ -71,10 +78,10 @@ fn kinds(item: &Item, threat: Threat) -> Result<Vec<Declared>> {
     let mut kinds: Vec<Declared> = Vec::new();
     for value in item.values()? {
         let found = value.word()?;
-        let attack = all
-            .iter()
-            .find(|attack| attack.name == found || attack.aliases.contains(&found))
-            .ok_or_else(|| value.error(format!("{}: {}{}", threat.name(), names.join(", "), hint(found, &names))))?;
+        let attack =
+            all.iter().find(|attack| attack.name == found || attack.aliases.contains(&found)).ok_or_else(
+                || value.error(format!("{}: {}{}", threat.name(), names.join(", "), hint(found, &names))),
+            )?;
         if kinds.iter().any(|other| other.name == attack.name) {
             return Err(value.error("each attack once"));
         }

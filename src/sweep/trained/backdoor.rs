@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::poisoning::Twin;
 use super::{Class, Taker, TrainedCell};
+use crate::Result;
 use crate::attacks::backdoor::{self, Setting, Stamp, Visibility, visibility};
 use crate::attacks::evasion::start::{changed, distance};
 use crate::attacks::{Norm, Value};
@@ -15,7 +16,6 @@ use crate::sweep::job::Outcome;
 use crate::sweep::rows::{RowMaker, Rows};
 use crate::sweep::subject::{Subject, prediction};
 use crate::training::{Lesson, Member, evaluate};
-use crate::Result;
 
 /// Amplitudes at which the trigger is tried besides the trained one, as multiples of that.
 const OTHER_AMPLITUDES: [f64; 5] = [0.25, 0.5, 0.75, 1.5, 2.0];
@@ -51,8 +51,10 @@ impl Class<'_> {
     fn stamp(&self, cell: &TrainedCell, amplitude: f64) -> Result<Stamp> {
         let Some(trigger) = backdoor::find(cell.kind) else { unreachable!("a cell's trigger is registered") };
         let get = |name: &str| cell.get(name);
-        let hertz = cell.parameter("samples_per_second").map(|_| cell.real("samples_per_second"));
-        trigger.prepare(&Setting { data: &self.school.prepared.splits.train, amplitude, hertz, get: &get })
+        let sampling_rate = cell.parameter("samples_per_second").map(|_| cell.real("samples_per_second"));
+        let imputed = self.school.imputed.as_deref();
+        let data = &self.school.prepared.splits.train;
+        trigger.prepare(&Setting { data, amplitude, imputed, sampling_rate, get: &get })
     }
 
     /// What a backdoored model, whose answers on clean samples `subject` has, says of stamped ones.
@@ -67,19 +69,20 @@ impl Class<'_> {
         let trained = cell.real("amplitude");
         let stamped = self.stamped(cell, trained)?;
         let logits = self.says(&subject.model, &stamped)?;
-        let outcomes = outcomes(subject, &stamped, &logits, target);
+        let came = outcomes(subject, &stamped, &logits, target);
         let row = CellRow { aim: Some("target".into()), target: Some(target), ..self.row(i) };
-        let mut rows = RowMaker::new(subject).rows(row, None, &outcomes);
+        let mut rows = RowMaker::new(subject).rows(row, None, &came);
         let id = rows.cell.cell_id.clone();
-        let add = |metric: &str, scope: String, value_clean: Option<f64>, value: Option<f64>, n: usize| MetricRow {
-            cell_id: id.clone(),
-            metric: metric.into(),
-            scope: scope.into(),
-            value_clean,
-            value,
-            n: n as u64,
-            ..MetricRow::default()
-        };
+        let add =
+            |metric: &str, scope: String, value_clean: Option<f64>, value: Option<f64>, n: usize| MetricRow {
+                cell_id: id.clone(),
+                metric: metric.into(),
+                scope: scope.into(),
+                value_clean,
+                value,
+                n: n as u64,
+                ..MetricRow::default()
+            };
         let n = subject.data.len();
         rows.metrics.push(add("accuracy", "all".into(), accuracy(twin), accuracy(subject), n));
         for amplitude in std::iter::once(1.0).chain(OTHER_AMPLITUDES).map(|times| times * trained) {
@@ -145,6 +148,7 @@ fn success_rate(outcomes: &[Outcome]) -> Option<f64> {
 /// The share of clean test samples that a model has right.
 pub(super) fn accuracy(subject: &Subject) -> Option<f64> {
     let n = subject.data.len();
-    let right = |i: &usize| prediction(&subject.deciding(subject.clean_logits(*i), 0)) == subject.label(*i, 0);
+    let right =
+        |i: &usize| prediction(&subject.deciding(subject.clean_logits(*i), 0)) == subject.label(*i, 0);
     (n > 0).then(|| (0..n).filter(right).count() as f64 / n as f64)
 }

@@ -85,7 +85,9 @@ impl TrainedCell {
     /// Its id: 32 hexadecimal digits of the SHA-256 of its configuration and of what it is computed from.
     pub fn id(&self, study: &Study, recipe_sha256: &str, test_set_sha256: &str) -> Text {
         let defense = &study.defenses[self.defense];
-        let privacy = defense.privacy.map(|p| json!({ "epsilon": p.epsilon, "delta": p.delta, "clip_norm": p.clip_norm }));
+        let privacy = defense
+            .privacy
+            .map(|p| json!({ "epsilon": p.epsilon, "delta": p.delta, "clip_norm": p.clip_norm }));
         let all = json!({
             "version": VERSION,
             "recipe": recipe_sha256,
@@ -108,13 +110,23 @@ pub fn cells(study: &Study) -> Result<Vec<TrainedCell>> {
         for table in study.threats.iter().filter(|table| table.recipes.contains(&recipe)) {
             for (which, kind) in table.kinds.iter().enumerate() {
                 for_each_combination(&own_values(table, which, kind), |parameters| {
-                    for (&defense, &seed) in
-                        table.defenses.iter().flat_map(|defense| study.seeds.iter().map(move |seed| (defense, seed)))
+                    for (&defense, &seed) in table
+                        .defenses
+                        .iter()
+                        .flat_map(|defense| study.seeds.iter().map(move |seed| (defense, seed)))
                     {
                         let Declared { name: kind, revision, knowledge, .. } = *kind;
                         let (threat, parameters) = (table.threat, parameters.clone());
-                        let cell =
-                            TrainedCell { threat, kind, revision, knowledge, recipe, defense, parameters, seed };
+                        let cell = TrainedCell {
+                            threat,
+                            kind,
+                            revision,
+                            knowledge,
+                            recipe,
+                            defense,
+                            parameters,
+                            seed,
+                        };
                         if known.insert((recipe, defense, cell.params_json())) {
                             cells.push(cell);
                         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::shadows::{Half, Knowledge, classes_of};
+use super::shadows::{Knowledge, classes_of};
 use super::{Class, Taker, TrainedCell};
 use crate::attacks::Value;
 use crate::attacks::privacy::{self, Answers, Evidence, Population, Shadow};
@@ -65,8 +65,7 @@ impl Class<'_> {
         let labels = classes_of(&candidates)?;
         let seeds: Vec<u64> = (0..shadows).map(|k| name_number(&format!("shadow {k}"))).collect();
         let halves = self.halves("shadow", &theirs, &seeds)?;
-        let shadows: Result<Vec<Shadow>> =
-            halves.iter().map(|half| self.shadow(half, &candidates)).collect();
+        let shadows: Result<Vec<Shadow>> = halves.iter().map(|half| self.shadow(half, &candidates)).collect();
         let mut seeds: Vec<u64> = cells.iter().map(|&i| self.all.cells[i].seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
@@ -152,7 +151,8 @@ impl Report<'_> {
             let answer = self.target.answers.answer(i, 0, ground.labels[i]);
             let largest = answer.logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = answer.logits.iter().map(|z| (z - largest).exp()).sum();
-            let scores: Arc<[f32]> = answer.logits.iter().map(|z| ((z - largest).exp() / sum) as f32).collect();
+            let scores: Arc<[f32]> =
+                answer.logits.iter().map(|z| ((z - largest).exp() / sum) as f32).collect();
             SampleRow {
                 cell_id: self.id.clone(),
                 sample: ground.candidates.index[i],
@@ -181,17 +181,29 @@ impl Report<'_> {
         rows.push(self.row("auc", "all", Some(roc.area()), area));
         let best = roc.balanced_accuracy(&roc.best());
         rows.push(self.row("balanced_accuracy", "best-threshold", Some(best), None));
-        let transferred = self.transferred.and_then(|threshold| balanced_accuracy_at(self.scores, member, threshold));
+        let transferred =
+            self.transferred.and_then(|threshold| balanced_accuracy_at(self.scores, member, threshold));
         rows.push(self.row("balanced_accuracy", "shadow-threshold", transferred, None));
         for rate in RATES {
             let point = roc.at_false_positive_rate(rate);
             let interval = clopper_pearson(point.true_positives, roc.positives);
-            rows.push(self.row("tpr", &format!("fpr={rate}"), Some(roc.true_positive_rate(&point)), interval));
+            rows.push(self.row(
+                "tpr",
+                &format!("fpr={rate}"),
+                Some(roc.true_positive_rate(&point)),
+                interval,
+            ));
         }
         for k in 0..=ROC_POINTS {
-            let rate = if k == 0 { 0.0 } else { 10f64.powf(-4.0 + 4.0 * (k - 1) as f64 / (ROC_POINTS - 1) as f64) };
+            let rate =
+                if k == 0 { 0.0 } else { 10f64.powf(-4.0 + 4.0 * (k - 1) as f64 / (ROC_POINTS - 1) as f64) };
             let point = roc.at_false_positive_rate(rate);
-            rows.push(self.row("roc", &format!("fpr={rate:.3e}"), Some(roc.true_positive_rate(&point)), None));
+            rows.push(self.row(
+                "roc",
+                &format!("fpr={rate:.3e}"),
+                Some(roc.true_positive_rate(&point)),
+                None,
+            ));
         }
         for (scope, whom) in [("members", true), ("others", false)] {
             let of = |(place, i): (usize, &usize)| (member[place] == whom).then_some(*i);

@@ -55,8 +55,9 @@ impl Trained<'_> {
                 pending.iter().copied().filter(of).collect()
             };
             let defenses = 0..self.study.defenses.len();
-            for (threat, defense) in
-                Threat::ALL.into_iter().flat_map(|threat| defenses.clone().map(move |defense| (threat, defense)))
+            for (threat, defense) in Threat::ALL
+                .into_iter()
+                .flat_map(|threat| defenses.clone().map(move |defense| (threat, defense)))
             {
                 let cells = here(threat, defense);
                 if cells.is_empty() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Class, Taker, TrainedCell};
-use crate::{Error, Result};
 use crate::attacks::Value;
 use crate::attacks::poisoning::{self, Aim, Order, Patient, Victim};
 use crate::data::Labels;
@@ -13,6 +12,7 @@ use crate::sweep::job::Outcome;
 use crate::sweep::rows::RowMaker;
 use crate::sweep::subject::{Subject, prediction};
 use crate::training::{Lesson, Member, evaluate};
+use crate::{Error, Result};
 
 /// What an unpoisoned model says: of the test samples, and of those that it learnt from.
 pub(super) struct Twin {
@@ -63,7 +63,12 @@ impl Class<'_> {
             Value::Word("patient") => Aim::Patient(self.patient(patient, class)?),
             _ => Aim::Everybody,
         };
-        let mut victim = Victim { scores: Some(&twin.train_logits), ..Victim::new(&self.school.prepared.splits.train) };
+        let imputed = self.school.imputed.as_deref();
+        let mut victim = Victim {
+            scores: Some(&twin.train_logits),
+            imputed,
+            ..Victim::new(&self.school.prepared.splits.train)
+        };
         let (rate, magnitude) = (cell.real("rate"), cell.real("magnitude"));
         let order = Order { rate, magnitude, aim, seed: cell.seed, get: &get };
         Ok(attack.poison(&mut victim, &order)?.lesson)

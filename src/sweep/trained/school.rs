@@ -6,7 +6,7 @@ use percuss_kernels::Device;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Preprocess};
 use crate::models::{Model, Weights, hex};
 use crate::sweep::study::{Privacy, Study};
 use crate::sweep::subject::{Subject, clean_logits};
@@ -26,6 +26,8 @@ pub struct School {
     pub prepared: Prepared,
     /// The samples that trained models are examined on.
     pub test: Dataset,
+    /// What missing values of a table become, feature by feature.
+    pub imputed: Option<Vec<f32>>,
     /// SHA-256 of everything that decides a trained model but its seed and lesson.
     pub sha256: String,
     /// SHA-256 of the test samples.
@@ -40,7 +42,8 @@ impl School {
     pub fn open(study: &Study, recipe: usize, device: &Device, data_dir: Option<&Path>) -> Result<Self> {
         let entry = &study.recipes[recipe];
         let file = TrainFile::read(&entry.file)?;
-        let options = Options { data_dir: data_dir.map(Path::to_path_buf), ..Options::new(device.clone(), 1) };
+        let options =
+            Options { data_dir: data_dir.map(Path::to_path_buf), ..Options::new(device.clone(), 1) };
         let mut prepared = prepare(file, &options)?;
         let Some(test) = prepared.splits.test.take() else {
             let expected = "the split that trained models are examined on";
@@ -48,12 +51,15 @@ impl School {
         };
         let (config, train) = (&prepared.config, &prepared.splits.train);
         let recipe_text = format!("{:?}", Recipe { seed: 0, ..prepared.recipe.clone() });
-        let validation = prepared.splits.validation.as_ref().map(Dataset::sample_set_sha256).unwrap_or_default();
+        let validation =
+            prepared.splits.validation.as_ref().map(Dataset::sample_set_sha256).unwrap_or_default();
         let architecture = serde_json::to_string(config).unwrap_or_default();
         let contents =
-            [architecture, recipe_text, train.sha256.clone(), train.sample_set_sha256(), validation].join("\n");
+            [architecture, recipe_text, train.sha256.clone(), train.sample_set_sha256(), validation]
+                .join("\n");
         let sha256 = hex(&Sha256::digest(contents.as_bytes()));
-        Ok(Self { recipe, sha256, test_set_sha256: test.sample_set_sha256(), prepared, test })
+        let imputed = prepared.splits.preprocess.as_ref().map(Preprocess::imputed);
+        Ok(Self { recipe, imputed, sha256, test_set_sha256: test.sample_set_sha256(), prepared, test })
     }
 
     /// Trains `count` members; see [`train_members`].
@@ -134,8 +140,10 @@ impl School {
 
     /// Multiplications, about, of training a member: what its time is estimated by.
     pub fn work(&self) -> u64 {
-        let parameters: usize =
-            Model::declare(&self.prepared.config).iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+        let parameters: usize = Model::declare(&self.prepared.config)
+            .iter()
+            .map(|tensor| tensor.shape.iter().product::<usize>())
+            .sum();
         (self.prepared.recipe.epochs * self.prepared.splits.train.len() * parameters) as u64
     }
 }

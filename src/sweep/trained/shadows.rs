@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Class;
 use crate::attacks::privacy::{Answers, Shadow};
 use crate::data::{Dataset, Labels};
-use crate::models::{Head, Model, WeightTensor, Weights, hex};
+use crate::models::{Head, Model, Weights, hex};
 use crate::training::random::{Stream, name_number};
 use crate::training::{Fitted, Lesson, Member, evaluate};
 use crate::{Error, Result};
@@ -24,13 +24,6 @@ pub(super) enum Knowledge {
 impl Knowledge {
     pub(super) fn parse(word: &str) -> Self {
         if word == "distribution" { Self::Distribution } else { Self::Exact }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Distribution => "distribution",
-        }
     }
 
     /// Of `n` samples of the pool, the positions that the target's may be drawn from, and those that the shadows' are; both ascending.
@@ -70,7 +63,8 @@ impl Class<'_> {
     pub(super) fn halves(&self, purpose: &str, pool: &[usize], seeds: &[u64]) -> Result<Vec<Half>> {
         let samples: Vec<Vec<usize>> = seeds.iter().map(|&seed| halved(pool, seed, purpose)).collect();
         let file = |at: usize| {
-            let contents = format!("{}\n{:?}\n{}\n{:?}", self.school.sha256, self.privacy(), seeds[at], samples[at]);
+            let contents =
+                format!("{}\n{:?}\n{}\n{:?}", self.school.sha256, self.privacy(), seeds[at], samples[at]);
             let name = &hex(&Sha256::digest(contents.as_bytes()))[..32];
             self.all.out.join("members").join(format!("{name}.safetensors"))
         };

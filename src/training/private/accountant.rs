@@ -73,8 +73,7 @@ pub fn spent(history: &[Steps], delta: f64) -> Result<Spent> {
             .iter()
             .map(|s| renyi_divergence(s.sample_rate, s.noise_multiplier, order) * s.steps as f64)
             .sum();
-        let converted =
-            sum - (delta.ln() + order.ln()) / (order - 1.0) + ((order - 1.0) / order).ln();
+        let converted = sum - (delta.ln() + order.ln()) / (order - 1.0) + ((order - 1.0) / order).ln();
         Spent { epsilon: converted.max(0.0), order }
     };
     let all = orders().into_iter().map(one);

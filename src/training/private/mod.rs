@@ -1,3 +1,4 @@
 //! Differential privacy: what training with noise promises.
 
 pub mod accountant;
+pub mod sgd;

@@ -68,7 +68,8 @@ pub fn fit_privately(
             return Err(Error::Interrupted);
         }
         let mut stream = Stream::new(recipe.seed, &[name_number("dp-sgd"), step]);
-        let chosen: Vec<usize> = samples.iter().copied().filter(|_| f64::from(stream.unit()) < rate).collect();
+        let chosen: Vec<usize> =
+            samples.iter().copied().filter(|_| f64::from(stream.unit()) < rate).collect();
         let (mut gradient, loss) = program.clipped_sum(&descent.parameters, base, lesson, &chosen)?;
         let deviation = (noise.multiplier * noise.clip_norm) as f32;
         let expected = rate * samples.len() as f64;
@@ -206,14 +207,17 @@ impl Descent {
         let start = initial(&declared, recipe.seed);
         let parameters: Vec<Vec<f32>> =
             declared.iter().map(|one| to_layout(one.role, &one.shape, &start[&one.name].data)).collect();
-        let memory = parameters.iter().map(|values| [vec![0.0; values.len()], vec![0.0; values.len()]]).collect();
+        let memory =
+            parameters.iter().map(|values| [vec![0.0; values.len()], vec![0.0; values.len()]]).collect();
         Self { declared, parameters, memory, optimizer: recipe.rule.optimizer }
     }
 
     /// One step along a gradient; `number` counts from 1. The same formulas as [`Optimizer::update`].
     fn step(&mut self, gradient: &[Vec<f32>], rate: f64, number: u64) {
         let [rate, keep, root] = self.optimizer.rates(rate, number);
-        for ((values, [first, second]), gradient) in self.parameters.iter_mut().zip(&mut self.memory).zip(gradient) {
+        for ((values, [first, second]), gradient) in
+            self.parameters.iter_mut().zip(&mut self.memory).zip(gradient)
+        {
             for (i, value) in values.iter_mut().enumerate() {
                 let g = gradient[i];
                 match self.optimizer {
