@@ -184,14 +184,18 @@ fn an_adapter_trains_the_same_members_in_any_company() {
             assert_eq!(found.weights, expected.weights, "member {at} among {lanes} lanes");
         }
     }
-    // Another device sums in another order: close, not equal.
-    let cpu = trained(&course, &members, None, 1, &CPU);
+    // Another device sums in another order: close, not equal. (AdamW would make whole steps of the rounding errors in the gradient of the
+    // bias before a batch norm, which is 0.)
+    let recipe = Recipe { epochs: 2, ..self::recipe(SGD) };
+    let course = Course { recipe: &recipe, ..course };
+    let (expected, cpu) =
+        (trained(&course, &members, None, 1, &device), trained(&course, &members, None, 1, &CPU));
     for (at, (found, expected)) in expected.iter().zip(&cpu).enumerate() {
         for (name, tensor) in &found.weights {
             let other = &expected.weights[name];
             let worst =
                 tensor.data.iter().zip(&other.data).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
-            assert!(worst < 1e-3, "member {at}: {name} is off by {worst}");
+            assert!(worst < 1e-4, "member {at}: {name} is off by {worst}");
         }
     }
 }

@@ -98,7 +98,7 @@ choose = ["uniform", "nearest"]
 rate = [0, 0.2, 0.4]
 [[poisoning]]
 kind = ["gaussian-noise", "missing"]
-magnitude = 2
+magnitude = 0.9
 rate = [0.3]
 "#;
 
@@ -161,7 +161,7 @@ fn a_training_study_has_the_same_rows_in_any_company() {
 #[test]
 fn a_trigger_works_once_it_was_learnt_and_not_before() {
     let fixture =
-        Fixture::new("[[backdoor]]\nkind = \"value\"\nrate = [0, 0.2]\namplitude = 4\ntarget = 1\n");
+        Fixture::new("[[backdoor]]\nkind = \"value\"\nrate = [0, 0.2]\namplitude = 4\ntarget = 0\n");
     fixture.run("all", SweepOptions::default());
     let by = |cell: &CellRow| format!("{} {}", param(cell, "rate"), cell.seed.unwrap());
     let success = fixture.metric("all", "trigger_success", "all", by);
@@ -175,9 +175,9 @@ fn a_trigger_works_once_it_was_learnt_and_not_before() {
         );
     }
     let (cells, metrics, samples) = fixture.rows("all");
-    assert!(cells.iter().all(|cell| cell.target == Some(1) && cell.threat == "backdoor"));
+    assert!(cells.iter().all(|cell| cell.target == Some(0) && cell.threat == "backdoor"));
     assert!(
-        samples.iter().all(|row| row.success.is_none() || (row.label != 1 && row.clean_pred == row.label))
+        samples.iter().all(|row| row.success.is_none() || (row.label != 0 && row.clean_pred == row.label))
     );
     assert!(metrics.iter().any(|row| row.metric == "trigger_success" && row.scope == "amplitude=2"));
     assert!(metrics.iter().any(|row| row.metric == "snr_db" && row.value.is_some_and(f64::is_finite)));
@@ -186,8 +186,8 @@ fn a_trigger_works_once_it_was_learnt_and_not_before() {
 #[test]
 fn members_are_told_from_others_and_shadow_models_are_trained_once() {
     let fixture = Fixture::new(
-        "[[membership]]\nkind = [\"gap\", \"loss\", \"lira\", \"rmia\"]\nshadows = 8\nmode = \"online\"\n\
-         [[membership]]\nkind = [\"lira\", \"rmia\"]\nshadows = 8\nmode = \"offline\"\nknows = \"distribution\"\n",
+        "[[membership]]\nkind = [\"gap\", \"loss\", \"lira\", \"rmia\"]\nshadows = 24\nmode = \"online\"\n\
+         [[membership]]\nkind = [\"lira\", \"rmia\"]\nshadows = 24\nmode = \"offline\"\nknows = \"distribution\"\n",
     );
     fixture.run("all", SweepOptions::default());
     let (cells, metrics, samples) = fixture.rows("all");
@@ -214,9 +214,9 @@ fn members_are_told_from_others_and_shadow_models_are_trained_once() {
         assert!(tpr.low <= tpr.value && tpr.value <= tpr.high);
         assert_eq!(find("roc", "fpr=1.000e0").value, Some(1.0));
     }
-    // Eight shadow models of each knowledge and a target of each seed and knowledge.
+    // The shadow models of each knowledge, and a target of each seed and knowledge.
     let kept = std::fs::read_dir(fixture.out("all").join("members")).unwrap().count();
-    assert_eq!(kept, 2 * 8 + 2 * 2);
+    assert_eq!(kept, 2 * 24 + 2 * 2);
     // A run that was broken off goes on from what is there, and comes to the same.
     let first = fixture.run("resumed", SweepOptions { limit_cells: Some(1), ..SweepOptions::default() });
     assert_eq!(first.done, 1);
@@ -225,7 +225,7 @@ fn members_are_told_from_others_and_shadow_models_are_trained_once() {
         .unwrap()
         .map(|e| e.unwrap().metadata().unwrap().modified().unwrap())
         .collect();
-    assert_eq!(before.len(), 9);
+    assert_eq!(before.len(), 25);
     fixture.run("resumed", SweepOptions::default());
     assert_eq!(fixture.rows("resumed"), (cells, metrics, samples));
 }

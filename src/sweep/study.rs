@@ -89,9 +89,11 @@ impl Study {
         refuse_other_threats(&root)?;
         root.allow(&KEYS)?;
         let folder = file.parent().unwrap_or(Path::new(""));
+        let defenses = subjects::defenses(&root)?;
+        let recipes = recipes::read(&root, folder)?;
+        let threats = threat_table::read(&root, &recipes, &defenses)?;
         let data = subjects::data(&root, folder)?;
         let models = subjects::models(&root, folder, &data)?;
-        let defenses = subjects::defenses(&root)?;
         let ids = attack_table::Ids { models: &models, data: &data, defenses: &defenses };
         let attacks = match root.get("attack") {
             Some(item) => {
@@ -99,8 +101,6 @@ impl Study {
             }
             None => Vec::new(),
         };
-        let recipes = recipes::read(&root, folder)?;
-        let threats = threat_table::read(&root, &recipes, &defenses)?;
         Ok(Self {
             name: study_name(&root.require("name", "the study's name")?)?,
             seeds: root.read("seeds", seeds)?.unwrap_or_else(|| vec![0]),

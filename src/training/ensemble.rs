@@ -180,19 +180,7 @@ impl Program {
         phase.assign(&mut graph, losses, sum);
         let next = graph.shift(at, 1.0);
         phase.assign(&mut graph, step, next);
-        Self {
-            graph,
-            phase: [phase],
-            parameters,
-            memory,
-            own,
-            rows,
-            labels,
-            rates,
-            step,
-            losses,
-            batch,
-        }
+        Self { graph, phase: [phase], parameters, memory, own, rows, labels, rates, step, losses, batch }
     }
 
     /// Members of a block.
