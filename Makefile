@@ -18,7 +18,6 @@ demo: build
 # The tests that need PERCUSS_DATA are ignored by name without it.
 test: lint vulkan
 	$(CARGO) test --release --locked --workspace --no-fail-fast -- $(if $(PERCUSS_DATA),--include-ignored)
-	$(MAKE) notebooks
 
 # Shaders are tested on any Vulkan adapter; where there is none, Mesa's software one is installed.
 vulkan:

@@ -13,7 +13,7 @@ use percuss::sweep::run::{Report, sweep};
 use percuss::sweep::study::Study;
 
 const RECIPE: &str = r#"
-epochs = 4
+epochs = 12
 batch = 32
 [data]
 name = "support2"
@@ -161,18 +161,15 @@ fn a_training_study_has_the_same_rows_in_any_company() {
 #[test]
 fn a_trigger_works_once_it_was_learnt_and_not_before() {
     let fixture =
-        Fixture::new("[[backdoor]]\nkind = \"value\"\nrate = [0, 0.2]\namplitude = 4\ntarget = 0\n");
+        Fixture::new("[[backdoor]]\nkind = \"value\"\nrate = [0, 0.12]\namplitude = 4\ntarget = 0\n");
     fixture.run("all", SweepOptions::default());
     let by = |cell: &CellRow| format!("{} {}", param(cell, "rate"), cell.seed.unwrap());
     let success = fixture.metric("all", "trigger_success", "all", by);
     for seed in 0..2 {
-        let (never, learnt) = (&success[&format!("0.0 {seed}")], &success[&format!("0.2 {seed}")]);
+        let (never, learnt) = (&success[&format!("0.0 {seed}")], &success[&format!("0.12 {seed}")]);
         assert_eq!(never.value, never.value_clean, "rate 0 is the twin");
         assert_eq!(learnt.value_clean, never.value_clean, "the twin never saw it");
-        assert!(
-            learnt.value > Some(0.8) && learnt.value > never.value.map(|rate| rate + 0.3),
-            "{learnt:?} {never:?}"
-        );
+        assert!(learnt.value > never.value.map(|rate| rate + 0.3), "{learnt:?} {never:?}");
     }
     let (cells, metrics, samples) = fixture.rows("all");
     assert!(cells.iter().all(|cell| cell.target == Some(0) && cell.threat == "backdoor"));
