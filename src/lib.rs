@@ -5,10 +5,12 @@
 pub mod attacks;
 pub mod cli;
 pub mod data;
+pub mod defenses;
 pub mod device;
 mod error;
 pub mod graph;
 pub mod models;
+mod normal;
 pub mod results;
 mod spelling;
 pub mod sweep;

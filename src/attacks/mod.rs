@@ -3,7 +3,13 @@
 //! `percuss attacks`, the study file's schema and its validation are generated from [`REGISTRY`]. A new attack is one file under
 //! its threat's folder, one line here, and one row in the parity tests.
 
+pub mod backdoor;
+pub(crate) mod chosen;
+pub mod columns;
 pub mod evasion;
+pub mod poisoning;
+pub mod privacy;
+pub mod threats;
 
 use std::fmt;
 
@@ -20,6 +26,17 @@ pub enum Knowledge {
     GreyBox,
     /// Decisions of chosen inputs.
     BlackBox,
+}
+
+impl Knowledge {
+    /// Its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WhiteBox => "white",
+            Self::GreyBox => "grey",
+            Self::BlackBox => "black",
+        }
+    }
 }
 
 /// How a perturbation is measured, in the data's scaled units.

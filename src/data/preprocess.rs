@@ -147,6 +147,11 @@ impl Preprocess {
         self.columns.iter().flat_map(Fitted::features).collect()
     }
 
+    /// The features of a row of which nothing is known: what each missing value becomes, and where the row says that it was missing.
+    pub fn imputed(&self) -> Vec<f32> {
+        self.columns.iter().flat_map(Fitted::imputed).collect()
+    }
+
     /// Mean and standard deviation of each feature, as the model's input stage needs them (0 and 1 where a feature is
     /// not z-scaled).
     pub fn input_mean_std(&self) -> (Vec<f32>, Vec<f32>) {
@@ -341,6 +346,18 @@ impl Fitted {
         }
     }
 
+    fn imputed(&self) -> Vec<f32> {
+        match self {
+            Self::Number { log1p, fill, indicator, low, high, scaling, .. } => {
+                let value = coded(*fill, *log1p, (*low, *high), scaling);
+                if *indicator { vec![value, 1.0] } else { vec![value] }
+            }
+            Self::Category { categories, fill, .. } => {
+                categories.iter().map(|category| f32::from(u8::from(category == fill))).collect()
+            }
+        }
+    }
+
     fn immutable(&self) -> bool {
         match self {
             Self::Number { immutable, .. } | Self::Category { immutable, .. } => *immutable,
@@ -387,13 +404,7 @@ impl Fitted {
                 let Column::Number(values) = table.require(column, "preprocessing")? else {
                     return Err(changed_type(table, column, "categories", "numbers"));
                 };
-                let value = values[row].unwrap_or(*fill);
-                let value = if *log1p { value.max(0.0).ln_1p() } else { value }.clamp(*low, *high);
-                out[0] = match scaling {
-                    FittedScaling::Quantile { knots } => share_below(knots, value) as f32,
-                    // The bounds are rounded to f32, and so must be what lies between them.
-                    _ => (value as f32).clamp(*low as f32, *high as f32),
-                };
+                out[0] = coded(values[row].unwrap_or(*fill), *log1p, (*low, *high), scaling);
                 if *indicator {
                     out[1] = f32::from(u8::from(values[row].is_none()));
                 }
@@ -417,6 +428,16 @@ impl Fitted {
             }
         }
         Ok(())
+    }
+}
+
+/// A column's number as the feature that it becomes.
+fn coded(value: f64, log1p: bool, (low, high): (f64, f64), scaling: &FittedScaling) -> f32 {
+    let value = if log1p { value.max(0.0).ln_1p() } else { value }.clamp(low, high);
+    match scaling {
+        FittedScaling::Quantile { knots } => share_below(knots, value) as f32,
+        // The bounds are rounded to f32, and so must be what lies between them.
+        _ => (value as f32).clamp(low as f32, high as f32),
     }
 }
 

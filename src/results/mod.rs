@@ -4,6 +4,7 @@
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
 mod axis;
+mod binomial;
 pub mod curves;
 pub mod flags;
 mod joint;
@@ -12,7 +13,9 @@ mod panels;
 mod places;
 pub mod plot;
 pub mod records;
+pub mod roc;
 mod schema;
+pub mod seeds;
 mod settle;
 mod shard;
 mod sources;
@@ -26,7 +29,7 @@ mod text;
 mod reader;
 
 pub use reader::Results;
-pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
+pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow, SeedRow};
 pub use schema::{Column, DESCRIPTION, Row};
 pub use shard::Shard;
 pub use store::{Store, StudyText};

@@ -259,6 +259,52 @@ table! {
 }
 
 table! {
+    /// One metric of one configuration of a threat that trains models, over its seeds.
+    SeedRow = "seeds" {
+        /// Name of the study.
+        study: Text,
+        /// The recipe's id in the study.
+        model: Text,
+        /// SHA-256 of the recipe and its training data.
+        model_sha256: Text,
+        /// The data set.
+        data: Text,
+        /// SHA-256 of the data set.
+        data_sha256: Text,
+        /// Whether the data were made by a generator.
+        synthetic: bool,
+        /// The defense's id in the study.
+        defense: Text,
+        /// Kind of threat: poisoning, backdoor or privacy.
+        threat: Text,
+        /// The attack's name.
+        attack: Text,
+        /// The configuration without its seed, as JSON.
+        params: Text,
+        /// Name of the metric.
+        metric: Text,
+        /// Over which samples: all, class:k, or column=value of a subgroup.
+        scope: Text,
+        /// Seeds that the metric is defined for.
+        n_seeds: u64,
+        /// Mean over seeds of the unpoisoned twins' value.
+        value_clean: Option<f64>,
+        /// Mean over seeds of the value.
+        value: Option<f64>,
+        /// Lower end of the 95% interval of value over seeds (Student's t).
+        low: Option<f64>,
+        /// Upper end of the 95% interval of value over seeds.
+        high: Option<f64>,
+        /// Mean over seeds of the difference from the twin of the same seed.
+        difference: Option<f64>,
+        /// Lower end of the 95% interval of difference over seeds.
+        difference_low: Option<f64>,
+        /// Upper end of the 95% interval of difference over seeds.
+        difference_high: Option<f64>,
+    }
+}
+
+table! {
     /// One invocation of percuss that wrote to the folder.
     RunRow = "runs" {
         /// Name of the study.

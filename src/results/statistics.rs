@@ -3,7 +3,7 @@
 //! Every function is pure and defined for empty input (`None`). Scores are probabilities unless said otherwise.
 
 /// The 97.5% point of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 /// Resamples of the cluster bootstrap.
 pub const RESAMPLES: usize = 2000;
 /// With fewer groups than this the bootstrap's own interval is too narrow to trust; such results are flagged.
@@ -18,7 +18,7 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// `wilson`, `cluster-bootstrap` or `wilson-groups`.
+    /// `wilson`, `cluster-bootstrap`, `wilson-groups`, `clopper-pearson`, `clopper-pearson-pairs` or `delong`.
     pub method: &'static str,
     /// Whether it rests on fewer than [`MIN_GROUPS`] groups.
     pub few_groups: bool,

@@ -9,11 +9,13 @@ use super::identity::lane_stream;
 use super::resolve::ResolvedSubject;
 use super::rows::{Provenance, RowMaker, Rows, save_inputs};
 use super::study::{Aim, Save, Stop, Study};
+use super::subject::Subject;
 use crate::Result;
-use crate::attacks::Value;
 use crate::attacks::evasion::Settings;
 use crate::attacks::evasion::loss::Loss;
-use crate::results::Text;
+use crate::attacks::{Norm, Value};
+use crate::results::flags::check_alone;
+use crate::results::{CellRow, Text};
 
 /// The cells of a study with what they need.
 #[derive(Clone, Copy, Debug)]
@@ -55,15 +57,77 @@ impl Evasion<'_> {
             .zip(&jobs)
             .map(|(resolved, jobs)| Work { subject: &resolved.subject, jobs })
             .collect();
-        let makers: Vec<RowMaker> =
-            self.subjects.iter().map(|resolved| RowMaker::new(self.study, resolved, provenance)).collect();
+        let makers: Vec<(RowMaker, CellRow)> = self
+            .subjects
+            .iter()
+            .map(|resolved| (RowMaker::new(&resolved.subject), self.row_of_all(resolved, provenance)))
+            .collect();
         let make = |at: usize, job: usize, outcomes: Vec<Outcome>| {
             let i = asked[at][job];
             let (cell, id) = (&self.cells[i], &self.ids[i]);
             save_inputs(out, id, cell, &self.subjects[at].subject, &outcomes)?;
-            Ok((i, makers[at].rows(cell, id, &outcomes)))
+            let (maker, all) = &makers[at];
+            let row = self.cell_row(&self.subjects[at].subject, cell, id, &outcomes, all);
+            let mut rows = maker.rows(row, cell.finding, &outcomes);
+            let huge = covers_range(&self.subjects[at].subject, cell);
+            let alone = check_alone(&rows.cell, huge, false);
+            rows.cell.flags.extend(alone);
+            Ok((i, rows))
         };
         engine.run(&work, stop, make, events)
+    }
+
+    /// What the rows of all cells of a subject say.
+    fn row_of_all(&self, resolved: &ResolvedSubject, provenance: &Provenance) -> CellRow {
+        let (study, subject) = (self.study, &resolved.subject);
+        CellRow {
+            model: study.models[resolved.model].id.as_str().into(),
+            model_sha256: subject.model.sha256.as_str().into(),
+            data: study.data[resolved.data].id.as_str().into(),
+            threat: "evasion".into(),
+            eps_unit: Some(subject.data.unit.as_str().into()),
+            ..provenance.row(&subject.data)
+        }
+    }
+
+    fn cell_row(
+        &self,
+        subject: &Subject,
+        cell: &Cell,
+        id: &Text,
+        outcomes: &[Outcome],
+        all: &CellRow,
+    ) -> CellRow {
+        let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
+        let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
+        let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());
+        let classes = &subject.data.classes;
+        let finding = |f: usize| classes.get(f).map_or_else(|| f.to_string().into(), |c| c.as_str().into());
+        CellRow {
+            cell_id: id.clone(),
+            defense: self.study.defenses[cell.defense].id.as_str().into(),
+            attack: cell.attack.name.into(),
+            attack_revision: cell.attack.revision,
+            knowledge: cell.attack.knowledge.name().into(),
+            aim: Some(cell.aim.name().into()),
+            target: cell.target,
+            finding: cell.finding.map(finding),
+            norm: Some(cell.norm.name().into()),
+            eps: Some(cell.eps),
+            steps: Some(cell.steps()),
+            step_size: Some(cell.step_size()),
+            restarts: Some(cell.restarts()),
+            random_start: Some(cell.random_start()),
+            loss: Some(loss.into()),
+            stop: Some(cell.stop.name().into()),
+            curve: Some(cell.curve().name().into()),
+            seed: (!cell.deterministic()).then_some(cell.seed),
+            params: cell.params_json().into(),
+            threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
+            gradient_calls: Some(gradients as f64 / outcomes.len().max(1) as f64),
+            zero_gradient_share: (gradients > 0).then(|| zeros / gradients as f64),
+            ..all.clone()
+        }
     }
 
     /// Steps of all lanes of the cell at position `i`: what its time is estimated by.
@@ -76,6 +140,21 @@ impl Evasion<'_> {
         });
         samples * cell.steps() * cell.restarts() * weight
     }
+}
+
+/// Whether the budget lets every value take any value in its range.
+fn covers_range(subject: &Subject, cell: &Cell) -> bool {
+    let domain = &subject.data.domain;
+    let free = domain.immutable.iter().all(|fixed| !fixed);
+    let spans = domain.low.iter().zip(&domain.high).enumerate().map(|(i, (low, high))| {
+        let scale = if domain.scale.len() == 1 {
+            domain.scale[0]
+        } else {
+            domain.scale[i.min(domain.scale.len() - 1)]
+        };
+        f64::from(high - low) / f64::from(scale)
+    });
+    free && cell.norm == Norm::Linf && spans.fold(0.0, f64::max) <= cell.eps
 }
 
 /// A cell as the engine wants it.

@@ -169,7 +169,7 @@ impl Cell {
     }
 }
 
-fn parameter_json(value: Value) -> Json {
+pub(super) fn parameter_json(value: Value) -> Json {
     match value {
         Value::Whole(value) => json!(value),
         Value::Real(value) | Value::Absolute(value) => json!(value),
@@ -264,8 +264,12 @@ impl Grid {
     /// # Errors
     /// A study without attacks, a target class that a model does not have, more than two million cells.
     pub fn new(study: &Study, outputs: impl Fn(usize, usize) -> Option<Outputs>) -> Result<Self> {
-        if study.attacks.is_empty() {
-            return Err(study.error("attack", "no such table", "at least one [[attack]] table"));
+        if study.attacks.is_empty() && study.threats.is_empty() {
+            return Err(study.error(
+                "attack",
+                "no such table",
+                "at least one [[attack]] table, or one of another threat",
+            ));
         }
         let notes = study.attacks.iter().map(|table| TableCount {
             line: table.line,
@@ -484,7 +488,7 @@ fn own_values(table: &AttackTable, which: usize, attack: &'static Attack) -> Vec
 }
 
 /// Calls `each` with every combination of the choices, the last varying fastest.
-fn for_each_combination(
+pub(super) fn for_each_combination(
     choices: &[(&'static str, Vec<Value>)],
     mut each: impl FnMut(Vec<(&'static str, Value)>) -> Result<()>,
 ) -> Result<()> {

@@ -21,5 +21,6 @@ mod sharing;
 mod stage;
 pub mod study;
 pub mod subject;
+pub mod trained;
 mod verdict;
 mod worker;

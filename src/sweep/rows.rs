@@ -8,14 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::engine::Outcome;
 use super::grid::Cell;
-use super::resolve::ResolvedSubject;
-use super::study::{Save, Study};
+use super::study::Save;
 use super::subject::{Subject, margin, prediction};
-use crate::attacks::evasion::loss::Loss;
-use crate::attacks::{Knowledge, Norm};
 use crate::data::{Dataset, Labels};
 use crate::models::{hex, write_whole};
-use crate::results::flags::check_alone;
 use crate::results::summary::{Context, Head, summarise};
 use crate::results::{CellRow, MetricRow, SampleRow, Text};
 use crate::{Error, Result};
@@ -23,10 +19,29 @@ use crate::{Error, Result};
 /// What a row says of where and with what it was computed.
 #[derive(Clone, Debug)]
 pub struct Provenance {
+    /// The study's name.
+    pub study: Text,
     /// The device's name.
     pub device: Text,
     /// Arithmetic of the search.
     pub precision: Text,
+}
+
+impl Provenance {
+    /// A row that says so, and on which data.
+    pub fn row(&self, data: &Dataset) -> CellRow {
+        CellRow {
+            study: self.study.clone(),
+            data_sha256: data.sha256.as_str().into(),
+            split: data.split.as_str().into(),
+            sample_set_sha256: data.sample_set_sha256().into(),
+            synthetic: data.synthetic,
+            precision: self.precision.clone(),
+            device: self.device.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            ..CellRow::default()
+        }
+    }
 }
 
 /// All rows of a finished cell.
@@ -43,10 +58,7 @@ pub struct Rows {
 /// Makes the rows of the cells of a subject. What they all repeat is there once.
 #[derive(Debug)]
 pub struct RowMaker<'a> {
-    study: &'a Study,
     subject: &'a Subject,
-    /// What the rows of all cells say.
-    cell: CellRow,
     /// The samples' groups as rows name them, if there are any.
     groups: Option<Vec<Text>>,
     /// The scores of the clean samples.
@@ -55,63 +67,37 @@ pub struct RowMaker<'a> {
 }
 
 impl<'a> RowMaker<'a> {
-    /// For the cells of `resolved`.
-    pub fn new(study: &'a Study, resolved: &'a ResolvedSubject, provenance: &Provenance) -> Self {
-        let subject = &resolved.subject;
+    /// For the cells of `subject`.
+    pub fn new(subject: &'a Subject) -> Self {
         let data = &subject.data;
-        let cell = CellRow {
-            study: study.name.as_str().into(),
-            model: study.models[resolved.model].id.as_str().into(),
-            model_sha256: subject.model.sha256.as_str().into(),
-            data: study.data[resolved.data].id.as_str().into(),
-            data_sha256: data.sha256.as_str().into(),
-            split: data.split.as_str().into(),
-            sample_set_sha256: data.sample_set_sha256().into(),
-            synthetic: data.synthetic,
-            threat: "evasion".into(),
-            eps_unit: Some(data.unit.as_str().into()),
-            precision: provenance.precision.clone(),
-            device: provenance.device.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            ..CellRow::default()
-        };
         let scores = (0..data.len()).map(|i| subject.scores(subject.clean_logits(i)).into()).collect();
         let subgroups = data.subgroups.iter().map(|(name, values)| (name.clone(), values.clone()));
-        Self { study, subject, cell, groups: salted_groups(data), scores, subgroups: subgroups.collect() }
+        Self { subject, groups: salted_groups(data), scores, subgroups: subgroups.collect() }
     }
 
-    /// The rows of `cell`, whose samples came out as `outcomes` (in the data's order).
-    pub fn rows(&self, cell: &Cell, id: &Text, outcomes: &[Outcome]) -> Rows {
+    /// The rows of a cell, whose samples came out as `outcomes` (in the data's order). `row` says everything that the outcomes do not, of a
+    /// multi-label model the `finding` too.
+    pub fn rows(&self, mut row: CellRow, finding: Option<usize>, outcomes: &[Outcome]) -> Rows {
         let subject = self.subject;
-        let finding = cell.finding.unwrap_or(0);
-        let samples: Vec<SampleRow> = outcomes
-            .iter()
-            .enumerate()
-            .map(|(i, outcome)| self.sample_row(finding, id, i, outcome))
-            .collect();
-        let mut row = self.cell_row(cell, id);
-        let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
-        row.gradient_calls = Some(gradients as f64 / outcomes.len().max(1) as f64);
-        let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
-        row.zero_gradient_share = (gradients > 0).then(|| zeros / gradients as f64);
+        let id = row.cell_id.clone();
+        let sample = |(i, outcome)| self.sample_row(finding.unwrap_or(0), &id, i, outcome);
+        let samples: Vec<SampleRow> = outcomes.iter().enumerate().map(sample).collect();
         row.n_inferred = outcomes.iter().filter(|outcome| outcome.inferred).count() as u64;
         row.device_seconds_attributed = outcomes.iter().map(|o| o.seconds).sum();
-        let (said_clean, said_adv): (Vec<u32>, Vec<u32>) = if cell.finding.is_some() {
+        let (said_clean, said_adv): (Vec<u32>, Vec<u32>) = if finding.is_some() {
             let adversarial = outcomes.iter().map(|outcome| outcome.logits.as_slice());
             (said(subject, subject.clean.chunks(subject.outputs())), said(subject, adversarial))
         } else {
             (Vec::new(), Vec::new())
         };
-        let head = match &subject.data.labels {
-            Labels::Findings(labels) if cell.finding.is_some() => {
-                Head::Findings { index: finding, said_clean: &said_clean, said_adv: &said_adv, labels }
+        let head = match (&subject.data.labels, finding) {
+            (Labels::Findings(labels), Some(index)) => {
+                Head::Findings { index, said_clean: &said_clean, said_adv: &said_adv, labels }
             }
             _ if subject.classes() == 2 => Head::Binary,
             _ => Head::Classes(subject.classes()),
         };
         let metrics = summarise(&mut row, &samples, &Context { head, subgroups: &self.subgroups });
-        let alone = check_alone(&row, covers_range(subject, cell), false);
-        row.flags.extend(alone);
         Rows { cell: row, metrics, samples }
     }
 
@@ -144,41 +130,6 @@ impl<'a> RowMaker<'a> {
             margin_adv: f64::from(margin(&adversarial, label)),
         }
     }
-
-    fn cell_row(&self, cell: &Cell, id: &Text) -> CellRow {
-        let (subject, data) = (self.subject, &self.subject.data);
-        let knowledge = match cell.attack.knowledge {
-            Knowledge::WhiteBox => "white",
-            Knowledge::GreyBox => "grey",
-            Knowledge::BlackBox => "black",
-        };
-        let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());
-        let finding =
-            |f: usize| data.classes.get(f).map_or_else(|| f.to_string().into(), |c| c.as_str().into());
-        CellRow {
-            cell_id: id.clone(),
-            defense: self.study.defenses[cell.defense].id.as_str().into(),
-            attack: cell.attack.name.into(),
-            attack_revision: cell.attack.revision,
-            knowledge: knowledge.into(),
-            aim: Some(cell.aim.name().into()),
-            target: cell.target,
-            finding: cell.finding.map(finding),
-            norm: Some(cell.norm.name().into()),
-            eps: Some(cell.eps),
-            steps: Some(cell.steps()),
-            step_size: Some(cell.step_size()),
-            restarts: Some(cell.restarts()),
-            random_start: Some(cell.random_start()),
-            loss: Some(loss.into()),
-            stop: Some(cell.stop.name().into()),
-            curve: Some(cell.curve().name().into()),
-            seed: (!cell.deterministic()).then_some(cell.seed),
-            params: cell.params_json().into(),
-            threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
-            ..self.cell.clone()
-        }
-    }
 }
 
 /// What the model says of every finding of every sample.
@@ -191,26 +142,11 @@ fn said<'a>(subject: &Subject, logits: impl Iterator<Item = &'a [f32]>) -> Vec<u
 }
 
 /// Patients are named by a hash that only holders of the data can undo.
-fn salted_groups(data: &Dataset) -> Option<Vec<Text>> {
+pub(super) fn salted_groups(data: &Dataset) -> Option<Vec<Text>> {
     let salted = |group: &String| {
         hex(&Sha256::digest(format!("percuss group\n{}\n{group}", data.sha256).as_bytes()))[..16].into()
     };
     data.group.as_ref().map(|groups| groups.iter().map(salted).collect())
-}
-
-/// Whether the budget lets every value take any value in its range.
-fn covers_range(subject: &Subject, cell: &Cell) -> bool {
-    let domain = &subject.data.domain;
-    let free = domain.immutable.iter().all(|fixed| !fixed);
-    let spans = domain.low.iter().zip(&domain.high).enumerate().map(|(i, (low, high))| {
-        let scale = if domain.scale.len() == 1 {
-            domain.scale[0]
-        } else {
-            domain.scale[i.min(domain.scale.len() - 1)]
-        };
-        f64::from(high - low) / f64::from(scale)
-    });
-    free && cell.norm == Norm::Linf && spans.fold(0.0, f64::max) <= cell.eps
 }
 
 /// Stores the adversarials that a cell asks for: `x` `[kept, sample shape]` and `sample` `[kept]`, whole or not at all.

@@ -13,12 +13,15 @@ use super::interrupt;
 use super::options::SweepOptions;
 use super::progress::Progress;
 use super::resolve::{ResolvedSubject, check_expectations, resolve};
-use super::rows::Provenance;
+use super::rows::{Provenance, Rows};
 use super::sharing::bundles;
 use super::study::Study;
+use super::trained::{self, School, Trained, TrainedCell};
 use crate::results::curves::write_curves;
 use crate::results::plot::write_robustness_svg;
+use crate::results::seeds::write_seeds;
 use crate::results::{Results, RunRow, Shard, Store, StudyText, Text};
+use crate::training::Workshop;
 use crate::{Error, Result};
 
 /// What a sweep did.
@@ -50,7 +53,20 @@ pub struct Report {
 struct Prepared {
     subjects: Vec<ResolvedSubject>,
     cells: Vec<Cell>,
+    schools: Vec<School>,
+    trained: Vec<TrainedCell>,
+    /// Ids of `cells`, then of `trained`.
     ids: Vec<Text>,
+}
+
+impl Prepared {
+    /// For each id the number of the bundle that its cell is served by: shards take whole bundles.
+    fn homes(&self) -> Vec<usize> {
+        let mut homes = bundles(&self.cells);
+        let next = homes.iter().max().map_or(0, |last| last + 1);
+        homes.extend(Trained::bundles(&self.trained).into_iter().map(|home| next + home));
+        homes
+    }
 }
 
 /// Runs a study, or what is left of it.
@@ -69,36 +85,50 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let out = options.out_or(&study.folder());
     let text = StudyText { name: study.name.clone(), text: study.text.clone() };
     let mut store = Store::open(&out, &text, shard)?;
-    let homes = bundles(&prepared.cells);
-    let mine: Vec<usize> = (0..prepared.cells.len()).filter(|&i| shard.owns(homes[i])).collect();
+    let homes = prepared.homes();
+    let mine: Vec<usize> = (0..prepared.ids.len()).filter(|&i| shard.owns(homes[i])).collect();
     let mut pending: Vec<usize> =
         mine.iter().copied().filter(|&i| !store.finished().contains(&prepared.ids[i])).collect();
     let found = mine.len() - pending.len();
     let complete = options.limit_cells.is_none_or(|limit| pending.len() <= limit);
     pending.truncate(options.limit_cells.unwrap_or(usize::MAX));
     let info = device.info();
-    let provenance =
-        Provenance { device: info.name.as_str().into(), precision: study.precision.name().into() };
+    let provenance = Provenance {
+        study: study.name.as_str().into(),
+        device: info.name.as_str().into(),
+        precision: study.precision.name().into(),
+    };
     let engine = Engine {
         sharing: options.sharing,
         lanes: options.lanes,
         ..Engine::new(device.clone(), options.threads())
     };
-    let evasion = Evasion { study, subjects: &prepared.subjects, cells: &prepared.cells, ids: &prepared.ids };
-    let mut progress = Progress::new(
-        pending.len() as u64,
-        pending.iter().map(|&i| evasion.work(i)).sum(),
-        options.quiet,
-        options.json,
-    );
+    let evading = prepared.cells.len();
+    let (evasion_ids, trained_ids) = prepared.ids.split_at(evading);
+    let evasion = Evasion { study, subjects: &prepared.subjects, cells: &prepared.cells, ids: evasion_ids };
+    let trained =
+        Trained { study, schools: &prepared.schools, cells: &prepared.trained, ids: trained_ids, out: &out };
+    let work = |i: usize| if i < evading { evasion.work(i) } else { trained.work(i - evading) };
+    let total = pending.iter().map(|&i| work(i)).sum();
+    let mut progress = Progress::new(pending.len() as u64, total, options.quiet, options.json);
     let mut done = 0;
-    let outcome = evasion.run(&engine, &pending, &out, &provenance, stop, |event| {
-        let Event::Finished { made: (cell, rows), .. } = event else { return store.flush() };
+    let mut put = |store: &mut Store, cell: usize, rows: Rows| {
         store.push(rows.cell, rows.metrics, rows.samples)?;
         done += 1;
-        progress.cell(evasion.work(cell));
+        progress.cell(work(cell));
         Ok(())
+    };
+    let split = pending.partition_point(|&i| i < evading);
+    let mut outcome = evasion.run(&engine, &pending[..split], &out, &provenance, stop, |event| match event {
+        Event::Finished { made: (cell, rows), .. } => put(&mut store, cell, rows),
+        Event::Waiting => store.flush(),
     });
+    if outcome.is_ok() {
+        let training: Vec<usize> = pending[split..].iter().map(|&i| i - evading).collect();
+        let workshop = Workshop { device: &device, threads: options.threads(), lanes: options.lanes, stop };
+        outcome = trained
+            .run(&training, &workshop, &provenance, &mut |cell, rows| put(&mut store, evading + cell, rows));
+    }
     progress.finish();
     let flushed = store.flush();
     let outcome = outcome.and(flushed);
@@ -161,6 +191,7 @@ fn laid_out(ids: &[Text], homes: &[usize]) -> Vec<Text> {
 /// draw one after the other. Where there are none yet, nothing is drawn.
 fn draw(out: &Path, study: &str, ids: &[Text]) -> Result<()> {
     Results::read_undisturbed(out, ids, |results| {
+        write_seeds(results)?;
         let curves = write_curves(results)?;
         let title = format!("{study}: robust accuracy over attack budget");
         write_robustness_svg(&out.join("robustness.svg"), &title, results.cells()?, &curves)?;
@@ -194,5 +225,28 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
         })
         .collect();
     distinct(study, &cells, &ids)?;
-    Ok(Prepared { subjects, cells, ids })
+    let (schools, trained) = schools(study, device, options)?;
+    let set = |cell: &TrainedCell| {
+        let school = &schools[cell.recipe];
+        cell.id(study, &school.sha256, &school.test_set_sha256)
+    };
+    let ids = ids.into_iter().chain(trained.iter().map(set)).collect();
+    Ok(Prepared { subjects, cells, schools, trained, ids })
+}
+
+/// What the threats that train models need: every recipe with its data, and the cells.
+fn schools(
+    study: &Study,
+    device: &Device,
+    options: &SweepOptions,
+) -> Result<(Vec<School>, Vec<TrainedCell>)> {
+    let open = |recipe| School::open(study, recipe, device, options.data_dir.as_deref());
+    let schools = (0..study.recipes.len()).map(open).collect::<Result<Vec<School>>>()?;
+    if let Some(twice) =
+        (1..schools.len()).find(|&i| schools[..i].iter().any(|s| s.sha256 == schools[i].sha256))
+    {
+        let found = format!("{}, which is an earlier one again", study.recipes[twice].id);
+        return Err(study.error("recipe", found, "each recipe once"));
+    }
+    Ok((schools, trained::cells(study)?))
 }

@@ -5,7 +5,9 @@
 mod attack_table;
 mod document;
 pub mod ladder;
+mod recipes;
 mod subjects;
+mod threat_table;
 
 use percuss_kernels::Precision;
 use std::path::{Path, PathBuf};
@@ -13,20 +15,23 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use attack_table::{Aim, AttackTable, Budget, ClassName, Curve, Goal, Save, Setting, Stop};
+pub use recipes::RecipeEntry;
 pub use subjects::{
-    DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Rate,
+    DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Privacy, Rate,
 };
+
+pub use threat_table::ThreatTable;
 
 use self::document::{Item, Source, Table};
 use crate::models::hex;
 use crate::{Error, Result};
 
 /// Threats that studies may name one day, and this version does not have.
-const OTHER_THREATS: [&str; 7] =
-    ["poisoning", "backdoor", "membership", "inversion", "reconstruction", "extraction", "availability"];
+const OTHER_THREATS: [&str; 4] = ["inversion", "reconstruction", "extraction", "availability"];
 
 /// Keys of the file itself.
-const KEYS: [&str; 6] = ["name", "seeds", "data", "model", "defense", "attack"];
+const KEYS: [&str; 10] =
+    ["name", "seeds", "data", "model", "defense", "attack", "recipe", "poisoning", "backdoor", "membership"];
 
 /// A study, read and checked.
 #[derive(Clone, Debug)]
@@ -43,6 +48,10 @@ pub struct Study {
     pub defenses: Vec<DefenseEntry>,
     /// The `[[attack]]` tables.
     pub attacks: Vec<AttackTable>,
+    /// What models are trained by, for the threats that train some.
+    pub recipes: Vec<RecipeEntry>,
+    /// The `[[poisoning]]`, `[[backdoor]]` and `[[membership]]` tables.
+    pub threats: Vec<ThreatTable>,
     /// The file.
     pub file: PathBuf,
     /// Its text.
@@ -80,9 +89,11 @@ impl Study {
         refuse_other_threats(&root)?;
         root.allow(&KEYS)?;
         let folder = file.parent().unwrap_or(Path::new(""));
+        let defenses = subjects::defenses(&root)?;
+        let recipes = recipes::read(&root, folder)?;
+        let threats = threat_table::read(&root, &recipes, &defenses)?;
         let data = subjects::data(&root, folder)?;
         let models = subjects::models(&root, folder, &data)?;
-        let defenses = subjects::defenses(&root)?;
         let ids = attack_table::Ids { models: &models, data: &data, defenses: &defenses };
         let attacks = match root.get("attack") {
             Some(item) => {
@@ -97,6 +108,8 @@ impl Study {
             models,
             defenses,
             attacks,
+            recipes,
+            threats,
             file: file.to_path_buf(),
             sha256: hex(&Sha256::digest(text.as_bytes())),
             text: text.to_string(),
@@ -128,7 +141,7 @@ fn refuse_other_threats(root: &Table) -> Result<()> {
     match OTHER_THREATS.iter().find_map(|threat| root.get(threat)) {
         Some(item) => Err(item.error_found(
             "a threat that this version does not have",
-            "[[attack]] tables: this version has evasion only",
+            "[[attack]], [[poisoning]], [[backdoor]] or [[membership]] tables",
         )),
         None => Ok(()),
     }

@@ -8,7 +8,7 @@ use percuss_kernels::Device;
 use serde_json::json;
 
 use super::config::{JOINED, TrainFile};
-use super::fit::{Epoch, Fitted, Place, fit, measure};
+use super::fit::{Epoch, Fitted, Place, Recipe, fit, measure};
 use super::loss::{ClassWeights, Loss};
 use super::metrics::{Metric, Metrics};
 use super::save::{check_target, save};
@@ -58,11 +58,45 @@ pub struct Summary {
 }
 
 /// The three splits and the preprocessing that was fitted on the first.
-struct Splits {
-    train: Dataset,
-    validation: Option<Dataset>,
-    test: Option<Dataset>,
-    preprocess: Option<Preprocess>,
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// What is learnt from.
+    pub train: Dataset,
+    /// What early stopping watches.
+    pub validation: Option<Dataset>,
+    /// What is measured at the end.
+    pub test: Option<Dataset>,
+    /// What was fitted of a table.
+    pub preprocess: Option<Preprocess>,
+}
+
+/// A TRAIN.toml with its data: all that training needs.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The file.
+    pub file: TrainFile,
+    /// The architecture, its sizes and input scaling filled in from the data.
+    pub config: Config,
+    /// The file's recipe, its loss resolved on the train split.
+    pub recipe: Recipe,
+    /// The data.
+    pub splits: Splits,
+}
+
+/// Reads the data of a training file and fills in what depends on them.
+///
+/// # Errors
+/// Data that are not there or do not fit the file.
+pub fn prepare(file: TrainFile, options: &Options) -> Result<Prepared> {
+    let splits = load(&file, options)?;
+    let config = file.config(&splits.train, splits.preprocess.as_ref())?;
+    let mut recipe = file.recipe.clone();
+    recipe.rule.loss = loss(&file, &config, &splits.train)?;
+    if recipe.augment.is_some() && splits.train.shape.len() != 3 {
+        let (found, expected) = ("samples that are rows of a table", "images or signals");
+        return Err(Error::input(file.path.display(), "augment", found, expected));
+    }
+    Ok(Prepared { file, config, recipe, splits })
 }
 
 /// Trains what the file at `path` says and writes its folder: `config.json` (with a summary under `training`),
@@ -77,18 +111,7 @@ pub fn train(path: &Path, options: &Options) -> Result<Summary> {
         file.out.clone_from(out);
     }
     check_target(&file.out)?;
-    let splits = load(&file, options)?;
-    let config = file.config(&splits.train, splits.preprocess.as_ref())?;
-    let mut recipe = file.recipe.clone();
-    recipe.rule.loss = loss(&file, &config, &splits.train)?;
-    if recipe.augment.is_some() && splits.train.shape.len() != 3 {
-        return Err(Error::input(
-            path.display(),
-            "augment",
-            "samples that are rows of a table",
-            "images or signals",
-        ));
-    }
+    let Prepared { file, config, recipe, splits } = prepare(file, options)?;
     let stopping = recipe.early_stopping;
     let mut watch =
         |epoch: &Epoch| (options.progress)(&line(epoch, stopping.map(|stopping| stopping.metric)));

@@ -1,7 +1,7 @@
 //! TRAIN.toml: what is trained, on what, how, and how good it has to be.
 //!
 //! ```toml
-//! out = "support2-mlp"              # the folder to write, relative to this file
+//! out = "support2-mlp"              # the folder to write, relative to this file; by default called as the file without .toml
 //! seed = 0
 //! epochs = 60
 //! batch = 128
@@ -109,7 +109,8 @@ impl TrainFile {
         let file = path.display().to_string();
         let root = Section::parse(&file, text)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let out = root.text("out")?.ok_or_else(|| root.bad("out", "no such key", "the folder to write"))?;
+        let stem = path.file_stem().map_or("model".into(), |stem| stem.to_string_lossy().into_owned());
+        let out = root.text("out")?.unwrap_or(stem);
         let data = root.required("data")?;
         let source = source(&data, folder)?;
         let splits = splits(&data)?;

@@ -171,13 +171,17 @@ fn run_epoch(
         trainer.step(&inputs, &labels, rate)?;
     }
     let loss = f64::from(trainer.take_losses()?[0]) / steps as f64;
-    if !loss.is_finite() {
-        let advice = "lower the learning rate or set optimizer.clip_norm";
-        return Err(Error::Failed(format!(
-            "training diverged: the loss of epoch {number} is {loss}; {advice}"
-        )));
-    }
+    check_loss(loss, number)?;
     Ok(loss)
+}
+
+/// Whether an epoch's loss is finite.
+pub(super) fn check_loss(loss: f64, epoch: usize) -> Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    let advice = "lower the learning rate or set optimizer.clip_norm";
+    Err(Error::Failed(format!("training diverged: the loss of epoch {epoch} is {loss}; {advice}")))
 }
 
 /// One sample, varied if that was asked for.
@@ -223,7 +227,7 @@ pub(super) fn measure(
 }
 
 /// Whether this epoch is to be kept. Of equal ones the first stays.
-fn improves(
+pub(super) fn improves(
     stopping: Option<EarlyStopping>,
     metrics: Option<&Metrics>,
     kept: Option<&Fitted>,
@@ -249,7 +253,7 @@ fn improves(
 }
 
 /// Checks that the samples and labels are what the model takes.
-fn fits(config: &Config, train: &Dataset) -> Result<()> {
+pub(super) fn fits(config: &Config, train: &Dataset) -> Result<()> {
     let place = format!("split {}", train.split);
     if train.is_empty() {
         return Err(Error::input(&train.name, place, "no sample", "at least one"));

@@ -6,21 +6,26 @@
 pub mod augment;
 pub mod command;
 pub mod config;
+pub mod ensemble;
 pub mod evaluate;
 pub mod fit;
 pub mod init;
+pub mod lesson;
 pub mod loss;
 pub mod metrics;
 pub mod optimizer;
+pub mod private;
 pub mod random;
 mod save;
 pub mod schedule;
 mod section;
 pub mod trainer;
 
-pub use command::{Options, Summary, train};
+pub use command::{Options, Prepared, Splits, Summary, prepare, train};
 pub use config::TrainFile;
+pub use ensemble::{Course, Member, Workshop, train_members};
 pub use fit::{EarlyStopping, Epoch, Fitted, Recipe, fit};
+pub use lesson::Lesson;
 pub use loss::Loss;
 pub use metrics::{Metric, Metrics};
 pub use optimizer::Optimizer;

@@ -52,7 +52,7 @@ impl Optimizer {
         }
     }
 
-    /// Assigns the parameter's new value and that of its slots.
+    /// Assigns the parameter's new value and that of its slots; the last argument is what [`Optimizer::rates`] says of the step.
     pub fn update(
         &self,
         graph: &mut Graph,
@@ -60,10 +60,9 @@ impl Optimizer {
         parameter: State,
         gradient: Tensor,
         slots: &[State],
-        rates: &Rates,
+        [rate, keep, root]: [Tensor; 3],
     ) {
         let p = graph.load(parameter);
-        let [rate, keep, root] = rates.0.map(|state| graph.load(state));
         match *self {
             Self::Sgd { momentum, nesterov, weight_decay } => {
                 let mut g = gradient;
@@ -116,6 +115,11 @@ impl Rates {
     /// Declares their states.
     pub fn declare(graph: &mut Graph) -> Self {
         Self(["rate", "keep", "root"].map(|name| graph.state(name, Shape::lanes(&[]))))
+    }
+
+    /// Their values.
+    pub fn load(&self, graph: &mut Graph) -> [Tensor; 3] {
+        self.0.map(|state| graph.load(state))
     }
 }
 

@@ -6,7 +6,7 @@ use percuss_kernels::Device;
 
 use super::loss::Loss;
 use super::optimizer::{Optimizer, Rates, blend, clip};
-use crate::graph::{Compiled, Executable, Graph, Phase, Shape, State, Uploads};
+use crate::graph::{Compiled, Executable, Graph, Phase, Shape, State, Tensor, Uploads};
 use crate::models::{Config, Declared, Model, Net, WeightTensor, from_training_layout, layout, to_layout};
 use crate::{Error, Result};
 
@@ -52,21 +52,17 @@ impl Trainer {
         threads: usize,
     ) -> Result<Self> {
         let mut graph = Graph::new();
-        let parameters: Vec<(Declared, State)> = Model::declare(config)
-            .into_iter()
-            .map(|tensor| {
-                let shape = Shape::lanes(&layout(tensor.role, &tensor.shape));
-                let state = graph.state(&tensor.name, shape);
-                (tensor, state)
-            })
-            .collect();
+        let parameters = parameter_states(&mut graph, config);
         let sample = [&[batch], config.input_shape().as_slice()].concat();
         let input = graph.state("minibatch", Shape::lanes(&sample));
         let labels = graph.state("labels", Shape::lanes(&rule.loss.label_dims(batch, config.classes())));
         let losses = graph.state("losses", Shape::lanes(&[]));
         let rates = Rates::declare(&mut graph);
         let mut phase = Phase::new();
-        let loss = descend(&mut graph, &mut phase, config, rule, &parameters, [input, labels], &rates);
+        let x = graph.load(input);
+        let wanted = graph.load(labels);
+        let step = Step { x, labels: wanted, rates: rates.load(&mut graph) };
+        let Descent { loss, .. } = descend(&mut graph, &mut phase, config, rule, &parameters, step);
         let before = graph.load(losses);
         let sum = graph.add(before, loss);
         phase.assign(&mut graph, losses, sum);
@@ -82,23 +78,7 @@ impl Trainer {
     /// # Errors
     /// A tensor that is missing or has another shape.
     pub fn load(&mut self, member: usize, tensors: &BTreeMap<String, WeightTensor>) -> Result<()> {
-        for (declared, state) in &self.parameters {
-            let found = tensors.get(&declared.name);
-            let Some(tensor) = found.filter(|tensor| tensor.shape == declared.shape) else {
-                let found =
-                    found.map_or("no such tensor".into(), |tensor| format!("shape {:?}", tensor.shape));
-                let expected = format!("shape {:?}", declared.shape);
-                return Err(Error::input(
-                    "the weights",
-                    format!("tensor {}", declared.name),
-                    found,
-                    expected,
-                ));
-            };
-            let data = to_layout(declared.role, &declared.shape, &tensor.data);
-            self.executable.write_lane(*state, member, &data)?;
-        }
-        Ok(())
+        load_parameters(&mut self.executable, &self.parameters, member, tensors)
     }
 
     /// One step for all members: inputs `[members, batch, sample]` in the data's units, labels as [`Loss::label_dims`] says.
@@ -121,30 +101,86 @@ impl Trainer {
 
     /// One member's parameters and running averages, by name and in PyTorch's layouts.
     pub fn weights(&mut self, member: usize) -> Result<BTreeMap<String, WeightTensor>> {
-        let mut tensors = BTreeMap::new();
-        for (declared, state) in &self.parameters {
-            let data = self.executable.read_lane(*state, member)?;
-            let data = from_training_layout(declared.role, &declared.shape, &data);
-            tensors.insert(declared.name.clone(), WeightTensor { shape: declared.shape.clone(), data });
-        }
-        Ok(tensors)
+        read_parameters(&mut self.executable, &self.parameters, member)
     }
 }
 
-/// Adds forward pass, gradients and updates to `phase`; returns the loss.
-fn descend(
+/// A state for every tensor of a model, a lane a member.
+pub(super) fn parameter_states(graph: &mut Graph, config: &Config) -> Vec<(Declared, State)> {
+    let state = |tensor: Declared| {
+        let shape = Shape::lanes(&layout(tensor.role, &tensor.shape));
+        let state = graph.state(&tensor.name, shape);
+        (tensor, state)
+    };
+    Model::declare(config).into_iter().map(state).collect()
+}
+
+/// Sets one member's parameters, by name and in PyTorch's layouts.
+///
+/// # Errors
+/// A tensor that is missing or has another shape.
+pub(super) fn load_parameters(
+    executable: &mut Executable,
+    parameters: &[(Declared, State)],
+    member: usize,
+    tensors: &BTreeMap<String, WeightTensor>,
+) -> Result<()> {
+    for (declared, state) in parameters {
+        let found = tensors.get(&declared.name);
+        let Some(tensor) = found.filter(|tensor| tensor.shape == declared.shape) else {
+            let found = found.map_or("no such tensor".into(), |tensor| format!("shape {:?}", tensor.shape));
+            let expected = format!("shape {:?}", declared.shape);
+            return Err(Error::input("the weights", format!("tensor {}", declared.name), found, expected));
+        };
+        let data = to_layout(declared.role, &declared.shape, &tensor.data);
+        executable.write_lane(*state, member, &data)?;
+    }
+    Ok(())
+}
+
+/// One member's parameters and running averages, by name and in PyTorch's layouts.
+pub(super) fn read_parameters(
+    executable: &mut Executable,
+    parameters: &[(Declared, State)],
+    member: usize,
+) -> Result<BTreeMap<String, WeightTensor>> {
+    let mut tensors = BTreeMap::new();
+    for (declared, state) in parameters {
+        let data = executable.read_lane(*state, member)?;
+        let data = from_training_layout(declared.role, &declared.shape, &data);
+        tensors.insert(declared.name.clone(), WeightTensor { shape: declared.shape.clone(), data });
+    }
+    Ok(tensors)
+}
+
+/// What a step is given: inputs `[batch, sample]` in the data's units, labels as [`Loss::label_dims`] says, and what
+/// [`Optimizer::rates`] says of it.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    pub(super) x: Tensor,
+    pub(super) labels: Tensor,
+    pub(super) rates: [Tensor; 3],
+}
+
+/// What a step leaves behind besides new parameters.
+pub(super) struct Descent {
+    /// The loss before it: `[]`.
+    pub(super) loss: Tensor,
+    /// What the optimiser remembers; all 0 before the first step.
+    pub(super) memory: Vec<State>,
+}
+
+/// Adds forward pass, gradients and updates to `phase`.
+pub(super) fn descend(
     graph: &mut Graph,
     phase: &mut Phase,
     config: &Config,
     rule: &Rule,
     parameters: &[(Declared, State)],
-    [input, labels]: [State; 2],
-    rates: &Rates,
-) -> crate::graph::Tensor {
+    Step { x, labels, rates }: Step,
+) -> Descent {
     let named: Vec<(String, State)> =
         parameters.iter().map(|(declared, state)| (declared.name.clone(), *state)).collect();
-    let x = graph.load(input);
-    let labels = graph.load(labels);
     let mut net = Net::training(graph, &named);
     let logits = config.forward(&mut net, x);
     let averages = net.into_averages();
@@ -156,17 +192,19 @@ fn descend(
     if let Some(limit) = rule.clip_norm {
         gradients = clip(graph, &gradients, limit);
     }
+    let mut memory = Vec::new();
     for ((&parameter, &tensor), &gradient) in trained.iter().zip(&wrt).zip(&gradients) {
         let shape = graph.shape(tensor).clone();
         let slots: Vec<State> = (0..rule.optimizer.slots())
             .map(|slot| graph.state(format!("slot {slot}"), shape.clone()))
             .collect();
         rule.optimizer.update(graph, phase, parameter, gradient, &slots, rates);
+        memory.extend(slots);
     }
     for average in averages {
         let old = graph.load(average.state);
         let new = blend(graph, old, average.batch, AVERAGE_KEPT);
         phase.assign(graph, average.state, new);
     }
-    loss
+    Descent { loss, memory }
 }

@@ -59,6 +59,12 @@ fn unit(name: &str, n: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Classes below `classes`, from the formula's hashes.
+pub fn classes(name: &str, n: usize, classes: u64) -> Vec<u32> {
+    // A number in [0, 1) is the hash's upper 24 bits.
+    unit(name, n).into_iter().map(|u| ((u * 16_777_216.0) as u64 % classes) as u32).collect()
+}
+
 pub fn signed(name: &str, n: usize, scale: f32) -> Vec<f32> {
     unit(name, n).into_iter().map(|u| (2.0 * u - 1.0) * scale).collect()
 }

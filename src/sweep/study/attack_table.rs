@@ -191,12 +191,7 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
         save: table.read("save", save)?.unwrap_or_default(),
         models: filter(table, "models", "[[model]] table", ids.models.iter().map(|entry| entry.id.as_str()))?,
         data: filter(table, "data", "[[data]] table", ids.data.iter().map(|entry| entry.id.as_str()))?,
-        defenses: filter(
-            table,
-            "defenses",
-            "[[defense]] table",
-            ids.defenses.iter().map(|entry| entry.id.as_str()),
-        )?,
+        defenses: defenses(table, ids.defenses)?,
     };
     if !read.models.iter().any(|&model| ids.models[model].data.iter().any(|data| read.data.contains(data))) {
         return Err(table.error(
@@ -352,7 +347,20 @@ fn save(item: &Item) -> Result<Save> {
     }
 }
 
-fn filter<'a>(
+/// The defences of models that are there; one that trains models is for other threats.
+fn defenses(table: &Table, all: &[DefenseEntry]) -> Result<Vec<usize>> {
+    let chosen = filter(table, "defenses", "[[defense]] table", all.iter().map(|entry| entry.id.as_str()))?;
+    let trains = |&at: &usize| all[at].privacy.is_some();
+    match chosen.iter().find(|at| trains(at)) {
+        Some(&at) if table.get("defenses").is_some() => {
+            let expected = "a defence of a model that is there; this one is for [[poisoning]], [[backdoor]], [[membership]]";
+            Err(table.error("defenses", &all[at].id, expected))
+        }
+        _ => Ok(chosen.into_iter().filter(|at| !trains(at)).collect()),
+    }
+}
+
+pub(super) fn filter<'a>(
     table: &Table,
     key: &str,
     what: &str,
@@ -401,7 +409,7 @@ fn unknown_key(table: &Table, key: &str, attacks: &[&'static Attack]) -> crate::
 
 /// The values of a parameter, checked against its type and range; a number that `linspace` or `logspace` made is rounded for a whole
 /// number.
-fn ladder(item: &Item, parameter: &Parameter) -> Result<Vec<Value>> {
+pub(super) fn ladder(item: &Item, parameter: &Parameter) -> Result<Vec<Value>> {
     let mut values: Vec<Value> = Vec::new();
     for rung in rungs(item)? {
         for value in rung_values(&rung, parameter.kind)? {

@@ -14,7 +14,7 @@ pub const METRICS: [&str; 8] =
     ["accuracy", "balanced_accuracy", "macro_f1", "auroc", "sensitivity", "specificity", "brier", "ece"];
 
 /// Defences that this version has.
-const DEFENSES: [&str; 1] = ["none"];
+const DEFENSES: [&str; 2] = ["none", "dp-sgd"];
 
 /// Splits of a data set.
 const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
@@ -105,6 +105,17 @@ pub struct ModelEntry {
     pub line: usize,
 }
 
+/// What DP-SGD promises (Abadi et al. 2016).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Privacy {
+    /// Epsilon of (epsilon, delta)-differential privacy.
+    pub epsilon: f64,
+    /// Delta of it.
+    pub delta: f64,
+    /// Largest norm of one sample's gradient.
+    pub clip_norm: f64,
+}
+
 /// A `[[defense]]` table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DefenseEntry {
@@ -112,11 +123,13 @@ pub struct DefenseEntry {
     pub id: String,
     /// What it does; `none` is the only one that this version has.
     pub kind: String,
+    /// What models are trained with, if it is DP-SGD: a defence for the threats that train some.
+    pub privacy: Option<Privacy>,
 }
 
 /// The tables of `[[data]]`.
 pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
-    let tables = root.require("data", "at least one [[data]] table")?.tables()?;
+    let tables = needed(root, "data")?;
     let mut entries: Vec<DataEntry> = Vec::new();
     for table in &tables {
         table.allow(&["id", "name", "path", "manifest", "split", "limit", "seed", "group", "subgroups"])?;
@@ -153,7 +166,7 @@ fn registered(item: &Item) -> Result<String> {
 /// The tables of `[[model]]`.
 pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<Vec<ModelEntry>> {
     let ids: Vec<&str> = data.iter().map(|entry| entry.id.as_str()).collect();
-    let tables = root.require("model", "at least one [[model]] table")?.tables()?;
+    let tables = needed(root, "model")?;
     let mut entries: Vec<ModelEntry> = Vec::new();
     for table in &tables {
         table.allow(&["id", "path", "data", "output", "input", "operating_point", "threshold", "expect"])?;
@@ -249,7 +262,7 @@ fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
 /// The tables of `[[defense]]`; without any, no defence.
 pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
     let Some(item) = root.get("defense") else {
-        return Ok(vec![DefenseEntry { id: "none".into(), kind: "none".into() }]);
+        return Ok(vec![DefenseEntry { id: "none".into(), kind: "none".into(), privacy: None }]);
     };
     let mut entries: Vec<DefenseEntry> = Vec::new();
     for table in &item.tables()? {
@@ -263,14 +276,41 @@ pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
             return Err(kind.error(format!("a defence that this version has: {}", DEFENSES.join(", "))));
         }
         let kind = kind.text()?;
-        table.allow(&["id", "kind"])?;
-        entries.push(DefenseEntry { id, kind });
+        let privacy = if kind == "dp-sgd" { Some(privacy(table)?) } else { None };
+        table.allow(if privacy.is_some() {
+            &["id", "kind", "epsilon", "delta", "clip_norm"]
+        } else {
+            &["id", "kind"]
+        })?;
+        entries.push(DefenseEntry { id, kind, privacy });
     }
     Ok(entries)
 }
 
+fn privacy(table: &Table) -> Result<Privacy> {
+    let positive =
+        |item: &Item| item.number_in((Excluded(0.0), Excluded(f64::INFINITY)), "a positive number");
+    let share = |item: &Item| {
+        item.number_in((Excluded(0.0), Excluded(1.0)), "a probability, far below one over the samples")
+    };
+    Ok(Privacy {
+        epsilon: positive(&table.require("epsilon", "the epsilon that training may spend")?)?,
+        delta: table.read("delta", share)?.unwrap_or(1e-5),
+        clip_norm: table.read("clip_norm", positive)?.unwrap_or(1.0),
+    })
+}
+
+/// The tables of `[[key]]`, of which there is one at least, unless the study trains its models itself.
+fn needed<'t>(root: &Table<'t>, key: &str) -> Result<Vec<Table<'t>>> {
+    match root.get(key) {
+        Some(item) => item.tables(),
+        None if root.get("recipe").is_some() && root.get("attack").is_none() => Ok(Vec::new()),
+        None => Err(root.error(key, "no such key", format!("at least one [[{key}]] table"))),
+    }
+}
+
 /// A table's id, which no table before it has.
-fn fresh_id<'a>(table: &Table, mut taken: impl Iterator<Item = &'a str>) -> Result<String> {
+pub(super) fn fresh_id<'a>(table: &Table, mut taken: impl Iterator<Item = &'a str>) -> Result<String> {
     let item = table.require("id", "an id for this table")?;
     let id = item.text()?;
     if taken.any(|other| other == id) {

@@ -1,0 +1,35 @@
+//! What crafted poisons ask of a surrogate model, as functions that a caller makes from its graphs.
+//!
+//! Samples come as `[n, sample_len]` in the data's units, row-major; nothing asks for a derivative beyond the first.
+
+use crate::Result;
+
+/// A surrogate's feature space (its last hidden layer).
+pub struct Features<'a> {
+    /// Number of features, d.
+    pub dimensions: usize,
+    /// From samples `[n, sample_len]` to features `[n, d]`.
+    pub of: &'a mut dyn FnMut(&[f32]) -> Result<Vec<f32>>,
+    /// From samples `[n, sample_len]` and a goal `[d]` to how far each sample's features are from the goal.
+    pub approach: &'a mut dyn FnMut(&[f32], &[f32]) -> Result<Approach>,
+}
+
+/// How far samples are from a goal in feature space.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Approach {
+    /// |f(x) - goal|^2 of each sample, `[n]`.
+    pub distance: Vec<f32>,
+    /// Its gradient to the sample's values, `[n, sample_len]`.
+    pub gradient: Vec<f32>,
+}
+
+/// A surrogate's gradients.
+pub struct Gradients<'a> {
+    /// Euclidean length of all trainable parameters together: what a small shift of them is measured by.
+    pub parameter_length: f64,
+    /// From samples `[n, sample_len]` and labels `[n]` to the gradient of their *mean* loss to the parameters, `[parameters]`.
+    pub to_parameters: &'a mut dyn FnMut(&[f32], &[u32]) -> Result<Vec<f32>>,
+    /// From samples `[n, sample_len]`, labels `[n]` and a shift `[parameters]` to the gradient of each sample's own loss to its values at
+    /// parameters + shift, `[n, sample_len]`.
+    pub to_inputs: &'a mut dyn FnMut(&[f32], &[u32], &[f32]) -> Result<Vec<f32>>,
+}

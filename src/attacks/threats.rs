@@ -1,0 +1,196 @@
+//! What the threats that train models declare, in one form for studies, `percuss attacks` and results.
+
+use super::backdoor::{self, Modality, Trigger};
+use super::poisoning::{self, Poisoning};
+use super::privacy::{self, Access, MembershipAttack};
+use super::{Kind, Knowledge, Parameter, Value};
+
+/// A threat that trains models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Threat {
+    /// A training set that makes a model worse.
+    Poisoning,
+    /// A training set that teaches a model to obey a trigger.
+    Backdoor,
+    /// Whose records a model was trained on.
+    Membership,
+}
+
+impl Threat {
+    /// All of them, in the order in which they are run.
+    pub const ALL: [Self; 3] = [Self::Poisoning, Self::Backdoor, Self::Membership];
+
+    /// Its table in a study file.
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::Poisoning => "poisoning",
+            Self::Backdoor => "backdoor",
+            Self::Membership => "membership",
+        }
+    }
+
+    /// What an attack of it is called in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Poisoning => "a poisoning attack",
+            Self::Backdoor => "a trigger",
+            Self::Membership => "a membership inference attack",
+        }
+    }
+
+    /// The threat as results name it.
+    pub fn column(self) -> &'static str {
+        match self {
+            Self::Poisoning => "poisoning",
+            Self::Backdoor => "backdoor",
+            Self::Membership => "privacy",
+        }
+    }
+
+    /// Its attacks, in their registry's order.
+    pub fn attacks(self) -> Vec<Declared> {
+        match self {
+            Self::Poisoning => poisoning::REGISTRY.iter().map(|attack| Declared::poisoning(attack)).collect(),
+            Self::Backdoor => backdoor::REGISTRY.iter().map(|trigger| Declared::backdoor(trigger)).collect(),
+            Self::Membership => privacy::REGISTRY.iter().map(|attack| Declared::membership(attack)).collect(),
+        }
+    }
+}
+
+/// An attack's declaration.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// Its name in studies and results.
+    pub name: &'static str,
+    /// Other names that studies may use.
+    pub aliases: &'static [&'static str],
+    /// One line.
+    pub summary: &'static str,
+    /// Where it is from.
+    pub paper: &'static str,
+    /// What the adversary knows.
+    pub knowledge: Knowledge,
+    /// Raised when the same configuration starts to give other results.
+    pub revision: u32,
+    /// What all attacks of the threat have, then its own.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Declared {
+    /// The parameter called `name`.
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+
+    fn backdoor(trigger: &Trigger) -> Self {
+        let Trigger { name, aliases, summary, paper, knowledge, revision, .. } = *trigger;
+        let amplitude = Parameter {
+            name: "amplitude",
+            doc: trigger.amplitude,
+            kind: Kind::Real(0.0, trigger.most),
+            default: Value::Real(trigger.most.min(0.1)),
+        };
+        let sampling = (trigger.modality == Modality::Ecg).then_some(SAMPLING);
+        let own = trigger.parameters.iter().copied();
+        let parameters = BACKDOOR.into_iter().chain([amplitude]).chain(sampling).chain(own).collect();
+        Self { name, aliases, summary, paper, knowledge, revision, parameters }
+    }
+
+    fn membership(attack: &MembershipAttack) -> Self {
+        let MembershipAttack { name, aliases, summary, paper, revision, .. } = *attack;
+        let knowledge =
+            if attack.access == Access::Labels { Knowledge::BlackBox } else { Knowledge::GreyBox };
+        let parameters = MEMBERSHIP.into_iter().chain(attack.parameters.iter().copied()).collect();
+        Self { name, aliases, summary, paper, knowledge, revision, parameters }
+    }
+
+    fn poisoning(attack: &Poisoning) -> Self {
+        let Poisoning { name, aliases, summary, paper, knowledge, revision, .. } = *attack;
+        let magnitude =
+            attack.magnitude.map(|_| Parameter { kind: Kind::Real(0.0, attack.most), ..MAGNITUDE });
+        let parameters = POISONING.iter().copied().chain(magnitude).chain(attack.parameters.iter().copied());
+        Self { name, aliases, summary, paper, knowledge, revision, parameters: parameters.collect() }
+    }
+}
+
+/// What every trigger has, besides its amplitude.
+const BACKDOOR: [Parameter; 3] = [
+    Parameter {
+        name: "rate",
+        doc: "share of the training samples that are stamped, rounded down",
+        kind: Kind::Real(0.0, 1.0),
+        default: Value::Real(0.05),
+    },
+    Parameter {
+        name: "target",
+        doc: "the class that stamped samples shall be given, by number",
+        kind: Kind::Whole(0, 1_000),
+        default: Value::Whole(0),
+    },
+    Parameter {
+        name: "clean_label",
+        doc: "stamp only samples of the target class, and leave all labels as they are",
+        kind: Kind::Flag,
+        default: Value::Flag(false),
+    },
+];
+
+/// What every membership inference attack has.
+const MEMBERSHIP: [Parameter; 2] = [
+    Parameter {
+        name: "knows",
+        doc: "what shadow models are trained on: the target's own pool (exact), or other samples of the same distribution",
+        kind: Kind::Choice(&["exact", "distribution"]),
+        default: Value::Word("exact"),
+    },
+    Parameter {
+        name: "shadows",
+        doc: "how many shadow models there are",
+        kind: Kind::Whole(0, 4096),
+        default: Value::Whole(64),
+    },
+];
+
+/// What triggers in signals have.
+const SAMPLING: Parameter = Parameter {
+    name: "samples_per_second",
+    doc: "samples a second of the data",
+    kind: Kind::Real(1.0, 100_000.0),
+    default: Value::Real(360.0),
+};
+
+/// What every poisoning attack has.
+const POISONING: [Parameter; 4] = [
+    Parameter {
+        name: "rate",
+        doc: "share of the training samples that are poisoned, rounded down",
+        kind: Kind::Real(0.0, 1.0),
+        default: Value::Real(0.1),
+    },
+    Parameter {
+        name: "aim",
+        doc: "whom it is to harm: everybody, the patients of one class, or one patient of the test split",
+        kind: Kind::Choice(&["everybody", "class", "patient"]),
+        default: Value::Word("everybody"),
+    },
+    Parameter {
+        name: "class",
+        doc: "the class whose patients are to be harmed; of one patient, what the model shall say instead",
+        kind: Kind::Whole(0, 1_000),
+        default: Value::Whole(0),
+    },
+    Parameter {
+        name: "patient",
+        doc: "the one patient, by the place in the test split from 0",
+        kind: Kind::Whole(0, u64::MAX),
+        default: Value::Whole(0),
+    },
+];
+
+/// What poisoning attacks have that do something by degrees.
+const MAGNITUDE: Parameter = Parameter {
+    name: "magnitude",
+    doc: "how strongly each sample is changed",
+    kind: Kind::Real(0.0, f64::MAX),
+    default: Value::Real(1.0),
+};

@@ -1,0 +1,68 @@
+//! Exact intervals of a share (Clopper & Pearson 1934), by inverting the binomial distribution's incomplete beta function.
+
+use super::statistics::Interval;
+
+/// The 95% Clopper-Pearson interval of `successes` of `n` independent trials; `None` for no trials.
+///
+/// Its ends are the 2.5% quantile of Beta(k, n - k + 1) and the 97.5% quantile of Beta(k + 1, n - k).
+pub fn clopper_pearson(successes: u64, n: u64) -> Option<Interval> {
+    if n == 0 || successes > n {
+        return None;
+    }
+    let (k, rest) = (successes as f64, (n - successes) as f64);
+    let low = if successes == 0 { 0.0 } else { beta_quantile(0.025, k, rest + 1.0) };
+    let high = if successes == n { 1.0 } else { beta_quantile(0.975, k + 1.0, rest) };
+    Some(Interval { low, high, method: "clopper-pearson", few_groups: false })
+}
+
+/// The point below which Beta(a, b) has the share `p`, by bisection to the last bit.
+fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    loop {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            return middle;
+        }
+        if incomplete_beta(middle, a, b) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+}
+
+/// The regularised incomplete beta function `I_x(a, b)` for `0 < x < 1` and positive `a`, `b` (DLMF 8.17.22).
+fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
+    // The fraction converges fast below the distribution's mean; above it, the complement's does.
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - incomplete_beta(1.0 - x, b, a);
+    }
+    let log_beta = libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b);
+    let front = (a * x.ln() + b * (-x).ln_1p() - log_beta).exp() / a;
+    front / fraction(x, a, b)
+}
+
+/// The denominator of the continued fraction of DLMF 8.17.22, `1 + d1 / (1 + d2 / (1 + ...))`, by Lentz's method as Thompson and Barnett
+/// 1986 amend it.
+fn fraction(x: f64, a: f64, b: f64) -> f64 {
+    const TINY: f64 = 1e-300;
+    let (mut value, mut c, mut d) = (1.0, 1.0, 0.0);
+    // The number of terms grows with the root of a + b; this is past a billion trials.
+    for m in 1..100_000_u32 {
+        let half = f64::from(m / 2);
+        let term = if m % 2 == 0 {
+            half * (b - half) * x / ((a + 2.0 * half - 1.0) * (a + 2.0 * half))
+        } else {
+            -(a + half) * (a + b + half) * x / ((a + 2.0 * half) * (a + 2.0 * half + 1.0))
+        };
+        d = 1.0 + term * d;
+        d = 1.0 / if d.abs() < TINY { TINY } else { d };
+        c = 1.0 + term / c;
+        c = if c.abs() < TINY { TINY } else { c };
+        value *= c * d;
+        if (c * d - 1.0).abs() < f64::EPSILON {
+            break;
+        }
+    }
+    value
+}

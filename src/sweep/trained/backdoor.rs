@@ -1,0 +1,154 @@
+//! Backdoor cells: each trains a member on a set with a trigger in it, and asks it about clean and stamped test samples.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::poisoning::Twin;
+use super::{Class, Taker, TrainedCell};
+use crate::Result;
+use crate::attacks::backdoor::{self, Setting, Stamp, Visibility, visibility};
+use crate::attacks::evasion::start::{changed, distance};
+use crate::attacks::{Norm, Value};
+use crate::data::Dataset;
+use crate::models::Model;
+use crate::results::{CellRow, MetricRow};
+use crate::sweep::job::Outcome;
+use crate::sweep::rows::{RowMaker, Rows};
+use crate::sweep::subject::{Subject, prediction};
+use crate::training::{Lesson, Member, evaluate};
+
+/// Amplitudes at which the trigger is tried besides the trained one, as multiples of that.
+const OTHER_AMPLITUDES: [f64; 5] = [0.25, 0.5, 0.75, 1.5, 2.0];
+
+impl Class<'_> {
+    /// Runs the backdoor cells at these positions.
+    pub(super) fn backdoor(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
+        let twins = self.twins(cells)?;
+        let train = &self.school.prepared.splits.train;
+        let member = |at: usize| {
+            let cell = &self.all.cells[cells[at]];
+            Ok(Member { seed: cell.seed, lesson: self.infected(cell)? })
+        };
+        let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
+        let own_values = (most * train.len() as f64).ceil() as usize;
+        self.train(own_values, cells.len(), &member, |at, fitted| {
+            let i = cells[at];
+            let subject = self.school.subject(self.school.model(fitted)?, self.workshop.device)?;
+            taker(i, self.examined(i, &subject, &twins)?)
+        })
+    }
+
+    /// What a cell's member learns from.
+    fn infected(&self, cell: &TrainedCell) -> Result<Lesson> {
+        let train = &self.school.prepared.splits.train;
+        let stamp = self.stamp(cell, cell.real("amplitude"))?;
+        let clean_label = cell.get("clean_label") == Value::Flag(true);
+        let target = cell.whole("target") as u32;
+        Ok(backdoor::poison(train, &stamp, cell.real("rate"), target, clean_label, cell.seed)?.lesson)
+    }
+
+    /// The trigger of a cell at an amplitude; it is prepared on the training set, whatever it is stamped on.
+    fn stamp(&self, cell: &TrainedCell, amplitude: f64) -> Result<Stamp> {
+        let Some(trigger) = backdoor::find(cell.kind) else { unreachable!("a cell's trigger is registered") };
+        let get = |name: &str| cell.get(name);
+        let sampling_rate = cell.parameter("samples_per_second").map(|_| cell.real("samples_per_second"));
+        let imputed = self.school.imputed.as_deref();
+        let data = &self.school.prepared.splits.train;
+        trigger.prepare(&Setting { data, amplitude, imputed, sampling_rate, get: &get })
+    }
+
+    /// What a backdoored model, whose answers on clean samples `subject` has, says of stamped ones.
+    fn examined(&self, i: usize, subject: &Subject, twins: &BTreeMap<u64, Arc<Twin>>) -> Result<Rows> {
+        let cell = &self.all.cells[i];
+        let target = cell.whole("target") as u32;
+        if target as usize >= subject.classes() {
+            let expected = format!("a class from 0 to {}", subject.classes() - 1);
+            return Err(self.all.study.error("backdoor.target", target, expected));
+        }
+        let twin = &twins[&cell.seed].subject;
+        let trained = cell.real("amplitude");
+        let stamped = self.stamped(cell, trained)?;
+        let logits = self.says(&subject.model, &stamped)?;
+        let came = outcomes(subject, &stamped, &logits, target);
+        let row = CellRow { aim: Some("target".into()), target: Some(target), ..self.row(i) };
+        let mut rows = RowMaker::new(subject).rows(row, None, &came);
+        let id = rows.cell.cell_id.clone();
+        let add =
+            |metric: &str, scope: String, value_clean: Option<f64>, value: Option<f64>, n: usize| MetricRow {
+                cell_id: id.clone(),
+                metric: metric.into(),
+                scope: scope.into(),
+                value_clean,
+                value,
+                n: n as u64,
+                ..MetricRow::default()
+            };
+        let n = subject.data.len();
+        rows.metrics.push(add("accuracy", "all".into(), accuracy(twin), accuracy(subject), n));
+        for amplitude in std::iter::once(1.0).chain(OTHER_AMPLITUDES).map(|times| times * trained) {
+            let Ok(stamped) = self.stamped(cell, amplitude) else { continue };
+            let by = |asked: &Subject| -> Result<Option<f64>> {
+                let logits = self.says(&asked.model, &stamped)?;
+                Ok(success_rate(&outcomes(asked, &stamped, &logits, target)))
+            };
+            let scope = if amplitude == trained { "all".into() } else { format!("amplitude={amplitude}") };
+            rows.metrics.push(add("trigger_success", scope, by(twin)?, by(subject)?, n));
+        }
+        let pairs = (0..n).map(|i| (subject.data.sample(i), stamped.sample(i)));
+        let Visibility { snr_db, linf, changed } = visibility(&subject.data, pairs);
+        rows.metrics.push(add("snr_db", "all".into(), None, snr_db, changed));
+        rows.metrics.push(add("trigger_linf", "all".into(), None, Some(linf), n));
+        Ok(rows)
+    }
+
+    /// The test samples with the trigger in them.
+    fn stamped(&self, cell: &TrainedCell, amplitude: f64) -> Result<Dataset> {
+        let (stamp, test) = (self.stamp(cell, amplitude)?, &self.school.test);
+        let values = (0..test.len()).flat_map(|i| stamp.applied(test.sample(i))).collect();
+        Ok(Dataset { values, ..test.clone() })
+    }
+
+    fn says(&self, model: &Model, data: &Dataset) -> Result<Vec<f32>> {
+        evaluate::logits(model, data, self.workshop.device, 1)
+    }
+}
+
+/// A sample that is right and not of the target class is attacked; the target's class is a success.
+fn outcomes(subject: &Subject, stamped: &Dataset, logits: &[f32], target: u32) -> Vec<Outcome> {
+    let each = |(i, logits): (usize, &[f32])| {
+        let (label, clean, x) = (subject.label(i, 0), subject.data.sample(i), stamped.sample(i));
+        let says = |logits: &[f32]| prediction(&subject.deciding(logits, 0));
+        let attacked = says(subject.clean_logits(i)) == label && label != target;
+        let scale = &subject.data.domain.scale;
+        Outcome {
+            x: Vec::new(),
+            logits: logits.to_vec(),
+            attacked,
+            success: attacked && says(logits) == target,
+            l0: changed(x, clean),
+            norms: [Norm::L1, Norm::L2, Norm::Linf].map(|norm| distance(norm, x, clean, scale)),
+            steps_used: 0,
+            forward_calls: 1,
+            gradient_calls: 0,
+            zero_gradients: 0.0,
+            seconds: 0.0,
+            inferred: false,
+        }
+    };
+    logits.chunks_exact(subject.outputs()).enumerate().map(each).collect()
+}
+
+/// Successes among attacked samples; `None` where none was.
+fn success_rate(outcomes: &[Outcome]) -> Option<f64> {
+    let attacked = outcomes.iter().filter(|outcome| outcome.attacked).count();
+    let successes = outcomes.iter().filter(|outcome| outcome.success).count();
+    (attacked > 0).then(|| successes as f64 / attacked as f64)
+}
+
+/// The share of clean test samples that a model has right.
+pub(super) fn accuracy(subject: &Subject) -> Option<f64> {
+    let n = subject.data.len();
+    let right =
+        |i: &usize| prediction(&subject.deciding(subject.clean_logits(*i), 0)) == subject.label(*i, 0);
+    (n > 0).then(|| (0..n).filter(right).count() as f64 / n as f64)
+}

@@ -1,0 +1,141 @@
+//! The threats that train models: from cells to members of ensembles, from trained members to rows.
+
+mod backdoor;
+mod cell;
+mod membership;
+mod poisoning;
+mod school;
+mod shadows;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use cell::{TrainedCell, cells};
+pub use school::School;
+
+use super::rows::{Provenance, Rows};
+use super::study::{Privacy, Study};
+use crate::Result;
+use crate::attacks::threats::Threat;
+use crate::results::{CellRow, Text};
+use crate::training::{Fitted, Member, Workshop};
+
+/// The cells of a study that train models, with what they need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trained<'a> {
+    pub(super) study: &'a Study,
+    /// One a recipe of the study.
+    pub(super) schools: &'a [School],
+    pub(super) cells: &'a [TrainedCell],
+    /// The ids of `cells`.
+    pub(super) ids: &'a [Text],
+    /// The results folder, where trained members are kept that several cells use.
+    pub(super) out: &'a Path,
+}
+
+/// What gets each cell's rows, with the cell's position.
+pub(super) type Taker<'t> = dyn FnMut(usize, Rows) -> Result<()> + 't;
+
+impl Trained<'_> {
+    /// Runs the cells at the positions `pending`: recipe by recipe, threat by threat.
+    ///
+    /// # Errors
+    /// Training that fails or is interrupted; whatever `taker` returns.
+    pub(super) fn run(
+        &self,
+        pending: &[usize],
+        workshop: &Workshop,
+        provenance: &Provenance,
+        taker: &mut Taker,
+    ) -> Result<()> {
+        for school in self.schools {
+            let here = |threat, defense| -> Vec<usize> {
+                let asked = |cell: &TrainedCell| (cell.recipe, cell.threat, cell.defense);
+                let of = |&i: &usize| asked(&self.cells[i]) == (school.recipe, threat, defense);
+                pending.iter().copied().filter(of).collect()
+            };
+            let defenses = 0..self.study.defenses.len();
+            for (threat, defense) in Threat::ALL
+                .into_iter()
+                .flat_map(|threat| defenses.clone().map(move |defense| (threat, defense)))
+            {
+                let cells = here(threat, defense);
+                if cells.is_empty() {
+                    continue;
+                }
+                let class = Class { all: *self, school, defense, workshop, provenance };
+                match threat {
+                    Threat::Poisoning => class.poison(&cells, taker)?,
+                    Threat::Backdoor => class.backdoor(&cells, taker)?,
+                    Threat::Membership => class.infer_members(&cells, taker)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps of training that the cell at position `i` asks for: what its time is estimated by.
+    pub(super) fn work(&self, i: usize) -> u64 {
+        self.schools.iter().find(|school| school.recipe == self.cells[i].recipe).map_or(0, School::work)
+    }
+
+    /// For each cell the number of the bundle that it is served by: cells of one recipe and seed share their twins.
+    pub(super) fn bundles(cells: &[TrainedCell]) -> Vec<usize> {
+        let mut known = BTreeMap::new();
+        let number = |cell: &TrainedCell| {
+            let next = known.len();
+            *known.entry((cell.recipe, cell.threat.column(), cell.seed)).or_insert(next)
+        };
+        cells.iter().map(number).collect()
+    }
+}
+
+/// The cells of one recipe under one defence.
+#[derive(Clone, Copy)]
+struct Class<'a> {
+    all: Trained<'a>,
+    school: &'a School,
+    /// The defence's position in the study.
+    defense: usize,
+    workshop: &'a Workshop<'a>,
+    provenance: &'a Provenance,
+}
+
+impl Class<'_> {
+    fn privacy(&self) -> Option<Privacy> {
+        self.all.study.defenses[self.defense].privacy
+    }
+
+    /// Trains `count` members as the defence says; see [`train_members`](crate::training::train_members).
+    fn train(
+        &self,
+        own_values: usize,
+        count: usize,
+        member: &(dyn Fn(usize) -> Result<Member> + Sync),
+        finished: impl FnMut(usize, Fitted) -> Result<()>,
+    ) -> Result<()> {
+        match self.privacy() {
+            None => self.school.train(own_values, count, member, self.workshop, finished),
+            Some(privacy) => self.school.train_privately(&privacy, count, member, self.workshop, finished),
+        }
+    }
+
+    /// What a cell's row says whatever came of it.
+    fn row(&self, i: usize) -> CellRow {
+        let (cell, entry) = (&self.all.cells[i], &self.all.study.recipes[self.school.recipe]);
+        CellRow {
+            cell_id: self.all.ids[i].clone(),
+            model: entry.id.as_str().into(),
+            model_sha256: self.school.sha256.as_str().into(),
+            data: self.school.test.name.as_str().into(),
+            defense: self.all.study.defenses[self.defense].id.as_str().into(),
+            threat: cell.threat.column().into(),
+            attack: cell.kind.into(),
+            attack_revision: cell.revision,
+            knowledge: cell.knowledge.name().into(),
+            seed: Some(cell.seed),
+            params: cell.params_json().into(),
+            ..self.provenance.row(&self.school.test)
+        }
+    }
+}

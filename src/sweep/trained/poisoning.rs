@@ -1,0 +1,131 @@
+//! Poisoning cells: each trains a member on a poisoned lesson and holds it against the unpoisoned twin of its seed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Class, Taker, TrainedCell};
+use crate::attacks::Value;
+use crate::attacks::poisoning::{self, Aim, Order, Patient, Victim};
+use crate::data::Labels;
+use crate::results::MetricRow;
+use crate::sweep::job::Outcome;
+use crate::sweep::rows::RowMaker;
+use crate::sweep::subject::{Subject, prediction};
+use crate::training::{Lesson, Member, evaluate};
+use crate::{Error, Result};
+
+/// What an unpoisoned model says: of the test samples, and of those that it learnt from.
+pub(super) struct Twin {
+    pub(super) subject: Subject,
+    train_logits: Vec<f32>,
+}
+
+impl Class<'_> {
+    /// Runs the poisoning cells at these positions.
+    pub(super) fn poison(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
+        let twins = self.twins(cells)?;
+        let train = &self.school.prepared.splits.train;
+        let member = |at: usize| {
+            let cell = &self.all.cells[cells[at]];
+            let lesson = self.lesson(cell, &twins[&cell.seed])?;
+            Ok(Member { seed: cell.seed, lesson })
+        };
+        let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
+        let own_values = (most * train.len() as f64).ceil() as usize;
+        self.train(own_values, cells.len(), &member, |at, fitted| {
+            let i = cells[at];
+            let twin = &twins[&self.all.cells[i].seed];
+            let model = self.school.model(fitted)?;
+            let logits = evaluate::logits(&model, &self.school.test, self.workshop.device, 1)?;
+            let outcomes = outcomes(&twin.subject, &logits);
+            let mut rows = RowMaker::new(&twin.subject).rows(self.row(i), None, &outcomes);
+            rows.metrics.push(MetricRow {
+                cell_id: rows.cell.cell_id.clone(),
+                metric: "accuracy".into(),
+                scope: "all".into(),
+                value_clean: rows.cell.clean_accuracy,
+                value: rows.cell.accuracy_adv,
+                n: rows.cell.n,
+                ..MetricRow::default()
+            });
+            taker(i, rows)
+        })
+    }
+
+    /// What a cell's member learns from.
+    fn lesson(&self, cell: &TrainedCell, twin: &Twin) -> Result<Lesson> {
+        let Some(attack) = poisoning::find(cell.kind) else { unreachable!("a cell's attack is registered") };
+        let get = |name: &str| cell.get(name);
+        let class = cell.whole("class") as u32;
+        let patient = cell.whole("patient") as usize;
+        let aim = match cell.get("aim") {
+            Value::Word("class") => Aim::Class(class),
+            Value::Word("patient") => Aim::Patient(self.patient(patient, class)?),
+            _ => Aim::Everybody,
+        };
+        let imputed = self.school.imputed.as_deref();
+        let mut victim = Victim {
+            scores: Some(&twin.train_logits),
+            imputed,
+            ..Victim::new(&self.school.prepared.splits.train)
+        };
+        let (rate, magnitude) = (cell.real("rate"), cell.real("magnitude"));
+        let order = Order { rate, magnitude, aim, seed: cell.seed, get: &get };
+        Ok(attack.poison(&mut victim, &order)?.lesson)
+    }
+
+    /// A sample of the test split.
+    fn patient(&self, position: usize, wanted: u32) -> Result<Patient<'_>> {
+        let test = &self.school.test;
+        let label = match &test.labels {
+            Labels::Class(labels) => labels.get(position).copied(),
+            Labels::Findings(_) => None,
+        };
+        let expected = format!("below {}, of a split whose samples have one class each", test.len());
+        let label = label.ok_or_else(|| Error::input(&test.name, "poisoning.patient", position, expected))?;
+        Ok(Patient { values: test.sample(position), label, wanted })
+    }
+
+    /// The unpoisoned model of every seed that these cells have.
+    pub(super) fn twins(&self, cells: &[usize]) -> Result<BTreeMap<u64, Arc<Twin>>> {
+        let mut seeds: Vec<u64> = cells.iter().map(|&i| self.all.cells[i].seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        let train = &self.school.prepared.splits.train;
+        let member = |at: usize| Ok(Member { seed: seeds[at], lesson: Lesson::whole(train.len()) });
+        let mut twins = BTreeMap::new();
+        self.train(0, seeds.len(), &member, |at, fitted| {
+            let model = self.school.model(fitted)?;
+            let train_logits = evaluate::logits(&model, train, self.workshop.device, 1)?;
+            let subject = self.school.subject(model, self.workshop.device)?;
+            twins.insert(seeds[at], Arc::new(Twin { subject, train_logits }));
+            Ok(())
+        })?;
+        Ok(twins)
+    }
+}
+
+/// What a poisoned model's `logits` of the test samples are beside the twin's: a sample that the twin has right is attacked, and an error
+/// there is a success.
+fn outcomes(twin: &Subject, logits: &[f32]) -> Vec<Outcome> {
+    let each = |(i, logits): (usize, &[f32])| {
+        let label = twin.label(i, 0);
+        let says = |logits: &[f32]| prediction(&twin.deciding(logits, 0));
+        let attacked = says(twin.clean_logits(i)) == label;
+        Outcome {
+            x: Vec::new(),
+            logits: logits.to_vec(),
+            attacked,
+            success: attacked && says(logits) != label,
+            l0: 0,
+            norms: [0.0; 3],
+            steps_used: 0,
+            forward_calls: 1,
+            gradient_calls: 0,
+            zero_gradients: 0.0,
+            seconds: 0.0,
+            inferred: false,
+        }
+    };
+    logits.chunks_exact(twin.outputs()).enumerate().map(each).collect()
+}

@@ -1,0 +1,248 @@
+//! DP-SGD: training that no single sample can move far (Abadi et al. 2016, algorithm 1).
+//!
+//! Each step takes every sample with the same probability (Poisson sampling), clips each sample's gradient, adds Gaussian noise to their sum,
+//! and hands that, over the expected size of the minibatch, to the optimiser. A lane of the program is one sample with a copy of the
+//! parameters, so that its clipped gradient is an ordinary gradient of its lane; the sum runs on the host, in the samples' order.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use percuss_kernels::Device;
+
+use super::super::fit::{Fitted, Recipe, check_loss, fits};
+use super::super::init::initial;
+use super::super::optimizer::{Optimizer, clip};
+use super::super::random::{Stream, name_number};
+use super::super::trainer::parameter_states;
+use crate::data::{Dataset, Labels};
+use crate::graph::{Compiled, Executable, Graph, Phase, Shape, State, Uploads};
+use crate::models::{
+    Config, Declared, Head, Model, Net, Role, WeightTensor, from_training_layout, layout, to_layout,
+};
+use crate::training::{Lesson, Loss};
+use crate::{Error, Result};
+
+/// Samples whose gradients are computed at once.
+const LANES: usize = 64;
+
+/// How much noise a run adds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Largest norm of one sample's gradient, above 0.
+    pub clip_norm: f64,
+    /// Standard deviation of the noise, as a multiple of `clip_norm`; 0 or more.
+    pub multiplier: f64,
+}
+
+/// The probability with which a step takes a sample, and how many steps there are: what an accountant asks.
+pub fn schedule(recipe: &Recipe, samples: usize) -> (f64, u64) {
+    let batch = recipe.batch.min(samples);
+    (batch as f64 / samples as f64, (recipe.epochs * (samples / batch)) as u64)
+}
+
+/// Trains a model on a lesson of `base`. The same arguments give the same bits on one device. The last step's model is kept.
+///
+/// # Errors
+/// Data or a lesson that do not fit the model; batch norm, which lets samples see each other; early stopping, which no accountant counts; a
+/// loss that is not finite; an interruption.
+pub fn fit_privately(
+    config: &Config,
+    recipe: &Recipe,
+    noise: &Noise,
+    base: &Dataset,
+    lesson: &Lesson,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<Fitted> {
+    fits(config, base)?;
+    refuse(config, recipe, base)?;
+    let samples = &lesson.samples;
+    let (rate, steps) = schedule(recipe, samples.len());
+    let mut program = PerSample::new(config, recipe, noise, device)?;
+    let mut descent = Descent::new(config, recipe);
+    let mut losses = Vec::new();
+    let (mut sum, mut seen) = (0.0, 0);
+    let each = (steps / recipe.epochs as u64).max(1);
+    for step in 0..steps {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let mut stream = Stream::new(recipe.seed, &[name_number("dp-sgd"), step]);
+        let chosen: Vec<usize> =
+            samples.iter().copied().filter(|_| f64::from(stream.unit()) < rate).collect();
+        let (mut gradient, loss) = program.clipped_sum(&descent.parameters, base, lesson, &chosen)?;
+        let deviation = (noise.multiplier * noise.clip_norm) as f32;
+        let expected = rate * samples.len() as f64;
+        for value in gradient.iter_mut().flatten() {
+            *value = (*value + deviation * stream.normal()) / expected as f32;
+        }
+        let learning = recipe.schedule.rate(recipe.rate, step, each, steps);
+        descent.step(&gradient, learning, step + 1);
+        (sum, seen) = (sum + loss, seen + chosen.len());
+        if (step + 1) % each == 0 {
+            let mean = sum / seen.max(1) as f64;
+            check_loss(mean, losses.len() + 1)?;
+            losses.push(mean);
+            (sum, seen) = (0.0, 0);
+        }
+    }
+    let epochs = losses.len();
+    Ok(Fitted { weights: descent.weights(), epoch: epochs, epochs_run: epochs, losses, validation: None })
+}
+
+fn refuse(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
+    let bad = |found: &str, expected: &str| Err(Error::input(&base.name, "dp-sgd", found, expected));
+    if Model::declare(config).iter().any(|tensor| tensor.role == Role::RunningMean) {
+        return bad("a model with batch norm, in which samples see each other", "a model without it");
+    }
+    if recipe.early_stopping.is_some() {
+        return bad("early stopping, whose choice no accountant counts", "a fixed number of epochs");
+    }
+    if !recipe.rule.loss.weights.is_empty() {
+        return bad("class weights, which are computed from the samples", "class_weights = \"none\"");
+    }
+    Ok(())
+}
+
+/// The program that gives clipped gradients, one a lane.
+struct PerSample {
+    executable: Executable,
+    parameters: Vec<(Declared, State)>,
+    gradients: Vec<State>,
+    input: State,
+    label: State,
+    loss: State,
+    head: Head,
+}
+
+impl PerSample {
+    fn new(config: &Config, recipe: &Recipe, noise: &Noise, device: &Device) -> Result<Self> {
+        let mut graph = Graph::new();
+        let parameters = parameter_states(&mut graph, config);
+        let named: Vec<(String, State)> =
+            parameters.iter().map(|(declared, state)| (declared.name.clone(), *state)).collect();
+        let rule = Loss::plain(config.head);
+        let rule = Loss { smoothing: recipe.rule.loss.smoothing, ..rule };
+        let input = graph.state("sample", Shape::lanes(&[&[1], config.input_shape().as_slice()].concat()));
+        let label = graph.state("label", Shape::lanes(&rule.label_dims(1, config.classes())));
+        let loss = graph.state("loss", Shape::lanes(&[]));
+        let (x, wanted) = (graph.load(input), graph.load(label));
+        let mut net = Net::training(&mut graph, &named);
+        let logits = config.forward(&mut net, x);
+        let value = rule.mean(&mut graph, logits, wanted);
+        let wrt: Vec<_> = parameters.iter().map(|&(_, state)| graph.load(state)).collect();
+        let gradients = graph.gradients(value, &wrt);
+        let gradients = clip(&mut graph, &gradients, noise.clip_norm);
+        let mut phase = Phase::new();
+        let mut states = Vec::new();
+        for ((declared, _), gradient) in parameters.iter().zip(gradients) {
+            let dims = layout(declared.role, &declared.shape);
+            let state = graph.state(format!("gradient of {}", declared.name), Shape::lanes(&dims));
+            phase.assign(&mut graph, state, gradient);
+            states.push(state);
+        }
+        phase.assign(&mut graph, loss, value);
+        let mut uploads = Uploads::default();
+        let compiled = Compiled::on(device, &mut uploads, &graph, &[phase], LANES)?;
+        let executable = compiled.instantiate(device, &mut uploads, 1)?;
+        Ok(Self { executable, parameters, gradients: states, input, label, loss, head: config.head })
+    }
+
+    /// The sum of the clipped gradients of some samples, tensor by tensor, and that of their losses.
+    fn clipped_sum(
+        &mut self,
+        parameters: &[Vec<f32>],
+        base: &Dataset,
+        lesson: &Lesson,
+        chosen: &[usize],
+    ) -> Result<(Vec<Vec<f32>>, f64)> {
+        for ((_, state), values) in self.parameters.iter().zip(parameters) {
+            self.executable.write(*state, &values.repeat(LANES))?;
+        }
+        let mut sums: Vec<Vec<f32>> = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
+        let mut losses = 0.0;
+        for some in chosen.chunks(LANES) {
+            for (lane, &position) in some.iter().enumerate() {
+                self.executable.write_lane(self.input, lane, lesson.sample(base, position))?;
+                self.executable.write_lane(self.label, lane, &label(base, self.head, lesson, position))?;
+            }
+            self.executable.run(0, 1)?;
+            for (state, sum) in self.gradients.iter().zip(&mut sums) {
+                let all = self.executable.read(*state)?;
+                for lane in all.chunks_exact(sum.len()).take(some.len()) {
+                    sum.iter_mut().zip(lane).for_each(|(sum, value)| *sum += value);
+                }
+            }
+            let all = self.executable.read(self.loss)?;
+            losses += all.iter().take(some.len()).map(|&loss| f64::from(loss)).sum::<f64>();
+        }
+        Ok((sums, losses))
+    }
+}
+
+/// The label of one sample as the loss reads it.
+fn label(base: &Dataset, head: Head, lesson: &Lesson, position: usize) -> Vec<f32> {
+    match (&base.labels, lesson.label(base, position)) {
+        (_, Some(label)) if head == Head::Softmax => vec![label as f32],
+        (_, Some(label)) => vec![f32::from(u8::from(label > 0))],
+        (Labels::Findings(labels), _) => {
+            let findings = base.classes.len();
+            labels[position * findings..][..findings].iter().map(|&label| f32::from(label)).collect()
+        }
+        (Labels::Class(_), None) => unreachable!("a base of classes gives every sample one"),
+    }
+}
+
+/// Parameters on the host, in the kernels' layout, with what the optimiser remembers.
+struct Descent {
+    declared: Vec<Declared>,
+    parameters: Vec<Vec<f32>>,
+    memory: Vec<[Vec<f32>; 2]>,
+    optimizer: Optimizer,
+}
+
+impl Descent {
+    fn new(config: &Config, recipe: &Recipe) -> Self {
+        let declared = Model::declare(config);
+        let start = initial(&declared, recipe.seed);
+        let parameters: Vec<Vec<f32>> =
+            declared.iter().map(|one| to_layout(one.role, &one.shape, &start[&one.name].data)).collect();
+        let memory =
+            parameters.iter().map(|values| [vec![0.0; values.len()], vec![0.0; values.len()]]).collect();
+        Self { declared, parameters, memory, optimizer: recipe.rule.optimizer }
+    }
+
+    /// One step along a gradient; `number` counts from 1. The same formulas as [`Optimizer::update`].
+    fn step(&mut self, gradient: &[Vec<f32>], rate: f64, number: u64) {
+        let [rate, keep, root] = self.optimizer.rates(rate, number);
+        for ((values, [first, second]), gradient) in
+            self.parameters.iter_mut().zip(&mut self.memory).zip(gradient)
+        {
+            for (i, value) in values.iter_mut().enumerate() {
+                let g = gradient[i];
+                match self.optimizer {
+                    Optimizer::Sgd { momentum, nesterov, weight_decay } => {
+                        let g = g + weight_decay as f32 * *value;
+                        first[i] = momentum as f32 * first[i] + g;
+                        *value -= rate * if nesterov { g + momentum as f32 * first[i] } else { first[i] };
+                    }
+                    Optimizer::AdamW { betas: [b1, b2], epsilon, .. } => {
+                        first[i] = b1 as f32 * first[i] + (1.0 - b1) as f32 * g;
+                        second[i] = b2 as f32 * second[i] + (1.0 - b2) as f32 * g * g;
+                        let deviation = second[i].sqrt() / root + epsilon as f32;
+                        *value = *value * keep - rate * first[i] / deviation;
+                    }
+                }
+            }
+        }
+    }
+
+    /// By name and in PyTorch's layouts.
+    fn weights(&self) -> BTreeMap<String, WeightTensor> {
+        let tensor = |(one, values): (&Declared, &Vec<f32>)| {
+            let data = from_training_layout(one.role, &one.shape, values);
+            (one.name.clone(), WeightTensor { shape: one.shape.clone(), data })
+        };
+        self.declared.iter().zip(&self.parameters).map(tensor).collect()
+    }
+}

@@ -1,0 +1,588 @@
+//! Poisoned training sets: how many samples, which, how far, and what never changes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use percuss::attacks::poisoning::gradient_matching::match_gradient;
+use percuss::attacks::poisoning::{
+    self, Aim, Approach, Features, Gradients, Order, Patient, Poisoned, Victim,
+};
+use percuss::attacks::{Kind, Value, backdoor};
+use percuss::data::{Dataset, Domain, Labels, Request, open_fitted};
+use percuss::defenses;
+use percuss::training::Lesson;
+use support::{dataset, signed};
+
+const N: usize = 200;
+const CLASSES: usize = 4;
+
+/// Age (immutable), a lab value with its indicator, a category of three, a value on [0, 1], sex (an immutable category).
+fn records() -> Dataset {
+    let noise = signed("poisoning.records", N * 3, 1.0);
+    let mut values = Vec::new();
+    for i in 0..N {
+        let (lab, missing) = if i % 10 == 3 { (1.25, 1.0) } else { (5.0 + 2.0 * noise[i], 0.0) };
+        values.extend([60.0 + 20.0 * noise[N + i], lab, missing]);
+        values.extend((0..3).map(|k| f32::from(u8::from(k == [0, 1, 1, 2, 1][i % 5]))));
+        values.push(0.5 + 0.5 * noise[2 * N + i]);
+        values.extend([i % 2, 1 - i % 2].map(|bit| bit as f32));
+    }
+    let names = ["age", "lab", "lab is missing", "c=x", "c=y", "c=z", "share", "sex=f", "sex=m"];
+    let domain = Domain {
+        low: vec![40.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        high: vec![80.0, 7.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        scale: vec![10.0, 2.0, 1.0, 1.0, 1.0, 1.0, 0.25, 1.0, 1.0],
+        immutable: vec![true, false, true, false, false, false, false, true, true],
+        one_hot: vec![3..6, 7..9],
+        features: names.map(str::to_string).to_vec(),
+    };
+    let labels = (0..N).map(|i| (i * 7 % CLASSES) as u32).collect();
+    let data = dataset(vec![9], values, Labels::Class(labels), CLASSES, domain);
+    data.check().unwrap();
+    data
+}
+
+fn labels(data: &Dataset) -> &[u32] {
+    match &data.labels {
+        Labels::Class(labels) => labels,
+        Labels::Findings(_) => panic!(),
+    }
+}
+
+struct Try<'a> {
+    name: &'a str,
+    rate: f64,
+    magnitude: f64,
+    aim: Aim<'a>,
+    seed: u64,
+    set: &'a [(&'a str, Value)],
+}
+
+impl Default for Try<'_> {
+    fn default() -> Self {
+        Self { name: "label-flip", rate: 0.1, magnitude: 1.0, aim: Aim::Everybody, seed: 1, set: &[] }
+    }
+}
+
+fn poison_with(victim: &mut Victim, tried: &Try) -> percuss::Result<Poisoned> {
+    let attack = poisoning::find(tried.name).unwrap();
+    let get = |name: &str| {
+        let set = tried.set.iter().find(|(set, _)| *set == name).map(|(_, value)| *value);
+        set.unwrap_or_else(|| attack.parameter(name).unwrap().default)
+    };
+    let Try { rate, magnitude, aim, seed, .. } = *tried;
+    attack.poison(victim, &Order { rate, magnitude, aim, seed, get: &get })
+}
+
+fn poison(data: &Dataset, tried: &Try) -> Poisoned {
+    poison_with(&mut Victim::new(data), tried).unwrap()
+}
+
+const SIMPLE: [&str; 4] = ["label-flip", "gaussian-noise", "uniform-noise", "missing"];
+
+#[test]
+fn rate_0_is_the_clean_set_and_every_rate_poisons_its_share_rounded_down() {
+    let data = records();
+    for name in SIMPLE {
+        for (rate, wanted) in [(0.0, 0), (0.004, 0), (0.005, 1), (0.29, 58), (0.333, 66), (1.0, 200)] {
+            let found = poison(&data, &Try { name, rate, ..Try::default() });
+            assert_eq!(found.changed.len(), wanted, "{name} at {rate}");
+            if wanted == 0 {
+                assert_eq!(found.lesson, Lesson::whole(N));
+            }
+            assert_eq!(found.lesson.samples, Lesson::whole(N).samples);
+            let mut keys: Vec<usize> =
+                found.lesson.labels.keys().chain(found.lesson.values.keys()).copied().collect();
+            keys.sort_unstable();
+            assert_eq!(keys, found.changed);
+        }
+    }
+}
+
+#[test]
+fn lower_rates_are_parts_of_higher_ones_and_attacks_fall_on_the_same_samples() {
+    let data = records();
+    let mut fallen = Vec::new();
+    for name in SIMPLE {
+        let [few, many] = [0.05, 0.1].map(|rate| poison(&data, &Try { name, rate, ..Try::default() }));
+        assert!(few.changed.iter().all(|position| many.changed.contains(position)), "{name}");
+        for position in &few.changed {
+            assert_eq!(few.lesson.sample(&data, *position), many.lesson.sample(&data, *position));
+            assert_eq!(few.lesson.label(&data, *position), many.lesson.label(&data, *position));
+        }
+        assert_eq!(few, poison(&data, &Try { name, rate: 0.05, ..Try::default() }), "{name}");
+        let other = poison(&data, &Try { name, rate: 0.05, seed: 2, ..Try::default() });
+        assert_ne!(few.changed, other.changed, "{name}");
+        fallen.push(few.changed);
+    }
+    assert!(fallen.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn flipped_labels_are_other_labels_all_of_them_equally_often() {
+    let data = records();
+    let mut counts = [[0u32; CLASSES]; CLASSES];
+    for seed in 0..60 {
+        let found = poison(&data, &Try { rate: 1.0, seed, ..Try::default() });
+        assert!(found.lesson.values.is_empty());
+        for (position, to) in &found.lesson.labels {
+            counts[labels(&data)[*position] as usize][*to as usize] += 1;
+        }
+    }
+    for (from, row) in counts.iter().enumerate() {
+        for (to, &count) in row.iter().enumerate() {
+            // 60 x 50 flips of each class, a third each: five binomial deviations are 129.
+            assert!(if from == to { count == 0 } else { (871..=1129).contains(&count) }, "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn one_class_becomes_another_as_far_as_there_are_samples() {
+    let data = records();
+    let set = &[("from", Value::Whole(2)), ("to", Value::Whole(0))];
+    for (rate, wanted) in [(0.1, 20), (0.25, 50), (0.9, 50)] {
+        let found = poison(&data, &Try { rate, set, ..Try::default() });
+        assert_eq!(found.changed.len(), wanted);
+        assert!(found.changed.iter().all(|&p| labels(&data)[p] == 2 && found.lesson.labels[&p] == 0));
+    }
+    let aimed = poison(&data, &Try { aim: Aim::Class(3), ..Try::default() });
+    assert!(aimed.changed.iter().all(|&position| labels(&data)[position] == 3));
+    for set in [&[("to", Value::Whole(4))][..], &[("to", Value::Whole(1)), ("from", Value::Whole(1))]] {
+        let refused = poison_with(&mut Victim::new(&data), &Try { set, ..Try::default() });
+        assert_eq!(refused.unwrap_err().exit_code(), 2);
+    }
+}
+
+#[test]
+fn the_nearest_and_the_farthest_follow_the_margin() {
+    let data = records();
+    let scores = signed("poisoning.scores", N * CLASSES, 3.0);
+    let gap = |position: usize| {
+        let row = &scores[position * CLASSES..][..CLASSES];
+        let label = labels(&data)[position] as usize;
+        let rival = (0..CLASSES).filter(|&k| k != label).map(|k| row[k]).fold(f32::MIN, f32::max);
+        (row[label] - rival).abs()
+    };
+    let flipped = |choose| {
+        let mut victim = Victim { scores: Some(&scores), ..Victim::new(&data) };
+        let set = &[("choose", Value::Word(choose))];
+        poison_with(&mut victim, &Try { set, rate: 0.15, ..Try::default() }).unwrap().changed
+    };
+    let mut gaps: Vec<f32> = (0..N).map(gap).collect();
+    gaps.sort_by(f32::total_cmp);
+    let (near, far) = (flipped("nearest"), flipped("farthest"));
+    assert_eq!((near.len(), far.len()), (30, 30));
+    assert!(near.iter().all(|&position| gap(position) <= gaps[29]));
+    assert!(far.iter().all(|&position| gap(position) >= gaps[170]));
+    let blind = poison_with(
+        &mut Victim::new(&data),
+        &Try { set: &[("choose", Value::Word("nearest"))], ..Try::default() },
+    );
+    assert_eq!(blind.unwrap_err().exit_code(), 2);
+}
+
+/// What holds of any poisoned record: bounds, categories, immutable features.
+fn check_records(data: &Dataset, found: &Poisoned, indicator_may_change: bool) {
+    for (&position, values) in &found.lesson.values {
+        let clean = data.sample(position);
+        assert_eq!([values[0], values[7], values[8]], [clean[0], clean[7], clean[8]]);
+        assert!(indicator_may_change || values[2] == clean[2]);
+        for (i, value) in values.iter().enumerate() {
+            assert!((data.domain.low[i]..=data.domain.high[i]).contains(value), "feature {i}: {value}");
+        }
+        let mut group = values[3..6].to_vec();
+        group.sort_by(f32::total_cmp);
+        assert_eq!(group, [0.0, 0.0, 1.0]);
+    }
+}
+
+#[test]
+fn noise_keeps_to_bounds_categories_and_immutable_features() {
+    let data = records();
+    for name in ["gaussian-noise", "uniform-noise"] {
+        for magnitude in [0.0, 0.1, 3.0] {
+            let found = poison(&data, &Try { name, rate: 1.0, magnitude, ..Try::default() });
+            check_records(&data, &found, false);
+            assert_eq!(found.changed.is_empty(), magnitude == 0.0);
+            assert!(found.lesson.labels.is_empty());
+            let flips = found.lesson.values.iter().filter(|(p, v)| v[3..6] != data.sample(**p)[3..6]).count();
+            // Uniform noise of 0.1 cannot bridge the gap of 1 between a category and the others.
+            assert!(if magnitude < 1.0 { name != "uniform-noise" || flips == 0 } else { flips > 50 });
+        }
+    }
+}
+
+#[test]
+fn the_magnitude_is_the_noise_in_scaled_units() {
+    let n = 2000;
+    let domain = Domain { scale: vec![4.0], ..Domain::uniform(-1e6, 1e6) };
+    let data = dataset(vec![5], vec![0.0; n * 5], Labels::Class(vec![0; n]), 1, domain);
+    let spread = |name| {
+        let found = poison(&data, &Try { name, rate: 1.0, magnitude: 0.5, ..Try::default() });
+        let all: Vec<f64> = found.lesson.values.values().flatten().map(|v| f64::from(*v)).collect();
+        assert!(name != "uniform-noise" || all.iter().all(|v| v.abs() <= 2.0));
+        (all.iter().map(|v| v * v).sum::<f64>() / all.len() as f64).sqrt()
+    };
+    // Standard deviations 0.5 * 4 and 0.5 * 4 / sqrt 3; the estimate's relative error is below 1 / sqrt(10000), four of which are 4%.
+    assert!((spread("gaussian-noise") / 2.0 - 1.0).abs() < 0.04);
+    assert!((spread("uniform-noise") / (2.0 / 3f64.sqrt()) - 1.0).abs() < 0.04);
+}
+
+#[test]
+fn dropped_values_look_like_the_missing_values_that_were_there() {
+    let data = records();
+    let mut shares: Vec<f32> = (0..N).map(|i| data.sample(i)[6]).collect();
+    shares.sort_by(f32::total_cmp);
+    let middle = (shares[N / 2 - 1] + shares[N / 2]) / 2.0;
+    let all = poison(&data, &Try { name: "missing", rate: 1.0, magnitude: 1.0, ..Try::default() });
+    check_records(&data, &all, true);
+    for values in all.lesson.values.values() {
+        // 1.25 is what imputation wrote where the indicator says missing; y is the most frequent category.
+        assert_eq!(values[1..3], [1.25, 1.0]);
+        assert_eq!(values[3..6], [0.0, 1.0, 0.0]);
+        assert!((values[6] - middle).abs() < 1e-6);
+    }
+    let some = poison(&data, &Try { name: "missing", rate: 1.0, magnitude: 0.3, ..Try::default() });
+    let measured = || (0..N).filter(|i| data.sample(*i)[2] == 0.0);
+    let dropped = measured().filter(|i| some.lesson.sample(&data, *i)[2] == 1.0).count();
+    // 180 draws at 0.3: 54 +- 4 deviations of 6.1.
+    assert!((30..=78).contains(&dropped), "{dropped}");
+    let more = poison(&data, &Try { name: "missing", rate: 1.0, magnitude: 0.6, ..Try::default() });
+    assert!(measured().all(|i| some.lesson.sample(&data, i)[2] <= more.lesson.sample(&data, i)[2]));
+}
+
+#[test]
+fn in_support2_dropped_values_are_what_its_preprocessing_imputes() {
+    let (train, fitted) = open_fitted(&Request::named("support2", "train"), None).unwrap();
+    let imputed = fitted.unwrap().imputed();
+    let feature = |name: &str| train.domain.features.iter().position(|feature| feature == name).unwrap();
+    // The normal values of its preprocessing, bilirubin as log(1 + x).
+    assert_eq!([imputed[feature("alb")], imputed[feature("bili")]], [3.5, 1.01f64.ln_1p() as f32]);
+    let mut victim = Victim { imputed: Some(&imputed), ..Victim::new(&train) };
+    let tried = Try { name: "missing", rate: 0.01, magnitude: 1.0, ..Try::default() };
+    let found = poison_with(&mut victim, &tried).unwrap();
+    assert_eq!(found.changed.len(), train.len() / 100);
+    for (position, values) in &found.lesson.values {
+        for (i, value) in values.iter().enumerate() {
+            let expected = if train.domain.immutable[i] { train.sample(*position)[i] } else { imputed[i] };
+            assert_eq!(*value, expected, "{}", train.domain.features[i]);
+        }
+    }
+    // Where albumin is missing in the table (more than a third of the rows), 3.5 stands in the data already.
+    let alike = (0..train.len()).filter(|&i| train.sample(i)[feature("alb")] == 3.5).count();
+    assert!(3 * alike > train.len(), "{alike} of {}", train.len());
+    let mut victim = Victim { imputed: Some(&imputed[1..]), ..Victim::new(&train) };
+    assert_eq!(poison_with(&mut victim, &tried).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn aimed_at_a_patient_the_most_similar_samples_fall() {
+    let data = records();
+    let patient = Patient { values: data.sample(10), label: labels(&data)[10], wanted: 1 };
+    let found = poison(
+        &data,
+        &Try { name: "gaussian-noise", rate: 0.005, aim: Aim::Patient(patient), ..Try::default() },
+    );
+    assert_eq!(found.changed, [10]);
+    let flipped = poison(&data, &Try { rate: 0.1, aim: Aim::Patient(patient), ..Try::default() });
+    assert_eq!(flipped.changed.len(), 20);
+    assert!(flipped.changed.contains(&10) && flipped.lesson.labels.values().all(|to| *to == 1));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let data = records();
+    let short = Patient { values: &[1.0], label: 0, wanted: 1 };
+    let tries = [
+        Try { rate: 1.5, ..Try::default() },
+        Try { rate: f64::NAN, ..Try::default() },
+        Try { name: "gaussian-noise", magnitude: -1.0, ..Try::default() },
+        Try { name: "missing", magnitude: 1.5, ..Try::default() },
+        Try { aim: Aim::Class(9), ..Try::default() },
+        Try { aim: Aim::Patient(Patient { values: data.sample(0), label: 1, wanted: 1 }), ..Try::default() },
+        Try { aim: Aim::Patient(short), ..Try::default() },
+        Try { name: "feature-collision", ..Try::default() },
+        Try {
+            name: "gradient-matching",
+            aim: Aim::Patient(Patient { values: data.sample(0), ..short }),
+            ..Try::default()
+        },
+    ];
+    for tried in tries {
+        let refused = poison_with(&mut Victim::new(&data), &tried).unwrap_err();
+        assert_eq!(refused.exit_code(), 2, "{refused}");
+    }
+}
+
+#[test]
+fn findings_can_be_noisy_but_not_flipped() {
+    let values = signed("poisoning.findings", 50 * 4, 1.0);
+    let data = dataset(vec![4], values, Labels::Findings(vec![1; 100]), 2, Domain::uniform(-2.0, 2.0));
+    let noisy = poison(&data, &Try { name: "uniform-noise", ..Try::default() });
+    assert_eq!((noisy.changed.len(), noisy.lesson.labels.len()), (5, 0));
+    for refused in [Try::default(), Try { name: "uniform-noise", aim: Aim::Class(0), ..Try::default() }] {
+        assert_eq!(poison_with(&mut Victim::new(&data), &refused).unwrap_err().exit_code(), 2);
+    }
+}
+
+#[test]
+fn names_are_unique_and_defaults_are_of_their_kind() {
+    let mut names: Vec<&str> = poisoning::REGISTRY
+        .iter()
+        .flat_map(|attack| attack.aliases.iter().copied().chain([attack.name]))
+        .collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    let fits = |kind: Kind, default: Value| match (kind, default) {
+        (Kind::Whole(low, high), Value::Whole(value)) => (low..=high).contains(&value),
+        (Kind::Real(low, high), Value::Real(value)) => (low..=high).contains(&value),
+        (Kind::Choice(words), Value::Word(word)) => words.contains(&word),
+        // A word in the place of a number says that none is set.
+        (Kind::Whole(..), Value::Word(_)) => true,
+        _ => false,
+    };
+    let poisons = poisoning::REGISTRY.iter().flat_map(|attack| attack.parameters);
+    let triggers = backdoor::REGISTRY.iter().flat_map(|trigger| trigger.parameters);
+    let detectors = defenses::DETECTORS.iter().flat_map(|detector| detector.parameters);
+    for parameter in poisons.chain(triggers).chain(detectors) {
+        assert!(fits(parameter.kind, parameter.default), "{}", parameter.name);
+    }
+}
+
+/// A softmax regression with a smooth hidden layer, in f64: z = V tanh(W x).
+struct Net {
+    inputs: usize,
+    hidden: usize,
+    classes: usize,
+    parameters: Vec<f64>,
+}
+
+impl Net {
+    fn new(inputs: usize, hidden: usize, classes: usize) -> Self {
+        let n = hidden * inputs + classes * hidden;
+        let parameters = signed("poisoning.net", n, 0.7).into_iter().map(f64::from).collect();
+        Self { inputs, hidden, classes, parameters }
+    }
+
+    fn shifted(&self, shift: &[f32]) -> Self {
+        let parameters = self.parameters.iter().zip(shift).map(|(p, s)| p + f64::from(*s)).collect();
+        Self { parameters, ..*self }
+    }
+
+    fn features(&self, x: &[f64]) -> Vec<f64> {
+        let row = |j: usize| &self.parameters[j * self.inputs..][..self.inputs];
+        (0..self.hidden).map(|j| row(j).iter().zip(x).map(|(w, x)| w * x).sum::<f64>().tanh()).collect()
+    }
+
+    /// Gradients of a sample's cross-entropy to the parameters and to the input.
+    fn gradients(&self, x: &[f64], label: u32) -> (Vec<f64>, Vec<f64>) {
+        let h = self.features(x);
+        let v = &self.parameters[self.hidden * self.inputs..];
+        let z: Vec<f64> = (0..self.classes)
+            .map(|k| (0..self.hidden).map(|j| v[k * self.hidden + j] * h[j]).sum())
+            .collect();
+        let total: f64 = z.iter().map(|z| z.exp()).sum();
+        let dz: Vec<f64> = z
+            .iter()
+            .enumerate()
+            .map(|(k, z)| z.exp() / total - f64::from(u8::from(k == label as usize)))
+            .collect();
+        let dh: Vec<f64> = (0..self.hidden)
+            .map(|j| {
+                (0..self.classes).map(|k| dz[k] * v[k * self.hidden + j]).sum::<f64>() * (1.0 - h[j] * h[j])
+            })
+            .collect();
+        let mut parameters: Vec<f64> = dh.iter().flat_map(|d| x.iter().map(move |x| d * x)).collect();
+        parameters.extend(dz.iter().flat_map(|d| h.iter().map(move |h| d * h)));
+        let inputs = (0..self.inputs)
+            .map(|i| (0..self.hidden).map(|j| dh[j] * self.parameters[j * self.inputs + i]).sum())
+            .collect();
+        (parameters, inputs)
+    }
+
+    fn mean_gradient(&self, samples: &[f32], labels: &[u32]) -> Vec<f32> {
+        let mut sum = vec![0.0; self.parameters.len()];
+        for (x, &label) in samples.chunks_exact(self.inputs).zip(labels) {
+            let (own, _) = self.gradients(&wide(x), label);
+            sum.iter_mut().zip(own).for_each(|(sum, g)| *sum += g / labels.len() as f64);
+        }
+        narrow(&sum)
+    }
+
+    fn length(&self) -> f64 {
+        self.parameters.iter().map(|p| p * p).sum::<f64>().sqrt()
+    }
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|x| f64::from(*x)).collect()
+}
+
+fn narrow(x: &[f64]) -> Vec<f32> {
+    x.iter().map(|x| *x as f32).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| wide(a).iter().zip(wide(b)).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn points() -> Dataset {
+    let values = signed("poisoning.points", 100 * 6, 1.0);
+    let domain = Domain {
+        scale: vec![1.0, 1.0, 2.0, 1.0, 1.0, 1.0],
+        immutable: vec![false, false, false, false, false, true],
+        ..Domain::uniform(-1.5, 1.5)
+    };
+    dataset(vec![6], values, Labels::Class((0..100).map(|i| i % 3).collect()), 3, domain)
+}
+
+const PATIENT: [f32; 6] = [0.9, -0.7, 0.8, 0.1, -0.5, 0.3];
+
+#[test]
+fn the_matching_gradient_is_the_slope_of_the_cosine() {
+    let net = Net::new(6, 5, 3);
+    let wanted = net.mean_gradient(&PATIENT, &[1]);
+    let samples = signed("poisoning.match", 4 * 6, 1.0);
+    let labels = [1; 4];
+    let found = with_gradients(&net, |gradients| {
+        match_gradient(gradients, &wanted, &samples, &labels, 1e-3).unwrap()
+    });
+    assert!((found.0 - cosine(&wanted, &net.mean_gradient(&samples, &labels))).abs() < 1e-12);
+    let largest = found.1.iter().fold(0f64, |most, g| most.max(g.abs()));
+    for at in 0..samples.len() {
+        let moved = |by: f32| {
+            let mut samples = samples.clone();
+            samples[at] += by;
+            (cosine(&wanted, &net.mean_gradient(&samples, &labels)), f64::from(samples[at]))
+        };
+        let ((up, x1), (down, x0)) = (moved(1e-2), moved(-1e-2));
+        // Curvature over 1e-2 and f32 gradients: about 1e-4 relative each, with a margin of ten.
+        assert!(((up - down) / (x1 - x0) - found.1[at]).abs() < 2e-3 * largest, "{at}");
+    }
+}
+
+fn with_gradients<T>(net: &Net, then: impl FnOnce(&mut Gradients) -> T) -> T {
+    let mut to_parameters = |samples: &[f32], labels: &[u32]| Ok(net.mean_gradient(samples, labels));
+    let mut to_inputs = |samples: &[f32], labels: &[u32], shift: &[f32]| {
+        let net = net.shifted(shift);
+        let rows = samples.chunks_exact(net.inputs).zip(labels);
+        Ok(rows.flat_map(|(x, &label)| narrow(&net.gradients(&wide(x), label).1)).collect())
+    };
+    let mut gradients = Gradients {
+        parameter_length: net.length(),
+        to_parameters: &mut to_parameters,
+        to_inputs: &mut to_inputs,
+    };
+    then(&mut gradients)
+}
+
+/// Everything that a crafted poison owes: its class, its label, its budget, its immutable feature.
+fn check_crafted(data: &Dataset, found: &Poisoned, magnitude: f64, wanted: usize) {
+    assert_eq!(found.changed.len(), wanted);
+    assert!(found.lesson.labels.is_empty());
+    for (&position, values) in &found.lesson.values {
+        assert_eq!(labels(data)[position], 1);
+        for (i, (x, x0)) in values.iter().zip(data.sample(position)).enumerate() {
+            let moved = (f64::from(*x) - f64::from(*x0)).abs() / f64::from(data.domain.scale[i]);
+            assert!(moved <= magnitude && x.abs() <= 1.5);
+            assert!(i != 5 || x == x0);
+        }
+    }
+}
+
+#[test]
+fn matched_gradients_point_where_the_patient_points_within_the_budget() {
+    let (data, net) = (points(), Net::new(6, 5, 3));
+    let wanted = net.mean_gradient(&PATIENT, &[1]);
+    let tried = |rate| Try {
+        name: "gradient-matching",
+        rate,
+        magnitude: 0.4,
+        aim: Aim::Patient(Patient { values: &PATIENT, label: 0, wanted: 1 }),
+        set: &[("steps", Value::Whole(80))],
+        ..Try::default()
+    };
+    let run = |rate| {
+        let mut to_parameters = |samples: &[f32], labels: &[u32]| Ok(net.mean_gradient(samples, labels));
+        let mut to_inputs = |samples: &[f32], labels: &[u32], shift: &[f32]| {
+            let net = net.shifted(shift);
+            let rows = samples.chunks_exact(net.inputs).zip(labels);
+            Ok(rows.flat_map(|(x, &label)| narrow(&net.gradients(&wide(x), label).1)).collect())
+        };
+        let gradients = Gradients {
+            parameter_length: net.length(),
+            to_parameters: &mut to_parameters,
+            to_inputs: &mut to_inputs,
+        };
+        let mut victim = Victim { gradients: Some(gradients), ..Victim::new(&data) };
+        poison_with(&mut victim, &tried(rate)).unwrap()
+    };
+    let found = run(0.08);
+    check_crafted(&data, &found, 0.4, 8);
+    let gather = |clean: bool| -> Vec<f32> {
+        let of = |p: &usize| if clean { data.sample(*p) } else { found.lesson.sample(&data, *p) };
+        found.changed.iter().flat_map(|p| of(p).iter().copied()).collect()
+    };
+    let match_of = |samples: &[f32]| cosine(&wanted, &net.mean_gradient(samples, &[1; 8]));
+    let (before, after) = (match_of(&gather(true)), match_of(&gather(false)));
+    // Wherever it starts, at least half of what is missing to a perfect match is won.
+    assert!(after > before + 0.5 * (1.0 - before), "{before} -> {after}");
+    assert_eq!(found, run(0.08));
+    assert!(run(0.04).changed.iter().all(|position| found.changed.contains(position)));
+}
+
+#[test]
+fn colliding_features_come_near_the_patient_s_and_beta_holds_them_back() {
+    let (data, net) = (points(), Net::new(6, 5, 3));
+    let goal = net.features(&wide(&PATIENT));
+    let distance =
+        |x: &[f32]| -> f64 { net.features(&wide(x)).iter().zip(&goal).map(|(a, b)| (a - b).powi(2)).sum() };
+    let run = |beta: f64, magnitude: f64| {
+        let mut of =
+            |x: &[f32]| Ok(x.chunks_exact(6).flat_map(|x| narrow(&net.features(&wide(x)))).collect());
+        let mut approach = |x: &[f32], goal: &[f32]| {
+            let mut found = Approach::default();
+            for x in x.chunks_exact(6) {
+                let f = net.features(&wide(x));
+                let off: Vec<f64> = f.iter().zip(goal).map(|(f, g)| f - f64::from(*g)).collect();
+                found.distance.push(off.iter().map(|o| o * o).sum::<f64>() as f32);
+                found.gradient.extend((0..6).map(|i| {
+                    let slope = |j: usize| 2.0 * off[j] * (1.0 - f[j] * f[j]) * net.parameters[j * 6 + i];
+                    (0..5).map(slope).sum::<f64>() as f32
+                }));
+            }
+            Ok(found)
+        };
+        let features = Features { dimensions: 5, of: &mut of, approach: &mut approach };
+        let mut victim = Victim { features: Some(features), ..Victim::new(&data) };
+        let set = &[("beta", Value::Real(beta))];
+        let tried = Try {
+            name: "feature-collision",
+            rate: 0.07,
+            magnitude,
+            aim: Aim::Patient(Patient { values: &PATIENT, label: 0, wanted: 1 }),
+            set,
+            ..Try::default()
+        };
+        let found = poison_with(&mut victim, &tried).unwrap();
+        check_crafted(&data, &found, magnitude, 7);
+        let mean = |of: &dyn Fn(usize) -> f64| found.changed.iter().map(|&p| of(p)).sum::<f64>() / 7.0;
+        let moved = |p: usize| {
+            let pairs = found.lesson.sample(&data, p).iter().zip(data.sample(p));
+            pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+        };
+        let clean = mean(&|p| distance(data.sample(p)));
+        (clean, mean(&|p| distance(found.lesson.sample(&data, p))), mean(&moved))
+    };
+    let (clean, free, far) = run(0.0, f64::INFINITY);
+    assert!(free < 0.02 * clean, "{clean} -> {free}");
+    let (_, held, near) = run(2.0, f64::INFINITY);
+    assert!(free < held && held < clean && near < far, "{held} {near} {far}");
+    let (_, boxed, _) = run(0.0, 0.2);
+    assert!(free < boxed && boxed < clean);
+}
