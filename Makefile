@@ -5,9 +5,7 @@ export NODEVICE_SELECT ?= 1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 MODELS := support2-mlp pneumoniamnist-cnn mitbih-resnet1d mitbih-linear cxr-phantom-cnn ecg-synthetic-resnet1d
 
-.PHONY: build demo test vulkan notebooks lint models bench
-# Studies whose notebooks are executed in the tests, on their first cells; the others need real data.
-EXPERIMENTS := ehr-poisoning membership $(if $(PERCUSS_DATA),ecg-backdoor)
+.PHONY: build demo test vulkan lint models bench
 
 build:
 	$(CARGO) build --release --locked
@@ -26,22 +24,6 @@ vulkan:
 	  echo "no Vulkan adapter: installing Mesa's software one"; \
 	  $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1; \
 	fi
-
-# Each notebook runs from its first cell to its last, on the first cells of its study.
-notebooks: build target/notebooks/bin/python
-	@for name in $(EXPERIMENTS); do \
-	  target/release/percuss sweep experiments/$$name/study.toml --device cpu --limit-cells 24 --quiet --out target/notebooks/$$name && \
-	  target/notebooks/bin/python experiments/execute.py experiments/$$name/figures.ipynb target/notebooks/$$name || exit 1; \
-	done
-
-target/notebooks/bin/python: experiments/requirements.txt
-	@python3 -c "import ensurepip" 2>/dev/null || { \
-	  echo "no python3 with venv: installing it"; \
-	  $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends python3 python3-venv; \
-	}
-	python3 -m venv target/notebooks
-	target/notebooks/bin/pip install --quiet --requirement experiments/requirements.txt
-	touch $@
 
 lint:
 	$(CARGO) fmt --all --check
