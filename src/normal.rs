@@ -30,7 +30,16 @@ mod tests {
     #[test]
     fn tails_equal_scipy() {
         // scipy.stats.norm.logsf of SciPy 1.17.1.
-        let cases = SCIPY;
+        let cases = [
+            (38.0, -726.5572160188201),
+            (10.0, -53.23128515051248),
+            (3.0, -6.60772622151035),
+            (0.5, -1.1759117615936188),
+            (0.0, -0.6931471805599453),
+            (-1.0, -0.1727537790234499),
+            (-4.0, -3.1671743377489206e-05),
+            (-9.0, -1.1285884059538324e-19),
+        ];
         for (x, expected) in cases {
             let found = log_tail(x);
             assert!((found - expected).abs() <= 1e-13 * expected.abs(), "{x}: {found} is not {expected}");

@@ -66,3 +66,27 @@ fn fraction(x: f64, a: f64, b: f64) -> f64 {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clopper_pearson_equals_scipys_beta_quantiles() {
+        // scipy.stats.beta.ppf of SciPy 1.17.1.
+        let cases = [
+            (0, 10, 0.0, 0.3084971078187607),
+            (1, 10, 0.0025285785444617848, 0.4450161170281954),
+            (5, 10, 0.18708602844739855, 0.8129139715526015),
+            (10, 10, 0.6915028921812392, 1.0),
+            (3, 1000, 0.0006190999316495713, 0.008742023238478303),
+            (997, 1000, 0.9912579767615217, 0.9993809000683505),
+        ];
+        for (k, n, low, high) in cases {
+            let found =
+                clopper_pearson(k, n).map_or((f64::NAN, f64::NAN), |interval| (interval.low, interval.high));
+            assert!((found.0 - low).abs() < 1e-12 && (found.1 - high).abs() < 1e-12, "{k} of {n}: {found:?}");
+        }
+        assert!(clopper_pearson(0, 0).is_none());
+    }
+}
