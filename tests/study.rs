@@ -80,7 +80,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     assert_eq!(
         refusal("name = \"a\"\nsedes = [1]\n"),
         "line 2, sedes: found an unknown key, \
-         expected one of the keys name, seeds, data, model, defense, attack; the nearest is \"seeds\""
+         expected one of the keys name, seeds, data, model, defense, attack, recipe, poisoning, backdoor, membership; the nearest is \"seeds\""
     );
     let message = attack_refusal(&format!("kind = \"pgd\"\n{BUDGET}\nstepz = 4"));
     assert!(
@@ -253,7 +253,7 @@ fn what_is_wrong_with_models_and_data_is_named() {
     );
     assert_eq!(
         swap("[[defense]]\nid = \"none\"", "[[defense]]\nid = \"jpeg75\""),
-        "line 11, defense.id: found \"jpeg75\", expected a defence that this version has: none"
+        "line 11, defense.id: found \"jpeg75\", expected a defence that this version has: none, dp-sgd"
     );
     let with =
         |line: &str| refusal(&HEAD.replacen("path = \"models/v3\"", &format!("path = \"m\"\n{line}"), 1));
@@ -312,14 +312,26 @@ fn broken_toml_and_other_threats_are_named() {
         assert_eq!(
             refusal(&format!("{HEAD}[[{threat}]]\nkind = \"x\"\n")),
             format!(
+                "line 13, {threat}: found no [[recipe]] table, \
+                 expected one at least: it says what models are trained by"
+            )
+        );
+    }
+    for threat in ["inversion", "availability"] {
+        assert_eq!(
+            refusal(&format!("{HEAD}[[{threat}]]\nkind = \"x\"\n")),
+            format!(
                 "line 13, {threat}: found a threat that this version does not have, \
-                 expected [[attack]] tables: this version has evasion only"
+                 expected [[attack]], [[poisoning]], [[backdoor]] or [[membership]] tables"
             )
         );
     }
     let empty = parse(HEAD).unwrap();
     let error = Grid::new(&empty, |_, _| None).unwrap_err().to_string();
-    assert_eq!(error, "studies/s.toml: attack: found no such table, expected at least one [[attack]] table");
+    assert_eq!(
+        error,
+        "studies/s.toml: attack: found no such table, expected at least one [[attack]] table, or one of another threat"
+    );
     let missing = Study::read(Path::new("no/such/study.toml")).unwrap_err();
     assert_eq!(missing.exit_code(), 2);
     assert!(missing.to_string().starts_with("no/such/study.toml: "));

@@ -71,8 +71,13 @@ struct Over {
 pub fn over_seeds(results: &Results) -> Result<Vec<SeedRow>> {
     let mut rows: Vec<(SeedRow, Over)> = Vec::new();
     let mut index: HashMap<(String, Text, Text), usize> = HashMap::new();
+    let trained: Vec<&CellRow> = results.cells()?.iter().filter(|cell| cell.threat != "evasion").collect();
+    if trained.is_empty() {
+        // Metrics of thousands of evasion cells are not read for nothing.
+        return Ok(Vec::new());
+    }
     let metrics = results.metrics_by_cell()?;
-    for cell in results.cells()?.iter().filter(|cell| cell.threat != "evasion") {
+    for cell in trained {
         let params = configuration(cell);
         let key = format!("{} {} {} {params}", cell.model_sha256, cell.data_sha256, cell.defense);
         for metric in metrics.get(&cell.cell_id).into_iter().flatten() {
