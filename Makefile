@@ -5,7 +5,9 @@ export NODEVICE_SELECT ?= 1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 MODELS := support2-mlp pneumoniamnist-cnn mitbih-resnet1d mitbih-linear cxr-phantom-cnn ecg-synthetic-resnet1d
 
-.PHONY: build demo test vulkan lint models bench
+.PHONY: build demo test vulkan notebooks lint models bench
+# Experiments with a notebook.
+NOTEBOOKS := $(patsubst experiments/%/figures.ipynb,%,$(wildcard experiments/*/figures.ipynb))
 
 build:
 	$(CARGO) build --release --locked
@@ -16,6 +18,7 @@ demo: build
 # The tests that need PERCUSS_DATA are ignored by name without it.
 test: lint vulkan
 	$(CARGO) test --release --locked --workspace --no-fail-fast -- $(if $(PERCUSS_DATA),--include-ignored)
+	$(MAKE) --no-print-directory notebooks
 
 # Shaders are tested on any Vulkan adapter; where there is none, Mesa's software one is installed.
 vulkan:
@@ -24,6 +27,25 @@ vulkan:
 	  echo "no Vulkan adapter: installing Mesa's software one"; \
 	  $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1; \
 	fi
+
+# Each experiment in a small version, and its notebook on that from its first cell to its last. What they show says nothing; that they run does.
+notebooks: target/notebooks/bin/python
+	@test -x target/release/percuss || $(CARGO) build --release --locked
+	@for name in $(NOTEBOOKS); do \
+	  folder=target/notebooks/small/$$name && rm -rf $$folder && echo "notebook $$name" && \
+	  target/notebooks/bin/python experiments/small.py experiments/$$name/study.toml $$folder && \
+	  target/release/percuss sweep $$folder/study.toml --device cpu --quiet --out $$folder/results && \
+	  target/notebooks/bin/python experiments/execute.py experiments/$$name/figures.ipynb $$folder/results || exit 1; \
+	done
+
+target/notebooks/bin/python: experiments/requirements.txt
+	@python3 -c "import ensurepip" 2>/dev/null || { \
+	  echo "no python3 with venv: installing it"; \
+	  $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends python3 python3-venv; \
+	}
+	python3 -m venv --clear target/notebooks
+	target/notebooks/bin/pip install --quiet --disable-pip-version-check --requirement experiments/requirements.txt
+	touch $@
 
 lint:
 	$(CARGO) fmt --all --check

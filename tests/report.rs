@@ -5,7 +5,8 @@ use percuss::results::curves::write_curves;
 use percuss::results::plot::{robustness_svg, write_robustness_svg};
 use percuss::results::summary::{Context, Head, summarise};
 use percuss::results::table::{MAX_LINES, flagged, table};
-use percuss::results::{CellRow, Results, SampleRow, Shard, Store, StudyText, Text};
+use percuss::results::trained_table::{self, trained_table};
+use percuss::results::{CellRow, Results, SampleRow, SeedRow, Shard, Store, StudyText, Text};
 
 /// How strong an attack is in this made-up study: which share of the budget it uses well.
 fn strength(attack: &str) -> f64 {
@@ -183,4 +184,114 @@ fn many_models_fit_the_table_and_none_says_so() {
     assert_eq!(table(&[], &[]), "No cell with a budget.\n");
     assert_eq!(robustness_svg("t", &[], &[]).unwrap(), None);
     assert!(robustness_svg("t", &cells[..1], &[]).unwrap().is_some(), "a lone budget has a picture, too");
+}
+
+/// A metric of a configuration of a threat that trains models: `[twin, value, difference, half]` with the same half interval for both.
+fn seeded(about: [&str; 3], params: &str, metric: &str, scope: &str, numbers: [f64; 4]) -> SeedRow {
+    let [model, threat, attack] = about;
+    let [clean, value, difference, half] = numbers;
+    SeedRow {
+        model: model.into(),
+        data: "support2".into(),
+        defense: "none".into(),
+        threat: threat.into(),
+        attack: attack.into(),
+        params: params.into(),
+        metric: metric.into(),
+        scope: scope.into(),
+        n_seeds: 20,
+        value_clean: Some(clean),
+        value: Some(value),
+        low: Some(value - half),
+        high: Some(value + half),
+        difference: Some(difference),
+        difference_low: Some(difference - half),
+        difference_high: Some(difference + half),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn poisoning_is_shown_by_rate_beside_the_twins() {
+    let mut rows = Vec::new();
+    for choose in ["uniform", "nearest"] {
+        // Out of order, as a study may have them.
+        for rate in [0.4, 0.1, 0.2, 0.3] {
+            let params =
+                format!("{{\"attack\":\"label-flip\",\"rate\":{rate},\"class\":0,\"choose\":\"{choose}\"}}");
+            let about = ["mlp", "poisoning", "label-flip"];
+            let worse = [0.8, 0.8 - rate / 4.0, -rate / 4.0, 0.01];
+            rows.push(seeded(about, &params, "auroc", "all", worse));
+            rows.push(seeded(about, &params, "auroc", "class:1", [0.1; 4]));
+            rows.push(seeded(about, &params, "accuracy", "all", [0.75, 0.75 - rate, -rate, 0.02]));
+        }
+    }
+    assert_eq!(
+        trained_table(&rows),
+        "mlp on support2, poisoning, 20 seeds: twins' AUC 0.800, accuracy 0.750\n  \
+         attack              AUC at rate (difference from the twins)                                       \
+         differences at the largest rate\n  \
+         label-flip uniform  0.1: 0.775 (-0.025 ±0.010)  0.3: 0.725 (-0.075 ±0.010)  0.4: 0.700 (-0.100 ±0.010)  \
+         accuracy -0.400\n  \
+         label-flip nearest  0.1: 0.775 (-0.025 ±0.010)  0.3: 0.725 (-0.075 ±0.010)  0.4: 0.700 (-0.100 ±0.010)  \
+         accuracy -0.400\n"
+    );
+}
+
+#[test]
+fn backdoors_are_shown_by_amplitude_and_by_what_they_cost() {
+    let mut rows = Vec::new();
+    for clean_label in [false, true] {
+        for amplitude in [0.02, 0.1] {
+            let params = format!(
+                "{{\"attack\":\"sine\",\"rate\":0.1,\"clean_label\":{clean_label},\"amplitude\":{amplitude}}}"
+            );
+            let about = ["ecg", "backdoor", "sine"];
+            rows.push(seeded(about, &params, "trigger_success", "all", [0.03, 0.9, 0.87, 0.05]));
+            rows.push(seeded(about, &params, "trigger_success", "amplitude=0.01", [0.0, 0.5, 0.5, 0.05]));
+            rows.push(seeded(about, &params, "accuracy", "all", [0.85, 0.846, -0.004, 0.003]));
+        }
+    }
+    rows.iter_mut().for_each(|row| row.synthetic = true);
+    let text = trained_table(&rows);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "ecg on support2 (synthetic), backdoor, 20 seeds: twins' clean accuracy 0.850");
+    let success = "0.02: 0.900 ±0.050 (0.030)  0.1: 0.900 ±0.050 (0.030)";
+    assert_eq!(lines[2], format!("  sine              {success}  0.846 (-0.004 ±0.003)"));
+    assert_eq!(lines[3], format!("  sine clean-label  {success}  0.846 (-0.004 ±0.003)"));
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn membership_is_shown_by_its_roc_and_a_long_table_says_what_it_leaves_out() {
+    let about = ["mlp", "privacy", "lira"];
+    let mut rows = Vec::new();
+    for mode in ["online", "offline"] {
+        let params = format!("{{\"attack\":\"lira\",\"mode\":\"{mode}\"}}");
+        for (metric, scope, value) in [
+            ("auc", "all", 0.7),
+            ("tpr", "fpr=0.01", 0.125),
+            ("accuracy", "members", 0.99),
+            ("accuracy", "others", 0.7),
+        ] {
+            rows.push(seeded(about, &params, metric, scope, [0.0, value, 0.0, 0.01]));
+        }
+    }
+    assert_eq!(
+        trained_table(&rows),
+        "mlp on support2, membership inference, 20 seeds: right on 0.990 of members, 0.700 of others\n  \
+         attack        AUC           TPR at 1% FPR  TPR at 0.1% FPR\n  \
+         lira online   0.700 ±0.010  0.125 ±0.010   -\n  \
+         lira offline  0.700 ±0.010  0.125 ±0.010   -\n"
+    );
+    let many: Vec<SeedRow> = (0..100)
+        .map(|i| {
+            let params = format!("{{\"attack\":\"lira\",\"shadows\":{i}}}");
+            seeded(about, &params, "auc", "all", [0.0, 0.7, 0.0, 0.01])
+        })
+        .collect();
+    let text = trained_table(&many);
+    assert_eq!(text.lines().count(), trained_table::MAX_LINES);
+    assert!(text.ends_with("... and 43 more lines: see seeds.parquet\n"), "{text}");
+    assert_eq!(trained_table(&[]), "");
 }

@@ -20,8 +20,9 @@ pub(super) fn results(path: &Path) -> Result<String> {
     text += &format!("  {} cells\n", grouped(cells.len() as u64));
     let mut groups: Vec<(String, usize)> = Vec::new();
     for cell in cells {
-        let norm = cell.norm.as_deref().unwrap_or("no norm");
-        let name = format!("{} on {}: {}, {norm}", cell.model, cell.data, cell.attack);
+        // A threat without budgets is named itself.
+        let kind = cell.norm.as_deref().unwrap_or(cell.threat.as_str());
+        let name = format!("{} on {}: {}, {kind}", cell.model, cell.data, cell.attack);
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, count)) => *count += 1,
             None => groups.push((name, 1)),

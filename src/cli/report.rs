@@ -1,8 +1,10 @@
-//! What is printed of a results folder: the short table, and below it the flags that fired.
+//! What is printed of a results folder: the short tables, and below them the flags that fired.
 
 use crate::Result;
 use crate::results::Results;
+use crate::results::seeds::over_seeds;
 use crate::results::table::{flagged, table};
+use crate::results::trained_table::trained_table;
 use crate::sweep::run::Report;
 
 /// The table and the flags of a sweep's own cells, of all shards so far; empty where none is finished.
@@ -17,8 +19,12 @@ pub(super) fn shown(results: &Results) -> Result<String> {
     if cells.is_empty() {
         return Ok(String::new());
     }
-    let (table, flags) = (table(cells, &results.metrics()?), flagged(cells));
-    Ok(if flags.is_empty() { table } else { format!("{table}\n{flags}") })
+    let trained = trained_table(&over_seeds(results)?);
+    // Where nothing but training was done there are no budgets to speak of.
+    let evasion = trained.is_empty() || cells.iter().any(|cell| cell.threat == "evasion");
+    let evasion = if evasion { table(cells, &results.metrics()?) } else { String::new() };
+    let parts = [evasion, trained, flagged(cells)];
+    Ok(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n"))
 }
 
 /// What became of cells that the folder had of an earlier model or data set, as a line; empty where there are none.

@@ -25,6 +25,7 @@ pub mod summary;
 pub mod table;
 mod table_file;
 mod text;
+pub mod trained_table;
 
 mod reader;
 

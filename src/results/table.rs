@@ -35,7 +35,7 @@ pub fn table(cells: &[CellRow], metrics: &[MetricRow]) -> String {
         // The last heading only where there is such a column.
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         rows.insert(0, HEADINGS.iter().take(columns).map(|h| (*h).to_owned()).collect());
-        lines.extend(aligned(&rows));
+        lines.extend(aligned(&rows, 3));
     }
     if lines.is_empty() {
         lines.push("No cell with a budget.".to_owned());
@@ -107,7 +107,7 @@ fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) 
         format!("{} ({})", panel.norm, panel.unit)
     };
     let mut row = vec![norm, line.attack.clone(), half_at];
-    row.extend(spread(line.points.len()).into_iter().map(|i| {
+    row.extend(spread(line.points.len(), BUDGETS).into_iter().map(|i| {
         let point = &line.points[i];
         format!("{}: {}", short(point.eps), share(Some(point.robust)))
     }));
@@ -121,25 +121,26 @@ fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) 
     row
 }
 
-/// Up to [`BUDGETS`] of `n` positions, evenly spread, first and last among them.
-fn spread(n: usize) -> Vec<usize> {
-    if n <= BUDGETS {
+/// Up to `most` (2 at least) of `n` positions, evenly spread, first and last among them.
+pub(super) fn spread(n: usize, most: usize) -> Vec<usize> {
+    if n <= most {
         return (0..n).collect();
     }
-    (0..BUDGETS).map(|i| (i * (n - 1) + (BUDGETS - 1) / 2) / (BUDGETS - 1)).collect()
+    (0..most).map(|i| (i * (n - 1) + (most - 1) / 2) / (most - 1)).collect()
 }
 
 /// A share to three places.
-fn share(value: Option<f64>) -> String {
+pub(super) fn share(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |v| format!("{v:.3}"))
 }
 
-/// Rows with their columns aligned to the left, indented by two.
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+/// Rows with their columns aligned to the left, indented by two. The first row has the headings; from the column `firm` on they may run over
+/// the columns after them.
+pub(super) fn aligned(rows: &[Vec<String>], firm: usize) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |k: usize| {
-        // The heading that spans the budgets does not widen the first of them.
-        let body = rows.iter().enumerate().filter(|(i, _)| k < 3 || *i > 0);
+        // A heading that spans columns does not widen the first of them.
+        let body = rows.iter().enumerate().filter(|(i, _)| k < firm || *i > 0);
         body.filter_map(|(_, row)| row.get(k)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();

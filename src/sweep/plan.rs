@@ -2,6 +2,7 @@
 
 mod estimate;
 mod text;
+mod trained;
 mod warnings;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::models::Model;
 
 pub use estimate::{Totals, UnitLine};
 pub(crate) use text::grouped;
+pub use trained::TrainedCount;
 
 /// A study multiplied out, with what is known of its models and data.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Plan {
     pub study: String,
     /// The cells.
     pub grid: Grid,
+    /// Cells that train models.
+    pub trained: Vec<TrainedCount>,
     /// Each model of the study on each of its data sets.
     pub subjects: Vec<Subject>,
     /// Sums over all cells.
@@ -112,7 +116,8 @@ impl Plan {
         let totals = estimate::totals(&grid, &subjects);
         let units = estimate::units(study, &grid, &subjects);
         warnings.extend(warnings::of(study, &grid, &subjects));
-        Ok(Self { study: study.name.clone(), grid, subjects, totals, units, warnings })
+        let trained = trained::count(study)?;
+        Ok(Self { study: study.name.clone(), grid, trained, subjects, totals, units, warnings })
     }
 }
 
