@@ -359,6 +359,14 @@ fn train_and_validation_split_can_be_learnt_from_together() {
 }
 
 #[test]
+fn the_test_split_can_be_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = GOOD.replace("limit = 256", "limit = 256\ntest_limit = 100");
+    let summary = train(&write(folder.path(), &text), &Options::new(CPU, 1)).unwrap();
+    assert_eq!(Model::load(&summary.out).unwrap().config.training.unwrap()["test"]["n"], 100);
+}
+
+#[test]
 fn a_model_that_misses_what_is_expected_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), &format!("{GOOD}[expect]\nauroc = [1.0, 1.0]\n"));

@@ -103,7 +103,8 @@ fn title(row: &SeedRow, points: &[Point]) -> String {
     let synthetic = if row.synthetic { " (synthetic)" } else { "" };
     let defense = if row.defense == "none" { String::new() } else { format!(", defense {}", row.defense) };
     let of = |point: &Point| point.metrics.values().map(|row| row.n_seeds).max().unwrap_or(0);
-    let (fewest, most) = points.iter().map(of).fold((u64::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
+    let (fewest, most) =
+        points.iter().map(of).fold((u64::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
     let seeds = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
     let unit = if seeds == "1" { "seed" } else { "seeds" };
     let threat = if row.threat == "privacy" { "membership inference" } else { row.threat.as_str() };
@@ -219,7 +220,9 @@ fn poisoning(points: &[Point]) -> Body {
         ["ece", "calibration error"],
     ]
     .into_iter()
-    .filter(|[other, _]| *other != metric && has(other) && (*other != "balanced_accuracy" || !has("sensitivity")))
+    .filter(|[other, _]| {
+        *other != metric && has(other) && (*other != "balanced_accuracy" || !has("sensitivity"))
+    })
     .collect();
     let twin = |metric: &str| {
         let rows = points.iter().find_map(|point| point.metric(metric, "all")?.value_clean);
@@ -241,9 +244,9 @@ fn poisoning(points: &[Point]) -> Body {
             None => "-".to_owned(),
         }));
         let last = line.points.last();
-        let parts = others.iter().filter_map(|[other, name]| {
-            Some(format!("{name} {}", signed(Some(last?.difference(other)?))))
-        });
+        let parts = others
+            .iter()
+            .filter_map(|[other, name]| Some(format!("{name} {}", signed(Some(last?.difference(other)?)))));
         row.push(parts.filter(|part| !part.starts_with("calibration")).collect::<Vec<_>>().join(" "));
         rows.push(row);
     }

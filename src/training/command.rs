@@ -150,10 +150,11 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
     if file.splits.train == JOINED {
         train = joined(train, data::open(&request("val", None), preprocess.as_ref())?);
     }
-    let other = |split: &Option<String>| -> Result<Option<Dataset>> {
-        split.as_ref().map(|split| data::open(&request(split, None), preprocess.as_ref())).transpose()
+    let other = |split: &Option<String>, limit| -> Result<Option<Dataset>> {
+        split.as_ref().map(|split| data::open(&request(split, limit), preprocess.as_ref())).transpose()
     };
-    Ok(Splits { train, validation: other(&file.splits.val)?, test: other(&file.splits.test)?, preprocess })
+    let (validation, test) = (other(&file.splits.val, None)?, other(&file.splits.test, file.test_limit)?);
+    Ok(Splits { train, validation, test, preprocess })
 }
 
 /// The samples of both, in this order.

@@ -14,6 +14,7 @@
 //! val = "val"
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
 //! limit = 2000                      # at most so many training samples, stratified
+//! test_limit = 1000                 # at most so many test samples, stratified
 //!
 //! [preprocess]                      # tables only: a spec that replaces the table's own
 //!
@@ -69,6 +70,8 @@ pub struct TrainFile {
     pub splits: Splits,
     /// At most so many training samples.
     pub limit: Option<usize>,
+    /// At most so many test samples.
+    pub test_limit: Option<usize>,
     /// A table's own spec is replaced by this one.
     pub preprocess: Option<Spec>,
     /// Weights of the loss, to be resolved on the train split.
@@ -114,7 +117,8 @@ impl TrainFile {
         let data = root.required("data")?;
         let source = source(&data, folder)?;
         let splits = splits(&data)?;
-        let limit = data.whole("limit", 1..=u64::from(u32::MAX))?.map(|limit| limit as usize);
+        let most = |key| data.whole(key, 1..=u64::from(u32::MAX)).map(|most| most.map(|most| most as usize));
+        let (limit, test_limit) = (most("limit")?, most("test_limit")?);
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -132,7 +136,19 @@ impl TrainFile {
         root.finish()?;
         let out = folder.join(out);
         let path = path.to_path_buf();
-        Ok(Self { path, out, source, splits, limit, preprocess, class_weights, recipe, expect, model })
+        Ok(Self {
+            path,
+            out,
+            source,
+            splits,
+            limit,
+            test_limit,
+            preprocess,
+            class_weights,
+            recipe,
+            expect,
+            model,
+        })
     }
 
     /// The model's configuration for these training samples: sizes, class names and input scaling filled in.
