@@ -226,16 +226,21 @@ fn poisoning_is_shown_by_rate_beside_the_twins() {
             rows.push(seeded(about, &params, "accuracy", "all", [0.75, 0.75 - rate, -rate, 0.02]));
         }
     }
-    assert_eq!(
-        trained_table(&rows),
-        "mlp on support2, poisoning, 20 seeds: twins' AUC 0.800, accuracy 0.750\n  \
-         attack              AUC at rate (difference from the twins)                                       \
-         differences at the largest rate\n  \
-         label-flip uniform  0.1: 0.775 (-0.025 ±0.010)  0.3: 0.725 (-0.075 ±0.010)  0.4: 0.700 (-0.100 ±0.010)  \
-         accuracy -0.400\n  \
-         label-flip nearest  0.1: 0.775 (-0.025 ±0.010)  0.3: 0.725 (-0.075 ±0.010)  0.4: 0.700 (-0.100 ±0.010)  \
-         accuracy -0.400\n"
-    );
+    // An attack with settings of its own: what tells label flips apart is no word about it.
+    let params = "{\"attack\":\"missing\",\"rate\":0.4,\"class\":0,\"magnitude\":1.0}";
+    rows.push(seeded(["mlp", "poisoning", "missing"], params, "auroc", "all", [0.8, 0.7999, -0.0001, 0.01]));
+    let text = trained_table(&rows);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "mlp on support2, poisoning, 20 seeds: twins' AUC 0.800, accuracy 0.750");
+    let shown =
+        "0.1: 0.775 (-0.025 ±0.010)  0.3: 0.725 (-0.075 ±0.010)  0.4: 0.700 (-0.100 ±0.010)  accuracy -0.400";
+    assert_eq!(lines[2], format!("  label-flip uniform  {shown}"));
+    assert_eq!(lines[3], format!("  label-flip nearest  {shown}"));
+    assert_eq!(lines[4], "  missing             0.4: 0.800 (0.000 ±0.010)");
+    let place = |line: &str, part: &str| line.split(part).next().unwrap().chars().count();
+    assert_eq!(place(lines[1], "AUC at rate"), place(lines[2], "0.1: "), "{text}");
+    assert_eq!(place(lines[1], "differences at"), place(lines[2], "accuracy -"), "{text}");
+    assert_eq!(lines.len(), 5);
 }
 
 #[test]
@@ -257,8 +262,8 @@ fn backdoors_are_shown_by_amplitude_and_by_what_they_cost() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "ecg on support2 (synthetic), backdoor, 20 seeds: twins' clean accuracy 0.850");
     let success = "0.02: 0.900 ±0.050 (0.030)  0.1: 0.900 ±0.050 (0.030)";
-    assert_eq!(lines[2], format!("  sine              {success}  0.846 (-0.004 ±0.003)"));
-    assert_eq!(lines[3], format!("  sine clean-label  {success}  0.846 (-0.004 ±0.003)"));
+    assert_eq!(lines[2], format!("  sine              {success}    0.846 (-0.004 ±0.003)"));
+    assert_eq!(lines[3], format!("  sine clean-label  {success}    0.846 (-0.004 ±0.003)"));
     assert_eq!(lines.len(), 4);
 }
 

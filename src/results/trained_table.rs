@@ -1,6 +1,6 @@
 //! The short table of the threats that train models: what each configuration did, over its seeds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -146,9 +146,11 @@ fn names(points: &[Point], ladder: &str) -> Vec<String> {
     let is_word = |key: &&String| points.iter().any(|p| p.params.get(*key).is_some_and(Value::is_string));
     keys.sort_by_key(|key| !is_word(key));
     for key in keys {
-        let apart = tells_apart(points, &names, key);
+        let apart = told_apart(points, &names, key);
         for (point, name) in points.iter().zip(&mut names) {
-            if apart && let Some(value) = point.params.get(key) {
+            if apart.contains(name)
+                && let Some(value) = point.params.get(key)
+            {
                 *name += &said(key, value);
             }
         }
@@ -156,13 +158,16 @@ fn names(points: &[Point], ladder: &str) -> Vec<String> {
     names
 }
 
-/// Whether two configurations of one name differ in this parameter.
-fn tells_apart(points: &[Point], names: &[String], key: &str) -> bool {
-    let mut seen: HashMap<&str, Option<&Value>> = HashMap::new();
-    points.iter().zip(names).any(|(point, name)| {
+/// The names under which two configurations differ in this parameter.
+fn told_apart(points: &[Point], names: &[String], key: &str) -> HashSet<String> {
+    let (mut first, mut apart) = (HashMap::new(), HashSet::new());
+    for (point, name) in points.iter().zip(names) {
         let value = point.params.get(key);
-        *seen.entry(name).or_insert(value) != value
-    })
+        if *first.entry(name).or_insert(value) != value {
+            apart.insert(name.clone());
+        }
+    }
+    apart
 }
 
 /// A parameter in a line's name: words stand alone, and so does what is true; what is false goes without saying.
@@ -192,8 +197,8 @@ fn half(low: Option<f64>, high: Option<f64>) -> String {
 
 /// A difference with its sign.
 fn signed(value: Option<f64>) -> String {
-    // A difference of nothing has no sign.
-    value.map_or("-".to_owned(), |v| if v == 0.0 { "0.000".to_owned() } else { format!("{v:+.3}") })
+    // What rounds to nothing has no sign.
+    value.map_or("-".to_owned(), |v| if v.abs() < 5e-4 { "0.000".to_owned() } else { format!("{v:+.3}") })
 }
 
 /// The difference from the twins with its interval.
@@ -269,8 +274,14 @@ fn backdoor(points: &[Point]) -> Body {
             }
             None => "-".to_owned(),
         }));
-        let cost = line.points.last().and_then(|point| point.metric("accuracy", "all"));
-        row.push(cost.map_or("-".to_owned(), |one| format!("{} ({})", share(one.value), differs(one))));
+        let last = line.points.last();
+        let cost = last.and_then(|point| point.metric("accuracy", "all"));
+        let mut cost = cost.map_or("-".to_owned(), |one| format!("{} ({})", share(one.value), differs(one)));
+        // Under a detector: how well it tells what was stamped.
+        if let Some(area) = last.and_then(|point| point.value("detector_auc", "all")) {
+            cost += &format!(", detector AUC {}", share(Some(area)));
+        }
+        row.push(cost);
         rows.push(row);
     }
     Body { heading, rows, firm: 1 }

@@ -2,7 +2,6 @@
 
 mod estimate;
 mod text;
-mod trained;
 mod warnings;
 
 use std::path::Path;
@@ -17,7 +16,6 @@ use crate::models::Model;
 
 pub use estimate::{Totals, UnitLine};
 pub(crate) use text::grouped;
-pub use trained::TrainedCount;
 
 /// A study multiplied out, with what is known of its models and data.
 #[derive(Debug)]
@@ -26,8 +24,6 @@ pub struct Plan {
     pub study: String,
     /// The cells.
     pub grid: Grid,
-    /// Cells that train models.
-    pub trained: Vec<TrainedCount>,
     /// Each model of the study on each of its data sets.
     pub subjects: Vec<Subject>,
     /// Sums over all cells.
@@ -116,8 +112,7 @@ impl Plan {
         let totals = estimate::totals(&grid, &subjects);
         let units = estimate::units(study, &grid, &subjects);
         warnings.extend(warnings::of(study, &grid, &subjects));
-        let trained = trained::count(study)?;
-        Ok(Self { study: study.name.clone(), grid, trained, subjects, totals, units, warnings })
+        Ok(Self { study: study.name.clone(), grid, subjects, totals, units, warnings })
     }
 }
 

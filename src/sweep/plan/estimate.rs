@@ -208,13 +208,6 @@ impl Plan {
         serde_json::json!({
             "study": self.study,
             "cells": totals.cells,
-            "trained": self.trained.iter().map(|count| serde_json::json!({
-                "table": count.table,
-                "recipe": count.recipe,
-                "defense": count.defense,
-                "cells": count.cells,
-                "seeds": count.seeds,
-            })).collect::<Vec<_>>(),
             "cells_unknown": totals.cells_unknown,
             "sample_rows": totals.sample_rows,
             "lanes": totals.lanes,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Plan, Totals, TrainedCount, UnitLine};
+use super::{Plan, Totals, UnitLine};
 use crate::sweep::grid::TableCount;
 
 /// Budgets shown of a ladder at most.
@@ -12,12 +12,6 @@ const SHOWN: usize = 6;
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "study {}", self.study)?;
-        if !self.trained.is_empty() {
-            write_trained(f, &self.trained)?;
-        }
-        if self.grid.tables.is_empty() && !self.trained.is_empty() {
-            return self.warnings.iter().try_for_each(|warning| writeln!(f, "  {warning}"));
-        }
         writeln!(f, "\ncells")?;
         for table in &self.grid.tables {
             write_table(f, table)?;
@@ -34,19 +28,6 @@ impl fmt::Display for Plan {
         }
         Ok(())
     }
-}
-
-fn write_trained(f: &mut fmt::Formatter, counts: &[TrainedCount]) -> fmt::Result {
-    writeln!(f, "\ncells that train models")?;
-    for TrainedCount { table, recipe, defense, cells, seeds } in counts {
-        let defense = if defense == "none" { String::new() } else { format!(" under {defense}") };
-        let beside = match *table {
-            "membership" => format!("{} targets, and the shadow models that they share", grouped(*seeds)),
-            _ => format!("a model each, and {} twins", grouped(*seeds)),
-        };
-        writeln!(f, "  {:>12} [[{table}]] on {recipe}{defense}: {beside}", grouped(*cells))?;
-    }
-    writeln!(f, "  {:>12} altogether", grouped(counts.iter().map(|count| count.cells).sum()))
 }
 
 fn write_table(f: &mut fmt::Formatter, table: &TableCount) -> fmt::Result {
