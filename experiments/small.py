@@ -3,7 +3,7 @@
     small.py STUDY FOLDER
 
 It shows that a study runs and that its notebook reads what comes out; its numbers say nothing. Where a real data set is not at hand, a
-generator takes its place, and rows and figures say that they are synthetic.
+generator takes its place, and rows and figures say that they are synthetic; a recipe for which there is none is left out, which is printed.
 """
 
 import os
@@ -17,11 +17,15 @@ import tomli_w
 PERCUSS = os.environ.get("PERCUSS", "target/release/percuss")
 # What takes the place of data that are not at hand.
 GENERATORS = {"mitbih_beats": "ecg-synthetic", "pneumoniamnist": "cxr-phantom"}
-SEEDS, SAMPLES, EPOCHS, SHADOWS = 2, 400, 3, 8
+# What is part of the program.
+EMBEDDED = {"support2", *GENERATORS.values()}
+SEEDS, SAMPLES, EPOCHS = 2, 400, 3
+# Numbers of a threat that are cut.
+MOST = {"shadows": 8, "decisions": 50}
 
 
 def at_hand(name):
-    return subprocess.run([PERCUSS, "data", "path", name], capture_output=True, check=False).returncode == 0
+    return name in EMBEDDED or subprocess.run([PERCUSS, "data", "path", name], capture_output=True, check=False).returncode == 0
 
 
 def is_number(value):
@@ -40,21 +44,25 @@ def smaller(table):
     # The attack itself, and only at its strongest: a rate of nothing is the twin.
     if isinstance(table.get("rate"), list):
         table["rate"] = table["rate"][-1:]
-    if "shadows" in table:
-        table["shadows"] = min(table["shadows"], SHADOWS)
+    for key, most in MOST.items():
+        if is_number(table.get(key)):
+            table[key] = min(table[key], most)
     return table
 
 
-def recipe(text):
-    content = tomli.loads(text)
+def recipe(entry, folder):
+    """The recipe's text, smaller; None where its data are not at hand and no generator is like them."""
+    content = tomli.loads((folder / entry["train"]).read_text())
     data = content["data"]
-    if data["name"] in GENERATORS and not at_hand(data["name"]):
-        print(f"{data['name']} is not at hand: {GENERATORS[data['name']]} (synthetic) takes its place")
-        data["name"] = GENERATORS[data["name"]]
-        for split in ("train", "val", "test"):
-            data.pop(split, None)
-        data["val"] = "none"
-    data["limit"] = min(data.get("limit", SAMPLES), SAMPLES)
+    if not at_hand(data["name"]):
+        generator = GENERATORS.get(data["name"])
+        if generator is None:
+            print(f"recipe {entry['id']}: not run, {data['name']} is not at hand")
+            return None
+        print(f"recipe {entry['id']}: {generator} (synthetic) in the place of {data['name']}, which is not at hand")
+        content["data"] = data = {"name": generator, "val": "none"}
+    for key in ("limit", "test_limit"):
+        data[key] = min(data.get(key, SAMPLES), SAMPLES)
     content["epochs"] = min(content["epochs"], EPOCHS)
     return tomli_w.dumps(content)
 
@@ -65,12 +73,18 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     study["name"] += "-small"
     study["seeds"] = study["seeds"][:SEEDS]
-    for entry in study["recipe"]:
-        text = recipe((source.parent / entry["train"]).read_text())
+    recipes = {entry["id"]: (entry, recipe(entry, source.parent)) for entry in study["recipe"]}
+    recipes = {name: made for name, made in recipes.items() if made[1] is not None}
+    for entry, text in recipes.values():
         (folder / entry["train"]).write_text(text)
+    study["recipe"] = [entry for entry, _ in recipes.values()]
     for threat in ("poisoning", "backdoor", "membership"):
-        if threat in study:
-            study[threat] = [smaller(table) for table in study[threat]]
+        tables = [smaller(table) for table in study.get(threat, [])]
+        for table in tables:
+            if "recipes" in table:
+                table["recipes"] = [name for name in table["recipes"] if name in recipes]
+        if tables:
+            study[threat] = [table for table in tables if table.get("recipes") != []]
     (folder / "study.toml").write_text(tomli_w.dumps(study))
 
 
