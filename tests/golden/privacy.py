@@ -91,7 +91,7 @@ def log_probability(logits, label):
 
 
 def scaled(logits, label):
-    """Carlini et al. 2022, equation 6: phi(p) = log(p / (1 - p))."""
+    """Carlini et al. 2022, logit scaling: phi(p) = log(p / (1 - p))."""
     return log_odds(softmax(logits)[label])
 
 
@@ -100,7 +100,7 @@ def negative_entropy(logits, label):
 
 
 def negative_modified_entropy(logits, label):
-    """Minus Song & Mittal 2021, equation 8: Mentr = -(1 - p_y) log p_y - sum over i != y of p_i log(1 - p_i)."""
+    """Minus the modified entropy of Song & Mittal 2021: Mentr = -(1 - p_y) log p_y - sum over i != y of p_i log(1 - p_i)."""
     p = softmax(logits)
     others = sum(q * mpmath.log(1 - q) for k, q in enumerate(p) if k != label)
     return (1 - p[label]) * mpmath.log(p[label]) + others
@@ -135,7 +135,7 @@ def best_threshold(scores, member):
 
 
 def less_class_threshold(data, member, statistic):
-    """Song & Mittal 2021, section 3.2: a threshold of each class, learnt from shadow models."""
+    """Song & Mittal 2021: a threshold of each class, learnt from shadow models."""
     known = [each(statistic, answers, data["labels"], 0) for answers in data["shadows"]]
     scores = each(statistic, data["target"], data["labels"], 0)
     for label in np.unique(data["labels"]):
@@ -192,7 +192,7 @@ def label_probability(logits, label, kind, temperature, margin, order):
 
 
 def rmia(data, member, mode="online", gamma=2.0, a=0.3, confidence="taylor", temperature=2.0, margin=0.6, order=4, queries_z=None):
-    """Zarifzadeh et al. 2024, equations 2 to 4 and 10: the share of z with (Pr(x|t) / Pr(x)) / (Pr(z|t) / Pr(z)) > gamma, query by query;
+    """Zarifzadeh et al. 2024: the share of z with (Pr(x|t) / Pr(x)) / (Pr(z|t) / Pr(z)) > gamma, query by query;
     a pair counts where most of its queries say so. Where z were asked once, that answer stands beside each query of x."""
     margin, temperature = mpmath.mpf(repr(margin)), mpmath.mpf(repr(temperature))
     p = lambda z, y: max(label_probability(z, y, confidence, temperature, margin, order), SMALLEST)
@@ -258,7 +258,8 @@ RMIA_SETTINGS = [
 LIRA_SETTINGS = [
     {"mode": mode, "variance": variance} for mode in ("online", "offline") for variance in ("per-example", "fixed", "fixed-as-released")
 ] + [
-    {"mode": "online", "centre": "median"}, {"mode": "offline", "test": "density"}, {"mode": "offline", "centre": "median", "variance": "fixed"},
+    {"mode": "online", "centre": "median"}, {"mode": "offline", "test": "density"},
+    {"mode": "offline", "centre": "median", "variance": "fixed"},
 ]
 
 
@@ -330,9 +331,8 @@ def main():
         for key, value in data.items():
             kind = np.uint8 if value.dtype in (bool, np.int64) else np.float32
             tensors[f"{name}.{key}"] = value.astype(kind)
-    metadata = {
-        "cases": listed, "thresholds": thresholds, "made_by": f"numpy {np.__version__}, scipy {scipy.__version__}, mpmath {mpmath.__version__}",
-    }
+    made_by = f"numpy {np.__version__}, scipy {scipy.__version__}, mpmath {mpmath.__version__}"
+    metadata = {"cases": listed, "thresholds": thresholds, "made_by": made_by}
     store.save(HERE / "privacy.safetensors", tensors, metadata)
 
 

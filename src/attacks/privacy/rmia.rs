@@ -86,9 +86,11 @@ fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
     let a = if online { None } else { Some(real(get("a"))) };
     let queries = evidence.target.queries();
     // Where samples of the population were asked under as many variants, variants are compared with each other.
-    let paired = population.target.queries() == queries && evidence.shadows.iter().all(|shadow| {
-        shadow.population.as_ref().is_some_and(|answers| answers.queries() == queries)
-    });
+    let paired = population.target.queries() == queries
+        && evidence
+            .shadows
+            .iter()
+            .all(|shadow| shadow.population.as_ref().is_some_and(|answers| answers.queries() == queries));
     let asked = if paired { queries } else { 1 };
     let ratios_z: Vec<Vec<f64>> =
         (0..asked).map(|query| population_ratios(evidence, population, query, &confidence, a)).collect();
@@ -97,7 +99,7 @@ fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
     (0..evidence.labels.len()).map(score).collect()
 }
 
-/// `p(z | target) / p(z)` (equation 3 of the paper) of one query of each sample of the population, which no shadow model was trained on.
+/// `p(z | target) / p(z)` of one query of each sample of the population, which no shadow model was trained on.
 fn population_ratios(
     evidence: &Evidence,
     population: super::Population,
