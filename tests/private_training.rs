@@ -25,14 +25,17 @@ const CPU: Device = Device::Cpu { threads: 1 };
 /// What the issue of the accountant promises, relative.
 const ONE_PERCENT: f64 = 0.01;
 
+/// Noise multiplier, sample rate and steps of mechanisms that were run one after another.
+type History = Vec<(f64, f64, u64)>;
+
 #[derive(Deserialize)]
 struct Accounting {
     /// Sample rate, noise multiplier, steps, delta, epsilon.
     spent: Vec<(f64, f64, u64, f64, f64)>,
     /// Epsilon, delta, sample rate, steps, noise multiplier.
     noise_multiplier: Vec<(f64, f64, f64, u64, f64)>,
-    /// `[noise multiplier, sample rate, steps]` of several mechanisms, delta, epsilon.
-    several: Vec<(Vec<(f64, f64, u64)>, f64, f64)>,
+    /// Several mechanisms, delta, epsilon.
+    several: Vec<(History, f64, f64)>,
 }
 
 fn accounting() -> Accounting {
