@@ -28,7 +28,7 @@ vulkan:
 	  $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1; \
 	fi
 
-# Each experiment in a small version, and its notebook on that from its first cell to its last. What they show says nothing; that they run does.
+# Each experiment in a small version, and its notebook on that: what they show says nothing, that they run does.
 notebooks: target/notebooks/bin/python
 	@test -x target/release/percuss || $(CARGO) build --release --locked
 	@for name in $(NOTEBOOKS); do \
