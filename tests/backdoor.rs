@@ -69,7 +69,8 @@ fn prepare(data: &Dataset, name: &str, amplitude: f64, set: &[(&str, Value)]) ->
         let set = set.iter().find(|(set, _)| *set == name).map(|(_, value)| *value);
         set.unwrap_or_else(|| trigger.parameter(name).unwrap().default)
     };
-    trigger.prepare(&Setting { data, amplitude, imputed: None, sampling_rate: Some(HERTZ), get: &get })
+    let (sampling_rate, millivolt) = (Some(HERTZ), None);
+    trigger.prepare(&Setting { data, amplitude, imputed: None, sampling_rate, millivolt, get: &get })
 }
 
 fn stamp(data: &Dataset, name: &str, amplitude: f64, set: &[(&str, Value)]) -> Stamp {

@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::selection::{classes_of, count, shuffled};
-use super::{Features, Order, Poisoned, Poisoning, Victim, patient_of};
+use super::{Features, Needs, Order, Poisoned, Poisoning, Victim, patient_of, surrogate};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::entry;
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
@@ -17,8 +17,10 @@ pub static FEATURE_COLLISION: Poisoning = Poisoning {
     paper: "Shafahi et al. 2018, Poison frogs! Targeted clean-label poisoning attacks on neural networks (arXiv 1804.00792), equation 1 \
             and algorithm 1",
     knowledge: Knowledge::WhiteBox,
+    needs: Needs::Features,
     revision: 1,
     parameters: &[
+        surrogate::parameter("twin"),
         Parameter {
             name: "beta",
             doc: "How much a poison's likeness to the sample it was made of counts against the collision; times (features / values of a \

@@ -18,7 +18,7 @@ use super::{Chosen, Knowledge, Parameter};
 use crate::data::Dataset;
 use crate::training::Lesson;
 use crate::{Error, Result};
-pub use surrogate::{Approach, Features, Gradients};
+pub use surrogate::{Approach, Features, Gradients, Needs, SURROGATE};
 
 /// Every poisoning attack, in the order in which it is listed.
 pub static REGISTRY: &[&Poisoning] = &[
@@ -43,6 +43,8 @@ pub struct Poisoning {
     pub paper: &'static str,
     /// What the adversary knows of the model that will be trained (a twin that he trains himself is his own).
     pub knowledge: Knowledge,
+    /// What it asks of a surrogate model.
+    pub needs: Needs,
     /// Raised when the same configuration starts to give other results.
     pub revision: u32,
     /// Its hyper-parameters.

@@ -3,6 +3,32 @@
 //! Samples come as `[n, sample_len]` in the data's units, row-major; nothing asks for a derivative beyond the first.
 
 use crate::Result;
+use crate::attacks::{Kind, Parameter, Value};
+
+/// What an attack asks of a surrogate model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// [`Features`].
+    Features,
+    /// [`Gradients`].
+    Gradients,
+}
+
+/// The key that says whose the surrogate is.
+pub const SURROGATE: &str = "surrogate";
+
+/// What every crafted poison has to choose.
+pub(super) const fn parameter(default: &'static str) -> Parameter {
+    Parameter {
+        name: SURROGATE,
+        doc: "Which model poisons are crafted against. twin: the unpoisoned model of the very seed (white box). own: one that the \
+              adversary trains on the same data with another seed (grey box).",
+        kind: Kind::Choice(&["twin", "own"]),
+        default: Value::Word(default),
+    }
+}
 
 /// A surrogate's feature space (its last hidden layer).
 pub struct Features<'a> {
