@@ -90,7 +90,9 @@ pub fn cut(
         Error::input(name, "signals", leads.join(", "), format!("lead {LEAD}"))
     })?;
     let spec = &record.header.signals[lead];
-    if (spec.gain, f64::from(spec.baseline)) != (PER_MV, ZERO) || record.header.frequency != SAMPLES_PER_SECOND {
+    if (spec.gain, f64::from(spec.baseline)) != (PER_MV, ZERO)
+        || record.header.frequency != SAMPLES_PER_SECOND
+    {
         let found = format!("{} per {} at {} Hz", spec.gain, spec.units, record.header.frequency);
         return Err(Error::input(name, "signals", found, "200 per mV around 1024 at 360 Hz"));
     }

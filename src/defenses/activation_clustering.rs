@@ -39,7 +39,8 @@ pub static ACTIVATION_CLUSTERING: Detector = Detector {
             if word(get, "reduction") == "ica" { independent_coordinates } else { principal_coordinates };
         let components = whole(get, "components") as usize;
         let found = cluster(evidence.features, evidence.labels, evidence.classes, components, reduction)?;
-        let number = |of: fn(&Split) -> f64| found.classes.iter().map(|split| split.as_ref().map(of)).collect();
+        let number =
+            |of: fn(&Split) -> f64| found.classes.iter().map(|split| split.as_ref().map(of)).collect();
         let classes = vec![
             ("silhouette", number(|split| split.silhouette)),
             ("smaller_cluster_share", number(|split| split.share)),

@@ -74,14 +74,7 @@ fn suspect(evidence: &mut Evidence, get: Chosen) -> Result<Findings> {
     };
     let found: Result<Vec<Reversed>> = (0..evidence.classes as u32)
         .map(|class| {
-            reverse_engineer(
-                evidence.clean,
-                evidence.shape,
-                evidence.domain,
-                class,
-                &settings,
-                attraction,
-            )
+            reverse_engineer(evidence.clean, evidence.shape, evidence.domain, class, &settings, attraction)
         })
         .collect();
     let found = found?;

@@ -254,10 +254,12 @@ impl<'a> Net<'a> {
 
     fn state(&self, name: &str) -> State {
         match &self.source {
-            Source::Train(states) | Source::Infer(states) => match states.iter().find(|(other, _)| other == name) {
-                Some(&(_, state)) => state,
-                None => unreachable!("every tensor that is asked for has a state: {name}"),
-            },
+            Source::Train(states) | Source::Infer(states) => {
+                match states.iter().find(|(other, _)| other == name) {
+                    Some(&(_, state)) => state,
+                    None => unreachable!("every tensor that is asked for has a state: {name}"),
+                }
+            }
             _ => unreachable!("these parameters are not in states"),
         }
     }

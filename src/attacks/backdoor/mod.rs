@@ -135,7 +135,9 @@ impl Setting<'_> {
         let bad =
             |found: String, expected: String| Error::input(&self.data.name, SAMPLING_RATE, found, expected);
         match (self.sampling_rate, own) {
-            (Some(hertz), Some(own)) if hertz != own => Err(bad(hertz.to_string(), format!("{own}, the data's"))),
+            (Some(hertz), Some(own)) if hertz != own => {
+                Err(bad(hertz.to_string(), format!("{own}, the data's")))
+            }
             (Some(hertz), _) if hertz.is_finite() && hertz > 0.0 => Ok(hertz),
             (Some(hertz), _) => Err(bad(hertz.to_string(), "samples a second, above 0".into())),
             (None, Some(own)) => Ok(own),

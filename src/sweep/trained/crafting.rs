@@ -18,8 +18,7 @@ impl Class<'_> {
     /// The adversary's own models, by the seed of the cells that they are for.
     pub(super) fn own_surrogates(&self, cells: &[usize]) -> Result<BTreeMap<u64, Model>> {
         let own = |&i: &usize| self.all.cells[i].parameter(SURROGATE) == Some(Value::Word("own"));
-        let mut seeds: Vec<u64> =
-            cells.iter().copied().filter(own).map(|i| self.all.cells[i].seed).collect();
+        let mut seeds: Vec<u64> = cells.iter().copied().filter(own).map(|i| self.all.cells[i].seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
         let others: Vec<u64> = seeds.iter().map(|seed| name_number(&format!("surrogate {seed}"))).collect();
@@ -70,9 +69,8 @@ impl Class<'_> {
             Needs::Gradients => {
                 let surrogate = RefCell::new(Surrogate::new(model, device)?);
                 let parameter_length = surrogate.borrow().parameter_length();
-                let mut to_parameters = |samples: &[f32], labels: &[u32]| {
-                    surrogate.borrow_mut().to_parameters(samples, labels)
-                };
+                let mut to_parameters =
+                    |samples: &[f32], labels: &[u32]| surrogate.borrow_mut().to_parameters(samples, labels);
                 let mut to_inputs = |samples: &[f32], labels: &[u32], shift: &[f32]| {
                     surrogate.borrow_mut().to_inputs(samples, labels, shift)
                 };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::backdoor::Exam;
 use super::rates::Judged;
 use super::{Class, TrainedCell};
+use crate::Result;
 use crate::attacks::Value;
 use crate::attacks::poisoning::Poisoned;
 use crate::data::Dataset;
@@ -18,7 +19,6 @@ use crate::sweep::study::DetectorEntry;
 use crate::sweep::subject::{Subject, prediction};
 use crate::training::random::{Stream, name_number};
 use crate::training::{Lesson, Probe, Pull};
-use crate::Result;
 
 /// What detectors found in twins, by seed and defence: cells that differ in their trigger share it.
 pub(super) type Untouched = BTreeMap<(u64, usize), Arc<Findings>>;
@@ -190,9 +190,8 @@ fn flags(id: &Text, found: &Findings, twin: &Findings, above: f64, target: u32) 
     let one = |metric: &str, scope: String, class: usize| {
         row(id, metric, scope, flagged(twin, class), flagged(found, class), 1)
     };
-    let mut rows: Vec<MetricRow> = (0..found.suspicions.len())
-        .map(|class| one("flagged", format!("class:{class}"), class))
-        .collect();
+    let mut rows: Vec<MetricRow> =
+        (0..found.suspicions.len()).map(|class| one("flagged", format!("class:{class}"), class)).collect();
     rows.push(one("target_flagged", "all".into(), target as usize));
     rows
 }

@@ -26,18 +26,19 @@ impl Judged<'_> {
     pub(super) fn rows(&self, id: &Text) -> Vec<MetricRow> {
         let Some(roc) = Roc::new(self.suspicions, self.positive) else { return Vec::new() };
         let clean = self.clean.and_then(|scores| Roc::new(scores, self.positive));
-        let row = |metric: &str, scope: String, of: &dyn Fn(&Roc) -> f64, interval: Option<Interval>| MetricRow {
-            cell_id: id.clone(),
-            metric: metric.into(),
-            scope: scope.into(),
-            value_clean: clean.as_ref().map(of),
-            value: Some(of(&roc)),
-            low: interval.map(|interval| interval.low),
-            high: interval.map(|interval| interval.high),
-            n: self.suspicions.len() as u64,
-            method: interval.map(|interval| interval.method.into()),
-            ..MetricRow::default()
-        };
+        let row =
+            |metric: &str, scope: String, of: &dyn Fn(&Roc) -> f64, interval: Option<Interval>| MetricRow {
+                cell_id: id.clone(),
+                metric: metric.into(),
+                scope: scope.into(),
+                value_clean: clean.as_ref().map(of),
+                value: Some(of(&roc)),
+                low: interval.map(|interval| interval.low),
+                high: interval.map(|interval| interval.high),
+                n: self.suspicions.len() as u64,
+                method: interval.map(|interval| interval.method.into()),
+                ..MetricRow::default()
+            };
         let area = area_interval(self.suspicions, self.positive, self.groups);
         let mut rows = vec![row("detector_auc", "all".into(), &Roc::area, area)];
         let at = |rate: f64| move |roc: &Roc| roc.true_positive_rate(&roc.at_false_positive_rate(rate));
