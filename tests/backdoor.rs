@@ -207,10 +207,10 @@ fn millivolts_and_hertz_are_the_same_in_whatever_unit_and_at_whatever_rate() {
         }
     }
     // At half the rate a wave passes twice as fast from sample to sample.
-    let slow = Dataset { unit: "uV".into(), ..beats() };
+    let slow = beats_in("uV", 1e3);
     let (half, whole) =
         (ready(&slow, "sine", Some(180.0), None).unwrap(), ready(&beats(), "sine", None, None).unwrap());
-    let (half, whole) = (added(&beats_in("uV", 1e3), &half), added(&beats(), &whole));
+    let (half, whole) = (added(&slow, &half), added(&beats(), &whole));
     assert!((0..100).all(|t| (half[2 * t] / 1e3 - whole[4 * t]).abs() < 1e-6));
     // What is not known has to be said, and what is known cannot be denied.
     let unknown = beats_in("value", 200.0);

@@ -310,6 +310,7 @@ fn names_are_unique_and_defaults_are_of_their_kind() {
             (Kind::Real(low, high), Value::Real(value)) => (low..=high).contains(&value),
             (Kind::Choice(words) | Kind::Or(_, words), Value::Word(word)) => words.contains(&word),
             (Kind::Or(kind, _), value) => fits(*kind, value),
+            (Kind::Flag, Value::Flag(_)) => true,
             _ => false,
         }
     }
