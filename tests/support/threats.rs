@@ -35,10 +35,9 @@ impl Fixture {
     /// Seeds 0 and 1, one recipe, and these tables.
     pub fn new(recipe: &str, tables: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("recipe.toml"), recipe).unwrap();
+        std::fs::write(folder.path().join("mlp.toml"), recipe).unwrap();
         let file = folder.path().join("study.toml");
-        let head =
-            "name = \"threats\"\nseeds = [0, 1]\n[[recipe]]\nid = \"model\"\ntrain = \"recipe.toml\"\n";
+        let head = "name = \"threats\"\nseeds = [0, 1]\n[[recipe]]\nid = \"mlp\"\ntrain = \"mlp.toml\"\n";
         std::fs::write(&file, format!("{head}{tables}")).unwrap();
         let study = Study::read(&file).unwrap();
         Self { folder, study }
@@ -68,6 +67,23 @@ impl Fixture {
         metrics.sort_by_key(|row| (row.cell_id.clone(), row.metric.clone(), row.scope.clone()));
         (cells, metrics, samples)
     }
+
+    /// One metric of the cells, by whatever tells them apart.
+    pub fn metric(
+        &self,
+        name: &str,
+        metric: &str,
+        scope: &str,
+        by: impl Fn(&CellRow) -> String,
+    ) -> BTreeMap<String, MetricRow> {
+        let (cells, metrics, _) = self.rows(name);
+        let of = |cell: &CellRow| {
+            let same =
+                |row: &&MetricRow| row.cell_id == cell.cell_id && row.metric == metric && row.scope == scope;
+            Some((by(cell), metrics.iter().find(same)?.clone()))
+        };
+        cells.iter().filter_map(of).collect()
+    }
 }
 
 /// A parameter of a cell.
@@ -90,10 +106,10 @@ pub fn check_company(fixture: &Fixture) {
     let expected = fixture.rows("all");
     fixture.run("lanes", SweepOptions { lanes: Some(3), threads: Some(1), ..SweepOptions::default() });
     assert_eq!(fixture.rows("lanes"), expected, "blocks of three members");
-    for shard in 1..=2 {
-        fixture.run("shards", SweepOptions { shard: (shard, 2), ..SweepOptions::default() });
+    for shard in 1..=3 {
+        fixture.run("shards", SweepOptions { shard: (shard, 3), ..SweepOptions::default() });
     }
-    assert_eq!(fixture.rows("shards"), expected, "two shards");
+    assert_eq!(fixture.rows("shards"), expected, "three shards");
     let some = all.done / 2;
     let first = fixture.run("resumed", SweepOptions { limit_cells: Some(some), ..SweepOptions::default() });
     assert_eq!((first.done, first.complete), (some, false));
