@@ -153,7 +153,7 @@ fn members(labels: &[u32], classes: usize) -> Result<Vec<Vec<usize>>> {
 /// Features that are not as many for each sample, or not finite.
 fn width(features: &[f64], samples: usize) -> Result<usize> {
     let place = "features";
-    if samples == 0 || features.len() % samples != 0 || features.is_empty() {
+    if samples == 0 || !features.len().is_multiple_of(samples) || features.is_empty() {
         let expected = format!("as many for each of {samples} samples");
         return Err(Error::input("detector", place, format!("{} numbers", features.len()), expected));
     }

@@ -98,7 +98,7 @@ impl FeatureSpace {
     }
 
     fn check(&self, samples: &[f32]) -> Result<()> {
-        if samples.len() % self.sample_len == 0 {
+        if samples.len().is_multiple_of(self.sample_len) {
             return Ok(());
         }
         let expected = format!("a multiple of {}, a sample's", self.sample_len);

@@ -154,11 +154,15 @@ fn judge(
 ) -> Result<Vec<(f64, Vec<f32>)>> {
     let found = (features.approach)(&poisons.concat(), goal)?;
     let rows = found.gradient.chunks_exact(train.sample_len());
-    let one = |(((poison, &base), &distance), gradient): (((&Vec<f32>, &usize), &f32), &[f32])| {
-        let moved = poison.iter().zip(train.sample(base)).enumerate().map(|(i, (x, b))| {
-            ((f64::from(*x) - f64::from(*b)) / f64::from(entry(&train.domain.scale, i))).powi(2)
-        });
-        (f64::from(distance) + beta * moved.sum::<f64>(), gradient.to_vec())
+    let moved = |at: usize| -> f64 {
+        let pairs = poisons[at].iter().zip(train.sample(bases[at])).enumerate();
+        let scaled = |(i, (x, b)): (usize, (&f32, &f32))| {
+            (f64::from(*x) - f64::from(*b)) / f64::from(entry(&train.domain.scale, i))
+        };
+        pairs.map(|pair| scaled(pair).powi(2)).sum()
     };
-    Ok(poisons.iter().zip(bases).zip(&found.distance).zip(rows).map(one).collect())
+    let one = |(at, gradient): (usize, &[f32])| {
+        (f64::from(found.distance[at]) + beta * moved(at), gradient.to_vec())
+    };
+    Ok(rows.enumerate().map(one).collect())
 }
