@@ -53,7 +53,7 @@ fn records() -> Dataset {
         high: vec![80.0, 3.0, 4.0, 10.0, 9.0, 1.0, 1.0, 1.0],
         scale: vec![10.0, 1.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0],
         immutable: vec![true, false, false, false, false, true, false, false],
-        one_hot: vec![6..8],
+        one_hot: std::iter::once(6..8).collect(),
         features: ["age", "grade", "fine", "tail", "lab", "lab is missing", "c=x", "c=y"]
             .map(str::to_string)
             .to_vec(),

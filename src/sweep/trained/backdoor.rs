@@ -7,6 +7,7 @@ use super::{Class, Taker, TrainedCell};
 use crate::Result;
 use crate::attacks::backdoor::{self, Poisoned, Setting, Stamp, Visibility, visibility};
 use crate::attacks::evasion::start::{changed, distance};
+use crate::attacks::poisoning::selection::check_class;
 use crate::attacks::{Norm, Value};
 use crate::data::Dataset;
 use crate::models::Model;
@@ -32,8 +33,13 @@ pub(super) struct Exam<'a> {
 impl Class<'_> {
     /// Runs the backdoor cells at these positions.
     pub(super) fn backdoor(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
-        let twins = self.twins(cells)?;
         let train = &self.school.prepared.splits.train;
+        for &i in cells {
+            let cell = &self.all.cells[i];
+            check_class(train, "backdoor.target", cell.whole("target"))?;
+            self.stamp(cell, cell.real("amplitude"))?;
+        }
+        let twins = self.twins(cells)?;
         let members = self.members(cells);
         let member = |at: usize| {
             let cell = &self.all.cells[members[at][0]];
@@ -117,10 +123,6 @@ impl Class<'_> {
     fn examined(&self, i: usize, exam: &Exam) -> Result<Rows> {
         let cell = &self.all.cells[i];
         let Exam { subject, twin, stamped, target } = *exam;
-        if target as usize >= subject.classes() {
-            let expected = format!("a class from 0 to {}", subject.classes() - 1);
-            return Err(self.all.study.error("backdoor.target", target, expected));
-        }
         let trained = cell.real("amplitude");
         let logits = self.says(&subject.model, stamped)?;
         let came = outcomes(subject, stamped, &logits, target);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::harm::Harm;
 use super::{Class, Taker, TrainedCell};
-use crate::attacks::Value;
-use crate::attacks::poisoning::{self, Aim, Order, Patient, Victim};
+use crate::attacks::poisoning::{self, Aim, Order, Patient, Poisoning, Victim};
+use crate::attacks::{Chosen, Value};
 use crate::data::Labels;
 use crate::models::Model;
 use crate::sweep::job::Outcome;
@@ -25,9 +25,14 @@ pub(super) struct Twin {
 impl Class<'_> {
     /// Runs the poisoning cells at these positions.
     pub(super) fn poison(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
+        let train = &self.school.prepared.splits.train;
+        for &i in cells {
+            let cell = &self.all.cells[i];
+            let get = |name: &str| cell.get(name);
+            attack_of(cell).check(train, &self.order(cell, &get)?)?;
+        }
         let twins = self.twins(cells)?;
         let own = self.own_surrogates(cells)?;
-        let train = &self.school.prepared.splits.train;
         let member = |at: usize| {
             let cell = &self.all.cells[cells[at]];
             let twin = &twins[&cell.seed];
@@ -50,31 +55,30 @@ impl Class<'_> {
         })
     }
 
-    /// What a cell's member learns from.
-    fn lesson(&self, cell: &TrainedCell, twin: &Twin, surrogate: Option<&Model>) -> Result<Lesson> {
-        let Some(attack) = poisoning::find(cell.kind) else { unreachable!("a cell's attack is registered") };
-        let get = |name: &str| cell.get(name);
+    /// What a cell orders; `get` tells its parameters.
+    fn order<'o>(&'o self, cell: &TrainedCell, get: Chosen<'o>) -> Result<Order<'o>> {
         let class = cell.whole("class") as u32;
-        let patient = cell.whole("patient") as usize;
         let aim = match cell.get("aim") {
             Value::Word("class") => Aim::Class(class),
-            Value::Word("patient") => Aim::Patient(self.patient(patient, class)?),
+            Value::Word("patient") => Aim::Patient(self.patient(cell.whole("patient") as usize, class)?),
             _ => Aim::Everybody,
         };
-        let imputed = self.school.imputed.as_deref();
-        let victim = Victim {
+        Ok(Order { rate: cell.real("rate"), magnitude: cell.real("magnitude"), aim, seed: cell.seed, get })
+    }
+
+    /// What a cell's member learns from.
+    fn lesson(&self, cell: &TrainedCell, twin: &Twin, surrogate: Option<&Model>) -> Result<Lesson> {
+        let attack = attack_of(cell);
+        let get = |name: &str| cell.get(name);
+        let order = self.order(cell, &get)?;
+        let mut victim = Victim {
             scores: Some(&twin.train_logits),
-            imputed,
+            imputed: self.school.imputed.as_deref(),
             ..Victim::new(&self.school.prepared.splits.train)
         };
-        let (rate, magnitude) = (cell.real("rate"), cell.real("magnitude"));
-        let order = Order { rate, magnitude, aim, seed: cell.seed, get: &get };
         let poisoned = match surrogate {
             Some(model) => self.crafted(attack, victim, &order, model)?,
-            None => {
-                let mut victim = victim;
-                attack.poison(&mut victim, &order)?
-            }
+            None => attack.poison(&mut victim, &order)?,
         };
         Ok(poisoned.lesson)
     }
@@ -119,6 +123,11 @@ impl Class<'_> {
         let member = |at: usize| Ok(Member { seed: seeds[at], lesson: Lesson::whole(n) });
         self.train(0, seeds.len(), &member, |at, fitted| each(at, self.school.model(fitted)?))
     }
+}
+
+fn attack_of(cell: &TrainedCell) -> &'static Poisoning {
+    let Some(attack) = poisoning::find(cell.kind) else { unreachable!("a cell's attack is registered") };
+    attack
 }
 
 /// What a poisoned model's `logits` of the test samples are beside the twin's: a sample that the twin has right is attacked, and an error
