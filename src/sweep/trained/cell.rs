@@ -88,7 +88,7 @@ impl TrainedCell {
         let privacy = defense
             .privacy
             .map(|p| json!({ "epsilon": p.epsilon, "delta": p.delta, "clip_norm": p.clip_norm }));
-        let all = json!({
+        let mut all = json!({
             "version": VERSION,
             "recipe": recipe_sha256,
             "test": test_set_sha256,
@@ -96,6 +96,12 @@ impl TrainedCell {
             "privacy": privacy,
             "cell": self.params_json(),
         });
+        if let Some(detector) = &defense.detector {
+            let own = detector.parameters.iter();
+            let own: Map<String, Json> =
+                own.map(|(name, value)| ((*name).into(), parameter_json(*value))).collect();
+            all["detector"] = json!({ "revision": detector.revision, "parameters": own });
+        }
         hex(&Sha256::digest(all.to_string().as_bytes()))[..32].into()
     }
 }
@@ -115,7 +121,8 @@ pub fn cells(study: &Study) -> Result<Vec<TrainedCell>> {
                         .iter()
                         .flat_map(|defense| study.seeds.iter().map(move |seed| (defense, seed)))
                     {
-                        let Declared { name: kind, revision, knowledge, .. } = *kind;
+                        let knowledge = kind.knowledge_under(&parameters);
+                        let Declared { name: kind, revision, .. } = *kind;
                         let (threat, parameters) = (table.threat, parameters.clone());
                         let cell = TrainedCell {
                             threat,
