@@ -14,6 +14,7 @@
 //! val = "val"
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
 //! limit = 2000                      # at most so many training samples, stratified
+//! site = "hospitalid"               # the column that says where a sample is from: who knows patients of other hospitals alone
 //!
 //! [preprocess]                      # tables only: a spec that replaces the table's own
 //!
@@ -69,6 +70,8 @@ pub struct TrainFile {
     pub splits: Splits,
     /// At most so many training samples.
     pub limit: Option<usize>,
+    /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
+    pub site: Option<String>,
     /// A table's own spec is replaced by this one.
     pub preprocess: Option<Spec>,
     /// Weights of the loss, to be resolved on the train split.
@@ -115,6 +118,7 @@ impl TrainFile {
         let source = source(&data, folder)?;
         let splits = splits(&data)?;
         let limit = data.whole("limit", 1..=u64::from(u32::MAX))?.map(|limit| limit as usize);
+        let site = data.text("site")?;
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -132,7 +136,7 @@ impl TrainFile {
         root.finish()?;
         let out = folder.join(out);
         let path = path.to_path_buf();
-        Ok(Self { path, out, source, splits, limit, preprocess, class_weights, recipe, expect, model })
+        Ok(Self { path, out, source, splits, limit, site, preprocess, class_weights, recipe, expect, model })
     }
 
     /// The model's configuration for these training samples: sizes, class names and input scaling filled in.
