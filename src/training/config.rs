@@ -14,7 +14,8 @@
 //! val = "val"
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
 //! limit = 2000                      # at most so many training samples, stratified
-//! site = "hospitalid"               # the column that says where a sample is from: who knows patients of other hospitals alone
+//! site = "hospitalid"               # the column that says where a sample is from, for adversaries who know other places' samples alone;
+//!                                   # absent: the data's groups (patients, records)
 //!
 //! [preprocess]                      # tables only: a spec that replaces the table's own
 //!

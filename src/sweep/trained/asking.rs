@@ -241,3 +241,46 @@ pub(super) fn classes_of(data: &Dataset) -> Result<Vec<u32>> {
         Labels::Findings(_) => Err(Error::input(&data.name, "membership", "findings", "one class a sample")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Request, open};
+
+    fn patients() -> Dataset {
+        let request = Request { limit: Some(40), ..Request::named("support2", "train") };
+        open(&request, None).unwrap_or_else(|error| panic!("the embedded table: {error}"))
+    }
+
+    #[test]
+    fn noise_and_searches_leave_categories_and_what_cannot_change_alone() {
+        let data = patients();
+        let free = numbers(&data);
+        assert!(!data.domain.one_hot.is_empty() && data.domain.immutable.contains(&true));
+        let fixed: Vec<usize> = (0..data.sample_len()).filter(|k| !free.contains(k)).collect();
+        assert!(fixed.len() > 10 && free.len() > 10);
+        for i in 0..data.len() {
+            let sample = data.sample(i);
+            let mut stream = Stream::new(1, &[i as u64]);
+            let copy = noisy(sample, &data.domain, &free, 3.0, &mut stream);
+            let [low, high] = reach(sample, &data.domain, &free);
+            assert!(fixed.iter().all(|&k| copy[k] == sample[k] && low[k] == high[k]));
+            assert!((0..sample.len()).all(|k| low[k] <= copy[k] && copy[k] <= high[k]));
+            assert!(free.iter().filter(|&&k| copy[k] != sample[k]).count() > free.len() / 2);
+        }
+    }
+
+    #[test]
+    fn variants_begin_with_the_sample_and_depend_on_it_alone() {
+        let data = patients();
+        let (n, few, many) = (data.sample_len(), varied(&data, 2), varied(&data, 5));
+        let last = data.subset(&[39]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(varied(&last, 5), many[39 * 5 * n..]);
+        for i in 0..data.len() {
+            let own = &many[i * 5 * n..][..5 * n];
+            assert_eq!(&own[..n], data.sample(i));
+            assert_eq!(own[..2 * n], few[i * 2 * n..][..2 * n], "more queries do not change the first");
+            assert!(own.chunks_exact(n).skip(1).all(|variant| variant != data.sample(i)));
+        }
+    }
+}

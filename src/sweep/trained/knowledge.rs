@@ -14,7 +14,8 @@ pub enum Knowledge {
     Exact,
     /// Other samples of the same distribution: half of the pool is theirs, the other half the target's.
     Distribution,
-    /// Samples from elsewhere: about half of the sites are theirs, the others the target's.
+    /// Samples from elsewhere: about half of the sites are theirs, the others the target's. Where the recipe names no `data.site`, sites are the
+    /// data's groups (patients, records).
     Elsewhere,
     /// Nothing: the adversary has the target's decisions alone.
     Labels,
@@ -48,7 +49,7 @@ impl Knowledge {
     /// Who may learn from what, at a school.
     ///
     /// # Errors
-    /// Knowledge of other sites where the recipe names no `data.site`, or where there is one site only.
+    /// Knowledge of other sites where neither the recipe nor the data tell any, or where there is one only.
     pub fn pools(self, school: &School) -> Result<Pools> {
         let n = school.prepared.splits.train.len();
         let all: Vec<usize> = (0..n).collect();
@@ -61,12 +62,16 @@ impl Knowledge {
                 Ok(Pools { target, shadows })
             }
             Self::Elsewhere => {
-                let file = &school.prepared.file;
+                let (file, train) = (&school.prepared.file, &school.prepared.splits.train);
                 let expected = "the column that tells sites apart, for knows = \"elsewhere\"";
-                let bad = |found: String| Error::input(file.path.display(), "data.site", found, expected);
-                let site = file.site.as_ref().ok_or_else(|| bad("no such key".into()))?;
-                let sites = &school.prepared.splits.train.subgroups[site];
-                parted(sites).ok_or_else(|| bad(format!("`{site}`, which has one value")))
+                let bad = |found: &str| Error::input(file.path.display(), "data.site", found, expected);
+                let sites = match &file.site {
+                    Some(site) => &train.subgroups[site],
+                    None => {
+                        train.group.as_ref().ok_or_else(|| bad("no such key, and samples without groups"))?
+                    }
+                };
+                parted(sites).ok_or_else(|| bad("one site alone"))
             }
         }
     }
