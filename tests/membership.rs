@@ -225,7 +225,7 @@ fn images_and_signals_are_asked_under_shifts_and_noise_of_their_own_units() {
                   [model]\narchitecture = \"mlp\"\nhidden = [16]\n[optimizer]\nkind = \"adamw\"\nlearning_rate = 5e-3\n";
     let fixture = Fixture::with(
         &[("image", &image), ("signal", signal)],
-        "[[membership]]\nkind = [\"lira\", \"rmia\"]\nshadows = 6\nqueries = [1, 3]\nmode = \"offline\"\n\
+        "[[membership]]\nkind = [\"lira\", \"rmia\"]\nshadows = 6\nqueries = [1, 3]\nmode = \"offline\"\ngamma = 1\n\
          [[membership]]\nkind = [\"noise-distance\", \"boundary-distance\"]\nrecipes = [\"image\"]\nnoise = 40\ncopies = 8\ndecisions = 60\n\
          [[membership]]\nkind = [\"noise-distance\", \"boundary-distance\"]\nrecipes = [\"signal\"]\nnoise = 0.3\ncopies = 8\ndecisions = 60\n",
     );

@@ -77,6 +77,17 @@ impl Knowledge {
     }
 }
 
+/// What `count` shadow models learn from, with the seed of each: random halves of their pool and what those leave in turn, so that every sample
+/// is in every other model (Carlini et al. 2022, section VI). Fewer models are the first of more.
+pub(super) fn shadow_lessons(pool: &[usize], count: u64) -> Vec<(u64, Vec<usize>)> {
+    let lesson = |k: u64| {
+        let half = halved(pool, k / 2, "shadow");
+        let rest = || pool.iter().copied().filter(|i| half.binary_search(i).is_err()).collect();
+        (name_number(&format!("shadow {k}")), if k % 2 == 1 { rest() } else { half })
+    };
+    (0..count).map(lesson).collect()
+}
+
 /// A random half of some positions, rounded down, ascending.
 pub(super) fn halved(positions: &[usize], seed: u64, purpose: &str) -> Vec<usize> {
     let mut stream = Stream::new(seed, &[name_number("half"), name_number(purpose)]);
@@ -113,6 +124,16 @@ fn shuffle<T>(order: &mut [T], stream: &mut Stream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_sample_is_in_every_other_shadow_model() {
+        let pool: Vec<usize> = (3..24).collect();
+        let lessons = shadow_lessons(&pool, 8);
+        let of = |i: &usize| lessons.iter().filter(|(_, samples)| samples.contains(i)).count();
+        assert!(pool.iter().all(|i| of(i) == 4));
+        assert_eq!(shadow_lessons(&pool, 3), lessons[..3]);
+        assert_ne!(lessons[0].1, lessons[2].1);
+    }
 
     #[test]
     fn sites_are_never_parted_and_both_sides_have_about_half() {

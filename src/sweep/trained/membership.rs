@@ -2,10 +2,9 @@
 //! target learnt from it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::asking::{classes_of, varied};
-use super::knowledge::Knowledge;
+use super::knowledge::{Knowledge, halved, shadow_lessons};
 use super::membership_rows::{Report, right};
 use super::shadows::Half;
 use super::{Class, School, Taker, TrainedCell};
@@ -14,7 +13,6 @@ use crate::data::Dataset;
 use crate::results::Text;
 use crate::results::roc::Roc;
 use crate::sweep::rows::{Rows, salted_groups};
-use crate::training::random::name_number;
 use crate::{Error, Result};
 
 /// What cells must have in common to share shadow models, targets and what those were asked.
@@ -58,8 +56,8 @@ pub(super) struct Ground {
 /// What a target's decisions alone told: asked once for a target and the attack's settings.
 #[derive(Default)]
 struct LabelOnly {
-    right: BTreeMap<String, Arc<Vec<u32>>>,
-    distances: BTreeMap<String, Arc<Vec<f64>>>,
+    right: BTreeMap<String, Vec<u32>>,
+    distances: BTreeMap<String, Vec<f64>>,
 }
 
 impl Class<'_> {
@@ -94,13 +92,13 @@ impl Class<'_> {
         let labels = classes_of(&candidates)?;
         let (varied, queries) = (varied(&candidates, setting.queries as usize), setting.queries as usize);
         let adversary = Class { school: self.shadow_school(setting.shadow_recipe), ..*self };
-        let seeds: Vec<u64> = (0..setting.shadows).map(|k| name_number(&format!("shadow {k}"))).collect();
-        let halves = adversary.halves("shadow", &pools.shadows, &seeds)?;
+        let halves = adversary.halves(shadow_lessons(&pools.shadows, setting.shadows))?;
         let shadows = self.asked(&halves, &varied, queries)?;
         let mut seeds: Vec<u64> = cells.iter().map(|&i| self.all.cells[i].seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
-        let halves = self.halves("target", &pools.target, &seeds)?;
+        let lessons = seeds.iter().map(|&seed| (seed, halved(&pools.target, seed, "target"))).collect();
+        let halves = self.halves(lessons)?;
         let said = self.asked(&halves, &varied, queries)?;
         let targets = halves.into_iter().zip(said).map(|(half, said)| Target { half, said });
         let targets = seeds.into_iter().zip(targets).collect();
@@ -137,12 +135,12 @@ impl Class<'_> {
             Asks::NoisyCopies if !known.right.contains_key(&key) => {
                 let settings = (cell.seed, cell.real("noise"), cell.whole("copies"));
                 let right = self.right_under_noise(model, &ground.pool, settings)?;
-                known.right.insert(key, Arc::new(right));
+                known.right.insert(key, right);
             }
             Asks::Boundary if !known.distances.contains_key(&key) => {
                 let queries = cell.whole("decisions") as usize;
                 let distances = self.distances(model, &ground.pool, cell.seed, queries)?;
-                known.distances.insert(key, Arc::new(distances));
+                known.distances.insert(key, distances);
             }
             _ => {}
         }
@@ -162,7 +160,7 @@ impl Class<'_> {
         let right_under_noise = label_only.right.get(&key);
         let evidence = Evidence {
             noise: right_under_noise.map(|right| NoiseDecisions { copies, right }),
-            boundary: label_only.distances.get(&key).map(|distances| distances.as_slice()),
+            boundary: label_only.distances.get(&key).map(Vec::as_slice),
             ..ground.evidence(target)
         };
         let scores = attack_of(cell).score(&evidence, &|name| cell.get(name))?;

@@ -5,7 +5,6 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Class;
-use super::knowledge::halved;
 use crate::models::{Model, Weights, hex};
 use crate::training::{Fitted, Lesson, Member};
 use crate::{Error, Result};
@@ -26,9 +25,9 @@ impl Half {
 }
 
 impl Class<'_> {
-    /// Models on random halves of `pool`, one a seed: read from the results folder where an earlier run left them, else trained and put there.
-    pub(super) fn halves(&self, purpose: &str, pool: &[usize], seeds: &[u64]) -> Result<Vec<Half>> {
-        let samples: Vec<Vec<usize>> = seeds.iter().map(|&seed| halved(pool, seed, purpose)).collect();
+    /// Models of these seeds on these samples: read from the results folder where an earlier run left them, else trained and put there.
+    pub(super) fn halves(&self, lessons: Vec<(u64, Vec<usize>)>) -> Result<Vec<Half>> {
+        let (seeds, samples): (Vec<u64>, Vec<Vec<usize>>) = lessons.into_iter().unzip();
         let file = |at: usize| {
             let contents =
                 format!("{}\n{:?}\n{}\n{:?}", self.school.sha256, self.privacy(), seeds[at], samples[at]);
