@@ -286,7 +286,8 @@ impl<'a> Search<'a> {
             return self.next_round(point);
         }
         let next = self.offset(&self.place(&along(&point, &normal, step)));
-        self.ask(&[next.clone()], Stage::Jump { point, normal, step, next });
+        let stage = Stage::Jump { point, normal, step, next: next.clone() };
+        self.ask(&[next], stage);
     }
 
     fn next_round(&mut self, point: Vec<f64>) {
