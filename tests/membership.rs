@@ -368,7 +368,7 @@ fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
         "-2 the same configuration again",
         "16 cells that train models, altogether",
         "4 unpoisoned twins",
-        "6 models on poisoned sets, one a cell",
+        "6 models on poisoned sets",
         "16 shadow models",
         "2 targets of membership inference",
         "28 models to train",

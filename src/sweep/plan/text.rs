@@ -99,7 +99,7 @@ fn write_training(f: &mut fmt::Formatter, training: &Training) -> fmt::Result {
     writeln!(f, "\nmodels")?;
     for (count, what) in [
         (models.twins, "unpoisoned twins"),
-        (models.members, "models on poisoned sets, one a cell"),
+        (models.members, "models on poisoned sets"),
         (models.shadows, "shadow models"),
         (models.targets, "targets of membership inference"),
     ] {

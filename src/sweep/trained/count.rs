@@ -13,7 +13,7 @@ use crate::sweep::study::Study;
 pub struct Models {
     /// Unpoisoned twins, one a threat, recipe, defence and seed.
     pub twins: u64,
-    /// Models that learn from a poisoned set, one a cell.
+    /// Models that learn from a poisoned set; cells whose defences train alike share theirs.
     pub members: u64,
     /// Shadow models, which every attack of a recipe, defence and knowledge shares.
     pub shadows: u64,
@@ -37,7 +37,7 @@ impl Models {
 pub struct Task {
     /// The recipe's position in the study.
     pub recipe: usize,
-    /// The defence's position in the study.
+    /// The position in the study of the first defence that trains as theirs does.
     pub defense: usize,
     /// What the adversary knows, of membership inference: its pools are halved.
     pub knowledge: Option<Knowledge>,
@@ -49,14 +49,15 @@ pub struct Task {
 pub fn models(study: &Study, cells: &[TrainedCell]) -> (Models, BTreeMap<Task, u64>) {
     let mut models = Models::default();
     let mut tasks: BTreeMap<Task, u64> = BTreeMap::new();
-    let (mut twins, mut targets) = (BTreeSet::new(), BTreeSet::new());
+    let (mut twins, mut members, mut targets) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for cell in cells {
-        let mut task = Task { recipe: cell.recipe, defense: cell.defense, knowledge: None, shadow: false };
+        let defense = trains_like(study, cell.defense);
+        let mut task = Task { recipe: cell.recipe, defense, knowledge: None, shadow: false };
         if cell.threat != Threat::Membership {
-            let twin = twins.insert((cell.threat.table(), cell.recipe, cell.defense, cell.seed));
-            models.members += 1;
+            let twin = twins.insert((cell.threat.table(), task, cell.seed));
+            let member = members.insert((task, cell.params_json()));
             models.unshared += 2;
-            *tasks.entry(task).or_default() += 1 + u64::from(twin);
+            *tasks.entry(task).or_default() += u64::from(twin) + u64::from(member);
             continue;
         }
         let (knowledge, shadows) = (cell.knows(), cell.whole("shadows"));
@@ -69,12 +70,19 @@ pub fn models(study: &Study, cells: &[TrainedCell]) -> (Models, BTreeMap<Task, u
             *most = shadows.max(*most);
         }
     }
+    models.members = members.len() as u64;
     models.twins = twins.len() as u64;
     models.targets = targets.len() as u64;
     models.shadows = tasks.iter().filter(|(task, _)| task.shadow).map(|(_, count)| count).sum();
     let private = |task: &Task| study.defenses[task.defense].privacy.is_some();
     models.private = tasks.iter().filter(|(task, _)| private(task)).map(|(_, count)| count).sum();
     (models, tasks)
+}
+
+/// The first defence of the study that trains models as this one does.
+fn trains_like(study: &Study, defense: usize) -> usize {
+    let all = &study.defenses;
+    all.iter().position(|other| other.privacy == all[defense].privacy).unwrap_or(defense)
 }
 
 /// What cells need of their schools, before anything is trained.
