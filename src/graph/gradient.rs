@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use percuss_kernels::ops::{Binary, Reduction, Unary};
 
+use super::layers::BatchNorm;
 use super::{Graph, NodeOp, Shape, Tensor};
 
 impl Graph {
@@ -27,7 +28,11 @@ impl Graph {
             if wrt.contains(&node) && self.nodes[index].inputs.iter().all(|input| !needed[input.0]) {
                 continue;
             }
-            for (input, contribution) in self.pull_back(node, g, &needed) {
+            let contributions = match self.norms.get(&node).copied() {
+                Some(norm) => self.batch_norm_gradient(norm, node, g, &needed),
+                None => self.pull_back(node, g, &needed),
+            };
+            for (input, contribution) in contributions {
                 let total = match gradients.get(&input) {
                     Some(&other) => self.add(other, contribution),
                     None => contribution,
@@ -277,6 +282,44 @@ impl Graph {
             }
             (Binary::Less | Binary::LessEqual | Binary::Equal, _) => return None,
         })
+    }
+
+    /// All of a batch norm's gradients at once, from two sums over the minibatch of g and of g times the normalised x: the chain rule through
+    /// mean and variance, gathered (Ioffe & Szegedy 2015, section 3).
+    fn batch_norm_gradient(
+        &mut self,
+        BatchNorm { x, weight, bias, inverse, unit }: BatchNorm,
+        y: Tensor,
+        g: Tensor,
+        needed: &[bool],
+    ) -> Vec<(Tensor, Tensor)> {
+        let shape = self.shape(y).clone();
+        let g = if *self.shape(g) == shape {
+            g
+        } else {
+            let zero = self.scalar(0.0);
+            self.push(NodeOp::Binary(Binary::Add), &[g, zero], shape.clone())
+        };
+        let axes = 0..shape.dims.len() - 1;
+        let count: usize = shape.dims[axes.clone()].iter().product();
+        let product = self.mul(g, unit);
+        let sums = [self.sum(g, axes.clone()), self.sum(product, axes)];
+        let mut out = Vec::new();
+        if needed[bias.0] {
+            out.push((bias, sums[0]));
+        }
+        if needed[weight.0] {
+            out.push((weight, sums[1]));
+        }
+        if needed[x.0] {
+            let means = sums.map(|sum| self.scale(sum, 1.0 / count as f32));
+            let factor = self.mul(weight, inverse);
+            let centred = self.sub(g, means[0]);
+            let along = self.mul(unit, means[1]);
+            let rest = self.sub(centred, along);
+            out.push((x, self.mul(rest, factor)));
+        }
+        out
     }
 
     /// `2 (x - mean) / len * g`, over the axis that `moments` took.

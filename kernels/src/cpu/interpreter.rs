@@ -15,6 +15,8 @@ const REGISTERS: usize = 8192;
 const CHUNK: usize = 2048;
 /// Elements of a task that several threads share out.
 const TASK: usize = 16_384;
+/// Repeated inputs whose registers are kept from chunk to chunk.
+const REPEATED: usize = 16;
 
 /// Evaluates `op`; see [`Context::aliases`] for inputs that are outputs.
 pub(crate) fn interpret(
@@ -81,8 +83,27 @@ struct Plan {
     axes: Axes,
     /// For every instruction.
     places: Vec<Place>,
+    /// For every instruction that loads a repeated input: how it repeats.
+    repeats: Vec<Option<Repeat>>,
     /// Elements of a register.
     chunk: usize,
+}
+
+/// An input that has the same `period` values over and over within every `span` elements of the output: a channel's mean, a lane's rate.
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    period: usize,
+    span: usize,
+    /// Its number among those whose registers are kept.
+    slot: usize,
+}
+
+/// What a repeated input's register holds.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    span: usize,
+    phase: usize,
+    len: usize,
 }
 
 /// Where the values of an instruction are for the current chunk.
@@ -106,13 +127,25 @@ impl Plan {
         let place = |(i, instr): (usize, &Instr)| match *instr {
             Instr::Const(_) => Place::Fixed,
             Instr::Input(input) => match aliases.get(input).copied().flatten() {
+                // What is read for the last time before it is written need not be copied.
+                Some(output) if op.last_use(i) < op.outputs[output] => Place::Output(output),
                 Some(output) => Place::Alias(output),
                 None => axes.place(&op.strides[input], input),
             },
             _ => op.outputs.iter().position(|&output| output == i).map_or(Place::Register, Place::Output),
         };
-        let places = op.code.iter().enumerate().map(place).collect();
-        Self { axes, places, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
+        let places: Vec<Place> = op.code.iter().enumerate().map(place).collect();
+        let mut count = 0;
+        let repeat = |(instr, place): (&Instr, &Place)| match *instr {
+            Instr::Input(input) if *place == Place::Register && count < REPEATED => {
+                let (period, span) = axes.repeat(&op.strides[input])?;
+                count += 1;
+                Some(Repeat { period, span, slot: count - 1 })
+            }
+            _ => None,
+        };
+        let repeats = op.code.iter().zip(&places).map(repeat).collect();
+        Self { axes, places, repeats, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
     }
 }
 
@@ -146,6 +179,22 @@ impl Axes {
     /// The stride of an input along a merged axis.
     fn stride(&self, strides: &[usize], axis: usize) -> usize {
         strides.get(self.original[axis]).copied().unwrap_or(0)
+    }
+
+    /// How an input repeats, if it does: the elements of its inner axes, and those times the axes around them that it does not cross.
+    fn repeat(&self, strides: &[usize]) -> Option<(usize, usize)> {
+        let crossed = |axis: usize| self.stride(strides, axis) > 0;
+        let (mut period, mut axis) = (1, self.rank);
+        while axis > 0 && crossed(axis - 1) {
+            axis -= 1;
+            period *= self.shape[axis];
+        }
+        let mut span = period;
+        while axis > 0 && !crossed(axis - 1) {
+            axis -= 1;
+            span *= self.shape[axis];
+        }
+        (span > period).then_some((period, span))
     }
 
     /// Where an input is: in its memory if that has the output's order, in a register otherwise.
@@ -186,10 +235,11 @@ impl Run<'_> {
                 _ => {}
             }
         }
+        let mut held = [Held::default(); REPEATED];
         let mut start = from;
         while start < to {
             let len = chunk.min(to - start);
-            self.evaluate(start, len, registers);
+            self.evaluate(start, len, registers, &mut held);
             self.copy_outputs(start, len, registers);
             start += len;
         }
@@ -220,7 +270,7 @@ impl Run<'_> {
     }
 
     #[inline(always)]
-    fn evaluate(&self, start: usize, len: usize, registers: &mut [f32]) {
+    fn evaluate(&self, start: usize, len: usize, registers: &mut [f32], held: &mut [Held; REPEATED]) {
         let chunk = self.plan.chunk;
         for (i, place) in self.plan.places.iter().enumerate() {
             if let Place::Alias(output) = *place {
@@ -242,7 +292,12 @@ impl Run<'_> {
                 Instr::Const(_) => {}
                 Instr::Input(input) => {
                     if self.plan.places[i] == Place::Register {
-                        self.load(input, start, y);
+                        match self.plan.repeats[i] {
+                            Some(repeat) => {
+                                self.load_repeated(input, repeat, start, y, &mut held[repeat.slot])
+                            }
+                            None => self.load(input, start, y),
+                        }
                     }
                 }
                 Instr::Index(axis) => self.coordinates(axis, start, y),
@@ -250,6 +305,28 @@ impl Run<'_> {
                 Instr::Binary(function, a, b) => binary(function, value(a), value(b), y),
                 Instr::Select(c, a, b) => select(value(c), value(a), value(b), y),
             }
+        }
+    }
+
+    /// Loads a repeated input, unless its register holds these values already.
+    #[inline(always)]
+    fn load_repeated(&self, input: usize, repeat: Repeat, start: usize, y: &mut [f32], held: &mut Held) {
+        let Repeat { period, span, .. } = repeat;
+        if start / span != (start + y.len() - 1) / span {
+            held.len = 0;
+            return self.load(input, start, y);
+        }
+        let now = Held { span: start / span, phase: start % period, len: y.len() };
+        if held.len >= now.len && held.span == now.span && held.phase == now.phase {
+            return;
+        }
+        *held = now;
+        let mut done = period.min(y.len());
+        self.load(input, start, &mut y[..done]);
+        while done < y.len() {
+            let more = done.min(y.len() - done);
+            y.copy_within(..more, done);
+            done += more;
         }
     }
 

@@ -102,6 +102,16 @@ impl Instr {
     }
 }
 
+impl Pointwise {
+    /// The last instruction that takes the value of instruction `i`; past the end if it is stored as it is.
+    pub(crate) fn last_use(&self, i: usize) -> usize {
+        if self.outputs.contains(&i) {
+            return self.code.len();
+        }
+        self.code.iter().rposition(|instr| instr.operands().any(|operand| operand == i)).unwrap_or(i)
+    }
+}
+
 impl Operation for Pointwise {
     fn name(&self) -> &'static str {
         "pointwise"
