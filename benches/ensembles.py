@@ -1,17 +1,17 @@
 """Training of ensembles by percuss, by a loop of PyTorch, and by torch.func's vmap, in one run on the same cores.
 
-    python benches/ensembles.py [--threads N] [--model mlp ecg] [--loop-members N]
+    python benches/ensembles.py [--threads N] [--model mlp ecg] [--rounds N] [--loop-members N]
 
-The same architecture, samples, number of members, steps, minibatch size and AdamW for all three. The loop trains --loop-members of the members
-one after the other, and its time is scaled to all of them (the members do the same work). No time is printed before the mean training losses of
-the last epoch agree within 5 percent: seeds differ, the mean over members must not. Writes benches/results/DATE-ensembles.csv.
+The same architecture, initial distribution, samples, number of members, steps, minibatch size and AdamW for all. Every tool trains once before
+anything is timed (PyTorch imports much of itself at its first step). Then come rounds, in each of which every tool trains once, in an order that
+turns from round to round; a ratio is that of two times of one round, and the median over rounds is reported with the smallest and largest. The
+loop trains --loop-members of the members one after the other, other seeds in every round, and its time is scaled to all of them (members do the
+same work). It runs with PyTorch's default AdamW and with its fused one. No time is printed before the mean training losses of the last epoch
+agree within 5 percent: seeds differ, the mean over members must not. Writes benches/results/DATE-ensembles.csv.
 """
 
 import argparse
-import csv
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +27,9 @@ from compare import ROOT, Records, last_line
 
 sys.path.insert(0, str(ROOT / "tests/golden"))
 import architectures  # noqa: E402
+
+
+BENCH = ["cargo", "bench", "--locked", "--quiet", "--bench", "ensembles", "--"]
 
 
 def load(folder, work):
@@ -46,12 +49,12 @@ def built(config):
     return model.train()
 
 
-def loop(work, x, y, members):
+def loop(work, x, y, seeds, fused):
     began, losses = time.perf_counter(), []
-    for seed in range(members):
+    for seed in seeds:
         torch.manual_seed(seed)
         model = built(work["config"])
-        optimiser = torch.optim.AdamW(model.parameters(), lr=work["rate"], weight_decay=work["weight_decay"])
+        optimiser = torch.optim.AdamW(model.parameters(), lr=work["rate"], weight_decay=work["weight_decay"], fused=fused)
         for _ in range(work["epochs"]):
             total, steps = 0.0, work["n"] // work["batch"]
             for chosen in torch.randperm(work["n"])[: steps * work["batch"]].split(work["batch"]):
@@ -61,14 +64,14 @@ def loop(work, x, y, members):
                 optimiser.step()
                 total += loss.item()
         losses.append(total / steps)
-    return (time.perf_counter() - began) * work["members"] / members, float(np.mean(losses))
+    return (time.perf_counter() - began) * work["members"] / len(seeds), losses
 
 
-def together(work, x, y):
+def together(work, x, y, round):
     """All members in one vmap, AdamW written over the stacked parameters."""
     models = []
     for seed in range(work["members"]):
-        torch.manual_seed(seed)
+        torch.manual_seed(10_000 * (round + 1) + seed)
         models.append(built(work["config"]))
     parameters, _ = stack_module_state(models)
     parameters = {k: v.detach() for k, v in parameters.items()}
@@ -97,35 +100,63 @@ def together(work, x, y):
                     parameters[k].mul_(1 - rate * decay)
                     deviation = (second[k] / (1 - 0.999**t)).sqrt_().add_(1e-8)
                     parameters[k].addcdiv_(first[k], deviation, value=-rate / (1 - 0.9**t))
-    return time.perf_counter() - began, float((total / steps).mean())
+    return time.perf_counter() - began, (total / steps).tolist()
+
+
+def measure(name, folder, options):
+    """Rounds of one ensemble: what was trained, and for each tool its seconds in every round and the losses of its members."""
+    command = [*BENCH, folder, options.threads, name]
+    work = last_line(command)[0]
+    x, y = load(folder, work)
+    few = min(options.loop_members, work["members"])
+
+    def percuss(_):
+        line = last_line(command)[0]
+        return line["seconds"], line["losses"]
+
+    def seeds(round):
+        return [1000 + few * round + i for i in range(few)]
+
+    tools = {
+        "percuss": percuss,
+        "pytorch loop": lambda round: loop(work, x, y, seeds(round), False),
+        "pytorch loop, fused AdamW": lambda round: loop(work, x, y, seeds(round), True),
+        "torch.func vmap": lambda round: together(work, x, y, round),
+    }
+    loop(work | {"epochs": 1}, x, y, [0], False), loop(work | {"epochs": 1}, x, y, [0], True), together(work | {"epochs": 1}, x, y, 0)
+    seconds, losses = {tool: [] for tool in tools}, {tool: [] for tool in tools}
+    for round in range(options.rounds):
+        order = list(tools)
+        for tool in order[round % len(order) :] + order[: round % len(order)]:
+            took, found = tools[tool](round)
+            seconds[tool].append(took)
+            losses[tool] += found
+    return work, seconds, {tool: float(np.mean(found)) for tool, found in losses.items()}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--model", nargs="*", default=["mlp", "ecg"], choices=["mlp", "ecg"])
-    parser.add_argument("--loop-members", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loop-members", type=int, default=8)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     records = Records()
-    with tempfile.TemporaryDirectory() as folder:
-        lines = last_line(["cargo", "bench", "--locked", "--bench", "ensembles", "--", folder, options.threads])
-        for work in (line for line in lines if line["name"] in options.model):
-            x, y = load(folder, work)
-            about = {"workload": "ensemble", "model": work["name"], "members": work["members"], "samples": work["n"], "threads": options.threads}
-            found = {"percuss": (work["seconds"], work["loss"]), "pytorch loop": loop(work, x, y, min(options.loop_members, work["members"])),
-                     "torch.func vmap": together(work, x, y)}
-            for tool, (_, loss) in found.items():
-                if abs(loss / work["loss"] - 1) > 0.05:
-                    raise SystemExit(f"{work['name']}: mean loss {work['loss']:.4f} by percuss, {loss:.4f} by {tool}; no time is worth printing")
-            for tool, (seconds, loss) in found.items():
-                records.add(**about, tool=tool, seconds=round(seconds, 3), times_as_fast=round(seconds / work["seconds"], 2), loss=round(loss, 4))
-    path = ROOT / "benches/results" / f"{records.about['date']}-ensembles.csv"
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, records.rows[0].keys())
-        writer.writeheader()
-        writer.writerows(records.rows)
-    print(f"written: {path.relative_to(ROOT)}")
+    for name in options.model:
+        with tempfile.TemporaryDirectory() as folder:
+            work, seconds, losses = measure(name, folder, options)
+        for tool, loss in losses.items():
+            if abs(loss / losses["percuss"] - 1) > 0.05:
+                raise SystemExit(f"{name}: mean loss {losses['percuss']:.4f} by percuss, {loss:.4f} by {tool}; no time is worth printing")
+        about = {"workload": "ensemble", "model": name, "members": work["members"], "samples": work["n"], "threads": options.threads}
+        for tool, times in seconds.items():
+            ratios = np.divide(times, seconds["percuss"])
+            records.add(
+                **about, tool=tool, rounds=options.rounds, seconds=round(float(np.median(times)), 3), times_as_fast=round(float(np.median(ratios)), 2),
+                lowest=round(float(ratios.min()), 2), highest=round(float(ratios.max()), 2), loss=round(losses[tool], 4), load=round(os.getloadavg()[1], 1),
+            )
+    records.write("ensembles")
 
 
 if __name__ == "__main__":

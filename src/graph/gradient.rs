@@ -12,7 +12,7 @@ impl Graph {
     /// Gradients of `loss` to each of `wrt`, each in the shape of its tensor.
     ///
     /// `loss` holds one or several values a lane; the gradient is that of their sum. Comparisons, rounding, random numbers and
-    /// projections have none (zero). A tensor shared by all lanes has no gradient here (lanes never mix): give every lane its own.
+    /// projections have none (zero). Lanes never mix: the gradient of a tensor that all lanes share has lanes, each with its own.
     pub fn gradients(&mut self, loss: Tensor, wrt: &[Tensor]) -> Vec<Tensor> {
         let needed = self.dependents(wrt, loss);
         let mut gradients: HashMap<Tensor, Tensor> = HashMap::new();
@@ -44,7 +44,7 @@ impl Graph {
             .map(|tensor| match gradients.get(tensor) {
                 Some(&gradient) => gradient,
                 None => {
-                    let shape = self.shape(*tensor).clone();
+                    let shape = self.shape_of_gradient(*tensor, loss);
                     self.zeros(shape)
                 }
             })
@@ -145,12 +145,12 @@ impl Graph {
             }
             NodeOp::Conv(ref spec) => {
                 if wants(0) {
-                    let shape = self.shape(inputs[0]).clone();
+                    let shape = self.shape_of_gradient(inputs[0], g);
                     let gradient = self.push(NodeOp::ConvInputGrad(spec.clone()), &[g, inputs[1]], shape);
                     give(self, 0, gradient);
                 }
                 if wants(1) {
-                    let shape = self.shape(inputs[1]).clone();
+                    let shape = self.shape_of_gradient(inputs[1], g);
                     let gradient = self.push(NodeOp::ConvWeightGrad(spec.clone()), &[inputs[0], g], shape);
                     give(self, 1, gradient);
                 }
@@ -411,13 +411,15 @@ impl Graph {
         self.reshape(joined, &shape.dims)
     }
 
+    /// The shape of a tensor, with lanes if the gradient `g` that comes to it has them.
+    fn shape_of_gradient(&self, tensor: Tensor, g: Tensor) -> Shape {
+        let shape = self.shape(tensor);
+        Shape { lane: shape.lane || self.shape(g).lane, dims: shape.dims.clone() }
+    }
+
     /// Sums a gradient over the axes along which its tensor was broadcast.
     fn unbroadcast(&mut self, mut g: Tensor, target: Tensor) -> Tensor {
-        let shape = self.shape(target).clone();
-        assert!(
-            shape.lane || !self.shape(g).lane,
-            "a tensor shared by all lanes has no gradient: give every lane its own"
-        );
+        let shape = self.shape_of_gradient(target, g);
         let extra = self.dims(g).len() - shape.dims.len();
         if extra > 0 {
             g = self.sum(g, 0..extra);

@@ -83,10 +83,69 @@ struct Plan {
     axes: Axes,
     /// For every instruction.
     places: Vec<Place>,
+    /// For every instruction.
+    passes: Vec<Pass>,
     /// For every instruction that loads a repeated input: how it repeats.
     repeats: Vec<Option<Repeat>>,
     /// Elements of a register.
     chunk: usize,
+}
+
+/// A sum of two scaled values, `a ca + b cb` with three roundings, that is computed in one pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Blend {
+    values: [usize; 2],
+    scales: [f32; 2],
+}
+
+/// How an instruction is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pass {
+    /// By itself.
+    Own,
+    /// In the pass of the only instruction that takes its value.
+    Within(usize),
+    /// Together with two products.
+    Blend(Blend),
+}
+
+/// The passes of a code's instructions.
+fn passes(op: &Pointwise) -> Vec<Pass> {
+    let uses = |i: usize| op.code.iter().flat_map(Instr::operands).filter(|&operand| operand == i).count();
+    let scaled = |i: usize| match op.code[i] {
+        Instr::Binary(Binary::Mul, a, b) if uses(i) == 1 && !op.outputs.contains(&i) => {
+            match (op.code[a], op.code[b]) {
+                (_, Instr::Const(scale)) => Some((a, scale)),
+                (Instr::Const(scale), _) => Some((b, scale)),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let mut passes = vec![Pass::Own; op.code.len()];
+    for (i, instr) in op.code.iter().enumerate() {
+        if let Instr::Binary(Binary::Add, left, right) = *instr
+            && let (Some((a, ca)), Some((b, cb))) = (scaled(left), scaled(right))
+        {
+            passes[i] = Pass::Blend(Blend { values: [a, b], scales: [ca, cb] });
+            (passes[left], passes[right]) = (Pass::Within(i), Pass::Within(i));
+        }
+    }
+    passes
+}
+
+/// Whether the output `output` may be written where the input of instruction `i` lies, which is never copied: everything that takes the input
+/// does so in an earlier pass, or is a blend that changes it in place.
+fn overwritten(op: &Pointwise, passes: &[Pass], i: usize, output: usize) -> bool {
+    let writer = op.outputs[output];
+    let takers = (0..op.code.len()).filter(|&user| op.code[user].operands().any(|operand| operand == i));
+    let mut passes_of = takers.map(|user| if let Pass::Within(pass) = passes[user] { pass } else { user });
+    let in_place = |pass: usize| {
+        pass == writer
+            && op.outputs.iter().position(|&instr| instr == writer) == Some(output)
+            && matches!(passes[pass], Pass::Blend(Blend { values: [a, b], .. }) if (a == i) != (b == i))
+    };
+    !op.outputs.contains(&i) && passes_of.all(|pass| pass < writer || in_place(pass))
 }
 
 /// An input that has the same `period` values over and over within every `span` elements of the output: a channel's mean, a lane's rate.
@@ -123,12 +182,11 @@ enum Place {
 
 impl Plan {
     fn new(op: &Pointwise, aliases: &[Option<usize>]) -> Self {
-        let axes = Axes::merged(op);
+        let (axes, passes) = (Axes::merged(op), passes(op));
         let place = |(i, instr): (usize, &Instr)| match *instr {
             Instr::Const(_) => Place::Fixed,
             Instr::Input(input) => match aliases.get(input).copied().flatten() {
-                // What is read for the last time before it is written need not be copied.
-                Some(output) if op.last_use(i) < op.outputs[output] => Place::Output(output),
+                Some(output) if overwritten(op, &passes, i, output) => Place::Output(output),
                 Some(output) => Place::Alias(output),
                 None => axes.place(&op.strides[input], input),
             },
@@ -145,7 +203,7 @@ impl Plan {
             _ => None,
         };
         let repeats = op.code.iter().zip(&places).map(repeat).collect();
-        Self { axes, places, repeats, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
+        Self { axes, places, passes, repeats, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
     }
 }
 
@@ -280,6 +338,9 @@ impl Run<'_> {
             }
         }
         for (i, instr) in self.op.code.iter().enumerate() {
+            if let Pass::Within(_) = self.plan.passes[i] {
+                continue;
+            }
             let (before, rest) = registers.split_at_mut(i * chunk);
             let y = match self.plan.places[i] {
                 // SAFETY: the chunk belongs to this task; operands are other instructions' places, and inputs that are
@@ -288,6 +349,24 @@ impl Run<'_> {
                 _ => &mut rest[..len],
             };
             let value = |operand: usize| self.value(operand, start, len, before);
+            if let Pass::Blend(Blend { values: [a, b], scales: [ca, cb] }) = self.plan.passes[i] {
+                let in_place = |operand: usize| {
+                    matches!(self.plan.places[operand], Place::Output(_))
+                        && self.plan.places[operand] == self.plan.places[i]
+                };
+                match (in_place(a), in_place(b)) {
+                    (true, _) => blend_into(y, ca, value(b), cb),
+                    (_, true) => blend_into(y, cb, value(a), ca),
+                    _ => zip(
+                        value(a),
+                        value(b),
+                        y,
+                        #[inline(always)]
+                        |a, b| a * ca + b * cb,
+                    ),
+                }
+                continue;
+            }
             match *instr {
                 Instr::Const(_) => {}
                 Instr::Input(input) => {
@@ -504,6 +583,14 @@ fn binary(function: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
             #[inline(always)]
             |a, b| truth(a == b),
         ),
+    }
+}
+
+/// `y scale + a other`, in the place of y.
+#[inline(always)]
+fn blend_into(y: &mut [f32], scale: f32, a: &[f32], other: f32) {
+    for (y, &a) in y.iter_mut().zip(a) {
+        *y = *y * scale + a * other;
     }
 }
 

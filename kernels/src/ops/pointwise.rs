@@ -91,7 +91,7 @@ pub struct Pointwise {
 
 impl Instr {
     /// Indices of the instructions whose values it takes.
-    fn operands(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn operands(&self) -> impl Iterator<Item = usize> {
         let [a, b, c] = match *self {
             Self::Input(_) | Self::Const(_) | Self::Index(_) => [None; 3],
             Self::Unary(_, a) => [Some(a), None, None],
@@ -99,16 +99,6 @@ impl Instr {
             Self::Select(c, a, b) => [Some(c), Some(a), Some(b)],
         };
         [a, b, c].into_iter().flatten()
-    }
-}
-
-impl Pointwise {
-    /// The last instruction that takes the value of instruction `i`; past the end if it is stored as it is.
-    pub(crate) fn last_use(&self, i: usize) -> usize {
-        if self.outputs.contains(&i) {
-            return self.code.len();
-        }
-        self.code.iter().rposition(|instr| instr.operands().any(|operand| operand == i)).unwrap_or(i)
     }
 }
 
