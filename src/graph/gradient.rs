@@ -288,7 +288,7 @@ impl Graph {
     /// mean and variance, gathered (Ioffe & Szegedy 2015, section 3).
     fn batch_norm_gradient(
         &mut self,
-        BatchNorm { x, weight, bias, inverse, unit }: BatchNorm,
+        BatchNorm { x, weight, bias, deviation, unit }: BatchNorm,
         y: Tensor,
         g: Tensor,
         needed: &[bool],
@@ -313,7 +313,7 @@ impl Graph {
         }
         if needed[x.0] {
             let means = sums.map(|sum| self.scale(sum, 1.0 / count as f32));
-            let factor = self.mul(weight, inverse);
+            let factor = self.div(weight, deviation);
             let centred = self.sub(g, means[0]);
             let along = self.mul(unit, means[1]);
             let rest = self.sub(centred, along);

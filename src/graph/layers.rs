@@ -34,9 +34,9 @@ pub(super) struct BatchNorm {
     pub(super) x: Tensor,
     pub(super) weight: Tensor,
     pub(super) bias: Tensor,
-    /// One over the deviation: `[channels]`.
-    pub(super) inverse: Tensor,
-    /// `(x - mean) inverse`.
+    /// The root of the variance: `[channels]`.
+    pub(super) deviation: Tensor,
+    /// `(x - mean) / deviation`.
     pub(super) unit: Tensor,
 }
 
@@ -174,13 +174,11 @@ impl Graph {
         let (mean, variance) = self.moments(x, axes);
         let safe = self.shift(variance, epsilon);
         let deviation = self.unary(Unary::Sqrt, safe);
-        let one = self.scalar(1.0);
-        let inverse = self.div(one, deviation);
         let centred = self.sub(x, mean);
-        let unit = self.mul(centred, inverse);
+        let unit = self.div(centred, deviation);
         let scaled = self.mul(unit, weight);
         let y = self.add(scaled, bias);
-        self.norms.insert(y, BatchNorm { x, weight, bias, inverse, unit });
+        self.norms.insert(y, BatchNorm { x, weight, bias, deviation, unit });
         (y, mean, variance)
     }
 
