@@ -1,13 +1,14 @@
 """Training of ensembles by percuss, by a loop of PyTorch, and by torch.func's vmap, in one run on the same cores.
 
-    python benches/ensembles.py [--threads N] [--model mlp ecg] [--rounds N] [--loop-members N]
+    python benches/ensembles.py [--threads N] [--model mlp ecg] [--rounds N] [--loop-members N] [--binary FILE]
 
 The same architecture, initial distribution, samples, number of members, steps, minibatch size and AdamW for all. Every tool trains once before
 anything is timed (PyTorch imports much of itself at its first step). Then come rounds, in each of which every tool trains once, in an order that
 turns from round to round; a ratio is that of two times of one round, and the median over rounds is reported with the smallest and largest. The
 loop trains --loop-members of the members one after the other, other seeds in every round, and its time is scaled to all of them (members do the
 same work). It runs with PyTorch's default AdamW and with its fused one. No time is printed before the mean training losses of the last epoch
-agree within 5 percent: seeds differ, the mean over members must not. Writes benches/results/DATE-ensembles.csv.
+agree within 5 percent: seeds differ, the mean over members must not. Beside the clock's time stands the processor's, of all threads, which other
+work on the machine disturbs less (PyTorch's waiting threads count in it). Writes benches/results/DATE-ensembles.csv.
 """
 
 import argparse
@@ -49,8 +50,15 @@ def built(config):
     return model.train()
 
 
+def timed(train):
+    """Seconds of the clock and of the processor, and what was returned."""
+    began, used = time.perf_counter(), time.process_time()
+    found = train()
+    return np.array([time.perf_counter() - began, time.process_time() - used]), found
+
+
 def loop(work, x, y, seeds, fused):
-    began, losses = time.perf_counter(), []
+    losses = []
     for seed in seeds:
         torch.manual_seed(seed)
         model = built(work["config"])
@@ -64,26 +72,29 @@ def loop(work, x, y, seeds, fused):
                 optimiser.step()
                 total += loss.item()
         losses.append(total / steps)
-    return (time.perf_counter() - began) * work["members"] / len(seeds), losses
+    return losses
 
 
-def together(work, x, y, round):
-    """All members in one vmap, AdamW written over the stacked parameters."""
+def stacked(work, round):
+    """The members' initial parameters, stacked, and a model without any: made before the clock starts, which is to vmap's advantage."""
     models = []
     for seed in range(work["members"]):
         torch.manual_seed(10_000 * (round + 1) + seed)
         models.append(built(work["config"]))
     parameters, _ = stack_module_state(models)
-    parameters = {k: v.detach() for k, v in parameters.items()}
+    return {k: v.detach() for k, v in parameters.items()}, models[0].to("meta")
+
+
+def together(work, x, y, parameters, skeleton):
+    """All members in one vmap, AdamW written over the stacked parameters."""
     first, second = ({k: torch.zeros_like(v) for k, v in parameters.items()} for _ in range(2))
-    skeleton = models[0].to("meta")
 
     def loss_of(parameters, x, y):
         return F.cross_entropy(functional_call(skeleton, parameters, (x,)), y)
 
     step_of = vmap(grad_and_value(loss_of))
     rate, decay, members = work["rate"], work["weight_decay"], work["members"]
-    began, t = time.perf_counter(), 0
+    t = 0
     steps = work["n"] // work["batch"]
     for _ in range(work["epochs"]):
         order = torch.stack([torch.randperm(work["n"]) for _ in range(members)])
@@ -100,30 +111,38 @@ def together(work, x, y, round):
                     parameters[k].mul_(1 - rate * decay)
                     deviation = (second[k] / (1 - 0.999**t)).sqrt_().add_(1e-8)
                     parameters[k].addcdiv_(first[k], deviation, value=-rate / (1 - 0.9**t))
-    return time.perf_counter() - began, (total / steps).tolist()
+    return (total / steps).tolist()
 
 
 def measure(name, folder, options):
     """Rounds of one ensemble: what was trained, and for each tool its seconds in every round and the losses of its members."""
-    command = [*BENCH, folder, options.threads, name]
+    command = [*([options.binary] if options.binary else BENCH), folder, options.threads, name]
     work = last_line(command)[0]
     x, y = load(folder, work)
     few = min(options.loop_members, work["members"])
 
     def percuss(_):
         line = last_line(command)[0]
-        return line["seconds"], line["losses"]
+        return np.array([line["seconds"], line["processor"]]), line["losses"]
+
+    def few_of_them(round, fused):
+        took, found = timed(lambda: loop(work, x, y, seeds(round), fused))
+        return took * work["members"] / few, found
 
     def seeds(round):
         return [1000 + few * round + i for i in range(few)]
 
+    def all_of_them(round):
+        start = stacked(work, round)
+        return timed(lambda: together(work, x, y, *start))
+
     tools = {
         "percuss": percuss,
-        "pytorch loop": lambda round: loop(work, x, y, seeds(round), False),
-        "pytorch loop, fused AdamW": lambda round: loop(work, x, y, seeds(round), True),
-        "torch.func vmap": lambda round: together(work, x, y, round),
+        "pytorch loop": lambda round: few_of_them(round, False),
+        "pytorch loop, fused AdamW": lambda round: few_of_them(round, True),
+        "torch.func vmap": all_of_them,
     }
-    loop(work | {"epochs": 1}, x, y, [0], False), loop(work | {"epochs": 1}, x, y, [0], True), together(work | {"epochs": 1}, x, y, 0)
+    loop(work | {"epochs": 1}, x, y, [0], False), loop(work | {"epochs": 1}, x, y, [0], True), together(work | {"epochs": 1}, x, y, *stacked(work, 0))
     seconds, losses = {tool: [] for tool in tools}, {tool: [] for tool in tools}
     for round in range(options.rounds):
         order = list(tools)
@@ -140,6 +159,7 @@ def main():
     parser.add_argument("--model", nargs="*", default=["mlp", "ecg"], choices=["mlp", "ecg"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loop-members", type=int, default=8)
+    parser.add_argument("--binary", help="benches/ensembles as cargo built it, so that nothing is built here")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     records = Records()
@@ -152,9 +172,11 @@ def main():
         about = {"workload": "ensemble", "model": name, "members": work["members"], "samples": work["n"], "threads": options.threads}
         for tool, times in seconds.items():
             ratios = np.divide(times, seconds["percuss"])
+            (clock, processor), (fast, lean) = np.median(times, axis=0), np.median(ratios, axis=0)
             records.add(
-                **about, tool=tool, rounds=options.rounds, seconds=round(float(np.median(times)), 3), times_as_fast=round(float(np.median(ratios)), 2),
-                lowest=round(float(ratios.min()), 2), highest=round(float(ratios.max()), 2), loss=round(losses[tool], 4), load=round(os.getloadavg()[1], 1),
+                **about, tool=tool, rounds=options.rounds, seconds=f"{clock:.3f}", times_as_fast=f"{fast:.2f}", lowest=f"{ratios[:, 0].min():.2f}",
+                highest=f"{ratios[:, 0].max():.2f}", processor_seconds=f"{processor:.2f}", processor_times=f"{lean:.2f}", loss=f"{losses[tool]:.4f}",
+                load=f"{os.getloadavg()[1]:.1f}",
             )
     records.write("ensembles")
 
