@@ -169,7 +169,7 @@ def main():
         for tool, loss in losses.items():
             if abs(loss / losses["percuss"] - 1) > 0.05:
                 raise SystemExit(f"{name}: mean loss {losses['percuss']:.4f} by percuss, {loss:.4f} by {tool}; no time is worth printing")
-        about = {"workload": "ensemble", "model": name, "members": work["members"], "samples": work["n"], "threads": options.threads}
+        about = {"workload": f"ensemble by {options.threads}", "model": name, "members": work["members"], "samples": work["n"], "threads": options.threads}
         for tool, times in seconds.items():
             ratios = np.divide(times, seconds["percuss"])
             (clock, processor), (fast, lean) = np.median(times, axis=0), np.median(ratios, axis=0)
