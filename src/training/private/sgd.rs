@@ -39,7 +39,25 @@ pub fn schedule(recipe: &Recipe, samples: usize) -> (f64, u64) {
     (batch as f64 / samples as f64, (recipe.epochs * (samples / batch)) as u64)
 }
 
+/// The samples that a step takes: each of `samples` with probability `rate`, whatever becomes of the others (Poisson sampling).
+///
+/// 53 bits decide, so that the probability is within 1e-16 of `rate`, which an accountant relies on.
+pub fn poisson_sample(samples: &[usize], rate: f64, stream: &mut Stream) -> Vec<usize> {
+    let mut unit = || {
+        let bits = u64::from(stream.bits()) << 32 | u64::from(stream.bits());
+        (bits >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
+    };
+    samples.iter().copied().filter(|_| unit() < rate).collect()
+}
+
+/// The random numbers of a step (from 0): which samples it takes, then its noise.
+pub fn step_stream(seed: u64, step: u64) -> Stream {
+    Stream::new(seed, &[name_number("dp-sgd"), step])
+}
+
 /// Trains a model on a lesson of `base`. The same arguments give the same bits on one device. The last step's model is kept.
+///
+/// Noise is drawn in f32; what its rounding tells of the sum below it (Mironov 2012) no accountant counts.
 ///
 /// # Errors
 /// Data or a lesson that do not fit the model; batch norm, which lets samples see each other; early stopping, which no accountant counts; a
@@ -54,11 +72,10 @@ pub fn fit_privately(
     stop: &AtomicBool,
 ) -> Result<Fitted> {
     fits(config, base)?;
-    refuse(config, recipe, base)?;
     let samples = &lesson.samples;
     let (rate, steps) = schedule(recipe, samples.len());
-    let mut program = PerSample::new(config, recipe, noise, device)?;
-    let mut descent = Descent::new(config, recipe);
+    let expected = rate * samples.len() as f64;
+    let mut trainer = PrivateTrainer::new(config, recipe, noise, base, device)?;
     let mut losses = Vec::new();
     let (mut sum, mut seen) = (0.0, 0);
     let each = (steps / recipe.epochs as u64).max(1);
@@ -66,18 +83,11 @@ pub fn fit_privately(
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let mut stream = Stream::new(recipe.seed, &[name_number("dp-sgd"), step]);
-        let chosen: Vec<usize> =
-            samples.iter().copied().filter(|_| f64::from(stream.unit()) < rate).collect();
-        let (mut gradient, loss) = program.clipped_sum(&descent.parameters, base, lesson, &chosen)?;
-        let deviation = (noise.multiplier * noise.clip_norm) as f32;
-        let expected = rate * samples.len() as f64;
-        for value in gradient.iter_mut().flatten() {
-            *value = (*value + deviation * stream.normal()) / expected as f32;
-        }
+        let mut stream = step_stream(recipe.seed, step);
+        let chosen = poisson_sample(samples, rate, &mut stream);
         let learning = recipe.schedule.rate(recipe.rate, step, each, steps);
-        descent.step(&gradient, learning, step + 1);
-        (sum, seen) = (sum + loss, seen + chosen.len());
+        sum += trainer.step(lesson, &chosen, expected, learning, &mut stream)?;
+        seen += chosen.len();
         if (step + 1) % each == 0 {
             let mean = sum / seen.max(1) as f64;
             check_loss(mean, losses.len() + 1)?;
@@ -86,7 +96,75 @@ pub fn fit_privately(
         }
     }
     let epochs = losses.len();
-    Ok(Fitted { weights: descent.weights(), epoch: epochs, epochs_run: epochs, losses, validation: None })
+    Ok(Fitted { weights: trainer.weights(), epoch: epochs, epochs_run: epochs, losses, validation: None })
+}
+
+/// DP-SGD step by step, on samples that the caller chooses: [`fit_privately`] chooses them as its guarantee needs it.
+pub struct PrivateTrainer<'a> {
+    base: &'a Dataset,
+    program: PerSample,
+    descent: Descent,
+    noise: Noise,
+    steps: u64,
+}
+
+impl<'a> PrivateTrainer<'a> {
+    /// A model with the initial parameters of the recipe's seed, to learn from samples of `base`.
+    ///
+    /// # Errors
+    /// As [`fit_privately`], but for the lesson and what comes of training.
+    pub fn new(
+        config: &Config,
+        recipe: &Recipe,
+        noise: &Noise,
+        base: &'a Dataset,
+        device: &Device,
+    ) -> Result<Self> {
+        fits(config, base)?;
+        refuse(config, recipe, base)?;
+        let program = PerSample::new(config, recipe, noise, device)?;
+        let declared = Model::declare(config);
+        let start = initial(&declared, recipe.seed);
+        let descent = Descent::new(declared, recipe.rule.optimizer, &start)?;
+        Ok(Self { base, program, descent, noise: *noise, steps: 0 })
+    }
+
+    /// Sets the parameters, by name and in PyTorch's layouts, and forgets what the optimiser remembers.
+    ///
+    /// # Errors
+    /// A tensor that is missing or has another shape.
+    pub fn load(&mut self, tensors: &BTreeMap<String, WeightTensor>) -> Result<()> {
+        self.descent = Descent::new(self.descent.declared.clone(), self.descent.optimizer, tensors)?;
+        self.steps = 0;
+        Ok(())
+    }
+
+    /// One step on `chosen` positions of the base: `(sum of clipped gradients + N(0, (multiplier * clip_norm)^2)) / expected` goes to the
+    /// optimiser at the given learning rate (Abadi et al. 2016, algorithm 1), `expected` being the batch size that sampling has on average.
+    /// Returns the sum of the losses before it.
+    pub fn step(
+        &mut self,
+        lesson: &Lesson,
+        chosen: &[usize],
+        expected: f64,
+        rate: f64,
+        stream: &mut Stream,
+    ) -> Result<f64> {
+        let (mut gradient, loss) =
+            self.program.clipped_sum(&self.descent.parameters, self.base, lesson, chosen)?;
+        let deviation = (self.noise.multiplier * self.noise.clip_norm) as f32;
+        for value in gradient.iter_mut().flatten() {
+            *value = (*value + deviation * stream.normal()) / expected as f32;
+        }
+        self.steps += 1;
+        self.descent.step(&gradient, rate, self.steps);
+        Ok(loss)
+    }
+
+    /// The parameters, by name and in PyTorch's layouts.
+    pub fn weights(&self) -> BTreeMap<String, WeightTensor> {
+        self.descent.weights()
+    }
 }
 
 fn refuse(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
@@ -230,14 +308,25 @@ struct Descent {
 }
 
 impl Descent {
-    fn new(config: &Config, recipe: &Recipe) -> Self {
-        let declared = Model::declare(config);
-        let start = initial(&declared, recipe.seed);
-        let parameters: Vec<Vec<f32>> =
-            declared.iter().map(|one| to_layout(one.role, &one.shape, &start[&one.name].data)).collect();
+    fn new(
+        declared: Vec<Declared>,
+        optimizer: Optimizer,
+        start: &BTreeMap<String, WeightTensor>,
+    ) -> Result<Self> {
+        let value = |one: &Declared| {
+            let found = start.get(&one.name);
+            let Some(tensor) = found.filter(|tensor| tensor.shape == one.shape) else {
+                let found =
+                    found.map_or("no such tensor".into(), |tensor| format!("shape {:?}", tensor.shape));
+                let place = format!("tensor {}", one.name);
+                return Err(Error::input("the weights", place, found, format!("shape {:?}", one.shape)));
+            };
+            Ok(to_layout(one.role, &one.shape, &tensor.data))
+        };
+        let parameters = declared.iter().map(value).collect::<Result<Vec<Vec<f32>>>>()?;
         let memory =
             parameters.iter().map(|values| [vec![0.0; values.len()], vec![0.0; values.len()]]).collect();
-        Self { declared, parameters, memory, optimizer: recipe.rule.optimizer }
+        Ok(Self { declared, parameters, memory, optimizer })
     }
 
     /// One step along a gradient; `number` counts from 1. The same formulas as [`Optimizer::update`].
