@@ -1,7 +1,7 @@
 //! Training of ensembles, for `benches/ensembles.py`: 256 EHR MLPs and 64 small ECG nets.
 //!
-//! `cargo bench --bench ensembles -- DIR [THREADS] [NAME]` trains each ensemble, prints a JSON line for it (seconds of the clock and of the processor, every member's loss of the
-//! last epoch), and writes its samples and labels into DIR as safetensors, `[n, sample]` in the units that the models see (zero mean, unit deviation).
+//! `cargo bench --bench ensembles -- DIR [THREADS] [NAME]` trains each ensemble, prints a JSON line for it (seconds of the clock and of
+//! the processor, every member's loss of the last epoch), and writes its samples and labels into DIR as safetensors, `[n, sample]` in the units that the models see (zero mean, unit deviation).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
