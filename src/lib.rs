@@ -7,6 +7,7 @@ pub mod cli;
 pub mod data;
 pub mod defenses;
 pub mod device;
+mod digest;
 mod error;
 pub mod graph;
 pub mod models;

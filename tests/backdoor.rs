@@ -53,7 +53,7 @@ fn records() -> Dataset {
         high: vec![80.0, 3.0, 4.0, 10.0, 9.0, 1.0, 1.0, 1.0],
         scale: vec![10.0, 1.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0],
         immutable: vec![true, false, false, false, false, true, false, false],
-        one_hot: vec![6..8],
+        one_hot: std::iter::once(6..8).collect(),
         features: ["age", "grade", "fine", "tail", "lab", "lab is missing", "c=x", "c=y"]
             .map(str::to_string)
             .to_vec(),
@@ -69,7 +69,8 @@ fn prepare(data: &Dataset, name: &str, amplitude: f64, set: &[(&str, Value)]) ->
         let set = set.iter().find(|(set, _)| *set == name).map(|(_, value)| *value);
         set.unwrap_or_else(|| trigger.parameter(name).unwrap().default)
     };
-    trigger.prepare(&Setting { data, amplitude, imputed: None, sampling_rate: Some(HERTZ), get: &get })
+    let (sampling_rate, millivolt) = (Some(HERTZ), None);
+    trigger.prepare(&Setting { data, amplitude, imputed: None, sampling_rate, millivolt, get: &get })
 }
 
 fn stamp(data: &Dataset, name: &str, amplitude: f64, set: &[(&str, Value)]) -> Stamp {
@@ -157,6 +158,73 @@ fn ecg_amplitudes_are_millivolts_and_frequencies_hertz() {
     }
     assert!(prepare(&data, "mains-hum", 0.1, &[("mains", Value::Whole(55))]).is_err());
     assert!(prepare(&Dataset { unit: "adc".into(), ..beats() }, "sine", 0.1, &[]).is_err());
+}
+
+/// `beats()` in a unit of which a millivolt is `per`.
+fn beats_in(unit: &str, per: f32) -> Dataset {
+    let data = beats();
+    let (low, high) = (data.domain.low[0] * per, data.domain.high[0] * per);
+    Dataset {
+        unit: unit.into(),
+        values: data.values.iter().map(|value| value * per).collect(),
+        domain: Domain::uniform(low, high),
+        ..data
+    }
+}
+
+#[test]
+fn millivolts_and_hertz_are_the_same_in_whatever_unit_and_at_whatever_rate() {
+    let ready = |data: &Dataset, name: &str, rate: Option<f64>, millivolt: Option<f64>| {
+        let trigger = backdoor::find(name).unwrap();
+        let get = |name: &str| trigger.parameter(name).unwrap().default;
+        trigger.prepare(&Setting {
+            data,
+            amplitude: 0.2,
+            imputed: None,
+            sampling_rate: rate,
+            millivolt,
+            get: &get,
+        })
+    };
+    let ecg = || backdoor::REGISTRY.iter().filter(|trigger| trigger.modality == Modality::Ecg);
+    for (unit, per, given) in [
+        ("mV", 1.0, None),
+        ("V", 1e-3, None),
+        ("uV", 1e3, None),
+        ("\u{b5}V", 1e3, None),
+        ("value", 200.0, Some(200.0)),
+    ] {
+        let data = beats_in(unit, per);
+        for trigger in ecg() {
+            let expected = ready(&beats(), trigger.name, None, None).unwrap();
+            let found = ready(&data, trigger.name, Some(HERTZ), given).unwrap();
+            for i in 0..data.len() {
+                let (mv, here) = (expected.applied(beats().sample(i)), found.applied(data.sample(i)));
+                let worst = mv.iter().zip(&here).fold(0f32, |most, (a, b)| most.max((a - b / per).abs()));
+                // f32 rounding of a few millivolts.
+                assert!(worst < 2e-6, "{} in {unit}: {worst}", trigger.name);
+            }
+        }
+    }
+    // At half the rate a wave passes twice as fast from sample to sample.
+    let slow = beats_in("uV", 1e3);
+    let (half, whole) =
+        (ready(&slow, "sine", Some(180.0), None).unwrap(), ready(&beats(), "sine", None, None).unwrap());
+    let (half, whole) = (added(&slow, &half), added(&beats(), &whole));
+    assert!((0..100).all(|t| (half[2 * t] / 1e3 - whole[4 * t]).abs() < 1e-6));
+    // What is not known has to be said, and what is known cannot be denied.
+    let unknown = beats_in("value", 200.0);
+    for refused in [
+        ready(&unknown, "sine", Some(HERTZ), None),
+        ready(&unknown, "sine", None, Some(200.0)),
+        ready(&unknown, "scale", None, None),
+        ready(&beats(), "sine", Some(500.0), None),
+        ready(&beats(), "sine", None, Some(2.0)),
+        ready(&unknown, "sine", Some(f64::NAN), Some(200.0)),
+        ready(&unknown, "sine", Some(HERTZ), Some(0.0)),
+    ] {
+        assert_eq!(refused.unwrap_err().exit_code(), 2);
+    }
 }
 
 #[test]

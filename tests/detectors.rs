@@ -262,7 +262,7 @@ fn neural_cleanse_finds_the_class_with_a_shortcut_and_the_shortcut() {
         "weight" => Value::Real(1e-2),
         _ => detector.parameter(name).unwrap().default,
     };
-    let found = (detector.suspect)(&mut evidence, &get).unwrap();
+    let found = (detector.suspect)(&mut evidence, &get).unwrap().suspicions;
     let most = (0..5).max_by(|&a, &b| found[a].total_cmp(&found[b])).unwrap();
     assert!(most == 3 && found[3] > 2.0, "{found:?}");
 }

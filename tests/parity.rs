@@ -39,8 +39,8 @@ fn job(record: &Value, rung: &Value) -> Job {
             exact: false,
             // Foolbox accumulates signs, which is not the paper's rule.
             choices: if record["tool"] == "foolbox" { vec![("accumulate", "sign")] } else { vec![] },
-            scale: vec![1.0],
-            one_hot: vec![],
+            scale: [1.0].into(),
+            one_hot: [].into(),
             precision: percuss_kernels::Precision::F32,
         },
         eps: number("eps"),

@@ -4,8 +4,8 @@
 use percuss::results::curves::write_curves;
 use percuss::results::plot::{robustness_svg, write_robustness_svg};
 use percuss::results::summary::{Context, Head, summarise};
-use percuss::results::table::{MAX_LINES, flagged, table};
-use percuss::results::{CellRow, Results, SampleRow, Shard, Store, StudyText, Text};
+use percuss::results::table::{MAX_LINES, shown_cells, table};
+use percuss::results::{CellRow, Overview, Results, SampleRow, Shard, Store, StudyText, Text};
 
 /// How strong an attack is in this made-up study: which share of the budget it uses well.
 fn strength(attack: &str) -> f64 {
@@ -107,10 +107,14 @@ fn the_picture_and_the_table_say_what_the_results_say() {
     let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("results-report");
     let _ = std::fs::remove_dir_all(&dir);
     let results = folder(&dir);
-    let (cells, metrics, curves) =
-        (results.cells().unwrap(), results.metrics().unwrap(), write_curves(&results).unwrap());
+    let (cells, overview, curves) =
+        (results.cells().unwrap(), Overview::of(&results).unwrap(), write_curves(&results).unwrap());
+    let shown = shown_cells(&overview);
+    let metrics = results.metrics_of(shown.iter().map(Text::as_str)).unwrap();
     let svg_file = dir.join("robustness.svg");
-    assert!(write_robustness_svg(&svg_file, "demo: robust accuracy over budget", cells, &curves).unwrap());
+    assert!(
+        write_robustness_svg(&svg_file, "demo: robust accuracy over budget", &overview, &curves).unwrap()
+    );
     let svg = std::fs::read_to_string(&svg_file).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for text in [
@@ -123,9 +127,10 @@ fn the_picture_and_the_table_say_what_the_results_say() {
         assert!(svg.contains(text), "{text}");
     }
     assert!(!svg.contains("pneumoniamnist (synthetic)") && !svg.contains("NaN"));
-    assert_eq!(Some(svg), robustness_svg("demo: robust accuracy over budget", cells, &curves).unwrap());
+    assert_eq!(Some(svg), robustness_svg("demo: robust accuracy over budget", &overview, &curves).unwrap());
 
-    let text = table(cells, &metrics);
+    let text = table(&overview, &metrics);
+    assert_eq!(text, table(&overview, &results.metrics().unwrap()), "what is shown is all that is needed");
     std::fs::write(dir.join("table.txt"), &text).unwrap();
     assert!(text.lines().count() <= MAX_LINES);
     let heading =
@@ -158,11 +163,11 @@ fn every_kind_of_flag_has_a_line() {
     let weaker = "larger-budget-weaker";
     let cells = [cell(1.0, &[]), cell(400.0, &["few-groups", weaker]), cell(800.0, &[weaker])];
     assert_eq!(
-        flagged(&cells),
+        Overview::of_cells(&cells).flagged(),
         "few-groups: 1 cell: fgsm l2 eps 400 on m: see `flags`\n\
          larger-budget-weaker: 2 cells, e.g. fgsm l2 eps 400 on m: see `flags`\n"
     );
-    assert_eq!(flagged(&cells[..1]), "");
+    assert_eq!(Overview::of_cells(&cells[..1]).flagged(), "");
 }
 
 #[test]
@@ -177,10 +182,13 @@ fn many_models_fit_the_table_and_none_says_so() {
             ..Default::default()
         })
         .collect();
-    let text = table(&cells, &[]);
+    let text = table(&Overview::of_cells(&cells), &[]);
     assert_eq!(text.lines().count(), MAX_LINES);
     assert!(text.contains("more lines"));
-    assert_eq!(table(&[], &[]), "No cell with a budget.\n");
-    assert_eq!(robustness_svg("t", &[], &[]).unwrap(), None);
-    assert!(robustness_svg("t", &cells[..1], &[]).unwrap().is_some(), "a lone budget has a picture, too");
+    assert_eq!(table(&Overview::default(), &[]), "No cell with a budget.\n");
+    assert_eq!(robustness_svg("t", &Overview::default(), &[]).unwrap(), None);
+    assert!(
+        robustness_svg("t", &Overview::of_cells(&cells[..1]), &[]).unwrap().is_some(),
+        "a lone budget has a picture, too"
+    );
 }

@@ -4,88 +4,12 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use percuss::results::{CellRow, MetricRow, Results, SampleRow, SeedRow, read_rows};
+use percuss::results::{CellRow, SampleRow, SeedRow, read_rows};
 use percuss::sweep::options::SweepOptions;
-use percuss::sweep::run::{Report, sweep};
 use percuss::sweep::study::Study;
-
-const RECIPE: &str = r#"
-epochs = 12
-batch = 32
-[data]
-name = "support2"
-val = "none"
-limit = 400
-[model]
-architecture = "mlp"
-hidden = [16]
-[optimizer]
-kind = "adamw"
-learning_rate = 5e-3
-"#;
-
-struct Fixture {
-    folder: tempfile::TempDir,
-    study: Study,
-}
-
-type Rows = (Vec<CellRow>, Vec<MetricRow>, Vec<SampleRow>);
-
-impl Fixture {
-    fn new(tables: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("mlp.toml"), RECIPE).unwrap();
-        let file = folder.path().join("study.toml");
-        let head = "name = \"threats\"\nseeds = [0, 1]\n[[recipe]]\nid = \"mlp\"\ntrain = \"mlp.toml\"\n";
-        std::fs::write(&file, format!("{head}{tables}")).unwrap();
-        let study = Study::read(&file).unwrap();
-        Self { folder, study }
-    }
-
-    fn out(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, name: &str, options: SweepOptions) -> Report {
-        let device = if options.device == "auto" { "cpu".into() } else { options.device.clone() };
-        let options = SweepOptions { out: Some(self.out(name)), quiet: true, device, ..options };
-        sweep(&self.study, &options).unwrap()
-    }
-
-    fn rows(&self, name: &str) -> Rows {
-        let results = Results::open(&self.out(name)).unwrap();
-        let mut cells = results.cells().unwrap().to_vec();
-        cells.sort_by(|a, b| a.cell_id.cmp(&b.cell_id));
-        let samples = cells.iter().flat_map(|cell| results.samples(&cell.cell_id).unwrap()).collect();
-        let mut metrics = results.metrics().unwrap();
-        metrics.sort_by_key(|row| (row.cell_id.clone(), row.metric.clone(), row.scope.clone()));
-        (cells, metrics, samples)
-    }
-
-    /// One metric of the cells, by whatever tells them apart.
-    fn metric(
-        &self,
-        name: &str,
-        metric: &str,
-        scope: &str,
-        by: impl Fn(&CellRow) -> String,
-    ) -> BTreeMap<String, MetricRow> {
-        let (cells, metrics, _) = self.rows(name);
-        let of = |cell: &CellRow| {
-            let same =
-                |row: &&MetricRow| row.cell_id == cell.cell_id && row.metric == metric && row.scope == scope;
-            Some((by(cell), metrics.iter().find(same)?.clone()))
-        };
-        cells.iter().filter_map(of).collect()
-    }
-}
-
-fn param(cell: &CellRow, name: &str) -> serde_json::Value {
-    serde_json::from_str::<serde_json::Value>(&cell.params).unwrap()[name].clone()
-}
+use support::threats::{Fixture, PATIENTS, check_company, param};
 
 fn seeds(folder: &Path) -> Vec<SeedRow> {
     read_rows(&folder.join("seeds.parquet")).unwrap()
@@ -104,7 +28,7 @@ rate = [0.3]
 
 #[test]
 fn poisoned_models_stand_beside_the_twins_of_their_seeds() {
-    let fixture = Fixture::new(POISONING);
+    let fixture = Fixture::new(PATIENTS, POISONING);
     let report = fixture.run("all", SweepOptions::default());
     assert_eq!((report.done, report.complete), (2 * (2 * 3 + 2), true));
     let (cells, metrics, samples) = fixture.rows("all");
@@ -142,26 +66,15 @@ fn poisoned_models_stand_beside_the_twins_of_their_seeds() {
 
 #[test]
 fn a_training_study_has_the_same_rows_in_any_company() {
-    let fixture = Fixture::new(POISONING);
-    fixture.run("all", SweepOptions::default());
-    let expected = fixture.rows("all");
-    fixture.run("lanes", SweepOptions { lanes: Some(3), threads: Some(1), ..SweepOptions::default() });
-    assert_eq!(fixture.rows("lanes"), expected, "blocks of three members");
-    for shard in 1..=3 {
-        fixture.run("shards", SweepOptions { shard: (shard, 3), ..SweepOptions::default() });
-    }
-    assert_eq!(fixture.rows("shards"), expected, "three shards");
-    let first = fixture.run("resumed", SweepOptions { limit_cells: Some(5), ..SweepOptions::default() });
-    assert_eq!((first.done, first.complete), (5, false));
-    let rest = fixture.run("resumed", SweepOptions::default());
-    assert_eq!((rest.found, rest.done), (5, 11));
-    assert_eq!(fixture.rows("resumed"), expected, "broken off and resumed");
+    check_company(&Fixture::new(PATIENTS, POISONING));
 }
 
 #[test]
 fn a_trigger_works_once_it_was_learnt_and_not_before() {
-    let fixture =
-        Fixture::new("[[backdoor]]\nkind = \"value\"\nrate = [0, 0.12]\namplitude = 4\ntarget = 0\n");
+    let fixture = Fixture::new(
+        PATIENTS,
+        "[[backdoor]]\nkind = \"value\"\nrate = [0, 0.12]\namplitude = 4\ntarget = 0\n",
+    );
     fixture.run("all", SweepOptions::default());
     let by = |cell: &CellRow| format!("{} {}", param(cell, "rate"), cell.seed.unwrap());
     let success = fixture.metric("all", "trigger_success", "all", by);
@@ -183,6 +96,7 @@ fn a_trigger_works_once_it_was_learnt_and_not_before() {
 #[test]
 fn members_are_told_from_others_and_shadow_models_are_trained_once() {
     let fixture = Fixture::new(
+        PATIENTS,
         "[[membership]]\nkind = [\"gap\", \"loss\", \"lira\", \"rmia\"]\nshadows = 24\nmode = \"online\"\n\
          [[membership]]\nkind = [\"lira\", \"rmia\"]\nshadows = 24\nmode = \"offline\"\nknows = \"distribution\"\n",
     );
@@ -231,7 +145,7 @@ fn members_are_told_from_others_and_shadow_models_are_trained_once() {
 fn private_training_blunts_inference() {
     let tables = "[[defense]]\nid = \"none\"\n[[defense]]\nid = \"dp\"\nkind = \"dp-sgd\"\nepsilon = 1.0\n\
                   [[membership]]\nkind = \"loss\"\nshadows = 0\n";
-    let fixture = Fixture::new(tables);
+    let fixture = Fixture::new(PATIENTS, tables);
     fixture.run("all", SweepOptions::default());
     let auc = fixture.metric("all", "auc", "all", |cell| format!("{} {}", cell.defense, cell.seed.unwrap()));
     assert_eq!(auc.len(), 4);
@@ -248,6 +162,14 @@ fn mistakes_are_named() {
         ("[[poisoning]]\nkind = \"label-flop\"\n", "poisoning.kind", "label-flip"),
         ("[[poisoning]]\nkind = \"label-flip\"\nrates = 0.1\n", "poisoning.rates", "rate"),
         ("[[poisoning]]\nkind = \"label-flip\"\nrate = 1.5\n", "poisoning.rate", "from 0 to 1"),
+        ("[[poisoning]]\nkind = \"label-flip\"\nfrom = [1, \"anny\"]\n", "poisoning.from", "any"),
+        ("[[poisoning]]\nkind = \"label-flip\"\nto = -1\n", "poisoning.to", "a whole number"),
+        ("[[backdoor]]\nkind = \"value\"\nfirst = \"rare\"\n", "backdoor.first", "rarest"),
+        (
+            "[[backdoor]]\nkind = \"sine\"\nunits_per_millivolt = 0\n",
+            "backdoor.units_per_millivolt",
+            "a number from",
+        ),
         ("[[backdoor]]\nkind = \"value\"\nrecipes = [\"cnn\"]\n", "backdoor.recipes", "mlp"),
     ] {
         let folder = tempfile::tempdir().unwrap();

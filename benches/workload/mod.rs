@@ -59,9 +59,9 @@ pub fn subject(config: &str, n: usize) -> Subject {
         domain: Domain {
             low: vec![0.0],
             high: vec![1.0],
-            scale: vec![1.0],
+            scale: [1.0].into(),
             immutable: vec![],
-            one_hot: vec![],
+            one_hot: [].into(),
             features: vec![],
         },
     };
@@ -78,8 +78,8 @@ pub fn settings() -> Settings {
         targeted: false,
         exact: true,
         choices: vec![],
-        scale: vec![1.0],
-        one_hot: vec![],
+        scale: [1.0].into(),
+        one_hot: [].into(),
         precision: percuss_kernels::Precision::F32,
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn whole(get: Chosen, name: &str) -> u64 {
     }
 }
 
-/// The whole number called `name`, `None` where the default, a word such as `any`, was left.
+/// The whole number called `name`, `None` where a word such as `any` takes its place.
 pub(crate) fn whole_if_set(get: Chosen, name: &str) -> Option<u64> {
     match get(name) {
         Value::Word(_) => None,

@@ -22,7 +22,7 @@ pub static REGISTRY: &[&Attack] =
 pub enum Knowledge {
     /// Weights and gradients.
     WhiteBox,
-    /// Scores of chosen inputs.
+    /// Scores of chosen inputs; of a model that is yet to be trained, how it will be but for the seed.
     GreyBox,
     /// Decisions of chosen inputs.
     BlackBox,
@@ -77,6 +77,8 @@ pub enum Kind {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// A value of this kind, or one of these words.
+    Or(&'static Kind, &'static [&'static str]),
     /// A step size: an absolute number in the data's units, `{ abs = NUMBER }`, or `{ rel = NUMBER }` times eps. Positive.
     StepSize,
 }

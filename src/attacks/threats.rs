@@ -82,6 +82,16 @@ impl Declared {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
 
+    /// What the adversary knows under these parameters: with the twin of the very model he has its weights, with a surrogate of his own
+    /// everything but its seed.
+    pub fn knowledge_under(&self, parameters: &[(&'static str, Value)]) -> Knowledge {
+        match parameters.iter().find(|(name, _)| *name == poisoning::SURROGATE) {
+            Some((_, Value::Word("own"))) => Knowledge::GreyBox,
+            Some(_) => Knowledge::WhiteBox,
+            None => self.knowledge,
+        }
+    }
+
     fn backdoor(trigger: &Trigger) -> Self {
         let Trigger { name, aliases, summary, paper, knowledge, revision, .. } = *trigger;
         let amplitude = Parameter {
@@ -90,9 +100,9 @@ impl Declared {
             kind: Kind::Real(0.0, trigger.most),
             default: Value::Real(trigger.most.min(0.1)),
         };
-        let sampling = (trigger.modality == Modality::Ecg).then_some(SAMPLING);
-        let own = trigger.parameters.iter().copied();
-        let parameters = BACKDOOR.into_iter().chain([amplitude]).chain(sampling).chain(own).collect();
+        let units: &[Parameter] = if trigger.modality == Modality::Ecg { &ECG_UNITS } else { &[] };
+        let own = units.iter().chain(trigger.parameters).copied();
+        let parameters = BACKDOOR.into_iter().chain([amplitude]).chain(own).collect();
         Self { name, aliases, summary, paper, knowledge, revision, parameters }
     }
 
@@ -107,7 +117,7 @@ impl Declared {
     fn poisoning(attack: &Poisoning) -> Self {
         let Poisoning { name, aliases, summary, paper, knowledge, revision, .. } = *attack;
         let magnitude =
-            attack.magnitude.map(|_| Parameter { kind: Kind::Real(0.0, attack.most), ..MAGNITUDE });
+            attack.magnitude.map(|doc| Parameter { doc, kind: Kind::Real(0.0, attack.most), ..MAGNITUDE });
         let parameters = POISONING.iter().copied().chain(magnitude).chain(attack.parameters.iter().copied());
         Self { name, aliases, summary, paper, knowledge, revision, parameters: parameters.collect() }
     }
@@ -153,13 +163,22 @@ const MEMBERSHIP: [Parameter; 2] = [
     },
 ];
 
-/// What triggers in signals have.
-const SAMPLING: Parameter = Parameter {
-    name: "samples_per_second",
-    doc: "samples a second of the data",
-    kind: Kind::Real(1.0, 100_000.0),
-    default: Value::Real(360.0),
-};
+/// What triggers in signals have: what a second and a millivolt are in the data.
+const ECG_UNITS: [Parameter; 2] = [
+    Parameter {
+        name: backdoor::SAMPLING_RATE,
+        doc: "samples a second; or data, for sets that are known to have one rate (beats of 256 samples in mV: 360)",
+        kind: Kind::Or(&Kind::Real(1.0, 100_000.0), &["data"]),
+        default: Value::Word("data"),
+    },
+    Parameter {
+        name: backdoor::MILLIVOLT,
+        doc: "how many of the data's units a millivolt is (200 in MIT-BIH's converter units); or unit, where the data's unit says it: \
+              V, mV, uV",
+        kind: Kind::Or(&Kind::Real(1e-9, 1e9), &["unit"]),
+        default: Value::Word("unit"),
+    },
+];
 
 /// What every poisoning attack has.
 const POISONING: [Parameter; 4] = [

@@ -114,6 +114,9 @@ fn kind(kind: Kind) -> String {
         Kind::Real(low, high) => format!("A number from {low} to {high}."),
         Kind::Flag => "true or false.".into(),
         Kind::Choice(words) => format!("One of {}.", words.join(", ")),
+        Kind::Or(other, words) => {
+            format!("{} Or {}.", self::kind(*other), words.join(", "))
+        }
         Kind::StepSize => "A positive number, { abs = NUMBER } or { rel = NUMBER }.".into(),
     }
 }

@@ -8,31 +8,31 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::inspect_data::table;
 use super::report::shown;
-use crate::results::{DESCRIPTION, Results};
+use crate::results::{DESCRIPTION, Results, Text};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
 /// A results folder: cells by attack, runs, whether it is finished, and the table that a sweep ends with.
 pub(super) fn results(path: &Path) -> Result<String> {
     let results = Results::open(path)?;
-    let (cells, runs) = (results.cells()?, results.runs()?);
-    let mut text = format!("results of study {}\n", cells.first().map_or("?", |cell| cell.study.as_str()));
-    text += &format!("  {} cells\n", grouped(cells.len() as u64));
+    let (mut study, mut count, runs) = (None, 0, results.runs()?);
     let mut groups: Vec<(String, usize)> = Vec::new();
-    for cell in cells {
+    let mut versions: BTreeMap<Text, BTreeSet<Text>> = BTreeMap::new();
+    results.for_each_cell(|cell| {
         let norm = cell.norm.as_deref().unwrap_or("no norm");
         let name = format!("{} on {}: {}, {norm}", cell.model, cell.data, cell.attack);
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, count)) => *count += 1,
             None => groups.push((name, 1)),
         }
-    }
+        versions.entry(cell.model).or_default().insert(cell.model_sha256);
+        (study, count) = (study.take().or(Some(cell.study)), count + 1);
+        Ok(())
+    })?;
+    let mut text = format!("results of study {}\n", study.as_deref().unwrap_or("?"));
+    text += &format!("  {} cells\n", grouped(count));
     for (name, count) in groups {
         text += &format!("    {count:>8}  {name}\n");
-    }
-    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for cell in cells {
-        versions.entry(&cell.model).or_default().insert(&cell.model_sha256);
     }
     for (model, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
         text += &format!(

@@ -1,8 +1,8 @@
 //! What is printed of a results folder: the short table, and below it the flags that fired.
 
 use crate::Result;
-use crate::results::Results;
-use crate::results::table::{flagged, table};
+use crate::results::table::{shown_cells, table};
+use crate::results::{Overview, Results, Text};
 use crate::sweep::run::Report;
 
 /// The table and the flags of a sweep's own cells, of all shards so far; empty where none is finished.
@@ -13,11 +13,13 @@ pub(super) fn swept(report: &Report) -> Result<String> {
 
 /// The table and the flags of all cells that `results` has; empty where it has none.
 pub(super) fn shown(results: &Results) -> Result<String> {
-    let cells = results.cells()?;
-    if cells.is_empty() {
+    let overview = Overview::of(results)?;
+    if overview.is_empty() {
         return Ok(String::new());
     }
-    let (table, flags) = (table(cells, &results.metrics()?), flagged(cells));
+    let cells = shown_cells(&overview);
+    let metrics = results.metrics_of(cells.iter().map(Text::as_str))?;
+    let (table, flags) = (table(&overview, &metrics), overview.flagged());
     Ok(if flags.is_empty() { table } else { format!("{table}\n{flags}") })
 }
 

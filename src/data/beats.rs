@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub const LENGTH: usize = 256;
 /// The R peak's place among them.
 pub const PEAK: usize = 100;
+/// Samples a second.
+pub const SAMPLES_PER_SECOND: f64 = 360.0;
 /// Normal beats that the npz keeps of a record, chosen by hash.
 pub const MAX_NORMAL: usize = 300;
 /// The lead that is cut.
@@ -88,7 +90,9 @@ pub fn cut(
         Error::input(name, "signals", leads.join(", "), format!("lead {LEAD}"))
     })?;
     let spec = &record.header.signals[lead];
-    if (spec.gain, f64::from(spec.baseline)) != (PER_MV, ZERO) || record.header.frequency != 360.0 {
+    if (spec.gain, f64::from(spec.baseline)) != (PER_MV, ZERO)
+        || record.header.frequency != SAMPLES_PER_SECOND
+    {
         let found = format!("{} per {} at {} Hz", spec.gain, spec.units, record.header.frequency);
         return Err(Error::input(name, "signals", found, "200 per mV around 1024 at 360 Hz"));
     }

@@ -10,7 +10,7 @@ use std::f64::consts::TAU;
 
 use rayon::prelude::*;
 
-use super::beats::{CLASSES, LENGTH, PEAK};
+use super::beats::{CLASSES, LENGTH, PEAK, SAMPLES_PER_SECOND as FREQUENCY};
 use super::draw::Draw;
 use super::subset::sha256;
 use super::{Dataset, Domain, Labels};
@@ -25,8 +25,6 @@ pub const PATIENTS: [usize; 3] = [80, 16, 32];
 /// Beats of each patient.
 pub const BEATS: usize = 40;
 
-/// Samples a second.
-const FREQUENCY: f64 = 360.0;
 /// Integration steps a sample: the narrowest event, a pacing spike, lasts about one sample.
 const SUBSTEPS: usize = 2;
 /// How often each class occurs.

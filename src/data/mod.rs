@@ -98,6 +98,12 @@ impl Dataset {
         self.index.is_empty()
     }
 
+    /// Samples a second of a signal, where it is known: beats in mV are cut and made at 360 Hz, and nothing else is.
+    pub fn samples_per_second(&self) -> Option<f64> {
+        let beats = self.unit == "mV" && self.shape.len() == 3 && self.shape[..2] == [1, beats::LENGTH];
+        beats.then_some(beats::SAMPLES_PER_SECOND)
+    }
+
     /// Number of values in one sample.
     pub fn sample_len(&self) -> usize {
         self.shape.iter().product()

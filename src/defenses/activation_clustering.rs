@@ -1,7 +1,7 @@
 //! Activation clustering: the features of a poisoned class fall into two clusters, what it is and what was smuggled in.
 
 use super::components::{independent_coordinates, principal_coordinates};
-use super::{About, Detector, members, width};
+use super::{About, Detector, Findings, members, width};
 use crate::Result;
 use crate::attacks::chosen::{whole, word};
 use crate::attacks::{Kind, Parameter, Value};
@@ -33,13 +33,19 @@ pub static ACTIVATION_CLUSTERING: Detector = Detector {
             default: Value::Word("ica"),
         },
     ],
-    about: About::Sample,
+    about: About::Training,
     suspect: |evidence, get| {
         let reduction =
             if word(get, "reduction") == "ica" { independent_coordinates } else { principal_coordinates };
         let components = whole(get, "components") as usize;
         let found = cluster(evidence.features, evidence.labels, evidence.classes, components, reduction)?;
-        Ok(found.suspicions)
+        let number =
+            |of: fn(&Split) -> f64| found.classes.iter().map(|split| split.as_ref().map(of)).collect();
+        let classes = vec![
+            ("silhouette", number(|split| split.silhouette)),
+            ("smaller_cluster_share", number(|split| split.share)),
+        ];
+        Ok(Findings { classes, suspicions: found.suspicions })
     },
 };
 

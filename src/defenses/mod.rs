@@ -10,7 +10,7 @@ pub mod neural_cleanse;
 pub mod spectral;
 pub mod strip;
 
-use crate::attacks::{Chosen, Parameter};
+use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::data::Domain;
 use crate::{Error, Result};
 
@@ -41,18 +41,40 @@ pub struct Detector {
     pub parameters: &'static [Parameter],
     /// What its suspicions are about.
     pub about: About,
-    /// From the evidence to suspicions: one a sample or class, larger for what it suspects more.
-    pub suspect: fn(&mut Evidence, Chosen) -> Result<Vec<f64>>,
+    /// From the evidence to what it finds.
+    pub suspect: fn(&mut Evidence, Chosen) -> Result<Findings>,
+}
+
+/// What a detector found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Findings {
+    /// One a sample or class, see [`Detector::about`]; larger for what it suspects more.
+    pub suspicions: Vec<f64>,
+    /// Numbers of each class, by the name that results give them; `None` for a class of which there is nothing to say.
+    pub classes: Vec<(&'static str, Vec<Option<f64>>)>,
 }
 
 /// What a suspicion is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum About {
-    /// A sample.
-    Sample,
+    /// A sample that the model learnt from.
+    Training,
+    /// A sample that the model is asked about.
+    Input,
     /// A class.
-    Class,
+    Class {
+        /// A class is called backdoored where its suspicion is larger.
+        above: f64,
+    },
 }
+
+/// What detectors have that look at inputs or look for triggers: samples that are known to be clean.
+const CLEAN: Parameter = Parameter {
+    name: "clean",
+    doc: "Clean samples that the defender has, drawn from the test split.",
+    kind: Kind::Whole(1, 1_000_000),
+    default: Value::Whole(100),
+};
 
 /// What a defender has of a model and the samples under suspicion. What a detector does not need may be empty.
 pub struct Evidence<'a> {
@@ -131,7 +153,7 @@ fn members(labels: &[u32], classes: usize) -> Result<Vec<Vec<usize>>> {
 /// Features that are not as many for each sample, or not finite.
 fn width(features: &[f64], samples: usize) -> Result<usize> {
     let place = "features";
-    if samples == 0 || features.len() % samples != 0 || features.is_empty() {
+    if samples == 0 || !features.len().is_multiple_of(samples) || features.is_empty() {
         let expected = format!("as many for each of {samples} samples");
         return Err(Error::input("detector", place, format!("{} numbers", features.len()), expected));
     }

@@ -1,6 +1,6 @@
 //! Neural Cleanse: a class that a small trigger leads to has one; it is found by reverse engineering the smallest for every class.
 
-use super::{About, AttractionOf, Detector, Evidence};
+use super::{About, AttractionOf, CLEAN, Detector, Evidence, Findings};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::{entry, is_immutable};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
@@ -10,6 +10,8 @@ use crate::{Error, Result};
 
 /// The constant that makes the median absolute deviation of normal numbers their standard deviation.
 const CONSISTENCY: f64 = 1.4826;
+/// Above this anomaly index the paper calls a class backdoored.
+const BACKDOORED: f64 = 2.0;
 /// Steps in a row at which the share of hits is enough (or not) before the weight of the mask's size moves.
 const PATIENCE: u64 = 5;
 /// By what the weight moves, up and (to the power 1.5) down.
@@ -25,6 +27,7 @@ pub static NEURAL_CLEANSE: Detector = Detector {
     needs: "the model's input gradients, and some clean samples",
     revision: 1,
     parameters: &[
+        CLEAN,
         Parameter {
             name: "steps",
             doc: "Adam steps for each class.",
@@ -50,11 +53,11 @@ pub static NEURAL_CLEANSE: Detector = Detector {
             default: Value::Real(0.99),
         },
     ],
-    about: About::Class,
+    about: About::Class { above: BACKDOORED },
     suspect,
 };
 
-fn suspect(evidence: &mut Evidence, get: Chosen) -> Result<Vec<f64>> {
+fn suspect(evidence: &mut Evidence, get: Chosen) -> Result<Findings> {
     let Some(attraction) = evidence.attraction.as_mut() else {
         return Err(Error::input(
             "detector",
@@ -69,20 +72,22 @@ fn suspect(evidence: &mut Evidence, get: Chosen) -> Result<Vec<f64>> {
         weight: real(get, "weight"),
         hits: real(get, "hits"),
     };
-    let sizes: Result<Vec<f64>> = (0..evidence.classes as u32)
+    let found: Result<Vec<Reversed>> = (0..evidence.classes as u32)
         .map(|class| {
-            let found = reverse_engineer(
-                evidence.clean,
-                evidence.shape,
-                evidence.domain,
-                class,
-                &settings,
-                attraction,
-            )?;
-            Ok(found.size())
+            reverse_engineer(evidence.clean, evidence.shape, evidence.domain, class, &settings, attraction)
         })
         .collect();
-    Ok(anomaly_indices(&sizes?))
+    let found = found?;
+    let sizes: Vec<f64> = found.iter().map(Reversed::size).collect();
+    let suspicions = anomaly_indices(&sizes);
+    // An index is infinite where the other sizes do not differ at all.
+    let indices = suspicions.iter().map(|index| Some(*index).filter(|index| index.is_finite())).collect();
+    let classes = vec![
+        ("anomaly_index", indices),
+        ("reversed_size", sizes.into_iter().map(Some).collect()),
+        ("reversed_hits", found.iter().map(|reversed| Some(reversed.hits)).collect()),
+    ];
+    Ok(Findings { suspicions, classes })
 }
 
 /// How a trigger is looked for.

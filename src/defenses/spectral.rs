@@ -1,7 +1,7 @@
 //! Spectral signatures: poisoned samples stand out along the direction in which a class's features vary most.
 
 use super::linear::{dot, principal};
-use super::{About, Detector, members, width};
+use super::{About, Detector, Findings, members, width};
 use crate::Result;
 
 /// Spectral signatures.
@@ -13,8 +13,11 @@ pub static SPECTRAL_SIGNATURES: Detector = Detector {
     needs: "features of the training samples and their labels",
     revision: 1,
     parameters: &[],
-    about: About::Sample,
-    suspect: |evidence, _| outlier_scores(evidence.features, evidence.labels, evidence.classes),
+    about: About::Training,
+    suspect: |evidence, _| {
+        let suspicions = outlier_scores(evidence.features, evidence.labels, evidence.classes)?;
+        Ok(Findings { suspicions, ..Findings::default() })
+    },
 };
 
 /// `((f - mean) . v)^2` of each sample, v the top right singular vector of its class's centred features `[n, d]`; 0 in a class of one.

@@ -1,6 +1,6 @@
 //! STRIP: a trigger decides whatever it is laid over, so that a triggered sample's predictions do not scatter.
 
-use super::{About, Detector, Scores};
+use super::{About, CLEAN, Detector, Findings, Scores};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::{Kind, Parameter, Value};
 use crate::training::random::{Stream, name_number};
@@ -15,6 +15,13 @@ pub static STRIP: Detector = Detector {
     needs: "scores of chosen inputs, and some clean samples",
     revision: 1,
     parameters: &[
+        CLEAN,
+        Parameter {
+            name: "inputs",
+            doc: "Other test samples that it judges at most, drawn at random: each as it is, and stamped unless it is of the target class.",
+            kind: Kind::Whole(1, 1_000_000),
+            default: Value::Whole(500),
+        },
         Parameter {
             name: "overlays",
             doc: "Clean samples that each sample is superimposed with.",
@@ -28,7 +35,7 @@ pub static STRIP: Detector = Detector {
             default: Value::Real(0.5),
         },
     ],
-    about: About::Sample,
+    about: About::Input,
     suspect: |evidence, get| {
         let (overlays, share) = (whole(get, "overlays") as usize, real(get, "share"));
         let Some(scores) = evidence.scores.as_mut() else {
@@ -40,7 +47,8 @@ pub static STRIP: Detector = Detector {
             ));
         };
         let found = entropies(evidence.samples, evidence.clean, overlays, share, evidence.seed, scores)?;
-        Ok(found.into_iter().map(|entropy| -entropy).collect())
+        let suspicions = found.into_iter().map(|entropy| -entropy).collect();
+        Ok(Findings { suspicions, ..Findings::default() })
     },
 };
 

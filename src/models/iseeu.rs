@@ -63,6 +63,7 @@ fn norm(net: &mut Net, layer: &str, x: Tensor) -> Tensor {
 }
 
 fn dense(net: &mut Net, layer: &str, x: Tensor, outputs: usize) -> Tensor {
+    net.reads(x);
     let inputs = net.graph.dims(x).last().copied().unwrap_or(1);
     let weight = net.tensor(&variable(layer, "kernel"), &[inputs, outputs], Role::Kernels, inputs);
     let bias = net.tensor(&variable(layer, "bias"), &[outputs], Role::Bias, inputs);

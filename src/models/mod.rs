@@ -2,6 +2,7 @@
 
 mod cnn;
 mod config;
+mod features;
 mod iseeu;
 mod mlp;
 mod net;
@@ -12,6 +13,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 
 pub use config::{Architecture, Config, Head, InputScaling};
+pub use features::FeatureSpace;
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use weights::{WeightTensor, Weights};
@@ -74,6 +76,21 @@ impl Model {
     pub fn logits(&self, graph: &mut Graph, x: Tensor) -> Tensor {
         let mut net = Net::with_weights(graph, &self.weights);
         self.config.forward(&mut net, x)
+    }
+
+    /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.
+    ///
+    /// # Errors
+    /// A model without a linear layer.
+    pub fn features(&self, graph: &mut Graph, x: Tensor) -> Result<Tensor> {
+        let mut net = Net::with_weights(graph, &self.weights);
+        self.config.forward(&mut net, x);
+        let Some(features) = net.features() else {
+            let expected = "a linear layer, whose input its features are";
+            return Err(Error::input(self.path.display(), "architecture", "no linear layer", expected));
+        };
+        let dimensions = graph.dims(features).iter().product();
+        Ok(graph.reshape(features, &[dimensions]))
     }
 
     /// The tensors that a configuration calls for, in the order of their use.

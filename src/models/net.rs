@@ -65,6 +65,7 @@ enum Source<'a> {
     Declare,
     Weights(&'a Weights),
     Train(&'a [(String, State)]),
+    Infer(&'a [(String, State)]),
 }
 
 /// Layers over a graph.
@@ -74,22 +75,28 @@ pub struct Net<'a> {
     source: Source<'a>,
     declared: Vec<Declared>,
     averages: Vec<RunningAverage>,
+    features: Option<Tensor>,
 }
 
 impl<'a> Net<'a> {
     /// Inference with a file's weights, shared by all lanes; batch norm is folded.
     pub fn with_weights(graph: &'a mut Graph, weights: &'a Weights) -> Self {
-        Self { graph, source: Source::Weights(weights), declared: vec![], averages: vec![] }
+        Self { graph, source: Source::Weights(weights), declared: vec![], averages: vec![], features: None }
     }
 
     /// Training: every lane has parameters of its own, in states by name; batch norm uses the minibatch.
     pub fn training(graph: &'a mut Graph, parameters: &'a [(String, State)]) -> Self {
-        Self { graph, source: Source::Train(parameters), declared: vec![], averages: vec![] }
+        Self { graph, source: Source::Train(parameters), declared: vec![], averages: vec![], features: None }
+    }
+
+    /// Inference with parameters in states by name, a lane of each; batch norm uses its running averages.
+    pub fn inference(graph: &'a mut Graph, parameters: &'a [(String, State)]) -> Self {
+        Self { graph, source: Source::Infer(parameters), declared: vec![], averages: vec![], features: None }
     }
 
     /// Only records what tensors there are.
     pub fn declaring(graph: &'a mut Graph) -> Self {
-        Self { graph, source: Source::Declare, declared: vec![], averages: vec![] }
+        Self { graph, source: Source::Declare, declared: vec![], averages: vec![], features: None }
     }
 
     /// The recorded tensors.
@@ -100,6 +107,16 @@ impl<'a> Net<'a> {
     /// The running averages that this pass met.
     pub fn into_averages(self) -> Vec<RunningAverage> {
         self.averages
+    }
+
+    /// What the last linear layer so far reads, `[.., d]`; `None` before there is one.
+    pub fn features(&self) -> Option<Tensor> {
+        self.features
+    }
+
+    /// Marks what a linear layer reads.
+    pub(super) fn reads(&mut self, x: Tensor) {
+        self.features = Some(x);
     }
 
     /// Whether this is a training pass (dropout is active, batch norm uses the minibatch).
@@ -134,6 +151,7 @@ impl<'a> Net<'a> {
 
     /// `x w^T + b`: tensors `NAME.weight [out, in]`, `NAME.bias [out]`.
     pub fn linear(&mut self, name: &str, x: Tensor, outputs: usize) -> Tensor {
+        self.reads(x);
         let inputs = self.graph.dims(x).last().copied().unwrap_or(1);
         let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs], Role::Linear, inputs);
         let bias = self.tensor(&format!("{name}.bias"), &[outputs], Role::Bias, inputs);
@@ -236,11 +254,13 @@ impl<'a> Net<'a> {
 
     fn state(&self, name: &str) -> State {
         match &self.source {
-            Source::Train(states) => match states.iter().find(|(other, _)| other == name) {
-                Some(&(_, state)) => state,
-                None => unreachable!("training declares every tensor that it asks for: {name}"),
-            },
-            _ => unreachable!("only training has parameters in states"),
+            Source::Train(states) | Source::Infer(states) => {
+                match states.iter().find(|(other, _)| other == name) {
+                    Some(&(_, state)) => state,
+                    None => unreachable!("every tensor that is asked for has a state: {name}"),
+                }
+            }
+            _ => unreachable!("these parameters are not in states"),
         }
     }
 
@@ -259,7 +279,7 @@ impl<'a> Net<'a> {
                 let data = weights.prepared(name, |w| to_layout(role, shape, &w.tensors[name].data));
                 self.graph.constant(&data, &dims)
             }
-            Source::Train(_) => {
+            Source::Train(_) | Source::Infer(_) => {
                 let state = self.state(name);
                 self.graph.load(state)
             }

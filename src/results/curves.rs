@@ -94,15 +94,17 @@ impl Case {
 }
 
 /// A curve row while the samples of its cells are read.
-struct Open<'a> {
+struct Open {
     /// Its curve's place among the curves.
     curve: usize,
-    cells: Vec<&'a CellRow>,
+    row: CurveRow,
+    /// Whose cells they are.
+    attacks: BTreeSet<Text>,
     /// By sample, ascending.
     cases: Vec<Case>,
 }
 
-impl Open<'_> {
+impl Open {
     /// The case of a sample, a new one where there is none yet.
     fn case(&mut self, sample: u64) -> &mut Case {
         let at = match self.cases.binary_search_by_key(&sample, |case| case.sample) {
@@ -118,64 +120,44 @@ impl Open<'_> {
     }
 }
 
-/// The curves of every evasion cell in the folder, in the cells' order and by ascending budget.
-///
-/// The samples are read once, in file order. Memory holds the curves, and while they are made 32 bytes for each sample
-/// of each curve row: attacks, seeds and other settings of one budget add nothing.
-pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
-    let cells = results.cells()?;
-    let (mut attacks, mut groups) = (Names::default(), Names::default());
-    // By name, so that numbers compare as names do.
-    for attack in cells.iter().map(|cell| &cell.attack).collect::<BTreeSet<_>>() {
-        attacks.number(attack)?;
-    }
-    let mut rows: Vec<Open> = Vec::new();
-    let mut index: HashMap<(usize, u64), usize> = HashMap::new();
-    let mut order: HashMap<String, usize> = HashMap::new();
-    let mut homes: HashMap<&str, (usize, &CellRow)> = HashMap::new();
-    for cell in cells {
-        let Some((curve, eps)) = curve_of(cell).zip(cell.eps) else { continue };
-        let next = order.len();
-        let curve = *order.entry(curve).or_insert(next);
-        let row = *index.entry((curve, eps.to_bits())).or_insert_with(|| {
-            rows.push(Open { curve, cells: Vec::new(), cases: Vec::new() });
-            rows.len() - 1
+/// The rows of all cells, no sample read yet.
+#[derive(Default)]
+struct Rows {
+    open: Vec<Open>,
+    index: HashMap<(usize, u64), usize>,
+    order: HashMap<String, usize>,
+    /// In the order in which they came.
+    attacks: Names,
+    /// The row and the attack of each cell that has a budget.
+    homes: HashMap<Text, (usize, Number)>,
+    /// Those cells in their order.
+    cells: Vec<Text>,
+}
+
+impl Rows {
+    fn add(&mut self, cell: &CellRow) -> Result<()> {
+        let Some((curve, eps)) = curve_of(cell).zip(cell.eps) else { return Ok(()) };
+        let next = self.order.len();
+        let curve = *self.order.entry(curve).or_insert(next);
+        let at = *self.index.entry((curve, eps.to_bits())).or_insert_with(|| {
+            let (row, attacks, cases) = (row_of(cell), BTreeSet::new(), Vec::new());
+            self.open.push(Open { curve, row, attacks, cases });
+            self.open.len() - 1
         });
-        rows[row].cells.push(cell);
-        homes.insert(&cell.cell_id, (row, cell));
+        let open = &mut self.open[at];
+        open.row.n_cells += 1;
+        open.row.n_bisected += u64::from(cell.curve.as_deref() == Some("bisect"));
+        open.attacks.insert(cell.attack.clone());
+        let attack = self.attacks.number(&cell.attack)?;
+        self.homes.insert(cell.cell_id.clone(), (at, attack));
+        self.cells.push(cell.cell_id.clone());
+        Ok(())
     }
-    let wanted = cells.iter().map(|cell| cell.cell_id.as_str()).filter(|cell| homes.contains_key(cell));
-    for batch in results.outcomes(wanted)? {
-        for outcomes in batch?.chunk_by(|a, b| a.cell_id == b.cell_id) {
-            let home = outcomes.first().and_then(|first| homes.get(first.cell_id.as_str()));
-            let Some((row, cell)) = home else { continue };
-            let (attack, norm) = (attacks.number(&cell.attack)?, cell.norm.as_deref().unwrap_or(""));
-            for outcome in outcomes {
-                let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
-                rows[*row].case(outcome.sample).add(outcome, outcome.size(norm), attack, group);
-            }
-        }
-    }
-    let mut curves: Vec<(usize, CurveRow)> =
-        rows.into_iter().filter_map(|row| Some((row.curve, worst_case(row, &attacks, &groups)?))).collect();
-    curves.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.eps.total_cmp(&y.eps)));
-    Ok(curves.into_iter().map(|(_, row)| row).collect())
 }
 
-/// [`worst_cases`], written to `curves.parquet` in the folder.
-pub fn write_curves(results: &Results) -> Result<Vec<CurveRow>> {
-    let curves = worst_cases(results)?;
-    write_rows(&results.dir().join("curves.parquet"), &curves)?;
-    Ok(curves)
-}
-
-/// One row, all of its cells' samples read.
-fn worst_case(open: Open, attacks: &Names, groups: &Names) -> Option<CurveRow> {
-    let Open { cells, mut cases, .. } = open;
-    let cell = *cells.first()?;
-    // A sample that one of the cells lacks has no worst case over all of them.
-    cases.retain(|case| case.cells as usize == cells.len());
-    let mut row = CurveRow {
+/// What the cells of a row have in common.
+fn row_of(cell: &CellRow) -> CurveRow {
+    CurveRow {
         study: cell.study.clone(),
         model: cell.model.clone(),
         model_sha256: cell.model_sha256.clone(),
@@ -188,19 +170,62 @@ fn worst_case(open: Open, attacks: &Names, groups: &Names) -> Option<CurveRow> {
         aim: cell.aim.clone(),
         target: cell.target,
         finding: cell.finding.clone(),
-        norm: cell.norm.clone()?,
-        eps: cell.eps?,
+        norm: cell.norm.clone().unwrap_or_default(),
+        eps: cell.eps.unwrap_or_default(),
         eps_unit: cell.eps_unit.clone(),
-        n: cases.len() as u64,
-        n_cells: cells.len() as u64,
-        n_bisected: cells.iter().filter(|cell| cell.curve.as_deref() == Some("bisect")).count() as u64,
-        clean_accuracy: mean(cases.iter().map(|case| f64::from(u8::from(case.right)))),
-        samples: cases.iter().map(|case| case.sample).collect(),
-        robust: cases.iter().map(|case| case.right && case.broken_by.is_none()).collect(),
-        broken_by: cases.iter().map(|case| Some(attacks.name(case.broken_by?))).collect(),
-        ..Default::default()
-    };
-    count_attacks(&mut row, &cells);
+        ..CurveRow::default()
+    }
+}
+
+/// The curves of every evasion cell in the folder, in the cells' order and by ascending budget.
+///
+/// The samples are read once, in file order. Memory holds the curves, and while they are made 32 bytes for each sample
+/// of each curve row: attacks, seeds and other settings of one budget add the cells' names alone.
+pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
+    let mut rows = Rows::default();
+    results.for_each_cell(|cell| rows.add(&cell))?;
+    let Rows { mut open, attacks: came, homes, cells, .. } = rows;
+    let (mut attacks, mut groups) = (Names::default(), Names::default());
+    // By name, so that numbers compare as names do.
+    for attack in came.names.iter().collect::<BTreeSet<_>>() {
+        attacks.number(attack)?;
+    }
+    for batch in results.outcomes(cells.iter().map(Text::as_str))? {
+        for outcomes in batch?.chunk_by(|a, b| a.cell_id == b.cell_id) {
+            let home = outcomes.first().and_then(|first| homes.get(&first.cell_id));
+            let Some((row, attack)) = home else { continue };
+            let (row, attack) = (&mut open[*row], attacks.number(&came.name(*attack))?);
+            for outcome in outcomes {
+                let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
+                let size = outcome.size(&row.row.norm);
+                row.case(outcome.sample).add(outcome, size, attack, group);
+            }
+        }
+    }
+    let mut curves: Vec<(usize, CurveRow)> =
+        open.into_iter().map(|open| (open.curve, worst_case(open, &attacks, &groups))).collect();
+    curves.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.eps.total_cmp(&y.eps)));
+    Ok(curves.into_iter().map(|(_, row)| row).collect())
+}
+
+/// [`worst_cases`], written to `curves.parquet` in the folder.
+pub fn write_curves(results: &Results) -> Result<Vec<CurveRow>> {
+    let curves = worst_cases(results)?;
+    write_rows(&results.dir().join("curves.parquet"), &curves)?;
+    Ok(curves)
+}
+
+/// One row, all of its cells' samples read.
+fn worst_case(open: Open, attacks: &Names, groups: &Names) -> CurveRow {
+    let Open { mut row, mut cases, attacks: own, .. } = open;
+    // A sample that one of the cells lacks has no worst case over all of them.
+    cases.retain(|case| u64::from(case.cells) == row.n_cells);
+    row.n = cases.len() as u64;
+    row.clean_accuracy = mean(cases.iter().map(|case| f64::from(u8::from(case.right))));
+    row.samples = cases.iter().map(|case| case.sample).collect();
+    row.robust = cases.iter().map(|case| case.right && case.broken_by.is_none()).collect();
+    row.broken_by = cases.iter().map(|case| Some(attacks.name(case.broken_by?))).collect();
+    count_attacks(&mut row, &own);
     let of: Option<Vec<Text>> = cases.iter().map(|case| Some(groups.name(case.group?))).collect();
     let of = of.filter(|groups| !groups.is_empty());
     row.n_groups = of.as_ref().map(|groups| groups.iter().collect::<BTreeSet<_>>().len() as u64);
@@ -211,12 +236,12 @@ fn worst_case(open: Open, attacks: &Names, groups: &Names) -> Option<CurveRow> {
         row.ci_method = Some(interval.method.into());
         row.flags.extend(interval.few_groups.then(|| FEW_GROUPS.into()));
     }
-    Some(row)
+    row
 }
 
 /// Fills in which attacks there are, how many samples each was the one to break, and the one that broke most (ties by name).
-fn count_attacks(row: &mut CurveRow, cells: &[&CellRow]) {
-    let mut broke: BTreeMap<&str, u64> = cells.iter().map(|cell| (cell.attack.as_str(), 0)).collect();
+fn count_attacks(row: &mut CurveRow, attacks: &BTreeSet<Text>) {
+    let mut broke: BTreeMap<&str, u64> = attacks.iter().map(|attack| (attack.as_str(), 0)).collect();
     for attack in row.broken_by.iter().flatten() {
         *broke.entry(attack).or_default() += 1;
     }

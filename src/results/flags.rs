@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::records::CellRow;
 use super::text::Text;
+use crate::digest::{Digest, digest};
 
 /// A black-box attack left fewer samples robust than the strongest white-box attack at the same budget (set on both).
 pub const BLACK_BOX_STRONGER: &str = "black-box-stronger";
@@ -92,14 +93,14 @@ impl Company {
     }
 }
 
-/// Texts by number: equal ones have equal numbers.
+/// Texts by number: equal ones have equal numbers. Digests are kept, since the texts would be most of a large study's memory.
 #[derive(Default)]
-struct Numbers(HashMap<String, usize>);
+struct Numbers(HashMap<Digest, usize>);
 
 impl Numbers {
     fn of(&mut self, text: String) -> usize {
         let next = self.0.len();
-        *self.0.entry(text).or_insert(next)
+        *self.0.entry(digest(&text)).or_insert(next)
     }
 }
 

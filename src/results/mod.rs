@@ -9,6 +9,7 @@ pub mod curves;
 pub mod flags;
 mod joint;
 mod outcomes;
+mod overview;
 mod panels;
 mod places;
 pub mod plot;
@@ -28,6 +29,7 @@ mod text;
 
 mod reader;
 
+pub use overview::Overview;
 pub use reader::Results;
 pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow, SeedRow};
 pub use schema::{Column, DESCRIPTION, Row};

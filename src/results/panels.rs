@@ -103,81 +103,145 @@ pub(super) struct Point {
 /// How many norms come before others in a row of panels.
 const NORMS: [&str; 4] = ["linf", "l2", "l1", "l0"];
 
-/// The panels of all evasion cells: subjects in the cells' order, norms in the usual one.
-pub(super) fn panels(cells: &[CellRow], curves: &[CurveRow]) -> Vec<Panel> {
-    let mut found: Vec<(Subject, Text, Vec<&CellRow>)> = Vec::new();
-    for cell in cells {
-        let (Some(norm), Some(_), Some(_)) = (&cell.norm, cell.eps, cell.robust_accuracy) else { continue };
-        let subject = Subject::of_cell(cell);
-        match found.iter_mut().find(|(s, n, _)| *s == subject && n == norm) {
-            Some((_, _, members)) => members.push(cell),
-            None => found.push((subject, norm.clone(), vec![cell])),
-        }
-    }
-    let mut subjects: Vec<Subject> = Vec::new();
-    for (subject, _, _) in &found {
-        if !subjects.contains(subject) {
-            subjects.push(subject.clone());
-        }
-    }
-    let rank = |norm: &str| NORMS.iter().position(|n| *n == norm).unwrap_or(NORMS.len());
-    found.sort_by_key(|(subject, norm, _)| {
-        (subjects.iter().position(|s| s == subject), rank(norm), norm.clone())
-    });
-    found.into_iter().filter_map(|(subject, norm, members)| panel(subject, norm, &members, curves)).collect()
+/// Cells as they come, of which only what panels show is kept: the strongest configuration of each attack, budget and seed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gallery {
+    frames: Vec<Frame>,
 }
 
-fn panel(subject: Subject, norm: Text, cells: &[&CellRow], curves: &[CurveRow]) -> Option<Panel> {
-    let first = *cells.first()?;
-    let mut attacks: BTreeMap<&str, Vec<&CellRow>> = BTreeMap::new();
-    for cell in cells {
-        attacks.entry(&cell.attack).or_default().push(cell);
+/// A panel that cells are still added to.
+#[derive(Clone, Debug)]
+struct Frame {
+    subject: Subject,
+    norm: Text,
+    unit: Text,
+    synthetic: bool,
+    n: u64,
+    clean: Option<f64>,
+    attacks: BTreeMap<Text, BTreeMap<Rung, Mark>>,
+}
+
+/// A budget and a seed, in the order of the budgets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rung {
+    eps: f64,
+    seed: Option<u64>,
+}
+
+impl Eq for Rung {}
+
+impl PartialOrd for Rung {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
-    let lines = attacks.into_iter().map(|(attack, cells)| line(attack, &cells)).collect();
+}
+
+impl Ord for Rung {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.eps.total_cmp(&other.eps).then(self.seed.cmp(&other.seed))
+    }
+}
+
+/// What came of a cell.
+#[derive(Clone, Debug)]
+struct Mark {
+    robust: f64,
+    low: f64,
+    high: f64,
+    cell_id: Text,
+}
+
+impl Gallery {
+    /// One more cell; only evasion cells that have a budget and an answer are shown.
+    pub(super) fn add(&mut self, cell: &CellRow) {
+        let (Some(norm), Some(eps), Some(robust)) = (&cell.norm, cell.eps, cell.robust_accuracy) else {
+            return;
+        };
+        let frame = self.frame(Subject::of_cell(cell), norm, cell);
+        frame.synthetic |= cell.synthetic;
+        let mark = || Mark {
+            robust,
+            low: cell.robust_accuracy_low.unwrap_or(robust),
+            high: cell.robust_accuracy_high.unwrap_or(robust),
+            cell_id: cell.cell_id.clone(),
+        };
+        let rungs = frame.attacks.entry(cell.attack.clone()).or_default();
+        let best = rungs.entry(Rung { eps, seed: cell.seed }).or_insert_with(mark);
+        if robust < best.robust {
+            *best = mark();
+        }
+    }
+
+    fn frame(&mut self, subject: Subject, norm: &Text, cell: &CellRow) -> &mut Frame {
+        let known = self.frames.iter().position(|frame| frame.subject == subject && frame.norm == *norm);
+        let at = known.unwrap_or_else(|| {
+            self.frames.push(Frame {
+                subject,
+                norm: norm.clone(),
+                unit: cell.eps_unit.clone().unwrap_or_default(),
+                synthetic: false,
+                n: cell.n,
+                clean: cell.clean_accuracy,
+                attacks: BTreeMap::new(),
+            });
+            self.frames.len() - 1
+        });
+        &mut self.frames[at]
+    }
+
+    /// The panels: subjects in the cells' order, norms in the usual one.
+    pub(super) fn panels(&self, curves: &[CurveRow]) -> Vec<Panel> {
+        let mut subjects: Vec<&Subject> = Vec::new();
+        for frame in &self.frames {
+            if !subjects.contains(&&frame.subject) {
+                subjects.push(&frame.subject);
+            }
+        }
+        let rank = |norm: &str| NORMS.iter().position(|n| *n == norm).unwrap_or(NORMS.len());
+        let mut frames: Vec<&Frame> = self.frames.iter().collect();
+        frames.sort_by_key(|frame| {
+            let subject = subjects.iter().position(|s| **s == frame.subject);
+            (subject, rank(&frame.norm), frame.norm.clone())
+        });
+        frames.into_iter().map(|frame| panel(frame, curves)).collect()
+    }
+}
+
+fn panel(frame: &Frame, curves: &[CurveRow]) -> Panel {
     let mut worst: Vec<(f64, f64)> = curves
         .iter()
-        .filter(|row| row.norm == norm && Subject::of_curve(row) == subject)
+        .filter(|row| row.norm == frame.norm && Subject::of_curve(row) == frame.subject)
         .filter_map(|row| Some((row.eps, row.robust_accuracy?)))
         .collect();
     worst.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Some(Panel {
-        subject,
-        norm,
-        unit: first.eps_unit.clone().unwrap_or_default(),
-        synthetic: cells.iter().any(|cell| cell.synthetic),
-        n: first.n,
-        clean: first.clean_accuracy,
-        lines,
+    Panel {
+        subject: frame.subject.clone(),
+        norm: frame.norm.clone(),
+        unit: frame.unit.clone(),
+        synthetic: frame.synthetic,
+        n: frame.n,
+        clean: frame.clean,
+        lines: frame.attacks.iter().map(|(attack, rungs)| line(attack, rungs)).collect(),
         worst,
-    })
+    }
 }
 
-fn line(attack: &str, cells: &[&CellRow]) -> Line {
-    // The strongest configuration of each (budget, seed).
-    let mut strongest: Vec<&CellRow> = Vec::new();
-    for cell in cells {
-        match strongest.iter_mut().find(|other| other.eps == cell.eps && other.seed == cell.seed) {
-            Some(other) if cell.robust_accuracy < other.robust_accuracy => *other = cell,
-            Some(_) => {}
-            None => strongest.push(cell),
-        }
-    }
-    strongest.sort_by(|a, b| a.eps.unwrap_or(0.0).total_cmp(&b.eps.unwrap_or(0.0)).then(a.seed.cmp(&b.seed)));
-    let points = strongest.chunk_by(|a, b| a.eps == b.eps).filter_map(point).collect();
+fn line(attack: &str, rungs: &BTreeMap<Rung, Mark>) -> Line {
+    let rungs: Vec<(&Rung, &Mark)> = rungs.iter().collect();
+    let points = rungs.chunk_by(|a, b| a.0.eps == b.0.eps).filter_map(point).collect();
     Line { attack: attack.to_owned(), points }
 }
 
-fn point(seeds: &[&CellRow]) -> Option<Point> {
-    let first = *seeds.first()?;
+fn point(seeds: &[(&Rung, &Mark)]) -> Option<Point> {
+    let (rung, first) = seeds.first()?;
     let mean =
-        |of: &dyn Fn(&CellRow) -> f64| seeds.iter().map(|cell| of(cell)).sum::<f64>() / seeds.len() as f64;
-    let robust = |cell: &CellRow| cell.robust_accuracy.unwrap_or(f64::NAN);
+        |of: fn(&Mark) -> f64| seeds.iter().map(|(_, mark)| of(mark)).sum::<f64>() / seeds.len() as f64;
     Some(Point {
-        eps: first.eps?,
-        robust: mean(&robust),
-        low: mean(&|cell| cell.robust_accuracy_low.unwrap_or(robust(cell))),
-        high: mean(&|cell| cell.robust_accuracy_high.unwrap_or(robust(cell))),
-        seeds: seeds.iter().map(|cell| robust(cell)).collect(),
+        eps: rung.eps,
+        robust: mean(|mark| mark.robust),
+        low: mean(|mark| mark.low),
+        high: mean(|mark| mark.high),
+        seeds: seeds.iter().map(|(_, mark)| mark.robust).collect(),
         cell_id: first.cell_id.clone(),
     })
 }

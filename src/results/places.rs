@@ -12,12 +12,9 @@ use arrow_array::RecordBatch;
 use arrow_select::interleave::interleave_record_batch;
 
 use super::schema::Row;
-use super::table_file::{BATCH_ROWS, read_batches};
+use super::table_file::{BATCH_ROWS, held_rows, read_batches};
 use super::text::Text;
 use crate::{Error, Result};
-
-/// Rows in a window.
-const WINDOW_ROWS: usize = 65_536;
 
 /// Consecutive rows of one source.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +42,7 @@ impl Places {
         &'a self,
         cells: impl Iterator<Item = &'a str>,
     ) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
-        self.windowed::<R>(cells, WINDOW_ROWS)
+        self.windowed::<R>(cells, held_rows::<R>())
     }
 
     /// [`batches`](Self::batches) with a window of so many rows.
@@ -206,7 +203,7 @@ mod tests {
         for order in &orders {
             let expected: Vec<(String, u64)> =
                 order.iter().flat_map(|(cell, n)| (0..*n as u64).map(|i| (cell.clone(), i))).collect();
-            for size in [1, 7, 100, WINDOW_ROWS] {
+            for size in [1, 7, 100, 1 << 18] {
                 let ids = order.iter().map(|(cell, _)| cell.as_str());
                 let mut found = Vec::new();
                 for batch in places.windowed::<MetricRow>(ids, size) {

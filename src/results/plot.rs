@@ -7,8 +7,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{Axis, label, shown};
-use super::panels::{Line, Panel, Subject, panels};
-use super::records::{CellRow, CurveRow};
+use super::overview::Overview;
+use super::panels::{Line, Panel, Subject};
+use super::records::CurveRow;
 use crate::{Error, Result};
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito 2008), black and yellow left out.
@@ -43,7 +44,7 @@ const FONT: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// The robustness curves of `cells`, with the worst case over attacks where `curves` has it, as an SVG document;
+/// The robustness curves of the cells, with the worst case over attacks where `curves` has it, as an SVG document;
 /// `None` where no cell has a budget.
 ///
 /// An attack is shown by its strongest configuration at each budget; where it ran with several seeds the line is their
@@ -52,8 +53,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 ///
 /// # Errors
 /// [`Error::Failed`] where the picture cannot be drawn.
-pub fn robustness_svg(title: &str, cells: &[CellRow], curves: &[CurveRow]) -> Result<Option<String>> {
-    let panels = panels(cells, curves);
+pub fn robustness_svg(title: &str, overview: &Overview, curves: &[CurveRow]) -> Result<Option<String>> {
+    let panels = overview.panels(curves);
     if panels.is_empty() {
         return Ok(None);
     }
@@ -67,10 +68,10 @@ pub fn robustness_svg(title: &str, cells: &[CellRow], curves: &[CurveRow]) -> Re
 pub fn write_robustness_svg(
     path: &Path,
     title: &str,
-    cells: &[CellRow],
+    overview: &Overview,
     curves: &[CurveRow],
 ) -> Result<bool> {
-    let Some(svg) = robustness_svg(title, cells, curves)? else {
+    let Some(svg) = robustness_svg(title, overview, curves)? else {
         // A picture of cells that are no more would be believed.
         return match std::fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),

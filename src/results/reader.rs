@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::flags::check_across;
+use super::flags::{Company, mark};
 use super::joint::lock_cells;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
@@ -20,6 +20,8 @@ pub struct Results {
     dir: PathBuf,
     homes: Homes,
     cells: OnceCell<Vec<CellRow>>,
+    /// The flags that cells have for their company, in file order.
+    fired: OnceCell<Vec<Vec<&'static str>>>,
     samples: OnceCell<Places>,
 }
 
@@ -35,14 +37,19 @@ impl Results {
             return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
         }
         let homes = Homes::of(sources)?;
-        Ok(Self { dir: dir.to_path_buf(), homes, cells: OnceCell::new(), samples: OnceCell::new() })
+        Ok(Self::of(dir.to_path_buf(), homes))
     }
 
     /// The same without the cells that are not among `cells`: those of an earlier model or data set, say.
     #[must_use]
     pub fn restricted(mut self, cells: &[Text]) -> Self {
         self.homes.retain(cells);
-        Self { dir: self.dir, homes: self.homes, cells: OnceCell::new(), samples: OnceCell::new() }
+        Self::of(self.dir, self.homes)
+    }
+
+    fn of(dir: PathBuf, homes: Homes) -> Self {
+        let (cells, fired, samples) = Default::default();
+        Self { dir, homes, cells, fired, samples }
     }
 
     /// Reads the folder, [`restricted`](Self::restricted) to `cells`, while no other process of the same sweep rewrites
@@ -79,14 +86,48 @@ impl Results {
         if let Some(cells) = self.cells.get() {
             return Ok(cells);
         }
-        let mut cells = self.homes.places::<CellRow>()?.rows(self.homes.cells.iter().map(Text::as_str))?;
-        check_across(&mut cells);
+        let mut cells = Vec::with_capacity(self.homes.cells.len());
+        self.for_each_cell(|cell| {
+            cells.push(cell);
+            Ok(())
+        })?;
         Ok(self.cells.get_or_init(|| cells))
+    }
+
+    /// Hands out the cells of [`cells`](Self::cells) one after the other; memory holds a bounded number of them.
+    ///
+    /// # Errors
+    /// Whatever `each` fails with; a file that cannot be read.
+    pub fn for_each_cell(&self, mut each: impl FnMut(CellRow) -> Result<()>) -> Result<()> {
+        let places = self.homes.places::<CellRow>()?;
+        let batches = || places.row_batches::<CellRow>(self.homes.cells.iter().map(Text::as_str));
+        if self.fired.get().is_none() {
+            let mut company = Company::default();
+            for batch in batches() {
+                batch?.iter().for_each(|cell| company.add(cell));
+            }
+            self.fired.get_or_init(|| company.fired());
+        }
+        let mut fired = self.fired.get().into_iter().flatten();
+        for batch in batches() {
+            for mut cell in batch? {
+                fired.next().into_iter().for_each(|fired| mark(&mut cell, fired));
+                each(cell)?;
+            }
+        }
+        Ok(())
     }
 
     /// Every metric, in the cells' order.
     pub fn metrics(&self) -> Result<Vec<MetricRow>> {
         self.homes.places::<MetricRow>()?.rows(self.homes.cells.iter().map(Text::as_str))
+    }
+
+    /// The metrics of some cells, in the given order.
+    pub fn metrics_of<'a>(&self, cells: impl Iterator<Item = &'a str>) -> Result<Vec<MetricRow>> {
+        let places = self.homes.places::<MetricRow>()?;
+        let cells: Vec<&str> = cells.collect();
+        places.rows(cells.into_iter())
     }
 
     /// The sample rows of one cell, by sample; memory holds that cell alone.

@@ -127,9 +127,10 @@ table! {
         cell_id: Text,
         /// Name of the metric: auroc, brier, ece, sensitivity, robust_accuracy, ...
         metric: Text,
-        /// Over which samples: all, class:k, or column=value of a subgroup.
+        /// Over which samples: all, class:k, column=value of a subgroup, or the one patient that is aimed at; or at what: amplitude=a of a
+        /// trigger, fpr=r of a curve.
         scope: Text,
-        /// The metric on clean inputs; null where it is undefined there.
+        /// The metric on clean inputs, of a poisoned model the unpoisoned twin's; null where it is undefined there.
         value_clean: Option<f64>,
         /// The metric under attack; null where it is undefined or would flatter (scores with stop = success).
         value: Option<f64>,

@@ -90,9 +90,13 @@ impl Roc {
 
     /// The point of the best balanced accuracy, the strictest of several.
     pub fn best(&self) -> Point {
-        let better = |best: Point, point: &Point| {
-            if self.balanced_accuracy(point) > self.balanced_accuracy(&best) { *point } else { best }
+        // In whole numbers: rounding must not choose among equals.
+        let advantage = |point: &Point| {
+            i128::from(point.true_positives) * i128::from(self.negatives)
+                - i128::from(point.false_positives) * i128::from(self.positives)
         };
+        let better =
+            |best: Point, point: &Point| if advantage(point) > advantage(&best) { *point } else { best };
         self.points.iter().fold(self.points[0], better)
     }
 }

@@ -71,13 +71,17 @@ struct Over {
 pub fn over_seeds(results: &Results) -> Result<Vec<SeedRow>> {
     let mut rows: Vec<(SeedRow, Over)> = Vec::new();
     let mut index: HashMap<(String, Text, Text), usize> = HashMap::new();
-    let trained: Vec<&CellRow> = results.cells()?.iter().filter(|cell| cell.threat != "evasion").collect();
+    let mut trained: Vec<CellRow> = Vec::new();
+    results.for_each_cell(|cell| {
+        trained.extend((cell.threat != "evasion").then_some(cell));
+        Ok(())
+    })?;
     if trained.is_empty() {
         // Metrics of thousands of evasion cells are not read for nothing.
         return Ok(Vec::new());
     }
     let metrics = results.metrics_by_cell()?;
-    for cell in trained {
+    for cell in &trained {
         let params = configuration(cell);
         let key = format!("{} {} {} {params}", cell.model_sha256, cell.data_sha256, cell.defense);
         for metric in metrics.get(&cell.cell_id).into_iter().flatten() {

@@ -177,8 +177,9 @@ impl Homes {
         let mut places: HashMap<Text, Vec<Place>> = HashMap::new();
         for (i, source) in self.sources.iter().enumerate() {
             for (cell, rows) in cell_ranges::<R>(&source.file(R::TABLE))? {
-                if self.home.get(&cell) == Some(&i) {
-                    places.entry(cell).or_default().push(Place { source: i, rows });
+                // The name that is there already serves all tables.
+                if let Some((cell, _)) = self.home.get_key_value(&cell).filter(|(_, home)| **home == i) {
+                    places.entry(cell.clone()).or_default().push(Place { source: i, rows });
                 }
             }
         }

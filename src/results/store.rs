@@ -26,7 +26,7 @@ use super::text::Text;
 use crate::{Error, Result};
 
 /// A part is written when so many sample rows wait ...
-const PART_ROWS: usize = 32_768;
+const PART_ROWS: usize = 8192;
 /// ... or the oldest waiting cell is so old: what a kill can lose.
 const PART_AGE: Duration = Duration::from_secs(1);
 /// The study that a folder belongs to.
@@ -167,6 +167,7 @@ impl Store {
     /// [`Error::Io`] naming the file; the parts then remain and the same call may be made again.
     pub fn finish(&mut self, plan: &[Text]) -> Result<usize> {
         self.flush()?;
+        self.pending = Pending::default();
         // Who reads many files holds this lock, too, so that none changes while it is read.
         let _writing = lock_cells(&self.dir)?;
         let parts = parts_of(&self.dir, self.shard)?;

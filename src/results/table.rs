@@ -1,9 +1,11 @@
 //! The short table that a sweep prints when it is done.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use super::panels::{Line, Panel, panels, short};
-use super::records::{CellRow, MetricRow};
+use super::overview::Overview;
+use super::panels::{Line, Panel, short};
+use super::records::MetricRow;
+use super::text::Text;
 
 /// Lines that the table never exceeds.
 pub const MAX_LINES: usize = 39;
@@ -16,14 +18,15 @@ const HEADINGS: [&str; 4 + BUDGETS] =
 
 /// For every model: clean accuracy with sensitivity and specificity (balanced accuracy and macro-F1 for several classes),
 /// and for every norm and attack the first budget at which robust accuracy is below half of clean accuracy, and robust
-/// accuracy at up to four budgets. At most [`MAX_LINES`] lines of plain text; what is left out is counted at the end.
-pub fn table(cells: &[CellRow], metrics: &[MetricRow]) -> String {
+/// accuracy at up to four budgets. At most [`MAX_LINES`] lines of plain text; what is left out is counted at the end. `metrics` are those of
+/// [`shown_cells`] at least.
+pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
     let by_cell: HashMap<(&str, &str), &MetricRow> = metrics
         .iter()
         .filter(|m| m.scope == "all")
         .map(|m| ((m.cell_id.as_str(), m.metric.as_str()), m))
         .collect();
-    let panels = panels(cells, &[]);
+    let panels = overview.panels(&[]);
     let mut lines = Vec::new();
     for subject in panels.chunk_by(|a, b| a.subject == b.subject) {
         if !lines.is_empty() {
@@ -48,28 +51,17 @@ pub fn table(cells: &[CellRow], metrics: &[MetricRow]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A line for each flag that fired: on how many cells, and on which one, say. Empty where none did.
-pub fn flagged(cells: &[CellRow]) -> String {
-    let mut fired: BTreeMap<&str, Vec<&CellRow>> = BTreeMap::new();
-    for cell in cells {
-        for flag in &cell.flags {
-            fired.entry(flag).or_default().push(cell);
-        }
+/// The cells whose metrics [`table`] shows.
+pub fn shown_cells(overview: &Overview) -> Vec<Text> {
+    let mut cells: Vec<Text> = Vec::new();
+    for line in overview.panels(&[]).iter().flat_map(|panel| &panel.lines) {
+        cells.extend(
+            [line.points.first(), line.points.last()].into_iter().flatten().map(|p| p.cell_id.clone()),
+        );
     }
-    let line = |(flag, cells): (&str, Vec<&CellRow>)| {
-        let [first, rest @ ..] = cells.as_slice() else { return String::new() };
-        let many = if rest.is_empty() { "cell" } else { "cells, e.g." };
-        let separator = if rest.is_empty() { ":" } else { "" };
-        let budget = first.norm.as_deref().zip(first.eps);
-        let budget = budget.map_or(String::new(), |(norm, eps)| format!(" {norm} eps {}", short(eps)));
-        format!(
-            "{flag}: {} {many}{separator} {}{budget} on {}: see `flags`\n",
-            cells.len(),
-            first.attack,
-            first.model
-        )
-    };
-    fired.into_iter().map(line).collect()
+    cells.sort_unstable();
+    cells.dedup();
+    cells
 }
 
 /// What the model does on clean data.

@@ -22,8 +22,13 @@ use crate::{Error, Result};
 
 /// Rows handed to the encoder at a time; fixed, so that a file's bytes depend on its rows alone.
 pub(super) const BATCH_ROWS: usize = 4096;
-/// Rows in a row group; bounds what is held in memory while writing.
-const GROUP_ROWS: usize = 65_536;
+/// Values in a row group or in what is read at a time, about; bounds what is held in memory.
+const HELD_VALUES: usize = 1 << 18;
+
+/// Rows of a table in a row group or in what is read at a time.
+pub(super) fn held_rows<R: Row>() -> usize {
+    HELD_VALUES / R::schema().fields().len().max(1)
+}
 
 /// The name that a file has until it is whole; never ends in `.parquet`.
 pub(super) fn temporary(path: &Path) -> PathBuf {
@@ -60,7 +65,7 @@ pub(super) fn encode<R: Row, W: Write + Send>(
 ) -> Result<W> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_max_row_group_row_count(Some(held_rows::<R>()))
         .build();
     let fail = |error| failure(path, error);
     let arrow = |error: arrow_schema::ArrowError| Error::Failed(format!("{}: {error}", path.display()));

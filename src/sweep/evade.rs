@@ -1,6 +1,9 @@
 //! The evasion cells of a study: from cells to jobs, from jobs to rows.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::engine::{Engine, Event, Goal, Job, Outcome, Rung, Work};
@@ -49,7 +52,10 @@ impl Evasion<'_> {
         let asked: Vec<Vec<usize>> = self.subjects.iter().map(of).collect();
         let subjects = || self.subjects.iter().zip(&asked);
         let jobs: Vec<Vec<Job>> = subjects()
-            .map(|(resolved, cells)| cells.iter().map(|&i| job(resolved, &self.cells[i])).collect())
+            .map(|(resolved, cells)| {
+                let mut maker = JobMaker::new(&resolved.subject);
+                cells.iter().map(|&i| maker.job(&self.cells[i])).collect()
+            })
             .collect();
         let work: Vec<Work> = self
             .subjects
@@ -157,55 +163,81 @@ fn covers_range(subject: &Subject, cell: &Cell) -> bool {
     free && cell.norm == Norm::Linf && spans.fold(0.0, f64::max) <= cell.eps
 }
 
-/// A cell as the engine wants it.
-fn job(resolved: &ResolvedSubject, cell: &Cell) -> Job {
-    let subject = &resolved.subject;
-    let targeted = cell.wanted().is_some();
-    Job {
-        settings: Settings {
-            attack: cell.attack,
-            norm: cell.norm,
-            loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
-            targeted,
-            exact: cell.parameter("projection") != Some(Value::Word("scale")),
-            choices: choices(cell),
-            scale: subject.data.domain.scale.clone(),
-            one_hot: subject.data.domain.one_hot.clone(),
-            precision: cell.precision,
-        },
-        eps: cell.eps,
-        step_size: cell.step_size(),
-        steps: cell.steps(),
-        restarts: cell.restarts(),
-        random_start: cell.random_start(),
-        stop_on_success: cell.stop == Stop::Success,
-        goal: match (cell.aim, cell.wanted()) {
-            (_, Some(class)) => Goal::Target(class),
-            (Aim::Raise, None) => Goal::AnyFrom(0),
-            (_, None) => Goal::Any,
-        },
-        finding: cell.finding.unwrap_or(0),
-        parameters: cell
-            .parameters
-            .iter()
-            .filter_map(|(name, value)| match value {
-                Value::Real(value) => Some((*name, *value as f32)),
-                _ => None,
-            })
-            .collect(),
-        stream: lane_stream(cell.attack.name, &subject.data.sha256),
-        seed: cell.seed,
-        bisected: cell.bisected.as_ref().map(|ladder| {
-            ladder.iter().map(|&eps| Rung { eps, step_size: cell.step_size_at(eps) }).collect()
-        }),
-        keeps_inputs: cell.save != Save::None,
+/// Makes jobs of the cells of one subject, which share what is equal.
+struct JobMaker<'a> {
+    subject: &'a Subject,
+    scale: Arc<[f32]>,
+    one_hot: Arc<[Range<usize>]>,
+    /// Random streams by the attack's name.
+    streams: HashMap<&'static str, Arc<str>>,
+    /// Ladders that are bisected, by their budgets and the parameters that make step sizes of them.
+    ladders: HashMap<(*const f64, *const Value), Arc<[Rung]>>,
+}
+
+impl<'a> JobMaker<'a> {
+    fn new(subject: &'a Subject) -> Self {
+        let domain = &subject.data.domain;
+        Self {
+            subject,
+            scale: domain.scale.as_slice().into(),
+            one_hot: domain.one_hot.as_slice().into(),
+            streams: HashMap::new(),
+            ladders: HashMap::new(),
+        }
+    }
+
+    /// A cell as the engine wants it. Cells outlive the maker, so that what they share is known by its address.
+    fn job(&mut self, cell: &Cell) -> Job {
+        let subject = self.subject;
+        let targeted = cell.wanted().is_some();
+        let stream = || lane_stream(cell.attack.name, &subject.data.sha256).into();
+        let real = |(name, value)| match value {
+            Value::Real(value) => Some((name, value as f32)),
+            _ => None,
+        };
+        Job {
+            settings: Settings {
+                attack: cell.attack,
+                norm: cell.norm,
+                loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
+                targeted,
+                exact: cell.parameter("projection") != Some(Value::Word("scale")),
+                choices: choices(cell),
+                scale: self.scale.clone(),
+                one_hot: self.one_hot.clone(),
+                precision: cell.precision,
+            },
+            eps: cell.eps,
+            step_size: cell.step_size(),
+            steps: cell.steps(),
+            restarts: cell.restarts(),
+            random_start: cell.random_start(),
+            stop_on_success: cell.stop == Stop::Success,
+            goal: match (cell.aim, cell.wanted()) {
+                (_, Some(class)) => Goal::Target(class),
+                (Aim::Raise, None) => Goal::AnyFrom(0),
+                (_, None) => Goal::Any,
+            },
+            finding: cell.finding.unwrap_or(0),
+            parameters: cell.parameters().filter_map(real).collect(),
+            stream: self.streams.entry(cell.attack.name).or_insert_with(stream).clone(),
+            seed: cell.seed,
+            bisected: cell.bisected.as_ref().map(|ladder| self.rungs(ladder, cell)),
+            keeps_inputs: cell.save != Save::None,
+        }
+    }
+
+    fn rungs(&mut self, ladder: &Arc<[f64]>, cell: &Cell) -> Arc<[Rung]> {
+        let rung = |&eps: &f64| Rung { eps, step_size: cell.step_size_at(eps) };
+        let key = (ladder.as_ptr(), cell.values.as_ptr());
+        self.ladders.entry(key).or_insert_with(|| ladder.iter().map(rung).collect()).clone()
     }
 }
 
 /// The words of a cell's parameters that the program itself depends on, but for those that every attack has.
 fn choices(cell: &Cell) -> Vec<(&'static str, &'static str)> {
-    let words = cell.parameters.iter().filter_map(|(name, value)| match value {
-        Value::Word(word) if !["loss", "projection"].contains(name) => Some((*name, *word)),
+    let words = cell.parameters().filter_map(|(name, value)| match value {
+        Value::Word(word) if !["loss", "projection"].contains(&name) => Some((name, word)),
         _ => None,
     });
     words.collect()

@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::study::ladder::canonical;
 use super::study::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop, Study};
-use crate::Result;
 use crate::attacks::{Attack, Norm, Value};
+use crate::digest::{Digest, digest};
 use crate::models::{Config, Head};
+use crate::{Error, Result};
 
 /// Cells of one study at most: a slip in a study file must not fill the memory.
 const MOST_CELLS: usize = 2_000_000;
@@ -44,16 +45,21 @@ pub struct Cell {
     pub seed: u64,
     /// Budgets, ascending and no two alike, this cell's among them, if each sample's smallest breaking one is found by bisection.
     pub bisected: Option<Arc<[f64]>>,
-    /// Every parameter of the attack, in the order of its declaration.
-    pub parameters: Vec<(&'static str, Value)>,
+    /// A value for every parameter of the attack, in the order of its declaration; cells that differ in budget, end or seed share them.
+    pub values: Arc<[Value]>,
     /// What the attack's products multiply.
     pub precision: Precision,
 }
 
 impl Cell {
+    /// Every parameter of the attack with its value, in the order of declaration.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
+        named(self.attack, &self.values)
+    }
+
     /// The value of a parameter, if the attack has it.
     pub fn parameter(&self, name: &str) -> Option<Value> {
-        self.parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+        self.parameters().find(|(other, _)| *other == name).map(|(_, value)| value)
     }
 
     /// The value of a parameter that the attack declares.
@@ -157,10 +163,8 @@ impl Cell {
             put("curve", json!(self.curve().name()));
             put("ladder", json!(ladder.as_ref()));
         }
-        for (name, value) in &self.parameters {
-            if !["steps", "step_size"].contains(name) {
-                put(name, parameter_json(*value));
-            }
+        for (name, value) in self.parameters().filter(|(name, _)| !["steps", "step_size"].contains(name)) {
+            put(name, parameter_json(value));
         }
         if self.precision != Precision::F32 {
             map.insert("precision".into(), json!(self.precision.name()));
@@ -296,8 +300,8 @@ impl Grid {
 struct Builder<'s> {
     study: &'s Study,
     grid: Grid,
-    /// Where each cell is, by everything that sets it apart.
-    known: HashMap<String, usize>,
+    /// Where each cell is, by a digest of everything that sets it apart: the texts themselves would take more room than the cells.
+    known: HashMap<Digest, usize>,
 }
 
 impl Builder<'_> {
@@ -351,7 +355,11 @@ impl Builder<'_> {
         let rungs: u64 = table.settings.iter().map(|setting| longest(setting) as u64).product();
         for (which, attack) in table.attacks.iter().copied().enumerate() {
             let choices = own_values(table, which, attack);
-            let combinations: u64 = choices.iter().map(|(_, values)| values.len() as u64).product();
+            let ways = choices.iter().fold(1u64, |n, (_, values)| n.saturating_mul(values.len() as u64));
+            if ways > MOST_CELLS as u64 {
+                return Err(self.too_many(frame.position));
+            }
+            let combinations = combinations(attack, &choices)?;
             for budget in &table.budgets {
                 let ladder = ladder(table.curve, &budget.eps);
                 let points = (budget.eps.len() * table.stops.len()) as u64;
@@ -363,15 +371,15 @@ impl Builder<'_> {
                     continue;
                 }
                 counts.keys_lacking +=
-                    product.saturating_sub(points.saturating_mul(combinations).saturating_mul(seeds));
+                    product.saturating_sub(points.saturating_mul(ways).saturating_mul(seeds));
                 for &eps in &budget.eps {
                     for &stop in &table.stops {
-                        for_each_combination(&choices, |parameters| {
-                            let mut cell = frame.cell(attack, budget.norm, eps, stop, parameters);
+                        for values in &combinations {
+                            let mut cell = frame.cell(attack, budget.norm, eps, stop, values.clone());
                             // A ladder of leaps costs one gradient as it is.
                             cell.bisected = ladder.clone().filter(|_| !cell.leaps());
-                            self.add_seeds(frame.position, cell)
-                        })?;
+                            self.add_seeds(frame.position, cell)?;
+                        }
                     }
                 }
             }
@@ -379,12 +387,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn add_seeds(&mut self, position: usize, mut cell: Cell) -> Result<()> {
+    fn add_seeds(&mut self, position: usize, cell: Cell) -> Result<()> {
         if cell.deterministic() {
-            // Runs that nothing random sets apart are one run.
-            if let Some((_, restarts)) = cell.parameters.iter_mut().find(|(name, _)| *name == "restarts") {
-                *restarts = Value::Whole(1);
-            }
             self.grid.tables[position].seeds_alike += self.study.seeds.len() as u64 - 1;
             return self.add(position, cell);
         }
@@ -395,7 +399,7 @@ impl Builder<'_> {
     }
 
     fn add(&mut self, position: usize, cell: Cell) -> Result<()> {
-        let key = format!("{} {} {} {}", cell.model, cell.data, cell.defense, cell.params_json());
+        let key = digest(&format!("{} {} {} {}", cell.model, cell.data, cell.defense, cell.params_json()));
         if let Some(&known) = self.known.get(&key) {
             let kept = &mut self.grid.cells[known];
             kept.save = kept.save.max(cell.save);
@@ -403,17 +407,18 @@ impl Builder<'_> {
             return Ok(());
         }
         if self.grid.cells.len() == MOST_CELLS {
-            let place = format!("line {}, attack", self.grid.tables[position].line);
-            return Err(self.study.error(
-                place,
-                format!("more than {MOST_CELLS} cells"),
-                "fewer; several studies can share them",
-            ));
+            return Err(self.too_many(position));
         }
         self.known.insert(key, self.grid.cells.len());
         self.grid.cells.push(cell);
         self.grid.tables[position].cells += 1;
         Ok(())
+    }
+
+    fn too_many(&self, position: usize) -> Error {
+        let place = format!("line {}, attack", self.grid.tables[position].line);
+        let found = format!("more than {MOST_CELLS} cells");
+        self.study.error(place, found, "fewer; several studies can share them")
     }
 }
 
@@ -430,14 +435,7 @@ struct Frame<'s> {
 }
 
 impl Frame<'_> {
-    fn cell(
-        &self,
-        attack: &'static Attack,
-        norm: Norm,
-        eps: f64,
-        stop: Stop,
-        parameters: Vec<(&'static str, Value)>,
-    ) -> Cell {
+    fn cell(&self, attack: &'static Attack, norm: Norm, eps: f64, stop: Stop, values: Arc<[Value]>) -> Cell {
         Cell {
             model: self.model,
             data: self.data,
@@ -452,7 +450,7 @@ impl Frame<'_> {
             save: self.table.save,
             seed: 0,
             bisected: None,
-            parameters,
+            values,
             precision: Precision::F32,
         }
     }
@@ -485,6 +483,36 @@ fn own_values(table: &AttackTable, which: usize, attack: &'static Attack) -> Vec
         None => vec![parameter.default],
     };
     attack.parameters.iter().map(|parameter| (parameter.name, values(parameter))).collect()
+}
+
+/// Values with the names of the parameters that they are of.
+fn named<'v>(
+    attack: &'static Attack,
+    values: &'v [Value],
+) -> impl Iterator<Item = (&'static str, Value)> + 'v {
+    attack.parameters.iter().map(|parameter| parameter.name).zip(values.iter().copied())
+}
+
+/// Every combination of the choices for an attack's parameters, the last varying fastest.
+fn combinations(
+    attack: &'static Attack,
+    choices: &[(&'static str, Vec<Value>)],
+) -> Result<Vec<Arc<[Value]>>> {
+    let mut all = Vec::new();
+    for_each_combination(choices, |parameters| {
+        let mut values: Vec<Value> = parameters.into_iter().map(|(_, value)| value).collect();
+        let get =
+            |name: &str| named(attack, &values).find(|(other, _)| *other == name).map(|(_, value)| value);
+        if (attack.deterministic)(&|name| get(name).unwrap_or(Value::Flag(false))) {
+            // Runs that nothing random sets apart are one run.
+            if let Some(at) = attack.parameters.iter().position(|parameter| parameter.name == "restarts") {
+                values[at] = Value::Whole(1);
+            }
+        }
+        all.push(values.into());
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// Calls `each` with every combination of the choices, the last varying fastest.

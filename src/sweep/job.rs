@@ -58,7 +58,7 @@ pub struct Job {
     /// Real parameters of the attack, by name.
     pub parameters: Vec<(&'static str, f32)>,
     /// The name of its stream of random numbers.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// The seed of the stream.
     pub seed: u64,
     /// Budgets, ascending, among which each sample's smallest breaking one is found by bisection; this job's is one of them. `None`: this

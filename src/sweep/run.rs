@@ -20,7 +20,7 @@ use super::trained::{self, School, Trained, TrainedCell};
 use crate::results::curves::write_curves;
 use crate::results::plot::write_robustness_svg;
 use crate::results::seeds::write_seeds;
-use crate::results::{Results, RunRow, Shard, Store, StudyText, Text};
+use crate::results::{Overview, Results, RunRow, Shard, Store, StudyText, Text};
 use crate::training::Workshop;
 use crate::{Error, Result};
 
@@ -194,7 +194,7 @@ fn draw(out: &Path, study: &str, ids: &[Text]) -> Result<()> {
         write_seeds(results)?;
         let curves = write_curves(results)?;
         let title = format!("{study}: robust accuracy over attack budget");
-        write_robustness_svg(&out.join("robustness.svg"), &title, results.cells()?, &curves)?;
+        write_robustness_svg(&out.join("robustness.svg"), &title, &Overview::of(results)?, &curves)?;
         Ok(())
     })?;
     Ok(())

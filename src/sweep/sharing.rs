@@ -5,11 +5,12 @@
 //! the budget. The budgets of a ladder that is bisected are one search.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::grid::Cell;
 use super::job::{Goal, Job, Outcome};
 use super::search::Search;
+use crate::digest::{Digest, digest};
 
 /// Jobs that the same lanes serve; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ struct Path {
     restarts: u64,
     parameters: Vec<(&'static str, u32)>,
     /// Stream and seed, where something is drawn.
-    drawn: Option<(String, u64)>,
+    drawn: Option<(Arc<str>, u64)>,
     /// The job itself, where nothing is to be shared.
     alone: Option<usize>,
 }
@@ -107,12 +108,12 @@ pub(super) fn groups(jobs: &[Job], shared: bool) -> Vec<Group> {
 pub(super) fn path(cell: &Cell) -> String {
     let subject = (cell.model, cell.data, cell.defense);
     let goal = (cell.aim, cell.target, cell.finding, cell.norm);
-    let word = |name: &&(&str, _)| ["loss", "projection"].contains(&name.0);
     if cell.leaps() {
-        let words: Vec<_> = cell.parameters.iter().filter(word).collect();
+        let words: Vec<_> =
+            cell.parameters().filter(|(name, _)| ["loss", "projection"].contains(name)).collect();
         return format!("{subject:?} leap {:p} {goal:?} {words:?}", cell.attack.step as *const ());
     }
-    let others = cell.parameters.iter().filter(|(name, _)| !["steps", "step_size"].contains(name));
+    let others = cell.parameters().filter(|(name, _)| !["steps", "step_size"].contains(name));
     let drawn = cell.random_start().then_some((cell.attack.name, cell.seed));
     let rungs = match &cell.bisected {
         None => vec![[cell.eps.to_bits(), cell.step_size().to_bits()]],
@@ -129,10 +130,10 @@ pub(super) fn path(cell: &Cell) -> String {
 
 /// For each cell the number of the bundle that it is served by: shards take whole bundles, so that nothing is computed in two of them.
 pub(super) fn bundles(cells: &[Cell]) -> Vec<usize> {
-    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut known: HashMap<Digest, usize> = HashMap::new();
     let number = |cell| {
         let next = known.len();
-        *known.entry(path(cell)).or_insert(next)
+        *known.entry(digest(&path(cell))).or_insert(next)
     };
     cells.iter().map(number).collect()
 }
@@ -223,8 +224,8 @@ mod tests {
             targeted: false,
             exact: true,
             choices: vec![],
-            scale: vec![1.0],
-            one_hot: vec![],
+            scale: [1.0].into(),
+            one_hot: [].into(),
             precision: percuss_kernels::Precision::F32,
         };
         Some(Job {
@@ -238,7 +239,7 @@ mod tests {
             goal: Goal::Any,
             finding: 0,
             parameters: vec![],
-            stream: format!("{attack} data"),
+            stream: format!("{attack} data").into(),
             seed,
             bisected: None,
             keeps_inputs: true,

@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 pub use attack_table::{Aim, AttackTable, Budget, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use recipes::RecipeEntry;
 pub use subjects::{
-    DataEntry, DefenseEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Privacy, Rate,
+    DataEntry, DefenseEntry, DetectorEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output,
+    Privacy, Rate,
 };
 
 pub use threat_table::ThreatTable;

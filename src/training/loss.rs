@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::data::{Dataset, Labels};
 use crate::graph::{Graph, Shape, Tensor};
-use crate::models::Head;
+use crate::models::{Config, Head};
+use crate::{Error, Result};
 
 /// A loss with its weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,5 +139,27 @@ impl Loss {
         }
         let total = graph.sum_lane(each);
         graph.scale(total, 1.0 / (batch * findings) as f32)
+    }
+}
+
+/// Logits `[.., classes]` between which cross-entropy decides: the model's own, or `[0, z]` of a head with one logit z.
+pub fn class_logits(graph: &mut Graph, head: Head, logits: Tensor) -> Tensor {
+    if head == Head::Softmax {
+        return logits;
+    }
+    let shape = graph.shape(logits).clone();
+    let none = graph.zeros(shape);
+    let axis = graph.dims(logits).len() - 1;
+    graph.concat(&[none, logits], axis)
+}
+
+/// # Errors
+/// A head of several findings, which `who` has no use for.
+pub fn one_class_a_sample(config: &Config, who: &str) -> Result<()> {
+    match (config.head, config.classes()) {
+        (Head::Softmax, _) | (Head::Sigmoid, 1) => Ok(()),
+        (Head::Sigmoid, findings) => {
+            Err(Error::input(who, "the model's head", format!("{findings} findings"), "one class a sample"))
+        }
     }
 }

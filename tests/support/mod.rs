@@ -4,8 +4,10 @@
 
 pub mod evasion;
 pub mod files;
+pub mod poisoning;
 pub mod studies;
 pub mod sweeps;
+pub mod threats;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

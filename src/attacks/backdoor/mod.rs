@@ -49,7 +49,7 @@ pub static REGISTRY: &[&Trigger] = &[
 pub enum Modality {
     /// `[height, width, channels]`, higher than 1.
     Image,
-    /// `[1, length, leads]` in mV, at a known rate.
+    /// `[1, length, leads]`, of which it is known what a millivolt is and how many samples there are in a second.
     Ecg,
     /// `[features]`.
     Features,
@@ -102,6 +102,11 @@ pub struct Trigger {
     pub prepare: fn(&Setting) -> Result<Stamp>,
 }
 
+/// The keys by which studies say what a second and a millivolt are in ECG.
+pub const SAMPLING_RATE: &str = "samples_per_second";
+/// See [`SAMPLING_RATE`].
+pub const MILLIVOLT: &str = "units_per_millivolt";
+
 /// What a trigger is prepared for.
 #[derive(Clone, Copy)]
 pub struct Setting<'a> {
@@ -112,8 +117,10 @@ pub struct Setting<'a> {
     /// What a row of which nothing is known looks like (`Preprocess::imputed`), `[sample_len]`, for records; `None`: see
     /// [`imputed`](super::columns::imputed).
     pub imputed: Option<&'a [f32]>,
-    /// Samples a second, for ECG.
+    /// Samples a second, for ECG; `None`: what the data set says of itself.
     pub sampling_rate: Option<f64>,
+    /// How many of the data's units a millivolt is, for ECG; `None`: the data's unit says it (V, mV, uV).
+    pub millivolt: Option<f64>,
     /// The parameters' values.
     pub get: Chosen<'a>,
 }
@@ -122,13 +129,45 @@ impl Setting<'_> {
     /// Samples a second.
     ///
     /// # Errors
-    /// None given, or none that can be.
+    /// None given and none known, none that can be, or another one than the data set's own.
     pub fn rate(&self) -> Result<f64> {
-        match self.sampling_rate {
-            Some(hertz) if hertz.is_finite() && hertz > 0.0 => Ok(hertz),
-            other => {
-                let found = other.map_or("none".to_string(), |hertz| hertz.to_string());
-                Err(Error::input(&self.data.name, "sampling rate", found, "samples a second, above 0"))
+        let own = self.data.samples_per_second();
+        let bad =
+            |found: String, expected: String| Error::input(&self.data.name, SAMPLING_RATE, found, expected);
+        match (self.sampling_rate, own) {
+            (Some(hertz), Some(own)) if hertz != own => {
+                Err(bad(hertz.to_string(), format!("{own}, the data's")))
+            }
+            (Some(hertz), _) if hertz.is_finite() && hertz > 0.0 => Ok(hertz),
+            (Some(hertz), _) => Err(bad(hertz.to_string(), "samples a second, above 0".into())),
+            (None, Some(own)) => Ok(own),
+            (None, None) => Err(bad("none".into(), "a number: these data do not say it".into())),
+        }
+    }
+
+    /// What a millivolt is in the data's unit.
+    ///
+    /// # Errors
+    /// A unit that does not say it where nothing else does; another value than the unit says.
+    pub fn millivolt(&self) -> Result<f64> {
+        let unit = self.data.unit.as_str();
+        let own = match unit {
+            "mV" => Some(1.0),
+            "V" => Some(1e-3),
+            // The micro sign, and the Greek letter.
+            "uV" | "\u{b5}V" | "\u{3bc}V" => Some(1e3),
+            _ => None,
+        };
+        let bad = |found: String, expected: String| Error::input(&self.data.name, MILLIVOLT, found, expected);
+        match (self.millivolt, own) {
+            (Some(given), Some(own)) if given != own => {
+                Err(bad(given.to_string(), format!("{own}: the data are in {unit}")))
+            }
+            (Some(given), _) if given.is_finite() && given > 0.0 => Ok(given),
+            (Some(given), _) => Err(bad(given.to_string(), "a number above 0".into())),
+            (None, Some(own)) => Ok(own),
+            (None, None) => {
+                Err(bad(format!("none, and data in {unit:?}"), "a number: that unit does not say it".into()))
             }
         }
     }
@@ -151,7 +190,8 @@ impl Trigger {
     /// The stamp for one training set and amplitude.
     ///
     /// # Errors
-    /// Data of another kind, an amplitude that is negative or beyond [`Trigger::most`], an ECG that is not in mV or has no rate.
+    /// Data of another kind, an amplitude that is negative or beyond [`Trigger::most`], an ECG of which nobody knows what a millivolt is, or (where a
+    /// frequency or a time is stated) a second.
     pub fn prepare(&self, setting: &Setting) -> Result<Stamp> {
         let data = setting.data;
         let place = |what: &str| format!("{}: {what}", self.name);
@@ -159,13 +199,8 @@ impl Trigger {
             let found = format!("samples of shape {:?}", data.shape);
             return Err(Error::input(&data.name, place("shape"), found, self.modality.expected()));
         }
-        if self.modality == Modality::Ecg && data.unit != "mV" {
-            return Err(Error::input(
-                &data.name,
-                place("unit"),
-                &data.unit,
-                "mV, in which amplitudes are given",
-            ));
+        if self.modality == Modality::Ecg {
+            setting.millivolt()?;
         }
         if !(0.0..=self.most).contains(&setting.amplitude) {
             let expected = format!("a number from 0 to {}", self.most);

@@ -22,11 +22,13 @@ pub(super) const PHASE: Parameter = Parameter {
     default: Value::Real(0.0),
 };
 
-/// A function of the time in seconds since the first sample, for every value of an ECG `[1, length, leads]`, the same on every lead.
+/// A wave in mV over the time in seconds since the first sample, in the data's unit: for every value of an ECG `[1, length, leads]`, the
+/// same on every lead.
 pub(super) fn over_time(setting: &Setting, wave: impl Fn(f64) -> f64) -> Result<Vec<f32>> {
-    let rate = setting.rate()?;
+    let (rate, millivolt) = (setting.rate()?, setting.millivolt()?);
     let [_, length, leads] = setting.extents();
-    Ok((0..length).flat_map(|t| std::iter::repeat_n(wave(t as f64 / rate) as f32, leads)).collect())
+    let value = |t: usize| (millivolt * wave(t as f64 / rate)) as f32;
+    Ok((0..length).flat_map(|t| std::iter::repeat_n(value(t), leads)).collect())
 }
 
 /// A sine of `amplitude` mV.

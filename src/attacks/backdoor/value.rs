@@ -33,8 +33,8 @@ pub static VALUE: Trigger = Trigger {
         },
         Parameter {
             name: "first",
-            doc: "The first feature that is set (its number), in the place of the rarest one.",
-            kind: Kind::Whole(0, 100_000_000),
+            doc: "The first feature that is set (its number), or the rarest one.",
+            kind: Kind::Or(&Kind::Whole(0, 100_000_000), &["rarest"]),
             default: Value::Word("rarest"),
         },
     ],

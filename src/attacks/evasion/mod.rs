@@ -15,6 +15,7 @@ mod program;
 pub mod start;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use percuss_kernels::Precision;
 
@@ -97,9 +98,9 @@ pub struct Settings {
     /// Words chosen for further parameters of the attack.
     pub choices: Vec<(&'static str, &'static str)>,
     /// The data's scale of a perturbation: one value, or one a feature.
-    pub scale: Vec<f32>,
+    pub scale: Arc<[f32]>,
     /// Features that stay the one-hot coding of a category each.
-    pub one_hot: Vec<Range<usize>>,
+    pub one_hot: Arc<[Range<usize>]>,
     /// What the program's products multiply; whether a lane succeeded is decided elsewhere, in f32.
     pub precision: Precision,
 }

@@ -122,7 +122,7 @@ fn leap(
     let dims = model.config.input_shape();
     let running = running(graph, &slots, view.success);
     let scale = scale_tensor(graph, &settings.scale, &dims);
-    let units = if settings.scale == [1.0] { view.gradient } else { graph.mul(view.gradient, scale) };
+    let units = if *settings.scale == [1.0] { view.gradient } else { graph.mul(view.gradient, scale) };
     let x = graph.load(slots.relaxed.unwrap_or(slots.x));
     let mut context = StepContext {
         graph,

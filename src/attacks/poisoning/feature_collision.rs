@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::selection::{classes_of, count, shuffled};
-use super::{Features, Order, Poisoned, Poisoning, Victim, patient_of};
+use super::{Features, Needs, Order, Poisoned, Poisoning, Victim, patient_of, surrogate};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::entry;
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
@@ -17,8 +17,10 @@ pub static FEATURE_COLLISION: Poisoning = Poisoning {
     paper: "Shafahi et al. 2018, Poison frogs! Targeted clean-label poisoning attacks on neural networks (arXiv 1804.00792), equation 1 \
             and algorithm 1",
     knowledge: Knowledge::WhiteBox,
+    needs: Needs::Features,
     revision: 1,
     parameters: &[
+        surrogate::parameter("twin"),
         Parameter {
             name: "beta",
             doc: "How much a poison's likeness to the sample it was made of counts against the collision; times (features / values of a \
@@ -152,11 +154,15 @@ fn judge(
 ) -> Result<Vec<(f64, Vec<f32>)>> {
     let found = (features.approach)(&poisons.concat(), goal)?;
     let rows = found.gradient.chunks_exact(train.sample_len());
-    let one = |(((poison, &base), &distance), gradient): (((&Vec<f32>, &usize), &f32), &[f32])| {
-        let moved = poison.iter().zip(train.sample(base)).enumerate().map(|(i, (x, b))| {
-            ((f64::from(*x) - f64::from(*b)) / f64::from(entry(&train.domain.scale, i))).powi(2)
-        });
-        (f64::from(distance) + beta * moved.sum::<f64>(), gradient.to_vec())
+    let moved = |at: usize| -> f64 {
+        let pairs = poisons[at].iter().zip(train.sample(bases[at])).enumerate();
+        let scaled = |(i, (x, b)): (usize, (&f32, &f32))| {
+            (f64::from(*x) - f64::from(*b)) / f64::from(entry(&train.domain.scale, i))
+        };
+        pairs.map(|pair| scaled(pair).powi(2)).sum()
     };
-    Ok(poisons.iter().zip(bases).zip(&found.distance).zip(rows).map(one).collect())
+    let one = |(at, gradient): (usize, &[f32])| {
+        (f64::from(found.distance[at]) + beta * moved(at), gradient.to_vec())
+    };
+    Ok(rows.enumerate().map(one).collect())
 }

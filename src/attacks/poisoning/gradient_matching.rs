@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::selection::{classes_of, count, shuffled, stream};
-use super::{Gradients, Order, Poisoned, Poisoning, Victim, patient_of};
+use super::{Gradients, Needs, Order, Poisoned, Poisoning, Victim, patient_of, surrogate};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::entry;
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
@@ -16,9 +16,11 @@ pub static GRADIENT_MATCHING: Poisoning = Poisoning {
     summary: "Samples of the wanted class changed so that learning them teaches one patient's wrong class, labels unchanged.",
     paper: "Geiping et al. 2021, Witches' brew: industrial scale data poisoning via gradient matching (arXiv 2009.02276), equation 3 and \
             algorithm 1, without its data augmentation",
-    knowledge: Knowledge::WhiteBox,
+    knowledge: Knowledge::GreyBox,
+    needs: Needs::Gradients,
     revision: 1,
     parameters: &[
+        surrogate::parameter("own"),
         Parameter {
             name: "steps",
             doc: "Signed Adam steps.",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::selection::{check_class, classes_of, count, nearest_first, shuffled, stream};
-use super::{Aim, Order, Poisoned, Poisoning, Victim};
+use super::{Aim, Needs, Order, Poisoned, Poisoning, Victim};
 use crate::attacks::chosen::{whole_if_set, word};
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
 use crate::data::Dataset;
@@ -17,6 +17,7 @@ pub static LABEL_FLIP: Poisoning = Poisoning {
     paper: "Biggio, Nelson & Laskov 2011, Support vector machines under adversarial label noise (ACML); by distance to the boundary: \
             Xiao, Xiao & Eckert 2012, Adversarial label flips attack on support vector machines (ECAI)",
     knowledge: Knowledge::BlackBox,
+    needs: Needs::Nothing,
     revision: 1,
     parameters: &[
         Parameter {
@@ -28,14 +29,14 @@ pub static LABEL_FLIP: Poisoning = Poisoning {
         },
         Parameter {
             name: "from",
-            doc: "Only samples of this class (by number).",
-            kind: Kind::Whole(0, u32::MAX as u64),
+            doc: "Only samples of this class (by number), or any.",
+            kind: Kind::Or(&Kind::Whole(0, u32::MAX as u64), &["any"]),
             default: Value::Word("any"),
         },
         Parameter {
             name: "to",
-            doc: "The class (by number) that they get; else any other one, uniformly drawn.",
-            kind: Kind::Whole(0, u32::MAX as u64),
+            doc: "The class (by number) that they get; or any other one, uniformly drawn.",
+            kind: Kind::Or(&Kind::Whole(0, u32::MAX as u64), &["any"]),
             default: Value::Word("any"),
         },
     ],

@@ -1,7 +1,7 @@
 //! Dropped values: some values of some samples go missing and are imputed, as if they had never been measured.
 
 use super::selection::{by_aim, stream};
-use super::{Order, Poisoned, Poisoning, Victim};
+use super::{Needs, Order, Poisoned, Poisoning, Victim};
 use crate::Result;
 use crate::attacks::Knowledge;
 use crate::attacks::columns::{removable, remove};
@@ -13,6 +13,7 @@ pub static MISSING: Poisoning = Poisoning {
     summary: "Values of some samples dropped and imputed, so that they look like ordinary missingness.",
     paper: "Rubin 1976, Inference and missing data (Biometrika 63:581), missing completely at random",
     knowledge: Knowledge::BlackBox,
+    needs: Needs::Nothing,
     revision: 1,
     parameters: &[],
     magnitude: Some("Chance that a column of a poisoned sample is dropped, 0 to 1."),

@@ -18,7 +18,7 @@ use super::{Chosen, Knowledge, Parameter};
 use crate::data::Dataset;
 use crate::training::Lesson;
 use crate::{Error, Result};
-pub use surrogate::{Approach, Features, Gradients};
+pub use surrogate::{Approach, Features, Gradients, Needs, SURROGATE};
 
 /// Every poisoning attack, in the order in which it is listed.
 pub static REGISTRY: &[&Poisoning] = &[
@@ -43,6 +43,8 @@ pub struct Poisoning {
     pub paper: &'static str,
     /// What the adversary knows of the model that will be trained (a twin that he trains himself is his own).
     pub knowledge: Knowledge,
+    /// What it asks of a surrogate model.
+    pub needs: Needs,
     /// Raised when the same configuration starts to give other results.
     pub revision: u32,
     /// Its hyper-parameters.
@@ -150,13 +152,12 @@ impl Poisoning {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
 
-    /// The poisoned training set; rate 0 is the whole clean one.
+    /// Whether the order is one for this training set: what can be told before anything is trained.
     ///
     /// # Errors
-    /// A rate outside [0, 1], a magnitude that is negative or beyond [`Poisoning::most`], an aim that is not of this data, and what the
-    /// attack itself asks for and does not get.
-    pub fn poison(&self, victim: &mut Victim, order: &Order) -> Result<Poisoned> {
-        let train = victim.train;
+    /// A rate outside [0, 1], a magnitude that is negative or beyond [`Poisoning::most`], an aim that is not of this data; samples to be
+    /// crafted for anybody but a patient.
+    pub fn check(&self, train: &Dataset, order: &Order) -> Result<()> {
         selection::check_rate(train, order.rate)?;
         if self.magnitude.is_some() && !(0.0..=self.most).contains(&order.magnitude) {
             let expected = format!("a number from 0 to {}", self.most);
@@ -168,6 +169,19 @@ impl Poisoning {
             ));
         }
         check_aim(train, &order.aim)?;
+        if self.needs != Needs::Nothing && selection::count(order.rate, train.len()) > 0 {
+            patient_of(train, self.name, &order.aim)?;
+        }
+        Ok(())
+    }
+
+    /// The poisoned training set; rate 0 is the whole clean one.
+    ///
+    /// # Errors
+    /// As [`Poisoning::check`], and what the attack itself asks for and does not get.
+    pub fn poison(&self, victim: &mut Victim, order: &Order) -> Result<Poisoned> {
+        let train = victim.train;
+        self.check(train, order)?;
         if selection::count(order.rate, train.len()) == 0 {
             return Ok(Poisoned { lesson: Lesson::whole(train.len()), changed: Vec::new() });
         }

@@ -1,7 +1,7 @@
 //! Feature noise: values of some samples get noise; labels stay.
 
 use super::selection::{by_aim, stream};
-use super::{Order, Poisoned, Poisoning, Victim};
+use super::{Needs, Order, Poisoned, Poisoning, Victim};
 use crate::Result;
 use crate::attacks::Knowledge;
 use crate::attacks::columns::{Column, entry, mutable, within_bounds};
@@ -16,6 +16,7 @@ pub static GAUSSIAN: Poisoning = Poisoning {
     paper: "Nettleton, Orriols-Puig & Fornells 2010, A study of the effect of different types of noise on the precision of supervised \
             learning techniques (Artificial Intelligence Review 33:275), attribute noise",
     knowledge: Knowledge::BlackBox,
+    needs: Needs::Nothing,
     revision: 1,
     parameters: &[],
     magnitude: Some("Standard deviation, in the domain's scaled units."),
@@ -30,6 +31,7 @@ pub static UNIFORM: Poisoning = Poisoning {
     summary: "Uniform noise on the values of some samples, cut to the data's bounds.",
     paper: "as gaussian-noise, with a uniform distribution",
     knowledge: Knowledge::BlackBox,
+    needs: Needs::Nothing,
     revision: 1,
     parameters: &[],
     magnitude: Some("Half-width, in the domain's scaled units."),

@@ -13,7 +13,12 @@ const SMALLEST_DEVIATION: f64 = 1e-6;
 /// LiRA.
 ///
 /// The authors' released code differs from algorithm 1; `centre = "median"`, `variance = "fixed-as-released"` and `test = "density"` give
-/// its numbers (where every candidate is in as many shadow models as any other: it cuts to the fewest), times the number of queries.
+/// its numbers (where every candidate is in as many shadow models as any other: it cuts to the fewest) times the number of queries, for it
+/// averages over them.
+///
+/// Where the paper leaves freedom: a candidate's variance is the maximum-likelihood one (divided by n, as released); queries are taken as
+/// independent, so that their log ratios add up; `fixed` pools squares within candidates and queries over their degrees of freedom; the
+/// offline score is minus log Pr[Z > phi], which ranks as the paper's 1 - Pr[Z > phi] and does not round to 1.
 pub static LIRA: MembershipAttack = MembershipAttack {
     name: "lira",
     aliases: &["likelihood-ratio"],
@@ -21,7 +26,7 @@ pub static LIRA: MembershipAttack = MembershipAttack {
     paper: "Carlini et al. 2022, Membership inference attacks from first principles (arXiv 2112.03570), algorithm 1",
     access: Access::Shadows,
     asks: Asks::Once,
-    revision: 1,
+    revision: 2,
     parameters: &[
         MODE,
         QUERIES,
@@ -80,10 +85,10 @@ fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
     Ok(terms.chunks_exact(samples.queries).map(|queries| queries.iter().sum()).collect())
 }
 
-/// Logarithm of the normal density, less its constant `log sqrt(2 pi)`.
+/// Logarithm of the normal density.
 fn log_density(value: f64, centre: f64, deviation: f64) -> f64 {
     let z = (value - centre) / deviation;
-    -0.5 * z * z - deviation.ln()
+    -0.5 * (z * z + std::f64::consts::TAU.ln()) - deviation.ln()
 }
 
 /// Log-odds of the label, candidates x queries for each model.

@@ -11,6 +11,10 @@ use crate::{Error, Result};
 /// The authors' current code takes `confidence = "softmax"`, `temperature = 1` and `gamma = 1`; its Taylor series for "order 4" ends at
 /// the third power, which is `order = 3` here. A score is a share of the population, so that no finer difference than one over its size
 /// is seen.
+///
+/// Queries vote (as in the authors' code): variant k of x is compared with variant k of z where z was asked under as many variants, else with z
+/// as it is. Where the paper leaves freedom: most queries are strictly more than half; p(x) online is the mean of the means with and without
+/// x, whatever their numbers; no shadow model has learnt from z, so that p(z) online is the mean over all of them.
 pub static RMIA: MembershipAttack = MembershipAttack {
     name: "rmia",
     aliases: &["robust-mia"],
@@ -18,7 +22,7 @@ pub static RMIA: MembershipAttack = MembershipAttack {
     paper: "Zarifzadeh, Liu & Shokri 2024, Low-cost high-power membership inference attacks (arXiv 2312.03262)",
     access: Access::Population,
     asks: Asks::Once,
-    revision: 1,
+    revision: 2,
     parameters: &[
         MODE,
         QUERIES,
@@ -82,34 +86,46 @@ fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
     };
     let online = word(get("mode")) == "online";
     let a = if online { None } else { Some(real(get("a"))) };
-    let mut ratios_z = population_ratios(evidence, population, &confidence, a);
-    ratios_z.sort_by(f64::total_cmp);
-    let gamma = real(get("gamma"));
-    let share = |ratio: f64| {
-        ratios_z.partition_point(|ratio_z| gamma * ratio_z < ratio) as f64 / ratios_z.len() as f64
-    };
-    (0..evidence.labels.len()).map(|i| Ok(share(candidate_ratio(evidence, i, &confidence, a)?))).collect()
+    let queries = evidence.target.queries();
+    // Where samples of the population were asked under as many variants, variants are compared with each other.
+    let paired = population.target.queries() == queries
+        && evidence
+            .shadows
+            .iter()
+            .all(|shadow| shadow.population.as_ref().is_some_and(|answers| answers.queries() == queries));
+    let asked = if paired { queries } else { 1 };
+    let ratios_z: Vec<Vec<f64>> =
+        (0..asked).map(|query| population_ratios(evidence, population, query, &confidence, a)).collect();
+    let vote = Vote::new(ratios_z, real(get("gamma")));
+    let score = |i: usize| Ok(vote.share(&candidate_ratios(evidence, i, &confidence, a)?));
+    (0..evidence.labels.len()).map(score).collect()
 }
 
-/// `p(z | target) / p(z)` of query 0 of each sample of the population, which no shadow model was trained on.
+/// `p(z | target) / p(z)` of one query of each sample of the population, which no shadow model was trained on.
 fn population_ratios(
     evidence: &Evidence,
     population: super::Population,
+    query: usize,
     confidence: &Confidence,
     a: Option<f64>,
 ) -> Vec<f64> {
     let known: Vec<&Answers> =
         evidence.shadows.iter().filter_map(|shadow| shadow.population.as_ref()).collect();
     let one = |(i, &label): (usize, &u32)| {
-        let p = |answers: &Answers| confidence.of(answers.answer(i, 0, label));
+        let p = |answers: &Answers| confidence.of(answers.answer(i, query, label));
         let out = known.iter().map(|answers| p(answers)).sum::<f64>() / known.len() as f64;
         p(population.target) / a.map_or(out, |a| offline(out, a))
     };
     population.labels.iter().enumerate().map(one).collect()
 }
 
-/// `p(x | target) / p(x)` of candidate `i`: the value that more than half of its queries reach, so that comparing it is their vote.
-fn candidate_ratio(evidence: &Evidence, i: usize, confidence: &Confidence, a: Option<f64>) -> Result<f64> {
+/// `p(x | target) / p(x)` of each query of candidate `i`.
+fn candidate_ratios(
+    evidence: &Evidence,
+    i: usize,
+    confidence: &Confidence,
+    a: Option<f64>,
+) -> Result<Vec<f64>> {
     let label = evidence.labels[i];
     let mean = |query: usize, member: bool| {
         let side = evidence.shadows.iter().filter(|shadow| shadow.member[i] == member);
@@ -134,9 +150,51 @@ fn candidate_ratio(evidence: &Evidence, i: usize, confidence: &Confidence, a: Op
         };
         Ok(confidence.of(evidence.target.answer(i, query, label)) / expected)
     };
-    let mut ratios = (0..evidence.target.queries()).map(ratio).collect::<Result<Vec<f64>>>()?;
-    ratios.sort_by(|x, y| y.total_cmp(x));
-    Ok(ratios[ratios.len() / 2])
+    (0..evidence.target.queries()).map(ratio).collect()
+}
+
+/// Whether most queries of a candidate, strictly more than half, say that it is more than `gamma` times as far above expectation as a
+/// sample of the population is.
+enum Vote {
+    /// Ratios of the population, ascending, times gamma: every query meets the same ones.
+    Shared(Vec<f64>),
+    /// The same for each query, in the population's order.
+    Paired(Vec<Vec<f64>>),
+}
+
+impl Vote {
+    /// From the ratios of the population, query by query.
+    fn new(mut ratios: Vec<Vec<f64>>, gamma: f64) -> Self {
+        ratios.iter_mut().flatten().for_each(|ratio| *ratio *= gamma);
+        match <[Vec<f64>; 1]>::try_from(ratios) {
+            Ok([mut one]) => {
+                one.sort_by(f64::total_cmp);
+                Self::Shared(one)
+            }
+            Err(ratios) => Self::Paired(ratios),
+        }
+    }
+
+    /// The share of the population that a candidate beats, from its ratios query by query.
+    fn share(&self, ratios: &[f64]) -> f64 {
+        match self {
+            Self::Shared(ratios_z) => {
+                let mut falling = ratios.to_vec();
+                falling.sort_by(|x, y| y.total_cmp(x));
+                // What more than half of the queries reach.
+                let decisive = falling[ratios.len() / 2];
+                ratios_z.partition_point(|ratio_z| *ratio_z < decisive) as f64 / ratios_z.len() as f64
+            }
+            Self::Paired(ratios_z) => {
+                let n = ratios_z[0].len();
+                let most = |z: &usize| {
+                    let for_it = ratios_z.iter().zip(ratios).filter(|(ratio_z, ratio)| ratio_z[*z] < **ratio);
+                    2 * for_it.count() > ratios.len()
+                };
+                (0..n).filter(most).count() as f64 / n as f64
+            }
+        }
+    }
 }
 
 /// The average over models with and without a sample, from those without alone.

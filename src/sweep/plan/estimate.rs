@@ -120,8 +120,8 @@ fn typical(model: &Model, precision: Precision) -> EvasionProgram {
         targeted: false,
         exact: true,
         choices: Vec::new(),
-        scale: vec![1.0],
-        one_hot: Vec::new(),
+        scale: [1.0].into(),
+        one_hot: [].into(),
         precision,
     };
     EvasionProgram::new(model, &settings)

@@ -2,7 +2,7 @@
 
 use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
-use super::subjects::{DataEntry, DefenseEntry, ModelEntry, positions};
+use super::subjects::{DataEntry, DefenseEntry, ModelEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::{self, Attack, Kind, Norm, Parameter, REGISTRY, Value};
 use crate::spelling::hint;
@@ -347,17 +347,11 @@ fn save(item: &Item) -> Result<Save> {
     }
 }
 
-/// The defences of models that are there; one that trains models is for other threats.
+/// The defences of models that are there; one that trains models, or looks at their training, is for other threats.
 fn defenses(table: &Table, all: &[DefenseEntry]) -> Result<Vec<usize>> {
-    let chosen = filter(table, "defenses", "[[defense]] table", all.iter().map(|entry| entry.id.as_str()))?;
-    let trains = |&at: &usize| all[at].privacy.is_some();
-    match chosen.iter().find(|at| trains(at)) {
-        Some(&at) if table.get("defenses").is_some() => {
-            let expected = "a defence of a model that is there; this one is for [[poisoning]], [[backdoor]], [[membership]]";
-            Err(table.error("defenses", &all[at].id, expected))
-        }
-        _ => Ok(chosen.into_iter().filter(|at| !trains(at)).collect()),
-    }
+    let expected =
+        "a defence of a model that is there; this one is for [[poisoning]], [[backdoor]] or [[membership]]";
+    chosen_defenses(table, all, |entry| entry.privacy.is_none() && entry.detector.is_none(), expected)
 }
 
 pub(super) fn filter<'a>(
@@ -435,9 +429,19 @@ fn rung_values(rung: &Rung, kind: Kind) -> Result<Vec<Value>> {
         }
         Kind::Flag => Value::Flag(rung.item.flag()?),
         Kind::Choice(words) => Value::Word(rung.item.choice(words)?),
+        Kind::Or(other, words) => return value_or_word(rung, *other, words),
         Kind::StepSize => return step_sizes(rung),
     };
     Ok(vec![one])
+}
+
+/// A value of a kind, or one of these words.
+fn value_or_word(rung: &Rung, kind: Kind, words: &'static [&'static str]) -> Result<Vec<Value>> {
+    let Ok(found) = rung.item.word() else { return rung_values(rung, kind) };
+    match words.iter().find(|word| **word == found) {
+        Some(word) => Ok(vec![Value::Word(word)]),
+        None => Err(rung.item.error(format!("a number, or {}{}", words.join(", "), hint(found, words)))),
+    }
 }
 
 fn whole(rung: &Rung, low: u64, high: u64) -> Result<u64> {

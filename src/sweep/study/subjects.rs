@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
+use super::attack_table::ladder;
 use super::document::{Item, Table};
 use crate::Result;
+use crate::attacks::{Parameter, Value};
 use crate::data::registry::ENTRIES;
 use crate::data::{Request, Source};
+use crate::defenses::{self, DETECTORS, Detector};
+use crate::spelling::hint;
 
 /// Metrics that `expect` may name.
 pub const METRICS: [&str; 8] =
     ["accuracy", "balanced_accuracy", "macro_f1", "auroc", "sensitivity", "specificity", "brier", "ece"];
 
-/// Defences that this version has.
+/// Defences that this version has besides detectors.
 const DEFENSES: [&str; 2] = ["none", "dp-sgd"];
 
 /// Splits of a data set.
@@ -121,10 +125,23 @@ pub struct Privacy {
 pub struct DefenseEntry {
     /// Its id in the study.
     pub id: String,
-    /// What it does; `none` is the only one that this version has.
+    /// What it does: `none`, `dp-sgd`, or a detector's name.
     pub kind: String,
     /// What models are trained with, if it is DP-SGD: a defence for the threats that train some.
     pub privacy: Option<Privacy>,
+    /// What looks for backdoors, if it is a detector; models are then trained as without a defence.
+    pub detector: Option<DetectorEntry>,
+}
+
+/// A detector with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetectorEntry {
+    /// Its name in [`DETECTORS`](crate::defenses::DETECTORS).
+    pub name: &'static str,
+    /// Its revision.
+    pub revision: u32,
+    /// Every parameter, in the order of declaration.
+    pub parameters: Vec<(&'static str, Value)>,
 }
 
 /// The tables of `[[data]]`.
@@ -262,7 +279,8 @@ fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
 /// The tables of `[[defense]]`; without any, no defence.
 pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
     let Some(item) = root.get("defense") else {
-        return Ok(vec![DefenseEntry { id: "none".into(), kind: "none".into(), privacy: None }]);
+        let kind = "none".to_string();
+        return Ok(vec![DefenseEntry { id: kind.clone(), kind, privacy: None, detector: None }]);
     };
     let mut entries: Vec<DefenseEntry> = Vec::new();
     for table in &item.tables()? {
@@ -271,20 +289,68 @@ pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
             Some(kind) => kind,
             None => table.require("id", "the id of this table")?,
         };
-        let known = |found: &str| DEFENSES.contains(&found);
-        if !known(kind.word()?) {
-            return Err(kind.error(format!("a defence that this version has: {}", DEFENSES.join(", "))));
-        }
-        let kind = kind.text()?;
-        let privacy = if kind == "dp-sgd" { Some(privacy(table)?) } else { None };
-        table.allow(if privacy.is_some() {
-            &["id", "kind", "epsilon", "delta", "clip_norm"]
-        } else {
-            &["id", "kind"]
-        })?;
-        entries.push(DefenseEntry { id, kind, privacy });
+        let found = kind.word()?;
+        let entry = match (found, defenses::find(found)) {
+            (_, Some(detector)) => {
+                let (name, detector) = (detector.name, detector_entry(table, detector)?);
+                DefenseEntry { id, kind: name.into(), privacy: None, detector: Some(detector) }
+            }
+            ("dp-sgd", _) => {
+                table.allow(&["id", "kind", "epsilon", "delta", "clip_norm"])?;
+                DefenseEntry { id, kind: found.into(), privacy: Some(privacy(table)?), detector: None }
+            }
+            ("none", _) => {
+                table.allow(&["id", "kind"])?;
+                DefenseEntry { id, kind: found.into(), privacy: None, detector: None }
+            }
+            _ => {
+                let names = DEFENSES.into_iter().chain(DETECTORS.iter().map(|detector| detector.name));
+                let names: Vec<&str> = names.collect();
+                let list = names.join(", ");
+                let expected = format!("a defence that this version has: {list}{}", hint(found, &names));
+                return Err(kind.error(expected));
+            }
+        };
+        entries.push(entry);
     }
     Ok(entries)
+}
+
+/// A detector with the parameters that its table sets, one value each.
+fn detector_entry(table: &Table, detector: &'static Detector) -> Result<DetectorEntry> {
+    let own = detector.parameters.iter().map(|parameter| parameter.name);
+    table.allow(&["id", "kind"].into_iter().chain(own).collect::<Vec<_>>())?;
+    let value = |parameter: &Parameter| -> Result<(&'static str, Value)> {
+        let Some(item) = table.get(parameter.name) else { return Ok((parameter.name, parameter.default)) };
+        match ladder(&item, parameter)?.as_slice() {
+            [value] => Ok((parameter.name, *value)),
+            values => Err(item.error_found(
+                format!("{} values", values.len()),
+                "one; another value is another [[defense]] table",
+            )),
+        }
+    };
+    let parameters = detector.parameters.iter().map(value).collect::<Result<_>>()?;
+    Ok(DetectorEntry { name: detector.name, revision: detector.revision, parameters })
+}
+
+/// The defences of a table of attacks, as positions: those that it names, or all that are against such attacks.
+pub(super) fn chosen_defenses(
+    table: &Table,
+    all: &[DefenseEntry],
+    fits: impl Fn(&DefenseEntry) -> bool,
+    expected: &str,
+) -> Result<Vec<usize>> {
+    let ids: Vec<&str> = all.iter().map(|entry| entry.id.as_str()).collect();
+    let named = table.read("defenses", |item| positions(item, "[[defense]] table", &ids))?;
+    let Some(named) = named else {
+        let all: Vec<usize> = (0..all.len()).filter(|&at| fits(&all[at])).collect();
+        return if all.is_empty() { Err(table.error("defenses", ids.join(", "), expected)) } else { Ok(all) };
+    };
+    match named.iter().find(|&&at| !fits(&all[at])) {
+        Some(&at) => Err(table.error("defenses", &all[at].id, expected)),
+        None => Ok(named),
+    }
 }
 
 fn privacy(table: &Table) -> Result<Privacy> {

@@ -3,7 +3,7 @@
 use super::attack_table::{Setting, filter, ladder};
 use super::document::{Item, Table};
 use super::recipes::RecipeEntry;
-use super::subjects::{DefenseEntry, positions};
+use super::subjects::{DefenseEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::threats::{Declared, Threat};
 use crate::spelling::hint;
@@ -74,11 +74,11 @@ fn read_one(
         kinds,
         recipes: filter(table, "recipes", "[[recipe]] table", ids.into_iter())?,
         shadow_recipes,
-        defenses: filter(
+        defenses: chosen_defenses(
             table,
-            "defenses",
-            "[[defense]] table",
-            defenses.iter().map(|entry| entry.id.as_str()),
+            defenses,
+            |entry| threat == Threat::Backdoor || entry.detector.is_none(),
+            "a defence against this threat; a detector is for [[backdoor]]",
         )?,
     })
 }

@@ -1,75 +1,131 @@
 //! Backdoor cells: each trains a member on a set with a trigger in it, and asks it about clean and stamped test samples.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::poisoning::Twin;
+use super::detection::Untouched;
 use super::{Class, Taker, TrainedCell};
 use crate::Result;
-use crate::attacks::backdoor::{self, Setting, Stamp, Visibility, visibility};
+use crate::attacks::backdoor::{self, Poisoned, Setting, Stamp, Visibility, visibility};
 use crate::attacks::evasion::start::{changed, distance};
+use crate::attacks::poisoning::selection::check_class;
 use crate::attacks::{Norm, Value};
 use crate::data::Dataset;
 use crate::models::Model;
-use crate::results::{CellRow, MetricRow};
+use crate::results::{CellRow, MetricRow, SampleRow};
 use crate::sweep::job::Outcome;
 use crate::sweep::rows::{RowMaker, Rows};
 use crate::sweep::subject::{Subject, prediction};
-use crate::training::{Lesson, Member, evaluate};
+use crate::training::{Member, evaluate};
 
 /// Amplitudes at which the trigger is tried besides the trained one, as multiples of that.
 const OTHER_AMPLITUDES: [f64; 5] = [0.25, 0.5, 0.75, 1.5, 2.0];
 
+/// A backdoored model beside the unpoisoned twin of its seed.
+pub(super) struct Exam<'a> {
+    /// With its answers on clean test samples.
+    pub(super) subject: &'a Subject,
+    pub(super) twin: &'a Subject,
+    /// The test samples with the trigger in them.
+    pub(super) stamped: &'a Dataset,
+    pub(super) target: u32,
+}
+
 impl Class<'_> {
     /// Runs the backdoor cells at these positions.
     pub(super) fn backdoor(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
-        let twins = self.twins(cells)?;
         let train = &self.school.prepared.splits.train;
+        for &i in cells {
+            let cell = &self.all.cells[i];
+            check_class(train, "backdoor.target", cell.whole("target"))?;
+            self.stamp(cell, cell.real("amplitude"))?;
+        }
+        let twins = self.twins(cells)?;
+        let members = self.members(cells);
         let member = |at: usize| {
-            let cell = &self.all.cells[cells[at]];
-            Ok(Member { seed: cell.seed, lesson: self.infected(cell)? })
+            let cell = &self.all.cells[members[at][0]];
+            Ok(Member { seed: cell.seed, lesson: self.infected(cell)?.lesson })
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
         let own_values = (most * train.len() as f64).ceil() as usize;
-        self.train(own_values, cells.len(), &member, |at, fitted| {
-            let i = cells[at];
+        let mut untouched = Untouched::new();
+        self.train(own_values, members.len(), &member, |at, fitted| {
+            let cell = &self.all.cells[members[at][0]];
             let subject = self.school.subject(self.school.model(fitted)?, self.workshop.device)?;
-            taker(i, self.examined(i, &subject, &twins)?)
+            let (twin, target) = (&twins[&cell.seed].subject, cell.whole("target") as u32);
+            let stamped = self.stamped(cell, cell.real("amplitude"))?;
+            let exam = Exam { subject: &subject, twin, stamped: &stamped, target };
+            let rows = self.examined(members[at][0], &exam)?;
+            let poisoned = self.infected(cell)?;
+            for &i in &members[at] {
+                let mut rows = self.rows_of(i, &rows);
+                rows.metrics.extend(self.detected(i, &exam, &poisoned, &mut untouched)?);
+                taker(i, rows)?;
+            }
+            Ok(())
         })
     }
 
+    /// The cells that one trained member serves, which differ in what looks at it.
+    fn members(&self, cells: &[usize]) -> Vec<Vec<usize>> {
+        let (mut members, mut places): (Vec<Vec<usize>>, BTreeMap<String, usize>) = Default::default();
+        for &i in cells {
+            let place = *places.entry(self.all.cells[i].params_json()).or_insert(members.len());
+            match members.get_mut(place) {
+                Some(cells) => cells.push(i),
+                None => members.push(vec![i]),
+            }
+        }
+        members
+    }
+
+    /// The rows of another cell of the same member.
+    fn rows_of(&self, i: usize, rows: &Rows) -> Rows {
+        let (id, own) = (&self.all.ids[i], self.row(i));
+        Rows {
+            cell: CellRow { cell_id: id.clone(), defense: own.defense, ..rows.cell.clone() },
+            metrics: rows
+                .metrics
+                .iter()
+                .map(|row| MetricRow { cell_id: id.clone(), ..row.clone() })
+                .collect(),
+            samples: rows
+                .samples
+                .iter()
+                .map(|row| SampleRow { cell_id: id.clone(), ..row.clone() })
+                .collect(),
+        }
+    }
+
     /// What a cell's member learns from.
-    fn infected(&self, cell: &TrainedCell) -> Result<Lesson> {
+    fn infected(&self, cell: &TrainedCell) -> Result<Poisoned> {
         let train = &self.school.prepared.splits.train;
         let stamp = self.stamp(cell, cell.real("amplitude"))?;
         let clean_label = cell.get("clean_label") == Value::Flag(true);
         let target = cell.whole("target") as u32;
-        Ok(backdoor::poison(train, &stamp, cell.real("rate"), target, clean_label, cell.seed)?.lesson)
+        backdoor::poison(train, &stamp, cell.real("rate"), target, clean_label, cell.seed)
     }
 
     /// The trigger of a cell at an amplitude; it is prepared on the training set, whatever it is stamped on.
     fn stamp(&self, cell: &TrainedCell, amplitude: f64) -> Result<Stamp> {
         let Some(trigger) = backdoor::find(cell.kind) else { unreachable!("a cell's trigger is registered") };
         let get = |name: &str| cell.get(name);
-        let sampling_rate = cell.parameter("samples_per_second").map(|_| cell.real("samples_per_second"));
+        let given = |name: &str| match cell.parameter(name) {
+            Some(Value::Real(number)) => Some(number),
+            _ => None,
+        };
+        let (sampling_rate, millivolt) = (given(backdoor::SAMPLING_RATE), given(backdoor::MILLIVOLT));
         let imputed = self.school.imputed.as_deref();
         let data = &self.school.prepared.splits.train;
-        trigger.prepare(&Setting { data, amplitude, imputed, sampling_rate, get: &get })
+        trigger.prepare(&Setting { data, amplitude, imputed, sampling_rate, millivolt, get: &get })
     }
 
-    /// What a backdoored model, whose answers on clean samples `subject` has, says of stamped ones.
-    fn examined(&self, i: usize, subject: &Subject, twins: &BTreeMap<u64, Arc<Twin>>) -> Result<Rows> {
+    /// What a backdoored model says of stamped samples.
+    fn examined(&self, i: usize, exam: &Exam) -> Result<Rows> {
         let cell = &self.all.cells[i];
-        let target = cell.whole("target") as u32;
-        if target as usize >= subject.classes() {
-            let expected = format!("a class from 0 to {}", subject.classes() - 1);
-            return Err(self.all.study.error("backdoor.target", target, expected));
-        }
-        let twin = &twins[&cell.seed].subject;
+        let Exam { subject, twin, stamped, target } = *exam;
         let trained = cell.real("amplitude");
-        let stamped = self.stamped(cell, trained)?;
-        let logits = self.says(&subject.model, &stamped)?;
-        let came = outcomes(subject, &stamped, &logits, target);
+        let logits = self.says(&subject.model, stamped)?;
+        let came = outcomes(subject, stamped, &logits, target);
         let row = CellRow { aim: Some("target".into()), target: Some(target), ..self.row(i) };
         let mut rows = RowMaker::new(subject).rows(row, None, &came);
         let id = rows.cell.cell_id.clone();
@@ -85,14 +141,21 @@ impl Class<'_> {
             };
         let n = subject.data.len();
         rows.metrics.push(add("accuracy", "all".into(), accuracy(twin), accuracy(subject), n));
+        let attacked = came.iter().filter(|outcome| outcome.attacked).count();
+        let mut tried = Vec::new();
         for amplitude in std::iter::once(1.0).chain(OTHER_AMPLITUDES).map(|times| times * trained) {
+            // Beyond what the trigger allows, or 0 times anything.
             let Ok(stamped) = self.stamped(cell, amplitude) else { continue };
+            if tried.contains(&amplitude) {
+                continue;
+            }
+            tried.push(amplitude);
             let by = |asked: &Subject| -> Result<Option<f64>> {
                 let logits = self.says(&asked.model, &stamped)?;
                 Ok(success_rate(&outcomes(asked, &stamped, &logits, target)))
             };
             let scope = if amplitude == trained { "all".into() } else { format!("amplitude={amplitude}") };
-            rows.metrics.push(add("trigger_success", scope, by(twin)?, by(subject)?, n));
+            rows.metrics.push(add("trigger_success", scope, by(twin)?, by(subject)?, attacked));
         }
         let pairs = (0..n).map(|i| (subject.data.sample(i), stamped.sample(i)));
         let Visibility { snr_db, linf, changed } = visibility(&subject.data, pairs);

@@ -115,6 +115,12 @@ impl TrainedCell {
         if self.threat == Threat::Membership && self.knows() == Knowledge::Elsewhere {
             all["site"] = json!(school.prepared.file.site);
         }
+        if let Some(detector) = &defense.detector {
+            let own = detector.parameters.iter();
+            let own: Map<String, Json> =
+                own.map(|(name, value)| ((*name).into(), parameter_json(*value))).collect();
+            all["detector"] = json!({ "revision": detector.revision, "parameters": own });
+        }
         hex(&Sha256::digest(all.to_string().as_bytes()))[..32].into()
     }
 
@@ -226,7 +232,8 @@ fn product(study: &Study, table: &ThreatTable, recipe: usize) -> Result<Vec<Trai
             for_each_combination(&own_values(table, which, kind), |parameters| {
                 for &defense in &table.defenses {
                     for &seed in &study.seeds {
-                        let Declared { name: kind, revision, knowledge, .. } = *kind;
+                        let knowledge = kind.knowledge_under(&parameters);
+                        let Declared { name: kind, revision, .. } = *kind;
                         let (threat, parameters) = (table.threat, parameters.clone());
                         let shadow_recipe = shadow_recipe.clone();
                         cells.push(TrainedCell {

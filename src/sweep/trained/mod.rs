@@ -4,10 +4,14 @@ mod asking;
 mod backdoor;
 mod cell;
 mod count;
+mod crafting;
+mod detection;
+mod harm;
 mod knowledge;
 mod membership;
 mod membership_rows;
 mod poisoning;
+mod rates;
 mod school;
 mod shadows;
 mod spending;
@@ -56,21 +60,19 @@ impl Trained<'_> {
         taker: &mut Taker,
     ) -> Result<()> {
         for school in self.schools {
-            let here = |threat, defense| -> Vec<usize> {
-                let asked = |cell: &TrainedCell| (cell.recipe, cell.threat, cell.defense);
-                let of = |&i: &usize| asked(&self.cells[i]) == (school.recipe, threat, defense);
-                pending.iter().copied().filter(of).collect()
-            };
-            let defenses = 0..self.study.defenses.len();
-            for (threat, defense) in Threat::ALL
-                .into_iter()
-                .flat_map(|threat| defenses.clone().map(move |defense| (threat, defense)))
+            let ways = self.ways();
+            for (threat, &privacy) in
+                Threat::ALL.into_iter().flat_map(|threat| ways.iter().map(move |way| (threat, way)))
             {
-                let cells = here(threat, defense);
+                let of = |&i: &usize| {
+                    let cell = &self.cells[i];
+                    (cell.recipe, cell.threat) == (school.recipe, threat) && self.privacy(cell) == privacy
+                };
+                let cells: Vec<usize> = pending.iter().copied().filter(of).collect();
                 if cells.is_empty() {
                     continue;
                 }
-                let class = Class { all: *self, school, defense, workshop, provenance };
+                let class = Class { all: *self, school, privacy, workshop, provenance };
                 let mut taker = |i: usize, mut rows: Rows| {
                     rows.metrics.extend(class.spending_rows(i)?);
                     taker(i, rows)
@@ -83,6 +85,22 @@ impl Trained<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a cell's defence demands of training.
+    fn privacy(&self, cell: &TrainedCell) -> Option<Privacy> {
+        self.study.defenses[cell.defense].privacy
+    }
+
+    /// The ways in which models are trained, each once: defences that only look at models share the plain one.
+    fn ways(&self) -> Vec<Option<Privacy>> {
+        let mut ways = Vec::new();
+        for defense in &self.study.defenses {
+            if !ways.contains(&defense.privacy) {
+                ways.push(defense.privacy);
+            }
+        }
+        ways
     }
 
     /// Steps of training that the cell at position `i` asks for: what its time is estimated by.
@@ -101,20 +119,20 @@ impl Trained<'_> {
     }
 }
 
-/// The cells of one recipe under one defence.
+/// The cells of one recipe whose models are trained in one way.
 #[derive(Clone, Copy)]
 struct Class<'a> {
     all: Trained<'a>,
     school: &'a School,
-    /// The defence's position in the study.
-    defense: usize,
+    /// What DP-SGD promises, where the models are trained by it.
+    privacy: Option<Privacy>,
     workshop: &'a Workshop<'a>,
     provenance: &'a Provenance,
 }
 
 impl Class<'_> {
     fn privacy(&self) -> Option<Privacy> {
-        self.all.study.defenses[self.defense].privacy
+        self.privacy
     }
 
     /// Trains `count` members as the defence says; see [`train_members`](crate::training::train_members).
@@ -139,7 +157,7 @@ impl Class<'_> {
             model: entry.id.as_str().into(),
             model_sha256: self.school.sha256.as_str().into(),
             data: self.school.test.name.as_str().into(),
-            defense: self.all.study.defenses[self.defense].id.as_str().into(),
+            defense: self.all.study.defenses[cell.defense].id.as_str().into(),
             threat: cell.threat.column().into(),
             attack: cell.kind.into(),
             attack_revision: cell.revision,

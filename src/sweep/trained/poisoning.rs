@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::harm::Harm;
 use super::{Class, Taker, TrainedCell};
-use crate::attacks::Value;
-use crate::attacks::poisoning::{self, Aim, Order, Patient, Victim};
+use crate::attacks::poisoning::{self, Aim, Order, Patient, Poisoning, Victim};
+use crate::attacks::{Chosen, Value};
 use crate::data::Labels;
-use crate::results::MetricRow;
+use crate::models::Model;
 use crate::sweep::job::Outcome;
 use crate::sweep::rows::RowMaker;
 use crate::sweep::subject::{Subject, prediction};
@@ -17,17 +18,25 @@ use crate::{Error, Result};
 /// What an unpoisoned model says: of the test samples, and of those that it learnt from.
 pub(super) struct Twin {
     pub(super) subject: Subject,
+    /// What decides, `[n, classes]`.
     train_logits: Vec<f32>,
 }
 
 impl Class<'_> {
     /// Runs the poisoning cells at these positions.
     pub(super) fn poison(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
-        let twins = self.twins(cells)?;
         let train = &self.school.prepared.splits.train;
+        for &i in cells {
+            let cell = &self.all.cells[i];
+            let get = |name: &str| cell.get(name);
+            attack_of(cell).check(train, &self.order(cell, &get)?)?;
+        }
+        let twins = self.twins(cells)?;
+        let own = self.own_surrogates(cells)?;
         let member = |at: usize| {
             let cell = &self.all.cells[cells[at]];
-            let lesson = self.lesson(cell, &twins[&cell.seed])?;
+            let twin = &twins[&cell.seed];
+            let lesson = self.lesson(cell, twin, Self::surrogate(cell, twin, &own))?;
             Ok(Member { seed: cell.seed, lesson })
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
@@ -39,39 +48,39 @@ impl Class<'_> {
             let logits = evaluate::logits(&model, &self.school.test, self.workshop.device, 1)?;
             let outcomes = outcomes(&twin.subject, &logits);
             let mut rows = RowMaker::new(&twin.subject).rows(self.row(i), None, &outcomes);
-            rows.metrics.push(MetricRow {
-                cell_id: rows.cell.cell_id.clone(),
-                metric: "accuracy".into(),
-                scope: "all".into(),
-                value_clean: rows.cell.clean_accuracy,
-                value: rows.cell.accuracy_adv,
-                n: rows.cell.n,
-                ..MetricRow::default()
-            });
+            let (id, cell) = (&self.all.ids[i], &self.all.cells[i]);
+            let harm = Harm { id, cell, twin: &twin.subject, logits: &logits, samples: &rows.samples };
+            rows.metrics.extend(harm.rows());
             taker(i, rows)
         })
     }
 
-    /// What a cell's member learns from.
-    fn lesson(&self, cell: &TrainedCell, twin: &Twin) -> Result<Lesson> {
-        let Some(attack) = poisoning::find(cell.kind) else { unreachable!("a cell's attack is registered") };
-        let get = |name: &str| cell.get(name);
+    /// What a cell orders; `get` tells its parameters.
+    fn order<'o>(&'o self, cell: &TrainedCell, get: Chosen<'o>) -> Result<Order<'o>> {
         let class = cell.whole("class") as u32;
-        let patient = cell.whole("patient") as usize;
         let aim = match cell.get("aim") {
             Value::Word("class") => Aim::Class(class),
-            Value::Word("patient") => Aim::Patient(self.patient(patient, class)?),
+            Value::Word("patient") => Aim::Patient(self.patient(cell.whole("patient") as usize, class)?),
             _ => Aim::Everybody,
         };
-        let imputed = self.school.imputed.as_deref();
+        Ok(Order { rate: cell.real("rate"), magnitude: cell.real("magnitude"), aim, seed: cell.seed, get })
+    }
+
+    /// What a cell's member learns from.
+    fn lesson(&self, cell: &TrainedCell, twin: &Twin, surrogate: Option<&Model>) -> Result<Lesson> {
+        let attack = attack_of(cell);
+        let get = |name: &str| cell.get(name);
+        let order = self.order(cell, &get)?;
         let mut victim = Victim {
             scores: Some(&twin.train_logits),
-            imputed,
+            imputed: self.school.imputed.as_deref(),
             ..Victim::new(&self.school.prepared.splits.train)
         };
-        let (rate, magnitude) = (cell.real("rate"), cell.real("magnitude"));
-        let order = Order { rate, magnitude, aim, seed: cell.seed, get: &get };
-        Ok(attack.poison(&mut victim, &order)?.lesson)
+        let poisoned = match surrogate {
+            Some(model) => self.crafted(attack, victim, &order, model)?,
+            None => attack.poison(&mut victim, &order)?,
+        };
+        Ok(poisoned.lesson)
     }
 
     /// A sample of the test split.
@@ -92,17 +101,33 @@ impl Class<'_> {
         seeds.sort_unstable();
         seeds.dedup();
         let train = &self.school.prepared.splits.train;
-        let member = |at: usize| Ok(Member { seed: seeds[at], lesson: Lesson::whole(train.len()) });
         let mut twins = BTreeMap::new();
-        self.train(0, seeds.len(), &member, |at, fitted| {
-            let model = self.school.model(fitted)?;
-            let train_logits = evaluate::logits(&model, train, self.workshop.device, 1)?;
+        self.unpoisoned(&seeds, |at, model| {
+            let logits = evaluate::logits(&model, train, self.workshop.device, 1)?;
             let subject = self.school.subject(model, self.workshop.device)?;
+            let rows = logits.chunks_exact(subject.outputs());
+            let train_logits = rows.flat_map(|logits| subject.deciding(logits, 0).to_vec()).collect();
             twins.insert(seeds[at], Arc::new(Twin { subject, train_logits }));
             Ok(())
         })?;
         Ok(twins)
     }
+
+    /// Trains a model on the clean set for each of these seeds; `each` gets them with their positions.
+    pub(super) fn unpoisoned(
+        &self,
+        seeds: &[u64],
+        mut each: impl FnMut(usize, Model) -> Result<()>,
+    ) -> Result<()> {
+        let n = self.school.prepared.splits.train.len();
+        let member = |at: usize| Ok(Member { seed: seeds[at], lesson: Lesson::whole(n) });
+        self.train(0, seeds.len(), &member, |at, fitted| each(at, self.school.model(fitted)?))
+    }
+}
+
+fn attack_of(cell: &TrainedCell) -> &'static Poisoning {
+    let Some(attack) = poisoning::find(cell.kind) else { unreachable!("a cell's attack is registered") };
+    attack
 }
 
 /// What a poisoned model's `logits` of the test samples are beside the twin's: a sample that the twin has right is attacked, and an error
