@@ -1,17 +1,18 @@
 """Training of ensembles by percuss, by a loop of PyTorch, and by torch.func's vmap, in one run on the same cores.
 
-    python benches/ensembles.py [--threads N] [--model mlp ecg] [--loop-members N]
+    python benches/ensembles.py [--threads N] [--model mlp ecg] [--rounds N] [--loop-members N] [--binary FILE]
 
-The same architecture, samples, number of members, steps, minibatch size and AdamW for all three. The loop trains --loop-members of the members
-one after the other, and its time is scaled to all of them (the members do the same work). No time is printed before the mean training losses of
-the last epoch agree within 5 percent: seeds differ, the mean over members must not. Writes benches/results/DATE-ensembles.csv.
+The same architecture, initial distribution, samples, number of members, steps, minibatch size and AdamW for all. Every tool trains once before
+anything is timed (PyTorch imports much of itself at its first step). Then come rounds, in each of which every tool trains once, in an order that
+turns from round to round; a ratio is that of two times of one round, and the median over rounds is reported with the smallest and largest. The
+loop trains --loop-members of the members one after the other, other seeds in every round, and its time is scaled to all of them (members do the
+same work). It runs with PyTorch's default AdamW and with its fused one. No time is printed before the mean training losses of the last epoch
+agree within 5 percent: seeds differ, the mean over members must not. Beside the clock's time stands the processor's, of all threads, which other
+work on the machine disturbs less (PyTorch's waiting threads count in it). Writes benches/results/DATE-ensembles.csv.
 """
 
 import argparse
-import csv
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +28,9 @@ from compare import ROOT, Records, last_line
 
 sys.path.insert(0, str(ROOT / "tests/golden"))
 import architectures  # noqa: E402
+
+
+BENCH = ["cargo", "bench", "--locked", "--quiet", "--bench", "ensembles", "--"]
 
 
 def load(folder, work):
@@ -46,12 +50,19 @@ def built(config):
     return model.train()
 
 
-def loop(work, x, y, members):
-    began, losses = time.perf_counter(), []
-    for seed in range(members):
+def timed(train):
+    """Seconds of the clock and of the processor, and what was returned."""
+    began, used = time.perf_counter(), time.process_time()
+    found = train()
+    return np.array([time.perf_counter() - began, time.process_time() - used]), found
+
+
+def loop(work, x, y, seeds, fused):
+    losses = []
+    for seed in seeds:
         torch.manual_seed(seed)
         model = built(work["config"])
-        optimiser = torch.optim.AdamW(model.parameters(), lr=work["rate"], weight_decay=work["weight_decay"])
+        optimiser = torch.optim.AdamW(model.parameters(), lr=work["rate"], weight_decay=work["weight_decay"], fused=fused)
         for _ in range(work["epochs"]):
             total, steps = 0.0, work["n"] // work["batch"]
             for chosen in torch.randperm(work["n"])[: steps * work["batch"]].split(work["batch"]):
@@ -61,26 +72,29 @@ def loop(work, x, y, members):
                 optimiser.step()
                 total += loss.item()
         losses.append(total / steps)
-    return (time.perf_counter() - began) * work["members"] / members, float(np.mean(losses))
+    return losses
 
 
-def together(work, x, y):
-    """All members in one vmap, AdamW written over the stacked parameters."""
+def stacked(work, round):
+    """The members' initial parameters, stacked, and a model without any: made before the clock starts, which is to vmap's advantage."""
     models = []
     for seed in range(work["members"]):
-        torch.manual_seed(seed)
+        torch.manual_seed(10_000 * (round + 1) + seed)
         models.append(built(work["config"]))
     parameters, _ = stack_module_state(models)
-    parameters = {k: v.detach() for k, v in parameters.items()}
+    return {k: v.detach() for k, v in parameters.items()}, models[0].to("meta")
+
+
+def together(work, x, y, parameters, skeleton):
+    """All members in one vmap, AdamW written over the stacked parameters."""
     first, second = ({k: torch.zeros_like(v) for k, v in parameters.items()} for _ in range(2))
-    skeleton = models[0].to("meta")
 
     def loss_of(parameters, x, y):
         return F.cross_entropy(functional_call(skeleton, parameters, (x,)), y)
 
     step_of = vmap(grad_and_value(loss_of))
     rate, decay, members = work["rate"], work["weight_decay"], work["members"]
-    began, t = time.perf_counter(), 0
+    t = 0
     steps = work["n"] // work["batch"]
     for _ in range(work["epochs"]):
         order = torch.stack([torch.randperm(work["n"]) for _ in range(members)])
@@ -97,35 +111,74 @@ def together(work, x, y):
                     parameters[k].mul_(1 - rate * decay)
                     deviation = (second[k] / (1 - 0.999**t)).sqrt_().add_(1e-8)
                     parameters[k].addcdiv_(first[k], deviation, value=-rate / (1 - 0.9**t))
-    return time.perf_counter() - began, float((total / steps).mean())
+    return (total / steps).tolist()
+
+
+def measure(name, folder, options):
+    """Rounds of one ensemble: what was trained, and for each tool its seconds in every round and the losses of its members."""
+    command = [*([options.binary] if options.binary else BENCH), folder, options.threads, name]
+    work = last_line(command)[0]
+    x, y = load(folder, work)
+    few = min(options.loop_members, work["members"])
+
+    def percuss(_):
+        line = last_line(command)[0]
+        return np.array([line["seconds"], line["processor"]]), line["losses"]
+
+    def few_of_them(round, fused):
+        took, found = timed(lambda: loop(work, x, y, seeds(round), fused))
+        return took * work["members"] / few, found
+
+    def seeds(round):
+        return [1000 + few * round + i for i in range(few)]
+
+    def all_of_them(round):
+        start = stacked(work, round)
+        return timed(lambda: together(work, x, y, *start))
+
+    tools = {
+        "percuss": percuss,
+        "pytorch loop": lambda round: few_of_them(round, False),
+        "pytorch loop, fused AdamW": lambda round: few_of_them(round, True),
+        "torch.func vmap": all_of_them,
+    }
+    loop(work | {"epochs": 1}, x, y, [0], False), loop(work | {"epochs": 1}, x, y, [0], True), together(work | {"epochs": 1}, x, y, *stacked(work, 0))
+    seconds, losses = {tool: [] for tool in tools}, {tool: [] for tool in tools}
+    for round in range(options.rounds):
+        order = list(tools)
+        for tool in order[round % len(order) :] + order[: round % len(order)]:
+            took, found = tools[tool](round)
+            seconds[tool].append(took)
+            losses[tool] += found
+    return work, seconds, {tool: float(np.mean(found)) for tool, found in losses.items()}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--model", nargs="*", default=["mlp", "ecg"], choices=["mlp", "ecg"])
-    parser.add_argument("--loop-members", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loop-members", type=int, default=8)
+    parser.add_argument("--binary", help="benches/ensembles as cargo built it, so that nothing is built here")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     records = Records()
-    with tempfile.TemporaryDirectory() as folder:
-        lines = last_line(["cargo", "bench", "--locked", "--bench", "ensembles", "--", folder, options.threads])
-        for work in (line for line in lines if line["name"] in options.model):
-            x, y = load(folder, work)
-            about = {"workload": "ensemble", "model": work["name"], "members": work["members"], "samples": work["n"], "threads": options.threads}
-            found = {"percuss": (work["seconds"], work["loss"]), "pytorch loop": loop(work, x, y, min(options.loop_members, work["members"])),
-                     "torch.func vmap": together(work, x, y)}
-            for tool, (_, loss) in found.items():
-                if abs(loss / work["loss"] - 1) > 0.05:
-                    raise SystemExit(f"{work['name']}: mean loss {work['loss']:.4f} by percuss, {loss:.4f} by {tool}; no time is worth printing")
-            for tool, (seconds, loss) in found.items():
-                records.add(**about, tool=tool, seconds=round(seconds, 3), times_as_fast=round(seconds / work["seconds"], 2), loss=round(loss, 4))
-    path = ROOT / "benches/results" / f"{records.about['date']}-ensembles.csv"
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, records.rows[0].keys())
-        writer.writeheader()
-        writer.writerows(records.rows)
-    print(f"written: {path.relative_to(ROOT)}")
+    for name in options.model:
+        with tempfile.TemporaryDirectory() as folder:
+            work, seconds, losses = measure(name, folder, options)
+        for tool, loss in losses.items():
+            if abs(loss / losses["percuss"] - 1) > 0.05:
+                raise SystemExit(f"{name}: mean loss {losses['percuss']:.4f} by percuss, {loss:.4f} by {tool}; no time is worth printing")
+        about = {"workload": f"ensemble by {options.threads}", "model": name, "members": work["members"], "samples": work["n"], "threads": options.threads}
+        for tool, times in seconds.items():
+            ratios = np.divide(times, seconds["percuss"])
+            (clock, processor), (fast, lean) = np.median(times, axis=0), np.median(ratios, axis=0)
+            records.add(
+                **about, tool=tool, rounds=options.rounds, seconds=f"{clock:.3f}", times_as_fast=f"{fast:.2f}", lowest=f"{ratios[:, 0].min():.2f}",
+                highest=f"{ratios[:, 0].max():.2f}", processor_seconds=f"{processor:.2f}", processor_times=f"{lean:.2f}", loss=f"{losses[tool]:.4f}",
+                load=f"{os.getloadavg()[1]:.1f}",
+            )
+    records.write("ensembles")
 
 
 if __name__ == "__main__":

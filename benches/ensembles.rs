@@ -1,7 +1,7 @@
 //! Training of ensembles, for `benches/ensembles.py`: 256 EHR MLPs and 64 small ECG nets.
 //!
-//! `cargo bench --bench ensembles -- DIR [THREADS]` trains each ensemble, prints a JSON line for it (seconds, mean loss of the last epoch),
-//! and writes its samples and labels into DIR as safetensors, `[n, sample]` in the units that the models see (zero mean, unit deviation).
+//! `cargo bench --bench ensembles -- DIR [THREADS] [NAME]` trains each ensemble, prints a JSON line for it (seconds of the clock and of
+//! the processor, every member's loss of the last epoch), and writes its samples and labels into DIR as safetensors, `[n, sample]` in the units that the models see (zero mean, unit deviation).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -46,7 +46,11 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let folder = arguments.next().expect("a folder");
     let threads = arguments.next().map_or(2, |threads| threads.parse().unwrap());
+    let wanted = arguments.next();
     for (name, data, samples, members, epochs, batch, config) in ENSEMBLES {
+        if wanted.as_ref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
         let (all, _) = open_fitted(&Request::named(data, "train"), None).unwrap();
         let mut base = all.limited(samples, 0).unwrap();
         standardise(&mut base.values);
@@ -76,20 +80,27 @@ fn main() {
         let stop = AtomicBool::new(false);
         let workshop = Workshop { device: &device, threads, lanes: None, stop: &stop };
         let member = |at: usize| Ok(Member { seed: at as u64, lesson: Lesson::whole(base.len()) });
-        let (began, mut losses) = (Instant::now(), Vec::new());
+        let (began, used, mut losses) = (Instant::now(), processor_seconds(), Vec::new());
         train_members(&course, members, &member, &workshop, |_, fitted| {
             losses.push(*fitted.losses.last().unwrap());
             Ok(())
         })
         .unwrap();
-        let (seconds, loss) =
-            (began.elapsed().as_secs_f64(), losses.iter().sum::<f64>() / losses.len() as f64);
+        let (seconds, processor) = (began.elapsed().as_secs_f64(), processor_seconds() - used);
         let line = json!({
             "name": name, "n": base.len(), "members": members, "epochs": epochs, "batch": batch, "rate": 1e-3, "weight_decay": 1e-2,
-            "config": serde_json::to_value(&config).unwrap(), "seconds": seconds, "loss": loss,
+            "config": serde_json::to_value(&config).unwrap(), "seconds": seconds, "processor": processor, "losses": losses,
         });
         println!("{line}");
     }
+}
+
+/// Seconds that all threads of this process have computed, in steps of 10 ms (Linux; 0 elsewhere).
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name in parentheses: user and system time are the 12th and 13th fields.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
 }
 
 /// Zero mean and unit deviation of all values together.

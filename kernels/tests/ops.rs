@@ -13,7 +13,7 @@ use cases::{Operands, draw, draw_all, drawn, indices};
 use percuss_kernels::ops::*;
 use percuss_kernels::{Arena, Device, Error, Launch, ProgramSpec, Span};
 use runner::bits;
-use shapes::{padded_conv, step};
+use shapes::{blended, padded_conv, step};
 
 fn cpu() -> Device {
     Device::select("cpu", 1).unwrap()
@@ -151,11 +151,13 @@ fn a_projection_never_leaves_its_ball() {
 
 #[test]
 fn an_output_may_be_its_own_input() {
-    let op: Arc<dyn Operation> = Arc::new(step(&[3, 700]));
-    let inputs = draw_all(&*op);
-    let apart = runner::run(&cpu(), op.clone(), &inputs, false, 1);
-    let within = runner::run_in_place(&cpu(), op, &inputs);
-    assert!(apart.iter().map(|y| bits(y)).eq(within.iter().map(|y| bits(y))));
+    let ops: [Arc<dyn Operation>; 2] = [Arc::new(step(&[3, 700])), Arc::new(blended(3, 700, 8))];
+    for op in ops {
+        let inputs = draw_all(&*op);
+        let apart = runner::run(&cpu(), op.clone(), &inputs, false, 1);
+        let within = runner::run_in_place(&cpu(), op, &inputs);
+        assert!(apart.iter().map(|y| bits(y)).eq(within.iter().map(|y| bits(y))));
+    }
 }
 
 #[test]

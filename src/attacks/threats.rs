@@ -149,8 +149,10 @@ const BACKDOOR: [Parameter; 3] = [
 const MEMBERSHIP: [Parameter; 2] = [
     Parameter {
         name: "knows",
-        doc: "what shadow models are trained on: the target's own pool (exact), or other samples of the same distribution",
-        kind: Kind::Choice(&["exact", "distribution"]),
+        doc: "what the adversary has: the pool that the target's samples were drawn from, to train shadow models on (exact); other samples of \
+              the same distribution (distribution); samples of other sites, as the recipe's `data.site` or the data's groups tell them apart (elsewhere); no \
+              samples and no scores, but the target's decisions (labels)",
+        kind: Kind::Choice(&["exact", "distribution", "elsewhere", "labels"]),
         default: Value::Word("exact"),
     },
     Parameter {

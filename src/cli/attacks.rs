@@ -1,11 +1,13 @@
-//! `percuss attacks [NAME]`: the registry.
+//! `percuss attacks [NAME]`: the registries.
 
 use std::io::Write;
 
 use clap::Args;
 
 use super::print;
-use crate::attacks::{self, Attack, Kind, Knowledge, REGISTRY};
+use crate::attacks::threats::{Declared, Threat};
+use crate::attacks::{self, Attack, Kind, Knowledge, Parameter, REGISTRY};
+use crate::spelling::one_of;
 use crate::{Error, Result};
 
 /// Arguments of `percuss attacks`.
@@ -20,12 +22,45 @@ pub struct AttacksCommand {
 /// # Errors
 /// No attack by that name.
 pub fn run(command: &AttacksCommand, out: &mut dyn Write) -> Result<()> {
-    let Some(name) = &command.name else { return print(out, &table()) };
-    let attack = attacks::find(name).ok_or_else(|| {
-        let names: Vec<&str> = REGISTRY.iter().map(|attack| attack.name).collect();
-        Error::input("percuss attacks", "NAME", format!("{name:?}"), format!("one of {}", names.join(", ")))
-    })?;
-    print(out, &page(attack))
+    let Some(name) = &command.name else { return print(out, &(table() + &trained_tables())) };
+    if let Some(attack) = attacks::find(name) {
+        return print(out, &page(attack));
+    }
+    let trained = Threat::ALL.into_iter().find_map(|threat| {
+        let named = |attack: &Declared| attack.name == name || attack.aliases.contains(&name.as_str());
+        Some((threat, threat.attacks().into_iter().find(named)?))
+    });
+    let (threat, attack) = trained.ok_or_else(|| unknown(name))?;
+    print(out, &trained_page(threat, &attack))
+}
+
+fn unknown(name: &str) -> Error {
+    let of_threats = Threat::ALL.into_iter().flat_map(Threat::attacks).map(|attack| attack.name);
+    let names: Vec<&str> = REGISTRY.iter().map(|attack| attack.name).chain(of_threats).collect();
+    Error::input("percuss attacks", "NAME", format!("{name:?}"), one_of(&names, name))
+}
+
+/// The attacks that train models, threat by threat.
+fn trained_tables() -> String {
+    let mut text = String::new();
+    for threat in Threat::ALL {
+        text += &format!("\n{:<18} {:<12} {}\n", threat.table(), "knowledge", "what it does");
+        for attack in threat.attacks() {
+            let knowledge = shown(attack.knowledge);
+            text += &format!("{:<18} {knowledge:<12} {}\n", attack.name, attack.summary);
+        }
+    }
+    text
+}
+
+fn trained_page(threat: Threat, attack: &Declared) -> String {
+    let mut text = format!("{}: {}\n", attack.name, attack.summary);
+    text += &format!("  threat     {}, [[{}]] in a study\n", threat.name(), threat.table());
+    text += &format!("  paper      {}\n", attack.paper);
+    text += &format!("  knowledge  {}\n", shown(attack.knowledge));
+    text += &format!("  aliases    {}\n", attack.aliases.join(", "));
+    text += &format!("  revision   {}\n", attack.revision);
+    text + &parameters(&attack.parameters)
 }
 
 fn table() -> String {
@@ -34,7 +69,7 @@ fn table() -> String {
         text += &format!(
             "{:<10} {:<12} {:<14} {}\n",
             attack.name,
-            knowledge(attack),
+            shown(attack.knowledge),
             norms(attack),
             attack.summary
         );
@@ -45,12 +80,16 @@ fn table() -> String {
 fn page(attack: &Attack) -> String {
     let mut text = format!("{}: {}\n", attack.name, attack.summary);
     text += &format!("  paper      {}\n", attack.paper);
-    text += &format!("  knowledge  {}\n", knowledge(attack));
+    text += &format!("  knowledge  {}\n", shown(attack.knowledge));
     text += &format!("  norms      {}\n", norms(attack));
     text += &format!("  aliases    {}\n", attack.aliases.join(", "));
     text += &format!("  revision   {}\n", attack.revision);
-    text += "  parameters\n";
-    for parameter in attack.parameters {
+    text + &parameters(attack.parameters)
+}
+
+fn parameters(all: &[Parameter]) -> String {
+    let mut text = String::from("  parameters\n");
+    for parameter in all {
         text += &format!("    {} = {}\n", parameter.name, parameter.default);
         text += &format!("        {} {}\n", kind(parameter.kind), parameter.doc);
     }
@@ -61,8 +100,8 @@ fn norms(attack: &Attack) -> String {
     attack.norms.iter().map(|norm| norm.name()).collect::<Vec<_>>().join(", ")
 }
 
-fn knowledge(attack: &Attack) -> &'static str {
-    match attack.knowledge {
+fn shown(knowledge: Knowledge) -> &'static str {
+    match knowledge {
         Knowledge::WhiteBox => "white box",
         Knowledge::GreyBox => "grey box",
         Knowledge::BlackBox => "black box",

@@ -118,6 +118,7 @@ impl Graph {
             states: Vec::new(),
             constants: self.constants.clone(),
             interned: HashMap::new(),
+            norms: HashMap::new(),
             // Constants are computed in f32, whatever is done with them.
             precision: percuss_kernels::Precision::F32,
         };

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 
 use percuss_kernels::ops::{Binary, Reduction, Unary};
 
+use super::layers::BatchNorm;
 use super::{Graph, NodeOp, Shape, Tensor};
 
 impl Graph {
     /// Gradients of `loss` to each of `wrt`, each in the shape of its tensor.
     ///
     /// `loss` holds one or several values a lane; the gradient is that of their sum. Comparisons, rounding, random numbers and
-    /// projections have none (zero). A tensor shared by all lanes has no gradient here (lanes never mix): give every lane its own.
+    /// projections have none (zero). Lanes never mix: the gradient of a tensor that all lanes share has lanes, each with its own.
     pub fn gradients(&mut self, loss: Tensor, wrt: &[Tensor]) -> Vec<Tensor> {
         let needed = self.dependents(wrt, loss);
         let mut gradients: HashMap<Tensor, Tensor> = HashMap::new();
@@ -27,7 +28,11 @@ impl Graph {
             if wrt.contains(&node) && self.nodes[index].inputs.iter().all(|input| !needed[input.0]) {
                 continue;
             }
-            for (input, contribution) in self.pull_back(node, g, &needed) {
+            let contributions = match self.norms.get(&node).copied() {
+                Some(norm) => self.batch_norm_gradient(norm, node, g, &needed),
+                None => self.pull_back(node, g, &needed),
+            };
+            for (input, contribution) in contributions {
                 let total = match gradients.get(&input) {
                     Some(&other) => self.add(other, contribution),
                     None => contribution,
@@ -39,7 +44,7 @@ impl Graph {
             .map(|tensor| match gradients.get(tensor) {
                 Some(&gradient) => gradient,
                 None => {
-                    let shape = self.shape(*tensor).clone();
+                    let shape = self.shape_of_gradient(*tensor, loss);
                     self.zeros(shape)
                 }
             })
@@ -140,12 +145,12 @@ impl Graph {
             }
             NodeOp::Conv(ref spec) => {
                 if wants(0) {
-                    let shape = self.shape(inputs[0]).clone();
+                    let shape = self.shape_of_gradient(inputs[0], g);
                     let gradient = self.push(NodeOp::ConvInputGrad(spec.clone()), &[g, inputs[1]], shape);
                     give(self, 0, gradient);
                 }
                 if wants(1) {
-                    let shape = self.shape(inputs[1]).clone();
+                    let shape = self.shape_of_gradient(inputs[1], g);
                     let gradient = self.push(NodeOp::ConvWeightGrad(spec.clone()), &[inputs[0], g], shape);
                     give(self, 1, gradient);
                 }
@@ -279,6 +284,44 @@ impl Graph {
         })
     }
 
+    /// All of a batch norm's gradients at once, from two sums over the minibatch of g and of g times the normalised x: the chain rule through
+    /// mean and variance, gathered (Ioffe & Szegedy 2015, section 3).
+    fn batch_norm_gradient(
+        &mut self,
+        BatchNorm { x, weight, bias, deviation, unit }: BatchNorm,
+        y: Tensor,
+        g: Tensor,
+        needed: &[bool],
+    ) -> Vec<(Tensor, Tensor)> {
+        let shape = self.shape(y).clone();
+        let g = if *self.shape(g) == shape {
+            g
+        } else {
+            let zero = self.scalar(0.0);
+            self.push(NodeOp::Binary(Binary::Add), &[g, zero], shape.clone())
+        };
+        let axes = 0..shape.dims.len() - 1;
+        let count: usize = shape.dims[axes.clone()].iter().product();
+        let product = self.mul(g, unit);
+        let sums = [self.sum(g, axes.clone()), self.sum(product, axes)];
+        let mut out = Vec::new();
+        if needed[bias.0] {
+            out.push((bias, sums[0]));
+        }
+        if needed[weight.0] {
+            out.push((weight, sums[1]));
+        }
+        if needed[x.0] {
+            let means = sums.map(|sum| self.scale(sum, 1.0 / count as f32));
+            let factor = self.div(weight, deviation);
+            let centred = self.sub(g, means[0]);
+            let along = self.mul(unit, means[1]);
+            let rest = self.sub(centred, along);
+            out.push((x, self.mul(rest, factor)));
+        }
+        out
+    }
+
     /// `2 (x - mean) / len * g`, over the axis that `moments` took.
     fn variance_gradient(&mut self, moments: Tensor, g: Tensor) -> Tensor {
         let NodeOp::Moments { outer, len, inner } = self.nodes[moments.0].op else {
@@ -368,13 +411,15 @@ impl Graph {
         self.reshape(joined, &shape.dims)
     }
 
+    /// The shape of a tensor, with lanes if the gradient `g` that comes to it has them.
+    fn shape_of_gradient(&self, tensor: Tensor, g: Tensor) -> Shape {
+        let shape = self.shape(tensor);
+        Shape { lane: shape.lane || self.shape(g).lane, dims: shape.dims.clone() }
+    }
+
     /// Sums a gradient over the axes along which its tensor was broadcast.
     fn unbroadcast(&mut self, mut g: Tensor, target: Tensor) -> Tensor {
-        let shape = self.shape(target).clone();
-        assert!(
-            shape.lane || !self.shape(g).lane,
-            "a tensor shared by all lanes has no gradient: give every lane its own"
-        );
+        let shape = self.shape_of_gradient(target, g);
         let extra = self.dims(g).len() - shape.dims.len();
         if extra > 0 {
             g = self.sum(g, 0..extra);

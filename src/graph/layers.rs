@@ -28,6 +28,18 @@ pub struct PoolGeometry {
     pub pad: [usize; 4],
 }
 
+/// The tensors of a batch norm, for its gradient.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchNorm {
+    pub(super) x: Tensor,
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+    /// The root of the variance: `[channels]`.
+    pub(super) deviation: Tensor,
+    /// `(x - mean) / deviation`.
+    pub(super) unit: Tensor,
+}
+
 impl Graph {
     /// a `[.., m, k]` times b `[.., k, n]`; a factor that is stored transposed says so.
     ///
@@ -159,9 +171,15 @@ impl Graph {
         epsilon: f32,
     ) -> (Tensor, Tensor, Tensor) {
         let axes = 0..self.dims(x).len() - 1;
-        let (unit, mean, variance) = self.normalize(x, axes, epsilon);
+        let (mean, variance) = self.moments(x, axes);
+        let safe = self.shift(variance, epsilon);
+        let deviation = self.unary(Unary::Sqrt, safe);
+        let centred = self.sub(x, mean);
+        let unit = self.div(centred, deviation);
         let scaled = self.mul(unit, weight);
-        (self.add(scaled, bias), mean, variance)
+        let y = self.add(scaled, bias);
+        self.norms.insert(y, BatchNorm { x, weight, bias, deviation, unit });
+        (y, mean, variance)
     }
 
     /// Layer norm over the last axis (Ba et al. 2016).

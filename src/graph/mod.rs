@@ -70,6 +70,8 @@ pub struct Graph {
     pub(crate) states: Vec<(String, Shape)>,
     pub(crate) constants: Vec<Arc<Vec<f32>>>,
     interned: HashMap<String, Tensor>,
+    /// Batch norms by their results, whose gradient is known as a whole.
+    norms: HashMap<Tensor, layers::BatchNorm>,
     /// What the products of the graph's programs multiply.
     pub(crate) precision: percuss_kernels::Precision,
 }

@@ -2,6 +2,7 @@
 
 mod estimate;
 mod text;
+mod training;
 mod warnings;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::models::Model;
 
 pub use estimate::{Totals, UnitLine};
 pub(crate) use text::grouped;
+pub use training::Training;
 
 /// A study multiplied out, with what is known of its models and data.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Plan {
     pub subjects: Vec<Subject>,
     /// Sums over all cells.
     pub totals: Totals,
+    /// What the threats that train models ask for, if the study has any.
+    pub training: Option<Training>,
     /// Budgets in the data's and the model's units.
     pub units: Vec<UnitLine>,
     /// What the user should know before starting.
@@ -92,14 +96,18 @@ impl Plan {
         Self::with_subjects(study, subjects, warnings)
     }
 
-    /// As [`Plan::new`], and measures a step of every model on `engine`'s device, for a tenth of a second each.
+    /// As [`Plan::new`], and measures a step of every model and recipe on `engine`'s device, for a tenth of a second each.
     ///
     /// # Errors
     /// As [`Plan::new`].
     pub fn measured(study: &Study, data_dir: Option<&Path>, engine: &Engine) -> Result<Self> {
         let mut warnings = Vec::new();
         let subjects = subjects(study, data_dir, Some(engine), &mut warnings);
-        Self::with_subjects(study, subjects, warnings)
+        let mut plan = Self::with_subjects(study, subjects, warnings)?;
+        if let Some(training) = &mut plan.training {
+            plan.warnings.extend(training.measure(study, data_dir, engine)?);
+        }
+        Ok(plan)
     }
 
     /// Plans a study of which `subjects` is known; `warnings` come first.
@@ -109,10 +117,11 @@ impl Plan {
     pub fn with_subjects(study: &Study, subjects: Vec<Subject>, mut warnings: Vec<String>) -> Result<Self> {
         let find = |model, data| subjects.iter().find(|s| s.model == model && s.data == data);
         let grid = Grid::new(study, |model, data| find(model, data).and_then(|s| s.outputs.clone()))?;
+        let training = Training::of(study)?;
         let totals = estimate::totals(&grid, &subjects);
         let units = estimate::units(study, &grid, &subjects);
         warnings.extend(warnings::of(study, &grid, &subjects));
-        Ok(Self { study: study.name.clone(), grid, subjects, totals, units, warnings })
+        Ok(Self { study: study.name.clone(), grid, subjects, totals, training, units, warnings })
     }
 }
 

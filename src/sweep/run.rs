@@ -226,11 +226,7 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
         .collect();
     distinct(study, &cells, &ids)?;
     let (schools, trained) = schools(study, device, options)?;
-    let set = |cell: &TrainedCell| {
-        let school = &schools[cell.recipe];
-        cell.id(study, &school.sha256, &school.test_set_sha256)
-    };
-    let ids = ids.into_iter().chain(trained.iter().map(set)).collect();
+    let ids = ids.into_iter().chain(trained.iter().map(|cell| cell.id(study, &schools))).collect();
     Ok(Prepared { subjects, cells, schools, trained, ids })
 }
 
@@ -248,5 +244,7 @@ fn schools(
         let found = format!("{}, which is an earlier one again", study.recipes[twice].id);
         return Err(study.error("recipe", found, "each recipe once"));
     }
-    Ok((schools, trained::cells(study)?))
+    let cells = trained::cells(study)?;
+    trained::check(study, &schools, &cells)?;
+    Ok((schools, cells))
 }

@@ -142,6 +142,7 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         limit,
         seed: file.recipe.seed,
         data_dir: options.data_dir.clone(),
+        subgroups: file.site.iter().cloned().collect(),
         ..Request::new(file.source.clone(), split)
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.

@@ -15,6 +15,8 @@
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
 //! limit = 2000                      # at most so many training samples, stratified
 //! test_limit = 1000                 # at most so many test samples, stratified
+//! site = "hospitalid"               # the column that says where a sample is from, for adversaries who know other places' samples alone;
+//!                                   # absent: the data's groups (patients, records)
 //!
 //! [preprocess]                      # tables only: a spec that replaces the table's own
 //!
@@ -72,6 +74,8 @@ pub struct TrainFile {
     pub limit: Option<usize>,
     /// At most so many test samples.
     pub test_limit: Option<usize>,
+    /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
+    pub site: Option<String>,
     /// A table's own spec is replaced by this one.
     pub preprocess: Option<Spec>,
     /// Weights of the loss, to be resolved on the train split.
@@ -119,6 +123,7 @@ impl TrainFile {
         let splits = splits(&data)?;
         let most = |key| data.whole(key, 1..=u64::from(u32::MAX)).map(|most| most.map(|most| most as usize));
         let (limit, test_limit) = (most("limit")?, most("test_limit")?);
+        let site = data.text("site")?;
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -143,6 +148,7 @@ impl TrainFile {
             splits,
             limit,
             test_limit,
+            site,
             preprocess,
             class_weights,
             recipe,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use percuss_kernels::Device;
 
@@ -457,4 +458,40 @@ fn label(base: &Dataset, head: Head, lesson: &Lesson, position: usize, out: &mut
         }
         (Labels::Class(_), None) => unreachable!("a base of classes gives every sample one"),
     }
+}
+
+/// What a step of one member costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepCost {
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Seconds, with every worker busy.
+    pub seconds: f64,
+}
+
+/// Times a step of `course` where it would be trained, for a tenth of a second.
+///
+/// # Errors
+/// Data that do not fit the model; a device failure.
+pub fn step_cost(course: &Course, workshop: &Workshop) -> Result<StepCost> {
+    const MEASURED: Duration = Duration::from_millis(100);
+    fits(course.config, course.base)?;
+    let program = Program::new(course);
+    // Two lanes: a single row may be computed in another way.
+    let flops = Compiled::sketch(&program.graph, &program.phase, 2).flops(0) / 2;
+    let lanes = program.lanes(workshop, usize::MAX);
+    let mut executable = program.open(workshop.device, lanes)?;
+    let mut step = || -> Result<()> {
+        executable.write(program.step, &vec![0.0; lanes])?;
+        executable.run(0, 1)?;
+        executable.read(program.losses).map(|_| ())
+    };
+    step()?;
+    let (began, mut runs) = (Instant::now(), 0);
+    while runs == 0 || began.elapsed() < MEASURED {
+        step()?;
+        runs += 1;
+    }
+    let workers = if workshop.device.is_cpu() { workshop.threads.max(1) } else { 1 };
+    Ok(StepCost { flops, seconds: began.elapsed().as_secs_f64() / (runs * lanes * workers) as f64 })
 }

@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use super::math::{self, vectorised};
+use super::passes::{Blend, Pass, overwritten, passes};
 use super::{Context, Disjoint, spread};
 use crate::ops::{Binary, Instr, Pointwise, Unary};
 
@@ -15,6 +16,8 @@ const REGISTERS: usize = 8192;
 const CHUNK: usize = 2048;
 /// Elements of a task that several threads share out.
 const TASK: usize = 16_384;
+/// Repeated inputs whose registers are kept from chunk to chunk.
+const REPEATED: usize = 16;
 
 /// Evaluates `op`; see [`Context::aliases`] for inputs that are outputs.
 pub(crate) fn interpret(
@@ -81,8 +84,29 @@ struct Plan {
     axes: Axes,
     /// For every instruction.
     places: Vec<Place>,
+    /// For every instruction.
+    passes: Vec<Pass>,
+    /// For every instruction that loads a repeated input: how it repeats.
+    repeats: Vec<Option<Repeat>>,
     /// Elements of a register.
     chunk: usize,
+}
+
+/// An input that has the same `period` values over and over within every `span` elements of the output: a channel's mean, a lane's rate.
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    period: usize,
+    span: usize,
+    /// Its number among those whose registers are kept.
+    slot: usize,
+}
+
+/// What a repeated input's register holds.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    span: usize,
+    phase: usize,
+    len: usize,
 }
 
 /// Where the values of an instruction are for the current chunk.
@@ -102,17 +126,28 @@ enum Place {
 
 impl Plan {
     fn new(op: &Pointwise, aliases: &[Option<usize>]) -> Self {
-        let axes = Axes::merged(op);
+        let (axes, passes) = (Axes::merged(op), passes(op));
         let place = |(i, instr): (usize, &Instr)| match *instr {
             Instr::Const(_) => Place::Fixed,
             Instr::Input(input) => match aliases.get(input).copied().flatten() {
+                Some(output) if overwritten(op, &passes, i, output) => Place::Output(output),
                 Some(output) => Place::Alias(output),
                 None => axes.place(&op.strides[input], input),
             },
             _ => op.outputs.iter().position(|&output| output == i).map_or(Place::Register, Place::Output),
         };
-        let places = op.code.iter().enumerate().map(place).collect();
-        Self { axes, places, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
+        let places: Vec<Place> = op.code.iter().enumerate().map(place).collect();
+        let mut count = 0;
+        let repeat = |(instr, place): (&Instr, &Place)| match *instr {
+            Instr::Input(input) if *place == Place::Register && count < REPEATED => {
+                let (period, span) = axes.repeat(&op.strides[input])?;
+                count += 1;
+                Some(Repeat { period, span, slot: count - 1 })
+            }
+            _ => None,
+        };
+        let repeats = op.code.iter().zip(&places).map(repeat).collect();
+        Self { axes, places, passes, repeats, chunk: (REGISTERS / op.code.len() / 64 * 64).clamp(64, CHUNK) }
     }
 }
 
@@ -146,6 +181,22 @@ impl Axes {
     /// The stride of an input along a merged axis.
     fn stride(&self, strides: &[usize], axis: usize) -> usize {
         strides.get(self.original[axis]).copied().unwrap_or(0)
+    }
+
+    /// How an input repeats, if it does: the elements of its inner axes, and those times the axes around them that it does not cross.
+    fn repeat(&self, strides: &[usize]) -> Option<(usize, usize)> {
+        let crossed = |axis: usize| self.stride(strides, axis) > 0;
+        let (mut period, mut axis) = (1, self.rank);
+        while axis > 0 && crossed(axis - 1) {
+            axis -= 1;
+            period *= self.shape[axis];
+        }
+        let mut span = period;
+        while axis > 0 && !crossed(axis - 1) {
+            axis -= 1;
+            span *= self.shape[axis];
+        }
+        (span > period).then_some((period, span))
     }
 
     /// Where an input is: in its memory if that has the output's order, in a register otherwise.
@@ -186,10 +237,11 @@ impl Run<'_> {
                 _ => {}
             }
         }
+        let mut held = [Held::default(); REPEATED];
         let mut start = from;
         while start < to {
             let len = chunk.min(to - start);
-            self.evaluate(start, len, registers);
+            self.evaluate(start, len, registers, &mut held);
             self.copy_outputs(start, len, registers);
             start += len;
         }
@@ -220,7 +272,7 @@ impl Run<'_> {
     }
 
     #[inline(always)]
-    fn evaluate(&self, start: usize, len: usize, registers: &mut [f32]) {
+    fn evaluate(&self, start: usize, len: usize, registers: &mut [f32], held: &mut [Held; REPEATED]) {
         let chunk = self.plan.chunk;
         for (i, place) in self.plan.places.iter().enumerate() {
             if let Place::Alias(output) = *place {
@@ -230,6 +282,9 @@ impl Run<'_> {
             }
         }
         for (i, instr) in self.op.code.iter().enumerate() {
+            if let Pass::Within(_) = self.plan.passes[i] {
+                continue;
+            }
             let (before, rest) = registers.split_at_mut(i * chunk);
             let y = match self.plan.places[i] {
                 // SAFETY: the chunk belongs to this task; operands are other instructions' places, and inputs that are
@@ -238,11 +293,34 @@ impl Run<'_> {
                 _ => &mut rest[..len],
             };
             let value = |operand: usize| self.value(operand, start, len, before);
+            if let Pass::Blend(Blend { values: [a, b], scales: [ca, cb] }) = self.plan.passes[i] {
+                let in_place = |operand: usize| {
+                    matches!(self.plan.places[operand], Place::Output(_))
+                        && self.plan.places[operand] == self.plan.places[i]
+                };
+                match (in_place(a), in_place(b)) {
+                    (true, _) => blend_into(y, ca, value(b), cb),
+                    (_, true) => blend_into(y, cb, value(a), ca),
+                    _ => zip(
+                        value(a),
+                        value(b),
+                        y,
+                        #[inline(always)]
+                        |a, b| a * ca + b * cb,
+                    ),
+                }
+                continue;
+            }
             match *instr {
                 Instr::Const(_) => {}
                 Instr::Input(input) => {
                     if self.plan.places[i] == Place::Register {
-                        self.load(input, start, y);
+                        match self.plan.repeats[i] {
+                            Some(repeat) => {
+                                self.load_repeated(input, repeat, start, y, &mut held[repeat.slot])
+                            }
+                            None => self.load(input, start, y),
+                        }
                     }
                 }
                 Instr::Index(axis) => self.coordinates(axis, start, y),
@@ -250,6 +328,28 @@ impl Run<'_> {
                 Instr::Binary(function, a, b) => binary(function, value(a), value(b), y),
                 Instr::Select(c, a, b) => select(value(c), value(a), value(b), y),
             }
+        }
+    }
+
+    /// Loads a repeated input, unless its register holds these values already.
+    #[inline(always)]
+    fn load_repeated(&self, input: usize, repeat: Repeat, start: usize, y: &mut [f32], held: &mut Held) {
+        let Repeat { period, span, .. } = repeat;
+        if start / span != (start + y.len() - 1) / span {
+            held.len = 0;
+            return self.load(input, start, y);
+        }
+        let now = Held { span: start / span, phase: start % period, len: y.len() };
+        if held.len >= now.len && held.span == now.span && held.phase == now.phase {
+            return;
+        }
+        *held = now;
+        let mut done = period.min(y.len());
+        self.load(input, start, &mut y[..done]);
+        while done < y.len() {
+            let more = done.min(y.len() - done);
+            y.copy_within(..more, done);
+            done += more;
         }
     }
 
@@ -427,6 +527,14 @@ fn binary(function: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
             #[inline(always)]
             |a, b| truth(a == b),
         ),
+    }
+}
+
+/// `y scale + a other`, in the place of y.
+#[inline(always)]
+fn blend_into(y: &mut [f32], scale: f32, a: &[f32], other: f32) {
+    for (y, &a) in y.iter_mut().zip(a) {
+        *y = *y * scale + a * other;
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod math;
 pub(crate) mod matrices;
 mod memory;
 mod panels;
+mod passes;
 mod product;
 mod spread;
 mod sums;

@@ -1,5 +1,7 @@
 //! How the right factor of a product lies in memory: as it is, or packed so that vectors are read one after another.
 
+use super::math::vectorised;
+
 /// How the right factor lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Form {
@@ -71,6 +73,11 @@ pub(crate) fn pack(
         let base = terms * first;
         let valid = width.min(columns - first);
         let rows = &mut out[base + start * width..base + (start + count) * width];
+        if row == 1 && valid == width && width.is_multiple_of(TILE) && count.is_multiple_of(TILE) {
+            transpose(&b[first * column_step..], column_step, width, rows);
+            first += width;
+            continue;
+        }
         for (term, out) in rows.chunks_exact_mut(width).enumerate() {
             let (used, rest) = out.split_at_mut(valid);
             let from = &b[term * row + first * column_step..];
@@ -83,4 +90,31 @@ pub(crate) fn pack(
         }
         first += width;
     }
+}
+
+/// Side of the squares that [`transpose`] goes by.
+const TILE: usize = 8;
+
+/// `out[term * width + column] = b[column * step + term]` for a panel `width` columns wide; both sizes are multiples of [`TILE`].
+fn transpose(b: &[f32], step: usize, width: usize, out: &mut [f32]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (i, rows) in out.chunks_exact_mut(TILE * width).enumerate() {
+                for first in (0..width).step_by(TILE) {
+                    let mut tile = [[0.0; TILE]; TILE];
+                    for (j, line) in tile.iter_mut().enumerate() {
+                        line.copy_from_slice(&b[(first + j) * step + i * TILE..][..TILE]);
+                    }
+                    for t in 0..TILE {
+                        let out: [f32; TILE] = [
+                            tile[0][t], tile[1][t], tile[2][t], tile[3][t], tile[4][t], tile[5][t],
+                            tile[6][t], tile[7][t],
+                        ];
+                        rows[t * width + first..][..TILE].copy_from_slice(&out);
+                    }
+                }
+            }
+        },
+    );
 }

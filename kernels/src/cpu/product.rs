@@ -32,12 +32,19 @@ const ROWS: usize = 224;
 /// Most rows of any tile.
 const TILE: usize = 14;
 
-/// Most rows of a tile V vectors wide. Of 32 registers 24 to 28 hold sums and V hold B; one vector of B is an exception: more
-/// than ten rows' addresses would not fit the integer registers.
+/// Most rows of a tile V vectors wide. Of 32 registers 24 to 28 hold sums and V hold B, of 16 twelve hold sums; one vector of B is an
+/// exception: more than ten rows' addresses would not fit the integer registers (eight of 16), which a transposed A needs but once.
 #[inline(always)]
-fn tile_rows(registers: usize, vectors: usize) -> usize {
+fn tile_rows(registers: usize, vectors: usize, transposed: bool) -> usize {
     match (registers >= 32, vectors) {
         (true, 1) => 10,
+        (false, 1) => {
+            if transposed {
+                10
+            } else {
+                8
+            }
+        }
         (true, 2) => TILE,
         (true, 3) => 8,
         (true, _) => 6,
@@ -273,7 +280,7 @@ impl Multiply<'_> {
         block: Block,
         first: usize,
     ) {
-        let most = tile_rows(S::REGISTER_COUNT, V);
+        let most = tile_rows(S::REGISTER_COUNT, V, self.left.transposed);
         let tiles = rows.len().div_ceil(most);
         let mut row = rows.start;
         let mut sums = [[simd.splat_f32s(0.0); V]; TILE];

@@ -56,7 +56,8 @@ fn block_sum(x: &[f32], f: impl Fn(f32) -> f32 + Copy) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(tail) {
         *lane += f(x);
     }
-    let mut width = LANES / 2;
+    // The lanes of a short row's end are zero: adding them changes nothing.
+    let mut width = x.len().clamp(1, LANES).next_power_of_two() / 2;
     while width > 0 {
         for i in 0..width {
             lanes[i] += lanes[i + width];
@@ -83,10 +84,15 @@ pub(crate) fn column_sums(
             let mut count = 0_usize;
             for first in (0..rows).step_by(ROWS) {
                 let mut total = [0.0; COLUMNS];
-                for row in first..rows.min(first + ROWS) {
-                    let x = &x[row * stride..row * stride + width];
-                    for ((total, &x), &p) in total.iter_mut().zip(x).zip(parameter) {
-                        *total += f(x, p);
+                let end = rows.min(first + ROWS);
+                if let Ok(parameter) = <&[f32; COLUMNS]>::try_from(parameter) {
+                    total = whole_block(&x[first * stride..], stride, end - first, parameter, f);
+                } else {
+                    for row in first..end {
+                        let x = &x[row * stride..row * stride + width];
+                        for ((total, &x), &p) in total.iter_mut().zip(x).zip(parameter) {
+                            *total += f(x, p);
+                        }
                     }
                 }
                 let mut level = 0;
@@ -106,6 +112,31 @@ pub(crate) fn column_sums(
             out.copy_from_slice(&total[..width]);
         },
     );
+}
+
+/// The sums of `rows` rows of [`COLUMNS`] columns, half of them at a time: as many accumulators as stay in registers.
+#[inline(always)]
+fn whole_block(
+    x: &[f32],
+    stride: usize,
+    rows: usize,
+    parameter: &[f32; COLUMNS],
+    f: impl Fn(f32, f32) -> f32 + Copy,
+) -> [f32; COLUMNS] {
+    const HALF: usize = COLUMNS / 2;
+    let mut total = [0.0; COLUMNS];
+    for half in 0..2 {
+        let mut sums = [0.0; HALF];
+        let (p, _) = parameter[half * HALF..].as_chunks::<HALF>();
+        for row in 0..rows {
+            let (x, _) = x[row * stride + half * HALF..][..HALF].as_chunks::<HALF>();
+            for i in 0..HALF {
+                sums[i] += f(x[0][i], p[0][i]);
+            }
+        }
+        total[half * HALF..][..HALF].copy_from_slice(&sums);
+    }
+    total
 }
 
 #[inline(always)]

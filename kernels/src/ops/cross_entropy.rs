@@ -50,6 +50,20 @@ impl Operation for CrossEntropy {
             vectorised(
                 #[inline(always)]
                 || {
+                    if self.classes <= FEW {
+                        for (i, losses) in losses.chunks_mut(STRIP).enumerate() {
+                            let first = first + i * STRIP;
+                            let strip = Strip::new(logits, self.classes, first, losses.len());
+                            let mut logs = strip.sum;
+                            logs.iter_mut().for_each(|log| *log = math::log(*log));
+                            for (r, loss) in losses.iter_mut().enumerate() {
+                                let chosen =
+                                    class(labels[first + r], self.classes).map(|label| strip.x[label][r]);
+                                *loss = chosen.map_or(f32::NAN, |chosen| logs[r] + (strip.max[r] - chosen));
+                            }
+                        }
+                        return;
+                    }
                     for (i, loss) in losses.iter_mut().enumerate() {
                         let row = &logits[(first + i) * self.classes..][..self.classes];
                         let chosen = class(labels[first + i], self.classes).map(|label| row[label]);
@@ -96,6 +110,14 @@ impl Operation for CrossEntropyGrad {
             vectorised(
                 #[inline(always)]
                 || {
+                    if classes <= FEW {
+                        for (i, dx) in rows.chunks_mut(STRIP * classes).enumerate() {
+                            let first = first + i * STRIP;
+                            let strip = Strip::new(logits, classes, first, dx.len() / classes);
+                            strip.gradient(&labels[first..], &dloss[first..], dx);
+                        }
+                        return;
+                    }
                     for (i, dx) in rows.chunks_exact_mut(classes).enumerate() {
                         let row = &logits[(first + i) * classes..][..classes];
                         let scale = dloss[first + i];
@@ -116,6 +138,74 @@ impl Operation for CrossEntropyGrad {
 
     fn gpu(&self, adapter: &Adapter) -> Vec<Kernel> {
         crate::gpu::launch::cross_entropy_grad(self, adapter)
+    }
+}
+
+/// Most classes for which rows lie along vectors.
+const FEW: usize = 8;
+/// Rows that are worked on at once.
+const STRIP: usize = 16;
+
+/// Some rows of at most [`FEW`] logits, class by class.
+struct Strip {
+    classes: usize,
+    x: [[f32; STRIP]; FEW],
+    max: [f32; STRIP],
+    /// `exp(x - max)`, 0 beyond the classes.
+    powers: [[f32; STRIP]; FEW],
+    sum: [f32; STRIP],
+}
+
+impl Strip {
+    /// Rows `first .. first + rows`; sums run in the order of [`max_and_sum`].
+    #[inline(always)]
+    fn new(logits: &[f32], classes: usize, first: usize, rows: usize) -> Self {
+        let zeros = [[0.0; STRIP]; FEW];
+        let mut strip =
+            Self { classes, x: zeros, max: [f32::NEG_INFINITY; STRIP], powers: zeros, sum: [0.0; STRIP] };
+        for (r, row) in logits[first * classes..][..rows * classes].chunks_exact(classes).enumerate() {
+            row.iter().enumerate().for_each(|(c, &x)| strip.x[c][r] = x);
+        }
+        for x in &strip.x[..classes] {
+            for (max, &x) in strip.max.iter_mut().zip(x) {
+                *max = if x > *max { x } else { *max };
+            }
+        }
+        for (powers, x) in strip.powers.iter_mut().zip(&strip.x[..classes]) {
+            for r in 0..STRIP {
+                powers[r] = math::exp(x[r] - strip.max[r]);
+            }
+        }
+        let mut lanes = strip.powers;
+        for width in [4, 2, 1] {
+            for c in 0..width {
+                for r in 0..STRIP {
+                    lanes[c][r] += lanes[c + width][r];
+                }
+            }
+        }
+        strip.sum = lanes[0];
+        strip
+    }
+
+    #[inline(always)]
+    fn gradient(&self, labels: &[f32], dloss: &[f32], dx: &mut [f32]) {
+        let mut shares = [[0.0; STRIP]; FEW];
+        for (shares, powers) in shares.iter_mut().zip(&self.powers[..self.classes]) {
+            for r in 0..STRIP {
+                shares[r] = powers[r] / self.sum[r];
+            }
+        }
+        for (r, dx) in dx.chunks_exact_mut(self.classes).enumerate() {
+            let Some(label) = class(labels[r], self.classes) else {
+                dx.fill(f32::NAN);
+                continue;
+            };
+            for (c, dx) in dx.iter_mut().enumerate() {
+                let wanted = if c == label { 1.0 } else { 0.0 };
+                *dx = (shares[c][r] - wanted) * dloss[r];
+            }
+        }
     }
 }
 

@@ -91,7 +91,7 @@ pub struct Pointwise {
 
 impl Instr {
     /// Indices of the instructions whose values it takes.
-    fn operands(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn operands(&self) -> impl Iterator<Item = usize> {
         let [a, b, c] = match *self {
             Self::Input(_) | Self::Const(_) | Self::Index(_) => [None; 3],
             Self::Unary(_, a) => [Some(a), None, None],

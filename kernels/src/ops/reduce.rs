@@ -115,30 +115,50 @@ pub(super) fn sum_axis(
             }
         });
     }
+    // Few columns: several rows are taken as one of as many columns as fit, whose sums are folded at last.
+    let rows = fold(len, inner);
+    let (len, wide) = (len / rows, inner * rows);
     let pieces = len.div_ceil(PIECE);
     let zeros = [0.0; tree::COLUMNS];
-    let strips = inner.div_ceil(tree::COLUMNS);
-    let partial = context.scratch.take(outer * pieces * inner);
-    let places = Disjoint::new(if pieces == 1 { &mut *y } else { &mut *partial });
+    let strips = wide.div_ceil(tree::COLUMNS);
+    let direct = pieces == 1 && rows == 1;
+    let partial = context.scratch.take(if direct { 0 } else { outer * pieces * wide });
+    let places = Disjoint::new(if direct { &mut *y } else { &mut *partial });
     let piece = |task: usize| {
         let (strip, piece, o) = (task % strips, task / strips % pieces, task / strips / pieces);
         let column = strip * tree::COLUMNS;
-        let width = tree::COLUMNS.min(inner - column);
-        let (first, rows) = (piece * PIECE, PIECE.min(len - piece * PIECE));
-        let parameter = parameter.map_or(&zeros[..width], |p| &p[o * inner + column..][..width]);
+        let width = tree::COLUMNS.min(wide - column);
+        let (first, count) = (piece * PIECE, PIECE.min(len - piece * PIECE));
+        let mut repeated = zeros;
+        let parameter = match parameter {
+            Some(p) if rows > 1 => {
+                let own = &p[o * inner..][..inner];
+                repeated[..wide].chunks_exact_mut(inner).for_each(|part| part.copy_from_slice(own));
+                &repeated[..width]
+            }
+            Some(p) => &p[o * inner + column..][..width],
+            None => &zeros[..width],
+        };
         // SAFETY: every task has its own (o, piece, strip), so its own columns of its own row.
-        let out = unsafe { places.slice((o * pieces + piece) * inner + column, width) };
-        tree::column_sums(&x[(o * len + first) * inner + column..], inner, rows, parameter, out, f);
+        let out = unsafe { places.slice((o * pieces + piece) * wide + column, width) };
+        tree::column_sums(&x[(o * len + first) * wide + column..], wide, count, parameter, out, f);
     };
-    let small = outer * len * inner <= BLOCK;
+    let small = outer * len * wide <= BLOCK;
     spread(if small { 1 } else { context.threads }, outer * pieces * strips, piece);
-    if pieces > 1 {
+    if !direct {
         for (o, y) in y.chunks_exact_mut(inner).enumerate() {
-            let rows = &mut partial[o * pieces * inner..(o + 1) * pieces * inner];
-            add_pairs(rows, inner);
-            y.copy_from_slice(&rows[..inner]);
+            let sums = &mut partial[o * pieces * wide..(o + 1) * pieces * wide];
+            add_pairs(sums, wide);
+            add_pairs(&mut sums[..wide], inner);
+            y.copy_from_slice(&sums[..inner]);
         }
     }
+}
+
+/// Rows of `inner` elements that are summed as one row.
+fn fold(len: usize, inner: usize) -> usize {
+    let rows = tree::COLUMNS / inner;
+    if rows > 1 && tree::COLUMNS.is_multiple_of(inner) && len.is_multiple_of(rows) { rows } else { 1 }
 }
 
 /// Adds rows in pairs, then pairs of pairs, until the first row is the sum of all.

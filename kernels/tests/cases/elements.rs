@@ -4,7 +4,7 @@ use percuss_kernels::ops::*;
 
 use super::{Case, draw, scaled};
 use crate::reference;
-use crate::shapes::step;
+use crate::shapes::{blended, step};
 
 pub fn all() -> Vec<Case> {
     let mut cases = functions();
@@ -82,6 +82,9 @@ fn expressions() -> Vec<Case> {
         vec![3, 4, 5, 6],
     ] {
         cases.push(Case::drawn(step(&shape), reference::pointwise));
+    }
+    for (lanes, pixels, channels) in [(1, 1, 8), (3, 700, 8), (2, 65, 5), (2, 3, 900), (5, 1, 1)] {
+        cases.push(Case::drawn(blended(lanes, pixels, channels), reference::pointwise));
     }
     // Broadcasts along every axis, reversed order, coordinates, a select that hides a NaN.
     let shape = vec![3, 5, 7];

@@ -69,6 +69,10 @@ fn reductions() -> Vec<Case> {
         [1, 2049, 17],
         [1, 9000, 130],
         [700, 9, 10],
+        [3, 4096, 8],
+        [1, 70_000, 16],
+        [2, 6, 32],
+        [2, 7, 16],
     ];
     for [outer, len, inner] in shapes {
         for kind in [Reduction::Sum, Reduction::Max, Reduction::Min] {

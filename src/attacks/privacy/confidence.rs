@@ -3,7 +3,7 @@
 use super::class_thresholds::scores;
 use super::evidence::Answer;
 use super::parameters::THRESHOLD;
-use super::{Access, MembershipAttack};
+use super::{Access, Asks, MembershipAttack};
 
 /// The confidence attack. With a shared threshold it ranks like `loss`; where probabilities round to 1 it ties and `loss` does not.
 pub static CONFIDENCE: MembershipAttack = MembershipAttack {
@@ -12,6 +12,7 @@ pub static CONFIDENCE: MembershipAttack = MembershipAttack {
     summary: "The probability of the label.",
     paper: "Song & Mittal 2021, Systematic evaluation of privacy risks of machine learning models (arXiv 2003.10595)",
     access: Access::Scores,
+    asks: Asks::Once,
     revision: 1,
     parameters: &[THRESHOLD],
     rule: |evidence, get| scores(evidence, get, |answer: Answer| answer.log_probability().exp()),

@@ -2,7 +2,7 @@
 
 use super::class_thresholds::scores;
 use super::evidence::Answer;
-use super::{Access, MembershipAttack};
+use super::{Access, Asks, MembershipAttack};
 
 /// The entropy attack.
 pub static ENTROPY: MembershipAttack = MembershipAttack {
@@ -11,6 +11,7 @@ pub static ENTROPY: MembershipAttack = MembershipAttack {
     summary: "Minus the entropy of the answer, in nats.",
     paper: "Song & Mittal 2021, Systematic evaluation of privacy risks of machine learning models (arXiv 2003.10595)",
     access: Access::Scores,
+    asks: Asks::Once,
     revision: 1,
     parameters: &[super::parameters::THRESHOLD],
     rule: |evidence, get| scores(evidence, get, negative_entropy),

@@ -1,6 +1,6 @@
 //! The gap attack: whoever is classified rightly is taken for a member.
 
-use super::{Access, Evidence, MembershipAttack};
+use super::{Access, Asks, Evidence, MembershipAttack};
 use crate::Result;
 use crate::attacks::Chosen;
 
@@ -11,6 +11,7 @@ pub static GAP: MembershipAttack = MembershipAttack {
     summary: "1 where the target's decision is right, else 0.",
     paper: "Yeom et al. 2018, Privacy risk in machine learning (arXiv 1709.01604); named so by Choquette-Choo et al. 2021 (arXiv 2007.14321)",
     access: Access::Labels,
+    asks: Asks::Once,
     revision: 1,
     parameters: &[],
     rule,

@@ -52,6 +52,9 @@ pub struct Nearest {
     pub queries: usize,
 }
 
+/// What answers points, one class each.
+pub type Decide<'d> = dyn FnMut(&[Vec<f32>]) -> Result<Vec<u32>> + 'd;
+
 /// The nearest point to `origin` that `decide` does not take for `label`; at distance 0 if `origin` is such a point; `None` where no start was
 /// found. `decide` answers a batch of points with one class each; its errors are passed on.
 pub fn hop_skip_jump(
@@ -59,24 +62,32 @@ pub fn hop_skip_jump(
     label: u32,
     region: Region,
     effort: Effort,
-    decide: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<u32>>,
+    decide: &mut Decide,
 ) -> Result<Option<Nearest>> {
-    check(origin, region, effort)?;
-    let stream = Stream::new(effort.seed, &[name_number("hop-skip-jump"), effort.sample]);
-    let mut search = Search { origin, label, region, left: effort.queries, best: None, stream, decide };
-    if search.ask(&[vec![0.0; origin.len()]])?[0] {
-        return Ok(search.best(effort));
+    let search = Search::new(origin.to_vec(), label, region, effort, Vec::new())?;
+    Ok(search_together(vec![search], decide)?.remove(0))
+}
+
+/// Runs searches side by side: what all of them want to know next is asked in one batch. Each comes to what it comes to alone.
+pub fn search_together(mut searches: Vec<Search>, decide: &mut Decide) -> Result<Vec<Option<Nearest>>> {
+    loop {
+        let points: Vec<Vec<f32>> =
+            searches.iter().flat_map(|search| search.wanted().iter().cloned()).collect();
+        if points.is_empty() {
+            return Ok(searches.iter().map(Search::nearest).collect());
+        }
+        let decisions = decide(&points)?;
+        if decisions.len() != points.len() {
+            let found = format!("{} decisions", decisions.len());
+            return Err(Error::input("hop-skip-jump", "decide", found, format!("{}", points.len())));
+        }
+        let mut told = 0;
+        for search in &mut searches {
+            let wanted = search.wanted().len();
+            search.tell(&decisions[told..told + wanted]);
+            told += wanted;
+        }
     }
-    let Some(mut point) = search.start()? else { return Ok(None) };
-    let mut round = 1.0_f64;
-    while search.left > 0 {
-        point = search.bisect(point)?;
-        let reach = length(&point);
-        let Some(normal) = search.normal(&point, reach, round)? else { break };
-        point = search.jump(point, &normal, reach / round.sqrt())?;
-        round += 1.0;
-    }
-    Ok(search.best(effort))
 }
 
 /// Where a bisection over `features` features ends, as a part of the line.
@@ -116,43 +127,174 @@ fn check(origin: &[f32], region: Region, effort: Effort) -> Result<()> {
     Ok(())
 }
 
-/// A search under way. Points are offsets from the origin in units of `scale`.
-struct Search<'a> {
-    origin: &'a [f32],
+/// A search that says what it wants to know, and goes on when it is told. Points are offsets from the origin in units of `scale`.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    origin: Vec<f32>,
     label: u32,
     region: Region<'a>,
+    effort: Effort,
     left: usize,
     /// Distance and point of the nearest that was asked and is of another decision.
     best: Option<(f64, Vec<f32>)>,
     stream: Stream,
-    decide: &'a mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<u32>>,
+    /// Starts that are tried before uniform ones, last first.
+    starts: Vec<Vec<f32>>,
+    round: f64,
+    stage: Stage,
+    wanted: Vec<Vec<f32>>,
 }
 
-impl Search<'_> {
-    fn best(&self, effort: Effort) -> Option<Nearest> {
-        let (distance, point) = self.best.clone()?;
-        Some(Nearest { point, distance, queries: effort.queries - self.left })
+/// What the answers to the points that are wanted will be used for.
+#[derive(Clone, Debug)]
+enum Stage {
+    Origin,
+    Start { batch: Vec<Vec<f64>>, uniform_left: usize },
+    Bisect { line: Vec<f64>, same: f64, other: f64 },
+    Normal { point: Vec<f64>, reach: f64, directions: Vec<Vec<f64>> },
+    Jump { point: Vec<f64>, normal: Vec<f64>, step: f64, next: Vec<f64> },
+    Over,
+}
+
+impl<'a> Search<'a> {
+    /// A search that has not begun. `starts` are tried first, brought into the region: samples that may well be of another decision.
+    ///
+    /// # Errors
+    /// Arrays that do not belong together, an origin outside the region, a start of another length.
+    pub fn new(
+        origin: Vec<f32>,
+        label: u32,
+        region: Region<'a>,
+        effort: Effort,
+        mut starts: Vec<Vec<f32>>,
+    ) -> Result<Self> {
+        check(&origin, region, effort)?;
+        if let Some(start) = starts.iter().find(|start| start.len() != origin.len()) {
+            let found = format!("{} values", start.len());
+            return Err(Error::input("hop-skip-jump", "starts", found, format!("{}", origin.len())));
+        }
+        starts.reverse();
+        let stream = Stream::new(effort.seed, &[name_number("hop-skip-jump"), effort.sample]);
+        let (left, best, round, stage, wanted) = (effort.queries, None, 1.0, Stage::Origin, Vec::new());
+        let mut search =
+            Self { origin, label, region, effort, left, best, stream, starts, round, stage, wanted };
+        let here = vec![0.0; search.origin.len()];
+        search.ask(&[here], Stage::Origin);
+        Ok(search)
     }
 
-    /// Whether each point is of another decision; asks for the first `left` of them alone.
-    fn ask(&mut self, offsets: &[Vec<f64>]) -> Result<Vec<bool>> {
-        let points: Vec<Vec<f32>> = offsets.iter().take(self.left).map(|offset| self.place(offset)).collect();
-        if points.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.left -= points.len();
-        let decisions = (self.decide)(&points)?;
-        if decisions.len() != points.len() {
-            let found = format!("{} decisions", decisions.len());
-            return Err(Error::input("hop-skip-jump", "decide", found, format!("{}", points.len())));
-        }
-        for (point, _) in points.iter().zip(&decisions).filter(|(_, decision)| **decision != self.label) {
-            let distance = self.distance(point);
+    /// Points whose decisions it needs next; none once it is over.
+    pub fn wanted(&self) -> &[Vec<f32>] {
+        &self.wanted
+    }
+
+    /// Goes on with the decisions on the points that were wanted, one each.
+    pub fn tell(&mut self, decisions: &[u32]) {
+        let points = std::mem::take(&mut self.wanted);
+        let other: Vec<bool> = decisions.iter().map(|&decision| decision != self.label).collect();
+        for (point, _) in points.into_iter().zip(&other).filter(|(_, other)| **other) {
+            let distance = self.distance(&point);
             if self.best.as_ref().is_none_or(|(nearest, _)| distance < *nearest) {
-                self.best = Some((distance, point.clone()));
+                self.best = Some((distance, point));
             }
         }
-        Ok(decisions.iter().map(|&decision| decision != self.label).collect())
+        let found = other.first() == Some(&true);
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Origin if found => {}
+            Stage::Origin => self.start(STARTS / START_BATCH),
+            Stage::Start { mut batch, uniform_left } => match other.iter().position(|&other| other) {
+                Some(first) => self.bisect(batch.swap_remove(first), 0.0, 1.0),
+                None => self.start(uniform_left),
+            },
+            Stage::Bisect { line, same, other } => {
+                let middle = 0.5 * (same + other);
+                if found { self.bisect(line, same, middle) } else { self.bisect(line, middle, other) }
+            }
+            Stage::Normal { point, reach, directions } => {
+                if let Some(normal) = normal(&directions, &other) {
+                    self.jump(point, normal, reach / self.round.sqrt());
+                }
+            }
+            Stage::Jump { next, .. } if found => self.next_round(next),
+            Stage::Jump { point, normal, step, .. } => self.jump(point, normal, 0.5 * step),
+            Stage::Over => {}
+        }
+    }
+
+    /// The nearest point that was found so far.
+    pub fn nearest(&self) -> Option<Nearest> {
+        let (distance, point) = self.best.clone()?;
+        Some(Nearest { point, distance, queries: self.effort.queries - self.left })
+    }
+
+    /// Wants to know of the first `left` of these points, for `stage`.
+    fn ask(&mut self, offsets: &[Vec<f64>], stage: Stage) {
+        self.wanted = offsets.iter().take(self.left).map(|offset| self.place(offset)).collect();
+        self.left -= self.wanted.len();
+        self.stage = stage;
+    }
+
+    /// Looks for a point of another decision among the starts that were given, then uniformly within the bounds.
+    fn start(&mut self, uniform_left: usize) {
+        let given = !self.starts.is_empty();
+        if self.left == 0 || (!given && uniform_left == 0) {
+            return;
+        }
+        let batch: Vec<Vec<f64>> = if given {
+            let from = self.starts.len().saturating_sub(START_BATCH);
+            self.starts
+                .split_off(from)
+                .iter()
+                .rev()
+                .map(|start| self.offset(&self.place(&self.offset(start))))
+                .collect()
+        } else {
+            (0..START_BATCH).map(|_| self.uniform()).collect()
+        };
+        let uniform_left = if given { uniform_left } else { uniform_left - 1 };
+        self.ask(&batch.clone(), Stage::Start { batch, uniform_left });
+    }
+
+    /// Looks, between `same` and `other` of the way along a line, for the point of another decision that is nearest to the origin.
+    fn bisect(&mut self, line: Vec<f64>, same: f64, other: f64) {
+        if other - same > tolerance(line.len()) && self.left > 0 {
+            let middle = scaled(&line, 0.5 * (same + other));
+            return self.ask(&[middle], Stage::Bisect { line, same, other });
+        }
+        self.probe(scaled(&line, other));
+    }
+
+    /// Asks around a point at the boundary, unless the budget leaves too few decisions to tell its normal.
+    fn probe(&mut self, point: Vec<f64>) {
+        let reach = length(&point);
+        let radius = reach * (1.0 / point.len() as f64).max(NEAREST_PROBE);
+        let wanted = (FIRST_ESTIMATE as f64 * self.round.sqrt()) as usize;
+        // A normal is worth nothing without the queries of a jump and a bisection.
+        let kept = SHORT_JUMP + (-tolerance(point.len()).log2()).ceil() as usize;
+        let affordable = wanted.min(self.left.saturating_sub(kept));
+        if affordable < 2 {
+            return;
+        }
+        let directions: Vec<Vec<f64>> = (0..affordable).map(|_| self.direction(&point, radius)).collect();
+        let probes: Vec<Vec<f64>> = directions.iter().map(|u| along(&point, u, radius)).collect();
+        self.ask(&probes, Stage::Normal { point, reach, directions });
+    }
+
+    /// Tries a step along the normal.
+    fn jump(&mut self, point: Vec<f64>, normal: Vec<f64>, step: f64) {
+        if self.left == 0 || step <= FINEST_BISECTION * length(&point) {
+            return self.next_round(point);
+        }
+        let next = self.offset(&self.place(&along(&point, &normal, step)));
+        let stage = Stage::Jump { point, normal, step, next: next.clone() };
+        self.ask(&[next], stage);
+    }
+
+    fn next_round(&mut self, point: Vec<f64>) {
+        self.round += 1.0;
+        if self.left > 0 {
+            self.bisect(point, 0.0, 1.0);
+        }
     }
 
     /// The input at an offset, within the bounds.
@@ -176,18 +318,6 @@ impl Search<'_> {
         length(&self.offset(point))
     }
 
-    /// A point of another decision, uniform within the bounds.
-    fn start(&mut self) -> Result<Option<Vec<f64>>> {
-        for _ in 0..STARTS / START_BATCH {
-            let batch: Vec<Vec<f64>> = (0..START_BATCH).map(|_| self.uniform()).collect();
-            let found = self.ask(&batch)?;
-            if let Some(first) = found.iter().position(|other| *other) {
-                return Ok(Some(batch[first].clone()));
-            }
-        }
-        Ok(None)
-    }
-
     fn uniform(&mut self) -> Vec<f64> {
         let (low, high) = (self.region.low, self.region.high);
         let range = |k: usize, unit: f32| {
@@ -195,47 +325,6 @@ impl Search<'_> {
         };
         let point: Vec<f32> = (0..low.len()).map(|k| range(k, self.stream.unit())).collect();
         self.offset(&point)
-    }
-
-    /// The point of another decision nearest to the origin on the line to it, by bisection.
-    fn bisect(&mut self, point: Vec<f64>) -> Result<Vec<f64>> {
-        let tolerance = tolerance(point.len());
-        let (mut same, mut other) = (0.0, 1.0);
-        while other - same > tolerance && self.left > 0 {
-            let middle = 0.5 * (same + other);
-            match self.ask(&[scaled(&point, middle)])?[..] {
-                [true] => other = middle,
-                _ => same = middle,
-            }
-        }
-        Ok(scaled(&point, other))
-    }
-
-    /// The unit normal of the boundary at `point`, towards the other decision, from decisions around it (equations 9 and 16); `None` once the
-    /// budget leaves too few to tell.
-    fn normal(&mut self, point: &[f64], reach: f64, round: f64) -> Result<Option<Vec<f64>>> {
-        let radius = reach * (1.0 / point.len() as f64).max(NEAREST_PROBE);
-        let wanted = (FIRST_ESTIMATE as f64 * round.sqrt()) as usize;
-        // A normal is worth nothing without the queries of a jump and a bisection.
-        let kept = SHORT_JUMP + (-tolerance(point.len()).log2()).ceil() as usize;
-        let affordable = wanted.min(self.left.saturating_sub(kept));
-        if affordable < 2 {
-            return Ok(None);
-        }
-        let directions: Vec<Vec<f64>> = (0..affordable).map(|_| self.direction(point, radius)).collect();
-        let probes: Vec<Vec<f64>> = directions.iter().map(|u| along(point, u, radius)).collect();
-        let found = self.ask(&probes)?;
-        let n = found.len() as f64;
-        let signs: Vec<f64> = found.iter().map(|&other| if other { 1.0 } else { -1.0 }).collect();
-        let mean = signs.iter().sum::<f64>() / n;
-        // Where all agree, the mean would take everything away.
-        let baseline = if mean.abs() == 1.0 { 0.0 } else { mean };
-        let mut sum = vec![0.0; point.len()];
-        for (u, sign) in directions.iter().zip(&signs) {
-            sum.iter_mut().zip(u).for_each(|(s, x)| *s += (sign - baseline) * x);
-        }
-        let size = length(&sum);
-        Ok((size > 0.0).then(|| scaled(&sum, 1.0 / size)))
     }
 
     /// A unit direction, less what the bounds cut off a probe along it.
@@ -249,20 +338,20 @@ impl Search<'_> {
         let placed = self.offset(&self.place(&probe));
         placed.iter().zip(point).map(|(x, start)| (x - start) / radius).collect()
     }
+}
 
-    /// A step along the normal, halved until it ends at another decision.
-    fn jump(&mut self, point: Vec<f64>, normal: &[f64], step: f64) -> Result<Vec<f64>> {
-        let mut step = step;
-        while self.left > 0 && step > FINEST_BISECTION * length(&point) {
-            let next = along(&point, normal, step);
-            let next = self.offset(&self.place(&next));
-            if self.ask(std::slice::from_ref(&next))?[..] == [true] {
-                return Ok(next);
-            }
-            step *= 0.5;
-        }
-        Ok(point)
+/// The unit normal of the boundary, towards the other decision, from decisions along directions (equations 9 and 16).
+fn normal(directions: &[Vec<f64>], other: &[bool]) -> Option<Vec<f64>> {
+    let signs: Vec<f64> = other.iter().map(|&other| if other { 1.0 } else { -1.0 }).collect();
+    let mean = signs.iter().sum::<f64>() / signs.len() as f64;
+    // Where all agree, the mean would take everything away.
+    let baseline = if mean.abs() == 1.0 { 0.0 } else { mean };
+    let mut sum = vec![0.0; directions.first()?.len()];
+    for (u, sign) in directions.iter().zip(&signs) {
+        sum.iter_mut().zip(u).for_each(|(s, x)| *s += (sign - baseline) * x);
     }
+    let size = length(&sum);
+    (size > 0.0).then(|| scaled(&sum, 1.0 / size))
 }
 
 fn length(x: &[f64]) -> f64 {

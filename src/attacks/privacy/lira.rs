@@ -1,8 +1,8 @@
 //! The likelihood ratio attack: is the target's log-odds likelier under models that saw the candidate than under models that did not?
 
 use super::evidence::SOURCE;
-use super::parameters::{MODE, word};
-use super::{Access, Answers, Evidence, MembershipAttack, need_shadows};
+use super::parameters::{MODE, QUERIES, word};
+use super::{Access, Answers, Asks, Evidence, MembershipAttack, need_shadows};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::normal::log_tail;
 use crate::{Error, Result};
@@ -25,9 +25,11 @@ pub static LIRA: MembershipAttack = MembershipAttack {
     summary: "Log likelihood ratio of the label's log-odds under shadow models with and without the candidate.",
     paper: "Carlini et al. 2022, Membership inference attacks from first principles (arXiv 2112.03570), algorithm 1",
     access: Access::Shadows,
+    asks: Asks::Once,
     revision: 2,
     parameters: &[
         MODE,
+        QUERIES,
         Parameter {
             name: "variance",
             doc: "per-example: of each candidate and query; fixed: one for all candidates on each side, pooled around their own means; \

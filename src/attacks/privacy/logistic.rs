@@ -98,7 +98,7 @@ fn objective(rows: &[Vec<f64>], positive: &[bool], ridge: f64, weights: &[f64]) 
     penalty + rows.iter().zip(positive).map(loss).sum::<f64>()
 }
 
-/// The gradient, and the Hessian row by row.
+/// The gradient, and the Hessian row by row up to its diagonal.
 fn derivatives(
     rows: &[Vec<f64>],
     positive: &[bool],
@@ -119,17 +119,14 @@ fn derivatives(
             }
         }
     }
-    for i in 0..width {
+    for (i, row) in hessian.iter_mut().enumerate() {
         // Where all rows are fitted to certainty the bias has no curvature left; this keeps the matrix positive definite.
-        hessian[i][i] += penalised(i, width, ridge).max(1e-12);
-        for j in i + 1..width {
-            hessian[i][j] = hessian[j][i];
-        }
+        row[i] += penalised(i, width, ridge).max(1e-12);
     }
     (gradient, hessian)
 }
 
-/// Solves `a x = b` for a symmetric positive definite matrix by Cholesky's decomposition.
+/// Solves `a x = b` for a symmetric positive definite matrix by Cholesky's decomposition; what is above the diagonal is not looked at.
 fn solve(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
     let n = b.len();
     for i in 0..n {

@@ -1,7 +1,7 @@
 //! The loss threshold: members have the smaller loss.
 
 use super::evidence::Answer;
-use super::{Access, Evidence, MembershipAttack};
+use super::{Access, Asks, Evidence, MembershipAttack};
 use crate::Result;
 use crate::attacks::Chosen;
 
@@ -12,6 +12,7 @@ pub static LOSS: MembershipAttack = MembershipAttack {
     summary: "Minus the cross-entropy of the label.",
     paper: "Yeom et al. 2018, Privacy risk in machine learning (arXiv 1709.01604)",
     access: Access::Scores,
+    asks: Asks::Once,
     revision: 1,
     parameters: &[],
     rule,

@@ -64,6 +64,17 @@ impl Access {
     }
 }
 
+/// What the target is asked of each candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// The candidate, or its variants where the attack has `queries`.
+    Once,
+    /// Its decisions on noisy copies, [`Evidence::noise`]: parameters `noise` and `copies`.
+    NoisyCopies,
+    /// Its decisions along a search for the boundary, [`Evidence::boundary`]: parameter `decisions`.
+    Boundary,
+}
+
 /// A membership attack's declaration.
 #[derive(Debug)]
 pub struct MembershipAttack {
@@ -77,6 +88,8 @@ pub struct MembershipAttack {
     pub paper: &'static str,
     /// What the adversary looks at, at least.
     pub access: Access,
+    /// What the target is asked of each candidate.
+    pub asks: Asks,
     /// Raised when the same configuration starts to give other scores.
     pub revision: u32,
     /// Its hyper-parameters.
@@ -89,6 +102,11 @@ impl MembershipAttack {
     /// The parameter called `name`.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+
+    /// Whether shadow models tell it anything, if only a threshold: what more than one answer costs is spent on the target alone.
+    pub fn learns_from_shadows(&self) -> bool {
+        self.asks == Asks::Once
     }
 
     /// One score a candidate, higher for likelier members, never NaN, and finite unless a distance to the boundary is infinite.
@@ -111,7 +129,7 @@ impl MembershipAttack {
     /// `None` if the scores tell nothing of shadow models (label-only distances), or if no shadow model was trained on a part of the
     /// candidates.
     pub fn transferred_threshold(&self, evidence: &Evidence, get: Chosen) -> Result<Option<f64>> {
-        if self.access == Access::Labels && self.name != gap::GAP.name {
+        if !self.learns_from_shadows() {
             return Ok(None);
         }
         let (mut scores, mut member) = (Vec::new(), Vec::new());

@@ -2,7 +2,7 @@
 
 use super::class_thresholds::scores;
 use super::evidence::{Answer, softplus};
-use super::{Access, MembershipAttack};
+use super::{Access, Asks, MembershipAttack};
 
 /// The modified entropy attack.
 pub static MODIFIED_ENTROPY: MembershipAttack = MembershipAttack {
@@ -11,6 +11,7 @@ pub static MODIFIED_ENTROPY: MembershipAttack = MembershipAttack {
     summary: "Minus the modified entropy of the answer: sure and right is least, sure and wrong is most.",
     paper: "Song & Mittal 2021, Systematic evaluation of privacy risks of machine learning models (arXiv 2003.10595), equation 8",
     access: Access::Scores,
+    asks: Asks::Once,
     revision: 1,
     parameters: &[super::parameters::THRESHOLD],
     rule: |evidence, get| scores(evidence, get, negative_modified_entropy),

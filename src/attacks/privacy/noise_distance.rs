@@ -1,8 +1,8 @@
 //! Robustness to noise as a label-only score: members lie further from the decision boundary.
 
 use super::evidence::SOURCE;
-use super::{Access, Evidence, MembershipAttack};
-use crate::attacks::Chosen;
+use super::{Access, Asks, Evidence, MembershipAttack};
+use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::{Error, Result};
 
 /// The noise robustness attack.
@@ -12,8 +12,23 @@ pub static NOISE_DISTANCE: MembershipAttack = MembershipAttack {
     summary: "The share of noisy copies that the target still classifies as the label.",
     paper: "Choquette-Choo et al. 2021, Label-only membership inference attacks (arXiv 2007.14321); Li & Zhang 2021 (arXiv 2007.15528)",
     access: Access::Labels,
+    asks: Asks::NoisyCopies,
     revision: 1,
-    parameters: &[],
+    parameters: &[
+        Parameter {
+            name: "noise",
+            doc: "Standard deviation of the normal noise in the data's scaled units (grey levels, mV, standard deviations of a laboratory \
+                  value); categories and what cannot change stay as they are, values stay within their bounds.",
+            kind: Kind::Real(1e-6, 1e6),
+            default: Value::Real(0.5),
+        },
+        Parameter {
+            name: "copies",
+            doc: "Noisy copies asked of each candidate.",
+            kind: Kind::Whole(1, 100_000),
+            default: Value::Whole(100),
+        },
+    ],
     rule,
 };
 

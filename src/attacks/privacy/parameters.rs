@@ -19,6 +19,15 @@ pub(super) const THRESHOLD: Parameter = Parameter {
     default: Value::Word("shared"),
 };
 
+/// How often each candidate is asked.
+pub(super) const QUERIES: Parameter = Parameter {
+    name: "queries",
+    doc: "How many variants of each candidate every model is asked: itself, then small shifts of an image or signal, or a record with a little \
+          noise; the same for all models.",
+    kind: Kind::Whole(1, 64),
+    default: Value::Whole(1),
+};
+
 /// The word in a value.
 pub(super) fn word(value: Value) -> &'static str {
     match value {

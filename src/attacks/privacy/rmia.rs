@@ -1,8 +1,8 @@
 //! The robust membership inference attack: does training raise the candidate's probability more than it raises other samples'?
 
 use super::evidence::{Answer, SOURCE};
-use super::parameters::{MODE, real, whole, word};
-use super::{Access, Answers, Evidence, MembershipAttack, need_shadows};
+use super::parameters::{MODE, QUERIES, real, whole, word};
+use super::{Access, Answers, Asks, Evidence, MembershipAttack, need_shadows};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::{Error, Result};
 
@@ -21,9 +21,11 @@ pub static RMIA: MembershipAttack = MembershipAttack {
     summary: "The share of non-members z for which p(x | target) / p(x) > gamma p(z | target) / p(z).",
     paper: "Zarifzadeh, Liu & Shokri 2024, Low-cost high-power membership inference attacks (arXiv 2312.03262)",
     access: Access::Population,
+    asks: Asks::Once,
     revision: 2,
     parameters: &[
         MODE,
+        QUERIES,
         Parameter {
             name: "gamma",
             doc: "How much larger the candidate's ratio must be.",

@@ -228,6 +228,7 @@ impl Plan {
                 "cells": table.cells,
                 "notes": table.notes,
             })).collect::<Vec<_>>(),
+            "training": self.training.as_ref().map(super::Training::json),
             "warnings": self.warnings,
         })
     }

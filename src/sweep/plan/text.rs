@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Plan, Totals, UnitLine};
+use super::{Plan, Totals, Training, UnitLine};
 use crate::sweep::grid::TableCount;
 
 /// Budgets shown of a ladder at most.
@@ -12,12 +12,15 @@ const SHOWN: usize = 6;
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "study {}", self.study)?;
-        writeln!(f, "\ncells")?;
-        for table in &self.grid.tables {
-            write_table(f, table)?;
+        if !self.grid.tables.is_empty() || self.training.is_none() {
+            writeln!(f, "\ncells")?;
+            self.grid.tables.iter().try_for_each(|table| write_table(f, table))?;
+            writeln!(f, "  {:>12} cells altogether", grouped(self.totals.cells))?;
+            write_totals(f, &self.totals)?;
         }
-        writeln!(f, "  {:>12} cells altogether", grouped(self.totals.cells))?;
-        write_totals(f, &self.totals)?;
+        if let Some(training) = &self.training {
+            write_training(f, training)?;
+        }
         if !self.units.is_empty() {
             writeln!(f, "\nbudgets")?;
             self.units.iter().try_for_each(|line| write_units(f, line))?;
@@ -73,6 +76,47 @@ fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
     writeln!(f, "  {:>12} of tables before compression", bytes(totals.table_bytes))?;
     if totals.input_bytes > 0 {
         writeln!(f, "  {:>12} of stored inputs before compression, at most", bytes(totals.input_bytes))?;
+    }
+    Ok(())
+}
+
+fn write_training(f: &mut fmt::Formatter, training: &Training) -> fmt::Result {
+    writeln!(f, "\ncells that train models")?;
+    for table in &training.tables {
+        writeln!(f, "  [[{}]] on line {}", table.table, table.line)?;
+        writeln!(f, "  {:>12} configurations multiplied out", grouped(table.product))?;
+        for (why, count) in &table.left_out {
+            writeln!(f, "  {:>12} {why}", format!("-{}", grouped(*count)))?;
+        }
+        if table.repeated > 0 {
+            writeln!(f, "  {:>12} the same configuration again", format!("-{}", grouped(table.repeated)))?;
+        }
+        writeln!(f, "  {:>12} cells", grouped(table.cells))?;
+        table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))?;
+    }
+    let models = training.models;
+    writeln!(f, "  {:>12} cells that train models, altogether", grouped(training.cells))?;
+    writeln!(f, "\nmodels")?;
+    for (count, what) in [
+        (models.twins, "unpoisoned twins"),
+        (models.members, "models on poisoned sets"),
+        (models.shadows, "shadow models"),
+        (models.targets, "targets of membership inference"),
+    ] {
+        if count > 0 {
+            writeln!(f, "  {:>12} {what}", grouped(count))?;
+        }
+    }
+    writeln!(f, "  {:>12} models to train", grouped(models.all()))?;
+    writeln!(f, "  {:>12} if every cell trained its own", grouped(models.unshared))?;
+    if models.private > 0 {
+        writeln!(f, "  {:>12} of them by DP-SGD, which is not in the sums below", grouped(models.private))?;
+    }
+    if training.flops > 0.0 {
+        let flops = format!("{:.2e}", training.flops);
+        writeln!(f, "  {flops:>12} floating-point operations of training")?;
+        let time = humantime::format_duration(Duration::from_secs(training.seconds.ceil() as u64));
+        writeln!(f, "  {:>12} of training, as a step was timed here", time.to_string())?;
     }
     Ok(())
 }

@@ -8,8 +8,11 @@ use crate::sweep::study::{Stop, Study};
 pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String> {
     let mut warnings = Vec::new();
     let cells = &grid.cells;
-    if cells.iter().all(|cell| cell.attack.knowledge == Knowledge::WhiteBox) {
+    if !cells.is_empty() && cells.iter().all(|cell| cell.attack.knowledge == Knowledge::WhiteBox) {
         warnings.push("no black-box check: gradients that mislead would go unnoticed".to_string());
+    }
+    if study.seeds.len() == 1 && !study.threats.is_empty() {
+        warnings.push("only one seed: the spread over trained models stays unknown".to_string());
     }
     if study.seeds.len() == 1 && cells.iter().any(|cell| !cell.deterministic()) {
         warnings.push("only one seed: the spread over random starts stays unknown".to_string());

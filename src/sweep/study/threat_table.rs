@@ -3,13 +3,15 @@
 use super::attack_table::{Setting, filter, ladder};
 use super::document::{Item, Table};
 use super::recipes::RecipeEntry;
-use super::subjects::{DefenseEntry, chosen_defenses};
+use super::subjects::{DefenseEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::threats::{Declared, Threat};
 use crate::spelling::hint;
 
 /// Keys that every such table has.
 const KEYS: [&str; 3] = ["kind", "recipes", "defenses"];
+/// A key that `[[membership]]` has besides.
+const SHADOW_RECIPE: &str = "shadow_recipe";
 
 /// A table of one of the threats that train models.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct ThreatTable {
     pub recipes: Vec<usize>,
     /// Defences that it is for, as positions.
     pub defenses: Vec<usize>,
+    /// Recipes that the adversary's shadow models are trained by, as positions; `None` for the target's own, which is the default.
+    pub shadow_recipes: Vec<Option<usize>>,
     /// Parameters that the study sets.
     pub settings: Vec<Setting>,
 }
@@ -56,13 +60,20 @@ fn read_one(
     defenses: &[DefenseEntry],
 ) -> Result<ThreatTable> {
     let kinds = kinds(&table.require("kind", "the name of an attack, or a list of them")?, threat)?;
-    let ids = recipes.iter().map(|entry| entry.id.as_str());
+    let ids: Vec<&str> = recipes.iter().map(|entry| entry.id.as_str()).collect();
+    let shadow_recipes = match table.get(SHADOW_RECIPE) {
+        Some(item) if threat == Threat::Membership => {
+            positions(&item, "[[recipe]] table", &ids)?.into_iter().map(Some).collect()
+        }
+        _ => vec![None],
+    };
     Ok(ThreatTable {
         line: table.line(),
         threat,
         settings: settings(table, threat, &kinds)?,
         kinds,
-        recipes: filter(table, "recipes", "[[recipe]] table", ids)?,
+        recipes: filter(table, "recipes", "[[recipe]] table", ids.into_iter())?,
+        shadow_recipes,
         defenses: chosen_defenses(
             table,
             defenses,
@@ -94,7 +105,8 @@ fn kinds(item: &Item, threat: Threat) -> Result<Vec<Declared>> {
 fn settings(table: &Table, threat: Threat, kinds: &[Declared]) -> Result<Vec<Setting>> {
     let all = threat.attacks();
     let mut settings = Vec::new();
-    for (key, item) in table.entries().filter(|(key, _)| !KEYS.contains(key)) {
+    let own_key = |key: &str| KEYS.contains(&key) || (key == SHADOW_RECIPE && threat == Threat::Membership);
+    for (key, item) in table.entries().filter(|(key, _)| !own_key(key)) {
         let Some(parameter) = all.iter().find_map(|attack| attack.parameter(key)) else {
             let own = kinds.iter().flat_map(|attack| &attack.parameters).map(|parameter| parameter.name);
             let mut known: Vec<&str> = KEYS.into_iter().chain(own).collect();

@@ -1,20 +1,27 @@
 //! The threats that train models: from cells to members of ensembles, from trained members to rows.
 
+mod asking;
 mod backdoor;
 mod cell;
+mod count;
 mod crafting;
 mod detection;
 mod harm;
+mod knowledge;
 mod membership;
+mod membership_rows;
 mod poisoning;
 mod rates;
 mod school;
 mod shadows;
+mod spending;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use cell::{TrainedCell, cells};
+pub use cell::{Tally, TrainedCell, cells, multiply};
+pub use count::{Models, Task, check, models};
+pub use knowledge::{Knowledge, Pools};
 pub use school::School;
 
 use super::rows::{Provenance, Rows};
@@ -66,10 +73,14 @@ impl Trained<'_> {
                     continue;
                 }
                 let class = Class { all: *self, school, privacy, workshop, provenance };
+                let mut taker = |i: usize, mut rows: Rows| {
+                    rows.metrics.extend(class.spending_rows(i)?);
+                    taker(i, rows)
+                };
                 match threat {
-                    Threat::Poisoning => class.poison(&cells, taker)?,
-                    Threat::Backdoor => class.backdoor(&cells, taker)?,
-                    Threat::Membership => class.infer_members(&cells, taker)?,
+                    Threat::Poisoning => class.poison(&cells, &mut taker)?,
+                    Threat::Backdoor => class.backdoor(&cells, &mut taker)?,
+                    Threat::Membership => class.infer_members(&cells, &mut taker)?,
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::data::{Dataset, Preprocess};
 use crate::models::{Model, Weights, hex};
 use crate::sweep::study::{Privacy, Study};
 use crate::sweep::subject::{Subject, clean_logits};
-use crate::training::private::accountant::noise_multiplier;
+use crate::training::private::accountant::{Steps, noise_multiplier};
 use crate::training::private::sgd::{Noise, fit_privately, schedule};
 use crate::training::{
     Course, Fitted, Member, Options, Prepared, Recipe, TrainFile, Workshop, prepare, train_members,
@@ -30,6 +30,8 @@ pub struct School {
     pub imputed: Option<Vec<f32>>,
     /// SHA-256 of everything that decides a trained model but its seed and lesson.
     pub sha256: String,
+    /// SHA-256 of the training samples.
+    pub train_set_sha256: String,
     /// SHA-256 of the test samples.
     pub test_set_sha256: String,
 }
@@ -54,12 +56,14 @@ impl School {
         let validation =
             prepared.splits.validation.as_ref().map(Dataset::sample_set_sha256).unwrap_or_default();
         let architecture = serde_json::to_string(config).unwrap_or_default();
+        let train_set_sha256 = train.sample_set_sha256();
         let contents =
-            [architecture, recipe_text, train.sha256.clone(), train.sample_set_sha256(), validation]
+            [architecture, recipe_text, train.sha256.clone(), train_set_sha256.clone(), validation]
                 .join("\n");
         let sha256 = hex(&Sha256::digest(contents.as_bytes()));
         let imputed = prepared.splits.preprocess.as_ref().map(Preprocess::imputed);
-        Ok(Self { recipe, imputed, sha256, test_set_sha256: test.sample_set_sha256(), prepared, test })
+        let test_set_sha256 = test.sample_set_sha256();
+        Ok(Self { recipe, imputed, sha256, train_set_sha256, test_set_sha256, prepared, test })
     }
 
     /// Trains `count` members; see [`train_members`].
@@ -96,8 +100,7 @@ impl School {
         let one = |at: usize| -> Result<(usize, Fitted)> {
             let Member { seed, lesson } = member(at)?;
             let recipe = Recipe { seed, ..recipe.clone() };
-            let (rate, steps) = schedule(&recipe, lesson.samples.len());
-            let multiplier = noise_multiplier(privacy.epsilon, privacy.delta, rate, steps)?;
+            let multiplier = self.mechanism(privacy, lesson.samples.len())?.noise_multiplier;
             let noise = Noise { clip_norm: privacy.clip_norm, multiplier };
             fit_privately(config, &recipe, &noise, &splits.train, &lesson, workshop.device, workshop.stop)
                 .map(|fitted| (at, fitted))
@@ -114,6 +117,16 @@ impl School {
             }
         }
         Ok(())
+    }
+
+    /// What DP-SGD does to a lesson of so many samples, with the noise that `privacy` allows.
+    ///
+    /// # Errors
+    /// An epsilon that no noise reaches.
+    pub fn mechanism(&self, privacy: &Privacy, samples: usize) -> Result<Steps> {
+        let (sample_rate, steps) = schedule(&self.prepared.recipe, samples);
+        let noise_multiplier = noise_multiplier(privacy.epsilon, privacy.delta, sample_rate, steps)?;
+        Ok(Steps { sample_rate, noise_multiplier, steps })
     }
 
     /// A trained member as a model.

@@ -1,8 +1,8 @@
 //! DP-SGD: training that no single sample can move far (Abadi et al. 2016, algorithm 1).
 //!
 //! Each step takes every sample with the same probability (Poisson sampling), clips each sample's gradient, adds Gaussian noise to their sum,
-//! and hands that, over the expected size of the minibatch, to the optimiser. A lane of the program is one sample with a copy of the
-//! parameters, so that its clipped gradient is an ordinary gradient of its lane; the sum runs on the host, in the samples' order.
+//! and hands that, over the expected size of the minibatch, to the optimiser. A lane of the program is one sample; all lanes share the
+//! parameters, whose gradient each lane has for itself. Clipping and the sum run on the host, in the samples' order.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,8 @@ use percuss_kernels::Device;
 
 use super::super::fit::{Fitted, Recipe, check_loss, fits};
 use super::super::init::initial;
-use super::super::optimizer::{Optimizer, clip};
+use super::super::optimizer::Optimizer;
 use super::super::random::{Stream, name_number};
-use super::super::trainer::parameter_states;
 use crate::data::{Dataset, Labels};
 use crate::graph::{Compiled, Executable, Graph, Phase, Shape, State, Uploads};
 use crate::models::{
@@ -22,8 +21,8 @@ use crate::models::{
 use crate::training::{Lesson, Loss};
 use crate::{Error, Result};
 
-/// Samples whose gradients are computed at once.
-const LANES: usize = 64;
+/// Bytes of gradients that are computed at once on a CPU, what its second cache holds, and samples at least and at most.
+const BLOCK: (usize, [usize; 2]) = (256 << 10, [4, 64]);
 
 /// How much noise a run adds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -182,23 +181,29 @@ fn refuse(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
     Ok(())
 }
 
-/// The program that gives clipped gradients, one a lane.
+/// The program that gives gradients, one a lane.
 struct PerSample {
     executable: Executable,
-    parameters: Vec<(Declared, State)>,
+    parameters: Vec<State>,
     gradients: Vec<State>,
     input: State,
     label: State,
     loss: State,
     head: Head,
+    clip_norm: f32,
+    /// One sample's gradient.
+    own: Vec<Vec<f32>>,
 }
 
 impl PerSample {
     fn new(config: &Config, recipe: &Recipe, noise: &Noise, device: &Device) -> Result<Self> {
         let mut graph = Graph::new();
-        let parameters = parameter_states(&mut graph, config);
+        let declared = Model::declare(config);
+        let dims = |one: &Declared| layout(one.role, &one.shape);
+        let parameters: Vec<State> =
+            declared.iter().map(|one| graph.state(&one.name, Shape::shared(&dims(one)))).collect();
         let named: Vec<(String, State)> =
-            parameters.iter().map(|(declared, state)| (declared.name.clone(), *state)).collect();
+            declared.iter().zip(&parameters).map(|(one, state)| (one.name.clone(), *state)).collect();
         let rule = Loss::plain(config.head);
         let rule = Loss { smoothing: recipe.rule.loss.smoothing, ..rule };
         let input = graph.state("sample", Shape::lanes(&[&[1], config.input_shape().as_slice()].concat()));
@@ -208,22 +213,24 @@ impl PerSample {
         let mut net = Net::training(&mut graph, &named);
         let logits = config.forward(&mut net, x);
         let value = rule.mean(&mut graph, logits, wanted);
-        let wrt: Vec<_> = parameters.iter().map(|&(_, state)| graph.load(state)).collect();
-        let gradients = graph.gradients(value, &wrt);
-        let gradients = clip(&mut graph, &gradients, noise.clip_norm);
+        let wrt: Vec<_> = parameters.iter().map(|&state| graph.load(state)).collect();
         let mut phase = Phase::new();
-        let mut states = Vec::new();
-        for ((declared, _), gradient) in parameters.iter().zip(gradients) {
-            let dims = layout(declared.role, &declared.shape);
-            let state = graph.state(format!("gradient of {}", declared.name), Shape::lanes(&dims));
+        let mut gradients = Vec::new();
+        for (one, gradient) in declared.iter().zip(graph.gradients(value, &wrt)) {
+            let state = graph.state(format!("gradient of {}", one.name), Shape::lanes(&dims(one)));
             phase.assign(&mut graph, state, gradient);
-            states.push(state);
+            gradients.push(state);
         }
         phase.assign(&mut graph, loss, value);
+        let own: Vec<Vec<f32>> = declared.iter().map(|one| vec![0.0; dims(one).iter().product()]).collect();
+        let (bytes, [least, most]) = BLOCK;
+        let each = 4 * own.iter().map(Vec::len).sum::<usize>().max(1);
+        let lanes = if device.is_cpu() { (bytes / each).clamp(least, most) } else { most };
         let mut uploads = Uploads::default();
-        let compiled = Compiled::on(device, &mut uploads, &graph, &[phase], LANES)?;
+        let compiled = Compiled::on(device, &mut uploads, &graph, &[phase], lanes)?;
         let executable = compiled.instantiate(device, &mut uploads, 1)?;
-        Ok(Self { executable, parameters, gradients: states, input, label, loss, head: config.head })
+        let (head, clip_norm) = (config.head, noise.clip_norm as f32);
+        Ok(Self { executable, parameters, gradients, input, label, loss, head, clip_norm, own })
     }
 
     /// The sum of the clipped gradients of some samples, tensor by tensor, and that of their losses.
@@ -234,21 +241,24 @@ impl PerSample {
         lesson: &Lesson,
         chosen: &[usize],
     ) -> Result<(Vec<Vec<f32>>, f64)> {
-        for ((_, state), values) in self.parameters.iter().zip(parameters) {
-            self.executable.write(*state, &values.repeat(LANES))?;
+        for (state, values) in self.parameters.iter().zip(parameters) {
+            self.executable.write(*state, values)?;
         }
         let mut sums: Vec<Vec<f32>> = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
         let mut losses = 0.0;
-        for some in chosen.chunks(LANES) {
+        for some in chosen.chunks(self.executable.lanes()) {
             for (lane, &position) in some.iter().enumerate() {
                 self.executable.write_lane(self.input, lane, lesson.sample(base, position))?;
                 self.executable.write_lane(self.label, lane, &label(base, self.head, lesson, position))?;
             }
             self.executable.run(0, 1)?;
-            for (state, sum) in self.gradients.iter().zip(&mut sums) {
-                let all = self.executable.read(*state)?;
-                for lane in all.chunks_exact(sum.len()).take(some.len()) {
-                    sum.iter_mut().zip(lane).for_each(|(sum, value)| *sum += value);
+            for lane in 0..some.len() {
+                for (state, own) in self.gradients.iter().zip(&mut self.own) {
+                    self.executable.read_lane_into(*state, lane, own)?;
+                }
+                let factor = clip_factor(&self.own, self.clip_norm);
+                for (sum, own) in sums.iter_mut().zip(&self.own) {
+                    sum.iter_mut().zip(own).for_each(|(sum, value)| *sum += factor * value);
                 }
             }
             let all = self.executable.read(self.loss)?;
@@ -256,6 +266,24 @@ impl PerSample {
         }
         Ok((sums, losses))
     }
+}
+
+/// What scales a gradient down to a norm of at most `limit`, all tensors together; not a number where the gradient is not.
+fn clip_factor(gradient: &[Vec<f32>], limit: f32) -> f32 {
+    let norm = gradient.iter().map(|tensor| squares(tensor)).sum::<f32>().sqrt();
+    let ratio = limit / (norm + 1e-6);
+    if ratio >= 1.0 { 1.0 } else { ratio }
+}
+
+/// The sum of squares, in partial sums that the compiler keeps in vectors.
+fn squares(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<32>();
+    let mut lanes = [0.0; 32];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value * value);
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, value)| *lane += value * value);
+    lanes.iter().sum()
 }
 
 /// The label of one sample as the loss reads it.
