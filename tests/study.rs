@@ -253,7 +253,8 @@ fn what_is_wrong_with_models_and_data_is_named() {
     );
     assert_eq!(
         swap("[[defense]]\nid = \"none\"", "[[defense]]\nid = \"jpeg75\""),
-        "line 11, defense.id: found \"jpeg75\", expected a defence that this version has: none, dp-sgd"
+        "line 11, defense.id: found \"jpeg75\", expected a defence that this version has: none, dp-sgd, \
+         spectral-signatures, activation-clustering, strip, neural-cleanse"
     );
     let with =
         |line: &str| refusal(&HEAD.replacen("path = \"models/v3\"", &format!("path = \"m\"\n{line}"), 1));

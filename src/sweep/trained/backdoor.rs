@@ -14,6 +14,7 @@ use crate::models::Model;
 use crate::results::{CellRow, MetricRow, SampleRow};
 use crate::sweep::job::Outcome;
 use crate::sweep::rows::{RowMaker, Rows};
+use crate::sweep::study::ladder::canonical;
 use crate::sweep::subject::{Subject, prediction};
 use crate::training::{Member, evaluate};
 
@@ -28,6 +29,17 @@ pub(super) struct Exam<'a> {
     /// The test samples with the trigger in them.
     pub(super) stamped: &'a Dataset,
     pub(super) target: u32,
+}
+
+/// How often the twin of a seed gives the target under a trigger, named by [`stamp_of`], at an amplitude: cells that poison more or other
+/// samples ask the same of it.
+type TwinsSay = BTreeMap<(u64, String, u64), Option<f64>>;
+
+/// Everything that a cell's trigger is made of, and its target.
+fn stamp_of(cell: &TrainedCell) -> String {
+    let of_training = ["rate", "clean_label", "amplitude"];
+    let own = cell.parameters.iter().filter(|(name, _)| !of_training.contains(name)).collect::<Vec<_>>();
+    format!("{} {own:?}", cell.kind)
 }
 
 impl Class<'_> {
@@ -47,14 +59,14 @@ impl Class<'_> {
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
         let own_values = (most * train.len() as f64).ceil() as usize;
-        let mut untouched = Untouched::new();
+        let (mut untouched, mut twins_say) = (Untouched::new(), TwinsSay::new());
         self.train(own_values, members.len(), &member, |at, fitted| {
             let cell = &self.all.cells[members[at][0]];
             let subject = self.school.subject(self.school.model(fitted)?, self.workshop.device)?;
             let (twin, target) = (&twins[&cell.seed].subject, cell.whole("target") as u32);
             let stamped = self.stamped(cell, cell.real("amplitude"))?;
             let exam = Exam { subject: &subject, twin, stamped: &stamped, target };
-            let rows = self.examined(members[at][0], &exam)?;
+            let rows = self.examined(members[at][0], &exam, &mut twins_say)?;
             let poisoned = self.infected(cell)?;
             for &i in &members[at] {
                 let mut rows = self.rows_of(i, &rows);
@@ -120,7 +132,7 @@ impl Class<'_> {
     }
 
     /// What a backdoored model says of stamped samples.
-    fn examined(&self, i: usize, exam: &Exam) -> Result<Rows> {
+    fn examined(&self, i: usize, exam: &Exam, twins_say: &mut TwinsSay) -> Result<Rows> {
         let cell = &self.all.cells[i];
         let Exam { subject, twin, stamped, target } = *exam;
         let trained = cell.real("amplitude");
@@ -143,7 +155,8 @@ impl Class<'_> {
         rows.metrics.push(add("accuracy", "all".into(), accuracy(twin), accuracy(subject), n));
         let attacked = came.iter().filter(|outcome| outcome.attacked).count();
         let mut tried = Vec::new();
-        for amplitude in std::iter::once(1.0).chain(OTHER_AMPLITUDES).map(|times| times * trained) {
+        for amplitude in std::iter::once(1.0).chain(OTHER_AMPLITUDES).map(|times| canonical(times * trained))
+        {
             // Beyond what the trigger allows, or 0 times anything.
             let Ok(stamped) = self.stamped(cell, amplitude) else { continue };
             if tried.contains(&amplitude) {
@@ -155,7 +168,12 @@ impl Class<'_> {
                 Ok(success_rate(&outcomes(asked, &stamped, &logits, target)))
             };
             let scope = if amplitude == trained { "all".into() } else { format!("amplitude={amplitude}") };
-            rows.metrics.push(add("trigger_success", scope, by(twin)?, by(subject)?, attacked));
+            let key = (cell.seed, stamp_of(cell), amplitude.to_bits());
+            let unpoisoned = match twins_say.get(&key) {
+                Some(known) => *known,
+                None => *twins_say.entry(key).or_insert(by(twin)?),
+            };
+            rows.metrics.push(add("trigger_success", scope, unpoisoned, by(subject)?, attacked));
         }
         let pairs = (0..n).map(|i| (subject.data.sample(i), stamped.sample(i)));
         let Visibility { snr_db, linf, changed } = visibility(&subject.data, pairs);
