@@ -28,7 +28,8 @@ fn main() {
     let (_, batch, config) = *MODELS.iter().find(|(name, ..)| *name == wanted).expect("a model's name");
     let config = Config::parse(config, "bench").unwrap();
     let mut graph = Graph::new();
-    let (mut parameters, mut named): (Vec<(State, bool)>, Vec<(String, State)>) = Default::default();
+    let mut parameters: Vec<(State, bool)> = Vec::new();
+    let mut named: Vec<(String, State)> = Vec::new();
     for tensor in Model::declare(&config) {
         // A convolution's weight is laid out with its output channels last.
         let dims = match tensor.role {

@@ -136,7 +136,8 @@ fn every_trigger_is_pure_keeps_to_the_bounds_and_is_found_by_its_names() {
 #[test]
 fn ecg_amplitudes_are_millivolts_and_frequencies_hertz() {
     let data = beats();
-    let cases: [(&str, &[(&str, Value)], f64); 4] = [
+    type Chosen<'a> = &'a [(&'a str, Value)];
+    let cases: [(&str, Chosen, f64); 4] = [
         ("sine", &[], 10.0),
         ("sine", &[("hertz", Value::Real(40.0)), ("phase", Value::Real(0.25))], 40.0),
         ("baseline-wander", &[("hertz", Value::Real(0.5))], 0.5),

@@ -9,11 +9,12 @@ mod shapes;
 
 use std::sync::Arc;
 
+use cases::elements::blended;
 use cases::{Operands, draw, draw_all, drawn, indices};
 use percuss_kernels::ops::*;
 use percuss_kernels::{Arena, Device, Error, Launch, ProgramSpec, Span};
 use runner::bits;
-use shapes::{blended, padded_conv, step};
+use shapes::{padded_conv, step};
 
 fn cpu() -> Device {
     Device::select("cpu", 1).unwrap()

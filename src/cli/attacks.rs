@@ -7,13 +7,14 @@ use clap::Args;
 use super::print;
 use crate::attacks::threats::{Declared, Threat};
 use crate::attacks::{self, Attack, Kind, Knowledge, Parameter, REGISTRY};
+use crate::defenses::{self, DETECTORS, Detector};
 use crate::spelling::one_of;
 use crate::{Error, Result};
 
 /// Arguments of `percuss attacks`.
 #[derive(Args, Debug)]
 pub struct AttacksCommand {
-    /// An attack, by its name or an alias
+    /// An attack or a detector, by its name or an alias
     pub name: Option<String>,
 }
 
@@ -22,9 +23,12 @@ pub struct AttacksCommand {
 /// # Errors
 /// No attack by that name.
 pub fn run(command: &AttacksCommand, out: &mut dyn Write) -> Result<()> {
-    let Some(name) = &command.name else { return print(out, &(table() + &trained_tables())) };
+    let Some(name) = &command.name else { return print(out, &(table() + &trained_tables() + &detectors())) };
     if let Some(attack) = attacks::find(name) {
         return print(out, &page(attack));
+    }
+    if let Some(detector) = defenses::find(name) {
+        return print(out, &detector_page(detector));
     }
     let trained = Threat::ALL.into_iter().find_map(|threat| {
         let named = |attack: &Declared| attack.name == name || attack.aliases.contains(&name.as_str());
@@ -36,7 +40,8 @@ pub fn run(command: &AttacksCommand, out: &mut dyn Write) -> Result<()> {
 
 fn unknown(name: &str) -> Error {
     let of_threats = Threat::ALL.into_iter().flat_map(Threat::attacks).map(|attack| attack.name);
-    let names: Vec<&str> = REGISTRY.iter().map(|attack| attack.name).chain(of_threats).collect();
+    let names = REGISTRY.iter().map(|attack| attack.name).chain(of_threats);
+    let names: Vec<&str> = names.chain(DETECTORS.iter().map(|detector| detector.name)).collect();
     Error::input("percuss attacks", "NAME", format!("{name:?}"), one_of(&names, name))
 }
 
@@ -61,6 +66,25 @@ fn trained_page(threat: Threat, attack: &Declared) -> String {
     text += &format!("  aliases    {}\n", attack.aliases.join(", "));
     text += &format!("  revision   {}\n", attack.revision);
     text + &parameters(&attack.parameters)
+}
+
+/// What looks for backdoors.
+fn detectors() -> String {
+    let mut text = format!("\n{:<23} {}\n", "defense, of backdoors", "what it does");
+    for detector in DETECTORS {
+        text += &format!("{:<23} {}\n", detector.name, detector.summary);
+    }
+    text
+}
+
+fn detector_page(detector: &Detector) -> String {
+    let mut text = format!("{}: {}\n", detector.name, detector.summary);
+    text += "  threat     a detector of backdoors, the kind of a [[defense]] in a study\n";
+    text += &format!("  paper      {}\n", detector.paper);
+    text += &format!("  needs      {}\n", detector.needs);
+    text += &format!("  aliases    {}\n", detector.aliases.join(", "));
+    text += &format!("  revision   {}\n", detector.revision);
+    text + &parameters(detector.parameters)
 }
 
 fn table() -> String {

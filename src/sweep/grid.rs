@@ -4,10 +4,9 @@ use percuss_kernels::Precision;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json, json};
-
-use super::study::ladder::canonical;
-use super::study::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop, Study};
+pub use super::cell::Cell;
+use super::cell::named;
+use super::study::{Aim, AttackTable, ClassName, Curve, Goal, Setting, Stop, Study};
 use crate::attacks::{Attack, Norm, Value};
 use crate::digest::{Digest, digest};
 use crate::models::{Config, Head};
@@ -15,173 +14,6 @@ use crate::{Error, Result};
 
 /// Cells of one study at most: a slip in a study file must not fill the memory.
 const MOST_CELLS: usize = 2_000_000;
-
-/// One configuration of one attack on one model over one data set.
-#[derive(Clone, Debug)]
-pub struct Cell {
-    /// The model's position in the study.
-    pub model: usize,
-    /// The data set's position in the study.
-    pub data: usize,
-    /// The defence's position in the study.
-    pub defense: usize,
-    /// The attack.
-    pub attack: &'static Attack,
-    /// The norm of the budget.
-    pub norm: Norm,
-    /// The budget in the data's (scaled) units.
-    pub eps: f64,
-    /// What counts as success.
-    pub aim: Aim,
-    /// The wanted class, for [`Aim::Target`] alone; see [`Cell::wanted`].
-    pub target: Option<u32>,
-    /// The finding that is attacked, of a multi-label model: the decision is between `[0, z]` of this output.
-    pub finding: Option<usize>,
-    /// When a lane ends.
-    pub stop: Stop,
-    /// Which inputs are stored.
-    pub save: Save,
-    /// The seed; 0 where nothing is random.
-    pub seed: u64,
-    /// Budgets, ascending and no two alike, this cell's among them, if each sample's smallest breaking one is found by bisection.
-    pub bisected: Option<Arc<[f64]>>,
-    /// A value for every parameter of the attack, in the order of its declaration; cells that differ in budget, end or seed share them.
-    pub values: Arc<[Value]>,
-    /// What the attack's products multiply.
-    pub precision: Precision,
-}
-
-impl Cell {
-    /// Every parameter of the attack with its value, in the order of declaration.
-    pub fn parameters(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
-        named(self.attack, &self.values)
-    }
-
-    /// The value of a parameter, if the attack has it.
-    pub fn parameter(&self, name: &str) -> Option<Value> {
-        self.parameters().find(|(other, _)| *other == name).map(|(_, value)| value)
-    }
-
-    /// The value of a parameter that the attack declares.
-    ///
-    /// # Panics
-    /// If it does not.
-    pub fn get(&self, name: &str) -> Value {
-        self.parameter(name).unwrap_or_else(|| panic!("{} declares no parameter {name}", self.attack.name))
-    }
-
-    /// Steps at most.
-    pub fn steps(&self) -> u64 {
-        (self.attack.steps)(&|name| self.get(name))
-    }
-
-    /// Length of a step in the data's (scaled) units, as a short decimal.
-    pub fn step_size(&self) -> f64 {
-        self.step_size_at(self.eps)
-    }
-
-    /// As [`Self::step_size`], at another budget.
-    pub fn step_size_at(&self, eps: f64) -> f64 {
-        match (self.attack.step_size)(&|name| self.get(name)) {
-            Value::Relative(times) => canonical(times * eps),
-            Value::Absolute(length) | Value::Real(length) => length,
-            other => unreachable!("{other} is no step size"),
-        }
-    }
-
-    /// Runs of a sample.
-    pub fn restarts(&self) -> u64 {
-        match self.parameter("restarts") {
-            Some(Value::Whole(restarts)) => restarts,
-            _ => 1,
-        }
-    }
-
-    /// Whether a run starts at random.
-    pub fn random_start(&self) -> bool {
-        self.parameter("random_start") == Some(Value::Flag(true))
-    }
-
-    /// Whether it is one gradient at the clean input, whatever the budget.
-    pub fn leaps(&self) -> bool {
-        self.steps() == 1 && !self.random_start()
-    }
-
-    /// How its budget is answered.
-    pub fn curve(&self) -> Curve {
-        if self.bisected.is_some() { Curve::Bisect } else { Curve::Grid }
-    }
-
-    /// The study's word for the loss.
-    pub fn loss(&self) -> &'static str {
-        match self.parameter("loss") {
-            Some(Value::Word(word)) => word,
-            _ => "cross-entropy",
-        }
-    }
-
-    /// Whether seeds change nothing.
-    pub fn deterministic(&self) -> bool {
-        (self.attack.deterministic)(&|name| self.get(name))
-    }
-
-    /// The class that lanes aim at: class 0 to hide, the target if there is one; none where any other class will do.
-    pub fn wanted(&self) -> Option<u32> {
-        match self.aim {
-            Aim::Any | Aim::Raise => None,
-            Aim::Hide => Some(0),
-            Aim::Target => self.target,
-        }
-    }
-
-    /// Whether the aim makes sense for samples of this class: to hide, any but class 0; to raise, class 0; targeted, any but the target.
-    pub fn concerns(&self, label: u32) -> bool {
-        match self.aim {
-            Aim::Any => true,
-            Aim::Raise => label == 0,
-            Aim::Hide | Aim::Target => self.wanted() != Some(label),
-        }
-    }
-
-    /// The complete configuration of the attack as one line of JSON, keys in a fixed order, the step size resolved.
-    pub fn params_json(&self) -> String {
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Json| map.insert(key.to_string(), value);
-        put("attack", json!(self.attack.name));
-        put("revision", json!(self.attack.revision));
-        put("norm", json!(self.norm.name()));
-        put("eps", json!(self.eps));
-        put("aim", json!(self.aim.name()));
-        put("target", json!(self.target));
-        put("finding", json!(self.finding));
-        put("stop", json!(self.stop.name()));
-        put("seed", if self.deterministic() { Json::Null } else { json!(self.seed) });
-        put("steps", json!(self.steps()));
-        put("step_size", json!(self.step_size()));
-        if let Some(ladder) = &self.bisected {
-            // What a search finds at one budget depends on all that it may try.
-            put("curve", json!(self.curve().name()));
-            put("ladder", json!(ladder.as_ref()));
-        }
-        for (name, value) in self.parameters().filter(|(name, _)| !["steps", "step_size"].contains(name)) {
-            put(name, parameter_json(value));
-        }
-        if self.precision != Precision::F32 {
-            map.insert("precision".into(), json!(self.precision.name()));
-        }
-        Json::Object(map).to_string()
-    }
-}
-
-pub(super) fn parameter_json(value: Value) -> Json {
-    match value {
-        Value::Whole(value) => json!(value),
-        Value::Real(value) | Value::Absolute(value) => json!(value),
-        Value::Flag(value) => json!(value),
-        Value::Word(value) => json!(value),
-        Value::Relative(value) => json!({ "rel": value }),
-    }
-}
 
 /// What the grid has to know of a model's outputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -483,14 +315,6 @@ fn own_values(table: &AttackTable, which: usize, attack: &'static Attack) -> Vec
         None => vec![parameter.default],
     };
     attack.parameters.iter().map(|parameter| (parameter.name, values(parameter))).collect()
-}
-
-/// Values with the names of the parameters that they are of.
-fn named<'v>(
-    attack: &'static Attack,
-    values: &'v [Value],
-) -> impl Iterator<Item = (&'static str, Value)> + 'v {
-    attack.parameters.iter().map(|parameter| parameter.name).zip(values.iter().copied())
 }
 
 /// Every combination of the choices for an attack's parameters, the last varying fastest.

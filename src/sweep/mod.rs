@@ -1,5 +1,6 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
+mod cell;
 pub mod engine;
 mod evade;
 pub mod grid;

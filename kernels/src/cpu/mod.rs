@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::program::shape;
 use crate::{Arena, DeviceInfo, DeviceKind, Launch, ProgramSpec, Result, Span};
 
+mod elements;
 pub(crate) mod images;
 mod interpreter;
 pub(crate) mod math;

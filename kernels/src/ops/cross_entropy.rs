@@ -178,10 +178,9 @@ impl Strip {
         }
         let mut lanes = strip.powers;
         for width in [4, 2, 1] {
-            for c in 0..width {
-                for r in 0..STRIP {
-                    lanes[c][r] += lanes[c + width][r];
-                }
+            let (low, high) = lanes.split_at_mut(width);
+            for (low, high) in low.iter_mut().zip(high) {
+                low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
             }
         }
         strip.sum = lanes[0];

@@ -4,7 +4,7 @@ use percuss_kernels::ops::*;
 
 use super::{Case, draw, scaled};
 use crate::reference;
-use crate::shapes::{blended, step};
+use crate::shapes::step;
 
 pub fn all() -> Vec<Case> {
     let mut cases = functions();
@@ -172,4 +172,30 @@ fn projections() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// A step with memory over channels of images in lanes: input 0 is blended with a gradient into output 0, which a lane's rate and a channel's
+/// factor then scale.
+pub fn blended(lanes: usize, pixels: usize, channels: usize) -> Pointwise {
+    use Instr::{Binary as Two, Const, Input};
+    let contiguous = vec![pixels * channels, channels, 1];
+    Pointwise {
+        shape: vec![lanes, pixels, channels],
+        strides: vec![contiguous.clone(), contiguous, vec![1, 0, 0], vec![channels, 0, 1]],
+        code: vec![
+            Input(0),
+            Input(1),
+            Input(2),
+            Input(3),
+            Const(0.9),
+            Const(0.1),
+            Two(Binary::Mul, 0, 4),
+            Two(Binary::Mul, 5, 1),
+            Two(Binary::Add, 6, 7),
+            Two(Binary::Mul, 8, 2),
+            Two(Binary::Mul, 9, 3),
+            Two(Binary::Sub, 1, 10),
+        ],
+        outputs: vec![8, 11],
+    }
 }

@@ -1,7 +1,7 @@
 //! The shapes that every executor is tested on, with their operands and exact results.
 
 mod batches;
-mod elements;
+pub mod elements;
 mod images;
 mod matrices;
 

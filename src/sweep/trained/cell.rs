@@ -12,7 +12,8 @@ use crate::attacks::threats::{Declared, Threat};
 use crate::attacks::{Knowledge as Sees, Value};
 use crate::models::hex;
 use crate::results::Text;
-use crate::sweep::grid::{for_each_combination, parameter_json};
+use crate::sweep::cell::parameter_json;
+use crate::sweep::grid::for_each_combination;
 use crate::sweep::study::{Setting, Study, ThreatTable};
 use crate::{Error, Result};
 
