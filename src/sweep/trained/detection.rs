@@ -20,6 +20,9 @@ use crate::sweep::subject::{Subject, prediction};
 use crate::training::random::{Stream, name_number};
 use crate::training::{Lesson, Probe, Pull};
 
+/// False positive rates at which the true positive rate is a metric of its own.
+const RATES: [f64; 2] = [0.01, 0.05];
+
 /// What detectors found in twins, by seed and defence: cells that differ in their trigger share it.
 pub(super) type Untouched = BTreeMap<(u64, usize), Arc<Findings>>;
 
@@ -92,7 +95,8 @@ impl Class<'_> {
         let groups: Option<Vec<&str>> =
             groups.as_ref().map(|groups| groups.iter().map(String::as_str).collect());
         let suspicions = &found.suspicions;
-        let judged = Judged { suspicions, clean, positive: &positive, groups: groups.as_deref() };
+        let (positive, groups) = (&positive, groups.as_deref());
+        let judged = Judged { prefix: "detector_", rates: RATES, suspicions, clean, positive, groups };
         let id = &self.all.ids[i];
         let mut rows = judged.rows(id);
         rows.extend(of_classes(id, &found, &twin));

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use super::membership::Ground;
+use super::rates::Judged;
 use crate::attacks::privacy::Answers;
-use crate::results::roc::{Roc, area_interval, balanced_accuracy_at, clopper_pearson};
-use crate::results::statistics::Interval;
+use crate::results::roc::{Roc, balanced_accuracy_at};
 use crate::results::{MetricRow, SampleRow, Text};
 
 /// False positive rates at which the true positive rate is a metric of its own.
 const RATES: [f64; 2] = [0.01, 0.001];
-/// Points of the ROC that are stored, at equal ratios of the false positive rate from 1e-4 to 1, and 0.
-const ROC_POINTS: usize = 41;
 
 /// The share of samples whose largest logit is their class's.
 pub(super) fn right(answers: &Answers, labels: &[u32]) -> f64 {
@@ -72,55 +70,37 @@ impl Report<'_> {
         let (roc, member, pool) = (self.roc, self.member, &self.ground.pool);
         let groups: Option<Vec<&str>> =
             self.ground.groups.as_ref().map(|groups| pool.iter().map(|&i| groups[i].as_str()).collect());
-        let mut rows = Vec::new();
-        let area = area_interval(self.scores, member, groups.as_deref());
-        rows.push(self.row("auc", "all", Some(roc.area()), area));
+        let judged = Judged {
+            prefix: "",
+            rates: RATES,
+            suspicions: self.scores,
+            clean: None,
+            positive: member,
+            groups: groups.as_deref(),
+        };
+        let mut rows = judged.rows(self.id);
         let best = roc.balanced_accuracy(&roc.best());
-        rows.push(self.row("balanced_accuracy", "best-threshold", Some(best), None));
+        rows.push(self.row("balanced_accuracy", "best-threshold", Some(best)));
         let transferred =
             self.transferred.and_then(|threshold| balanced_accuracy_at(self.scores, member, threshold));
-        rows.push(self.row("balanced_accuracy", "shadow-threshold", transferred, None));
-        for rate in RATES {
-            let point = roc.at_false_positive_rate(rate);
-            let interval = clopper_pearson(point.true_positives, roc.positives);
-            rows.push(self.row(
-                "tpr",
-                &format!("fpr={rate}"),
-                Some(roc.true_positive_rate(&point)),
-                interval,
-            ));
-        }
-        for k in 0..=ROC_POINTS {
-            let rate =
-                if k == 0 { 0.0 } else { 10f64.powf(-4.0 + 4.0 * (k - 1) as f64 / (ROC_POINTS - 1) as f64) };
-            let point = roc.at_false_positive_rate(rate);
-            rows.push(self.row(
-                "roc",
-                &format!("fpr={rate:.3e}"),
-                Some(roc.true_positive_rate(&point)),
-                None,
-            ));
-        }
+        rows.push(self.row("balanced_accuracy", "shadow-threshold", transferred));
         for (scope, whom) in [("members", true), ("others", false)] {
             let of = |(place, i): (usize, &usize)| (member[place] == whom).then_some(*i);
             let all: Vec<usize> = pool.iter().enumerate().filter_map(of).collect();
             let right = |i: &&usize| self.target.answer(**i, 0, self.ground.labels[**i]).right();
             let share = all.iter().filter(right).count() as f64 / all.len().max(1) as f64;
-            rows.push(MetricRow { n: all.len() as u64, ..self.row("accuracy", scope, Some(share), None) });
+            rows.push(MetricRow { n: all.len() as u64, ..self.row("accuracy", scope, Some(share)) });
         }
         rows.into_iter().filter(|row| row.value.is_some()).collect()
     }
 
-    fn row(&self, metric: &str, scope: &str, value: Option<f64>, interval: Option<Interval>) -> MetricRow {
+    fn row(&self, metric: &str, scope: &str, value: Option<f64>) -> MetricRow {
         MetricRow {
             cell_id: self.id.clone(),
             metric: metric.into(),
             scope: scope.into(),
             value,
-            low: interval.map(|interval| interval.low),
-            high: interval.map(|interval| interval.high),
             n: self.scores.len() as u64,
-            method: interval.map(|interval| interval.method.into()),
             ..MetricRow::default()
         }
     }

@@ -4,13 +4,15 @@ use crate::results::roc::{Roc, area_interval, clopper_pearson};
 use crate::results::statistics::Interval;
 use crate::results::{MetricRow, Text};
 
-/// False positive rates at which the true positive rate is a metric of its own.
-const RATES: [f64; 2] = [0.01, 0.05];
 /// Points of the curve that are stored, at equal ratios of the false positive rate from 1e-4 to 1, and 0.
 const POINTS: usize = 41;
 
 /// What was suspected, and rightly or not.
 pub(super) struct Judged<'a> {
+    /// What the metrics `auc`, `tpr` and `roc` have before their names.
+    pub(super) prefix: &'a str,
+    /// False positive rates at which the true positive rate is a metric of its own.
+    pub(super) rates: [f64; 2],
     /// Higher for what is suspected more.
     pub(super) suspicions: &'a [f64],
     /// What the unpoisoned twin gives rise to instead, where that can be asked.
@@ -22,14 +24,14 @@ pub(super) struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    /// `detector_auc`, `detector_tpr` and `detector_roc`; nothing where there is nothing to find, or nothing else.
+    /// `auc`, `tpr` and `roc`; nothing where there is nothing to find, or nothing else.
     pub(super) fn rows(&self, id: &Text) -> Vec<MetricRow> {
         let Some(roc) = Roc::new(self.suspicions, self.positive) else { return Vec::new() };
         let clean = self.clean.and_then(|scores| Roc::new(scores, self.positive));
         let row =
             |metric: &str, scope: String, of: &dyn Fn(&Roc) -> f64, interval: Option<Interval>| MetricRow {
                 cell_id: id.clone(),
-                metric: metric.into(),
+                metric: format!("{}{metric}", self.prefix).into(),
                 scope: scope.into(),
                 value_clean: clean.as_ref().map(of),
                 value: Some(of(&roc)),
@@ -40,17 +42,17 @@ impl Judged<'_> {
                 ..MetricRow::default()
             };
         let area = area_interval(self.suspicions, self.positive, self.groups);
-        let mut rows = vec![row("detector_auc", "all".into(), &Roc::area, area)];
+        let mut rows = vec![row("auc", "all".into(), &Roc::area, area)];
         let at = |rate: f64| move |roc: &Roc| roc.true_positive_rate(&roc.at_false_positive_rate(rate));
-        for rate in RATES {
+        for rate in self.rates {
             let found = roc.at_false_positive_rate(rate).true_positives;
             let interval = clopper_pearson(found, roc.positives);
-            rows.push(row("detector_tpr", format!("fpr={rate}"), &at(rate), interval));
+            rows.push(row("tpr", format!("fpr={rate}"), &at(rate), interval));
         }
         for k in 0..=POINTS {
             let exponent = -4.0 + 4.0 * (k as f64 - 1.0) / (POINTS - 1) as f64;
             let rate = if k == 0 { 0.0 } else { 10f64.powf(exponent) };
-            rows.push(row("detector_roc", format!("fpr={rate:.3e}"), &at(rate), None));
+            rows.push(row("roc", format!("fpr={rate:.3e}"), &at(rate), None));
         }
         rows
     }
