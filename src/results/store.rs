@@ -26,7 +26,7 @@ use super::text::Text;
 use crate::{Error, Result};
 
 /// A part is written when so many sample rows wait ...
-const PART_ROWS: usize = 8192;
+const PART_ROWS: usize = 16_384;
 /// ... or the oldest waiting cell is so old: what a kill can lose.
 const PART_AGE: Duration = Duration::from_secs(1);
 /// The study that a folder belongs to.

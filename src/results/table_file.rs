@@ -22,12 +22,12 @@ use crate::{Error, Result};
 
 /// Rows handed to the encoder at a time; fixed, so that a file's bytes depend on its rows alone.
 pub(super) const BATCH_ROWS: usize = 4096;
-/// Values in a row group or in what is read at a time, about; bounds what is held in memory.
-const HELD_VALUES: usize = 1 << 18;
+/// Bytes of the rows in a row group or of what is read at a time, their texts left out; bounds what is held in memory.
+const HELD_BYTES: usize = 4 << 20;
 
 /// Rows of a table in a row group or in what is read at a time.
 pub(super) fn held_rows<R: Row>() -> usize {
-    HELD_VALUES / R::schema().fields().len().max(1)
+    HELD_BYTES / size_of::<R>().max(1)
 }
 
 /// The name that a file has until it is whole; never ends in `.parquet`.

@@ -63,7 +63,7 @@ const CPU_WEIGHT_LANES: usize = 8;
 /// Bytes of lanes on a GPU.
 const GPU_BLOCK_BYTES: u64 = 1 << 30;
 /// Samples of finished jobs that wait to be heard of, about: workers that are further ahead of who writes wait for it.
-const AHEAD: usize = 8192;
+const AHEAD: usize = 16_384;
 /// Time between two [`Event::Waiting`].
 const PAUSE: Duration = Duration::from_secs(1);
 /// Steps between looks at the lanes' flags on a GPU.
