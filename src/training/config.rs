@@ -13,7 +13,7 @@
 //! train = "train"                   # names of the splits; these are the defaults. "train+val": refit on both, val = "none"
 //! val = "val"
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
-//! limit = 2000                      # at most so many training samples, stratified
+//! limit = 2000                      # at most so many samples of the train split, stratified; what "train+val" adds is taken whole
 //! test_limit = 1000                 # at most so many test samples, stratified
 //! site = "hospitalid"               # the column that says where a sample is from, for adversaries who know other places' samples alone;
 //!                                   # absent: the data's groups (patients, records)
@@ -70,7 +70,7 @@ pub struct TrainFile {
     pub source: Source,
     /// Names of the train, validation and test splits.
     pub splits: Splits,
-    /// At most so many training samples.
+    /// At most so many samples of the train split; what `train+val` adds is taken whole.
     pub limit: Option<usize>,
     /// At most so many test samples.
     pub test_limit: Option<usize>,
