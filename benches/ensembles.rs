@@ -79,7 +79,7 @@ fn main() {
         let device = Device::Cpu { threads };
         let stop = AtomicBool::new(false);
         let workshop = Workshop { device: &device, threads, lanes: None, stop: &stop };
-        let member = |at: usize| Ok(Member { seed: at as u64, lesson: Lesson::whole(base.len()) });
+        let member = |at: usize| Ok(Member::new(at as u64, Lesson::whole(base.len())));
         let (began, used, mut losses) = (Instant::now(), processor_seconds(), Vec::new());
         train_members(&course, members, &member, &workshop, |_, fitted| {
             losses.push(*fitted.losses.last().unwrap());

@@ -60,7 +60,7 @@ fn recipe(optimizer: Optimizer) -> Recipe {
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-3 };
 const ADAMW: Optimizer = Optimizer::AdamW { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 1e-2 };
 
-/// Seven members: whole, half, relabelled, with rows of their own, and twice the same.
+/// Eight members: whole, half, relabelled, with rows of their own, twice the same, and one that learns at another rate.
 fn members(base: &Dataset) -> Vec<Member> {
     let n = base.len();
     let whole = Lesson::whole(n);
@@ -72,9 +72,12 @@ fn members(base: &Dataset) -> Vec<Member> {
         labels: [(4, 1)].into(),
         ..whole.clone()
     };
-    [(1, &whole), (2, &half), (3, &relabelled), (4, &own), (5, &whole), (4, &own), (1, &whole)]
-        .map(|(seed, lesson)| Member { seed, lesson: lesson.clone() })
-        .to_vec()
+    let mut members =
+        [(1, &whole), (2, &half), (3, &relabelled), (4, &own), (5, &whole), (4, &own), (1, &whole)]
+            .map(|(seed, lesson)| Member::new(seed, lesson.clone()))
+            .to_vec();
+    members.push(Member { rate: Some(0.02), ..members[0].clone() });
+    members
 }
 
 fn trained(
@@ -111,7 +114,7 @@ fn alone(
     member: &Member,
 ) -> Fitted {
     let data = spelled_out(base, &member.lesson);
-    let recipe = Recipe { seed: member.seed, ..recipe.clone() };
+    let recipe = Recipe { seed: member.seed, rate: member.rate.unwrap_or(recipe.rate), ..recipe.clone() };
     let stop = AtomicBool::new(false);
     let mut place = Place { device: &CPU, threads: 1, stop: &stop, watch: &mut |_| {} };
     fit(config, &recipe, &data, validation, &mut place).unwrap()
@@ -140,6 +143,7 @@ fn a_member_has_the_bits_that_it_would_have_alone() {
         }
         assert_ne!(expected[0].weights, expected[2].weights, "labels of its own matter");
         assert_ne!(expected[0].weights, expected[3].weights, "values of its own matter");
+        assert_ne!(expected[0].weights, expected[7].weights, "a rate of its own matters");
     }
 }
 
@@ -215,7 +219,7 @@ fn a_lesson_that_does_not_fit_is_named() {
     let stop = AtomicBool::new(false);
     let workshop = Workshop { device: &CPU, threads: 1, lanes: None, stop: &stop };
     for (lesson, found, expected) in bad {
-        let member = |_| -> Result<Member> { Ok(Member { seed: 0, lesson: lesson.clone() }) };
+        let member = |_| -> Result<Member> { Ok(Member::new(0, lesson.clone())) };
         let error = train_members(&course, 1, &member, &workshop, |_, _| Ok(())).unwrap_err();
         let Error::Input { found: f, expected: e, .. } = &error else { panic!("{error}") };
         assert_eq!((f.as_str(), e.as_str()), (found, expected));
@@ -229,7 +233,7 @@ fn training_stops_when_it_is_told_to() {
     let course = Course { config: &config, recipe: &recipe, base: &base, validation: None, own_values: 0 };
     let stop = AtomicBool::new(false);
     let workshop = Workshop { device: &CPU, threads: 1, lanes: Some(1), stop: &stop };
-    let member = |at: usize| -> Result<Member> { Ok(Member { seed: at as u64, lesson: Lesson::whole(40) }) };
+    let member = |at: usize| -> Result<Member> { Ok(Member::new(at as u64, Lesson::whole(40))) };
     let mut done = 0;
     let error = train_members(&course, 50, &member, &workshop, |_, _| {
         done += 1;

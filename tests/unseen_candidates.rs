@@ -77,9 +77,8 @@ impl Ground {
             let chosen = candidates.iter().zip(&marks[at - 1]);
             chosen.filter(|(_, marked)| **marked).map(|(position, _)| *position).collect()
         };
-        let member = |at: usize| {
-            Ok(Member { seed: at as u64, lesson: Lesson { samples: lesson(at), ..Lesson::default() } })
-        };
+        let member =
+            |at: usize| Ok(Member::new(at as u64, Lesson { samples: lesson(at), ..Lesson::default() }));
         let asked = base.subset(candidates).unwrap();
         let course =
             Course { config: &config, recipe: &recipe, base: &base, validation: None, own_values: 0 };

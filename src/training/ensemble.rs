@@ -48,6 +48,15 @@ pub struct Member {
     pub seed: u64,
     /// What it learns from.
     pub lesson: Lesson,
+    /// Its learning rate, before the schedule; the recipe's if absent.
+    pub rate: Option<f64>,
+}
+
+impl Member {
+    /// A member that learns at the recipe's rate.
+    pub fn new(seed: u64, lesson: Lesson) -> Self {
+        Self { seed, lesson, rate: None }
+    }
 }
 
 /// Where an ensemble is trained.
@@ -64,7 +73,8 @@ pub struct Workshop<'a> {
 }
 
 /// Trains `count` members; `member` tells of each when its turn comes, and `finished` gets each one's number and model, in whatever order
-/// they finish, on the calling thread. A member's model is the same bits as [`fit`](super::fit()) gives for its seed and samples.
+/// they finish, on the calling thread. A member's model is the same bits as [`fit`](super::fit()) gives for its seed, samples and
+/// learning rate.
 ///
 /// # Errors
 /// As [`fit`](super::fit()); a lesson that does not fit the base data; whatever `member` and `finished` return.
@@ -398,9 +408,10 @@ impl<'a> Block<'a> {
         let mut labels = Vec::new();
         drawn.iter().for_each(|&position| label(base, recipe.rule.loss.head, lesson, position, &mut labels));
         let (taken, total) = ((busy.epoch - 1) * busy.steps, (recipe.epochs * busy.steps) as u64);
+        let top = busy.member.rate.unwrap_or(recipe.rate);
         let mut rates: Vec<f32> = (taken..taken + busy.steps)
             .flat_map(|step| {
-                let rate = recipe.schedule.rate(recipe.rate, step as u64, busy.steps as u64, total);
+                let rate = recipe.schedule.rate(top, step as u64, busy.steps as u64, total);
                 recipe.rule.optimizer.rates(rate, step as u64 + 1)
             })
             .collect();

@@ -55,7 +55,7 @@ impl Class<'_> {
         let members = self.members(cells);
         let member = |at: usize| {
             let cell = &self.all.cells[members[at][0]];
-            Ok(Member { seed: cell.seed, lesson: self.infected(cell)?.lesson })
+            Ok(Member::new(cell.seed, self.infected(cell)?.lesson))
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
         let own_values = (most * train.len() as f64).ceil() as usize;

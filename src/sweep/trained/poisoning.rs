@@ -37,7 +37,7 @@ impl Class<'_> {
             let cell = &self.all.cells[cells[at]];
             let twin = &twins[&cell.seed];
             let lesson = self.lesson(cell, twin, Self::surrogate(cell, twin, &own))?;
-            Ok(Member { seed: cell.seed, lesson })
+            Ok(Member::new(cell.seed, lesson))
         };
         let most = cells.iter().map(|&i| self.all.cells[i].real("rate")).fold(0.0, f64::max);
         let own_values = (most * train.len() as f64).ceil() as usize;
@@ -120,7 +120,7 @@ impl Class<'_> {
         mut each: impl FnMut(usize, Model) -> Result<()>,
     ) -> Result<()> {
         let n = self.school.prepared.splits.train.len();
-        let member = |at: usize| Ok(Member { seed: seeds[at], lesson: Lesson::whole(n) });
+        let member = |at: usize| Ok(Member::new(seeds[at], Lesson::whole(n)));
         self.train(0, seeds.len(), &member, |at, fitted| each(at, self.school.model(fitted)?))
     }
 }

@@ -98,8 +98,8 @@ impl School {
     ) -> Result<()> {
         let Prepared { config, recipe, splits, .. } = &self.prepared;
         let one = |at: usize| -> Result<(usize, Fitted)> {
-            let Member { seed, lesson } = member(at)?;
-            let recipe = Recipe { seed, ..recipe.clone() };
+            let Member { seed, lesson, rate } = member(at)?;
+            let recipe = Recipe { seed, rate: rate.unwrap_or(recipe.rate), ..recipe.clone() };
             let multiplier = self.mechanism(privacy, lesson.samples.len())?.noise_multiplier;
             let noise = Noise { clip_norm: privacy.clip_norm, multiplier };
             fit_privately(config, &recipe, &noise, &splits.train, &lesson, workshop.device, workshop.stop)

@@ -43,7 +43,7 @@ impl Class<'_> {
         let member = |i: usize| {
             let at = missing[i];
             let lesson = Lesson { samples: samples[at].clone(), ..Lesson::default() };
-            Ok(Member { seed: seeds[at], lesson })
+            Ok(Member::new(seeds[at], lesson))
         };
         self.train(0, missing.len(), &member, |i, fitted: Fitted| {
             let (at, trained) = (missing[i], Weights::new(fitted.weights));
