@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,11 +12,11 @@ use percuss::attacks::privacy::REGISTRY;
 use percuss::attacks::privacy::hop_skip_jump::{Effort, Region, Search, hop_skip_jump, search_together};
 use percuss::attacks::threats::Threat;
 use percuss::data::{Request, open};
-use percuss::results::{CellRow, MetricRow, Results, SampleRow};
+use percuss::results::{CellRow, MetricRow, SampleRow};
 use percuss::sweep::options::SweepOptions;
 use percuss::sweep::plan::Plan;
-use percuss::sweep::run::{Report, sweep};
 use percuss::sweep::study::Study;
+use support::threats::{Fixture, Rows, check_company, param};
 
 /// Patients learnt by heart.
 const OVERFITTED: &str = r#"
@@ -34,65 +36,21 @@ learning_rate = 5e-3
 weight_decay = 0.0
 "#;
 
-struct Fixture {
-    folder: tempfile::TempDir,
-    study: Study,
+/// A study of models that learn patients by heart.
+fn overfitted(tables: &str) -> Fixture {
+    Fixture::new(OVERFITTED, tables)
 }
 
-type Rows = (Vec<CellRow>, Vec<MetricRow>, Vec<SampleRow>);
-
-impl Fixture {
-    /// A study of these recipes and tables.
-    fn with(recipes: &[(&str, &str)], tables: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut text = String::from("name = \"membership\"\nseeds = [0, 1]\n");
-        for (id, recipe) in recipes {
-            std::fs::write(folder.path().join(format!("{id}.toml")), recipe).unwrap();
-            text += &format!("[[recipe]]\nid = \"{id}\"\ntrain = \"{id}.toml\"\n");
-        }
-        let file = folder.path().join("study.toml");
-        std::fs::write(&file, text + tables).unwrap();
-        let study = Study::read(&file).unwrap();
-        Self { folder, study }
-    }
-
-    fn new(tables: &str) -> Self {
-        Self::with(&[("mlp", OVERFITTED)], tables)
-    }
-
-    fn try_run(&self, name: &str, options: SweepOptions) -> percuss::Result<Report> {
-        let out = Some(self.folder.path().join(name));
-        sweep(&self.study, &SweepOptions { out, quiet: true, device: "cpu".into(), ..options })
-    }
-
-    fn run(&self, name: &str, options: SweepOptions) -> Report {
-        self.try_run(name, options).unwrap()
-    }
-
-    fn members(&self, name: &str) -> usize {
-        std::fs::read_dir(self.folder.path().join(name).join("members")).unwrap().count()
-    }
-
-    fn rows(&self, name: &str) -> Rows {
-        let results = Results::open(&self.folder.path().join(name)).unwrap();
-        let mut cells = results.cells().unwrap().to_vec();
-        cells.sort_by(|a, b| a.cell_id.cmp(&b.cell_id));
-        let samples = cells.iter().flat_map(|cell| results.samples(&cell.cell_id).unwrap()).collect();
-        let mut metrics = results.metrics().unwrap();
-        metrics.sort_by_key(|row| (row.cell_id.clone(), row.metric.clone(), row.scope.clone()));
-        (cells, metrics, samples)
-    }
-
-    fn percuss(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_percuss"));
-        let output = command.args(arguments).current_dir(self.folder.path()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
+/// How many trained models a results folder keeps.
+fn kept(fixture: &Fixture, name: &str) -> usize {
+    std::fs::read_dir(fixture.out(name).join("members")).unwrap().count()
 }
 
-fn param(cell: &CellRow, name: &str) -> serde_json::Value {
-    serde_json::from_str::<serde_json::Value>(&cell.params).unwrap()[name].clone()
+fn percuss(fixture: &Fixture, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_percuss"));
+    let output = command.args(arguments).current_dir(fixture.folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn metric<'a>(rows: &'a Rows, cell: &CellRow, name: &str, scope: &str) -> &'a MetricRow {
@@ -107,7 +65,7 @@ fn all_attacks() -> String {
 
 #[test]
 fn every_attack_runs_and_tells_members_of_an_overfitted_model_from_others() {
-    let fixture = Fixture::new(&format!(
+    let fixture = overfitted(&format!(
         "[[membership]]\nkind = {}\nshadows = 12\nnoise = 1.0\ncopies = 40\ndecisions = 150\n",
         all_attacks()
     ));
@@ -137,12 +95,12 @@ fn every_attack_runs_and_tells_members_of_an_overfitted_model_from_others() {
     };
     assert!(area("boundary-distance") > area("gap") && area("noise-distance") > area("gap"));
     // Shadow models of all attacks, and a target a seed.
-    assert_eq!(fixture.members("all"), 12 + 2);
+    assert_eq!(kept(&fixture, "all"), 12 + 2);
 }
 
 #[test]
 fn knowledge_decides_who_the_candidates_are_and_who_trains_on_what() {
-    let fixture = Fixture::new(
+    let fixture = overfitted(
         "[[membership]]\nkind = [\"gap\", \"loss\", \"lira\", \"rmia\"]\nshadows = 10\nmode = [\"online\", \"offline\"]\n\
          knows = [\"exact\", \"distribution\", \"elsewhere\", \"labels\"]\n",
     );
@@ -155,7 +113,7 @@ fn knowledge_decides_who_the_candidates_are_and_who_trains_on_what() {
     assert_eq!((training.models.shadows, training.models.targets), (3 * 10, 3 * 2));
     let report = fixture.run("all", SweepOptions::default());
     assert_eq!(report.done as u64, training.cells);
-    assert_eq!(fixture.members("all") as u64, training.models.all(), "what the plan said");
+    assert_eq!(kept(&fixture, "all") as u64, training.models.all(), "what the plan said");
     let rows = fixture.rows("all");
     let request = Request {
         limit: Some(300),
@@ -188,27 +146,18 @@ fn knowledge_decides_who_the_candidates_are_and_who_trains_on_what() {
 
 #[test]
 fn rows_are_the_same_in_any_company() {
-    let fixture = Fixture::new(
+    let fixture = overfitted(
         "[[membership]]\nkind = [\"lira\", \"rmia\"]\nshadows = 6\nqueries = [1, 3]\nmode = \"offline\"\nknows = [\"exact\", \"elsewhere\"]\n\
          [[membership]]\nkind = [\"noise-distance\", \"boundary-distance\"]\nnoise = [0.5, 1]\ncopies = 10\ndecisions = [40, 80]\nknows = \"labels\"\n",
     );
-    let total = 2 * (2 * 2 * 2 + 2 + 2);
-    assert_eq!(fixture.run("all", SweepOptions::default()).done, total);
-    let expected = fixture.rows("all");
-    fixture.run("lanes", SweepOptions { lanes: Some(2), threads: Some(1), ..SweepOptions::default() });
-    assert_eq!(fixture.rows("lanes"), expected, "one thread, blocks of two members");
-    for shard in 1..=2 {
-        fixture.run("shards", SweepOptions { shard: (shard, 2), ..SweepOptions::default() });
-    }
-    assert_eq!(fixture.rows("shards"), expected, "two shards");
-    let first = fixture.run("resumed", SweepOptions { limit_cells: Some(3), ..SweepOptions::default() });
-    assert_eq!((first.done, first.complete), (3, false));
+    check_company(&fixture);
     // A kept model is read again, and one that is gone is trained again.
-    let members = fixture.folder.path().join("resumed/members");
-    let lost = std::fs::read_dir(&members).unwrap().next().unwrap().unwrap().path();
+    let first = fixture.run("lost", SweepOptions { limit_cells: Some(3), ..SweepOptions::default() });
+    assert_eq!((first.done, first.complete), (3, false));
+    let lost = std::fs::read_dir(fixture.out("lost/members")).unwrap().next().unwrap().unwrap().path();
     std::fs::remove_file(lost).unwrap();
-    assert_eq!(fixture.run("resumed", SweepOptions::default()).done, total - 3);
-    assert_eq!(fixture.rows("resumed"), expected, "broken off and resumed");
+    fixture.run("lost", SweepOptions::default());
+    assert_eq!(fixture.rows("lost"), fixture.rows("all"), "broken off, a model lost, and resumed");
 }
 
 #[test]
@@ -262,7 +211,7 @@ fn an_adversary_may_have_another_architecture_and_not_other_patients() {
     };
     let fixture = Fixture::with(&recipes, &tables("[\"mlp\", \"linear\"]"));
     assert_eq!(fixture.run("all", SweepOptions::default()).done, 2 * 2);
-    assert_eq!(fixture.members("all"), 2 * 6 + 2, "targets are shared");
+    assert_eq!(kept(&fixture, "all"), 2 * 6 + 2, "targets are shared");
     let rows = fixture.rows("all");
     let named: Vec<serde_json::Value> = rows.0.iter().map(|cell| param(cell, "shadow_recipe")).collect();
     assert_eq!(named.iter().filter(|name| *name == "linear").count(), 2);
@@ -278,7 +227,7 @@ fn an_adversary_may_have_another_architecture_and_not_other_patients() {
 
 #[test]
 fn what_dp_sgd_spent_is_in_the_metrics() {
-    let fixture = Fixture::new(
+    let fixture = overfitted(
         "[[defense]]\nid = \"none\"\n[[defense]]\nid = \"dp\"\nkind = \"dp-sgd\"\nepsilon = 3.0\ndelta = 1e-3\n\
          [[membership]]\nkind = \"loss\"\nshadows = 0\nknows = [\"exact\", \"distribution\"]\n",
     );
@@ -341,16 +290,16 @@ fn searches_side_by_side_come_to_what_each_comes_to_alone() {
 
 #[test]
 fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
-    let fixture = Fixture::new(
+    let fixture = overfitted(
         "[[poisoning]]\nkind = \"label-flip\"\nrate = [0.1, 0.2]\n[[backdoor]]\nkind = \"value\"\n\
          [[membership]]\nkind = [\"gap\", \"lira\"]\nshadows = [4, 16]\nmode = \"offline\"\nknows = [\"exact\", \"labels\"]\n",
     );
-    let table = fixture.percuss(&["attacks"]);
+    let table = percuss(&fixture, &["attacks"]);
     for threat in Threat::ALL {
         assert!(table.lines().any(|line| line.starts_with(threat.table())), "{table}");
         for attack in threat.attacks() {
             assert!(table.lines().any(|line| line.starts_with(attack.name)), "{} in {table}", attack.name);
-            let page = fixture.percuss(&["attacks", attack.name]);
+            let page = percuss(&fixture, &["attacks", attack.name]);
             assert!(
                 page.contains(attack.paper) && page.contains(&format!("[[{}]]", threat.table())),
                 "{page}"
@@ -360,7 +309,7 @@ fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
             }
         }
     }
-    let page = fixture.percuss(&["plan", "study.toml", "--device", "cpu"]);
+    let page = percuss(&fixture, &["plan", "study.toml", "--device", "cpu"]);
     // Of gap and lira with 4 and 16 shadow models under two kinds of knowledge, lira falls away under labels and the gap is one there.
     for line in [
         "[[poisoning]] on line 6",
@@ -377,7 +326,7 @@ fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }
-    let json = fixture.percuss(&["plan", "study.toml", "--device", "cpu", "--json"]);
+    let json = percuss(&fixture, &["plan", "study.toml", "--device", "cpu", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["training"]["models"], &json["training"]["cells"]), (&28.into(), &16.into()));
     assert_eq!(json["training"]["models_unshared"], 2 * 6 + 2 * (5 + 17) * 2 + 2);
@@ -385,7 +334,7 @@ fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
 
 #[test]
 fn mistakes_are_named_before_anything_is_trained() {
-    let study = |tables: &str| Fixture::new(tables);
+    let study = |tables: &str| overfitted(tables);
     let elsewhere = "[[membership]]\nkind = \"lira\"\nmode = \"offline\"\nknows = \"elsewhere\"\n";
     let placeless = OVERFITTED.replace("site = \"dzgroup\"\n", "");
     let fixture = Fixture::with(&[("mlp", &placeless)], elsewhere);

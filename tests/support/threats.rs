@@ -34,11 +34,19 @@ pub type Rows = (Vec<CellRow>, Vec<MetricRow>, Vec<SampleRow>);
 impl Fixture {
     /// Seeds 0 and 1, one recipe, and these tables.
     pub fn new(recipe: &str, tables: &str) -> Self {
+        Self::with(&[("mlp", recipe)], tables)
+    }
+
+    /// Seeds 0 and 1, these recipes by id, and these tables.
+    pub fn with(recipes: &[(&str, &str)], tables: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("mlp.toml"), recipe).unwrap();
+        let mut text = String::from("name = \"threats\"\nseeds = [0, 1]\n");
+        for (id, recipe) in recipes {
+            std::fs::write(folder.path().join(format!("{id}.toml")), recipe).unwrap();
+            text += &format!("[[recipe]]\nid = \"{id}\"\ntrain = \"{id}.toml\"\n");
+        }
         let file = folder.path().join("study.toml");
-        let head = "name = \"threats\"\nseeds = [0, 1]\n[[recipe]]\nid = \"mlp\"\ntrain = \"mlp.toml\"\n";
-        std::fs::write(&file, format!("{head}{tables}")).unwrap();
+        std::fs::write(&file, text + tables).unwrap();
         let study = Study::read(&file).unwrap();
         Self { folder, study }
     }
