@@ -8,9 +8,12 @@ use std::time::Instant;
 use crate::program::shape;
 use crate::{Arena, DeviceInfo, DeviceKind, Launch, ProgramSpec, Result, Span};
 
+pub(crate) mod attention;
+mod attention_rows;
 mod elements;
 pub(crate) mod images;
 mod interpreter;
+pub(crate) mod layer_norm;
 pub(crate) mod math;
 pub(crate) mod matrices;
 mod memory;
