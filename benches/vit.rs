@@ -1,8 +1,8 @@
 //! ViT-B/16 (Dosovitskiy et al. 2021) with formula weights: logits and the input gradient of the cross-entropy, `cargo bench --bench vit -- THREADS
-//! IMAGES [ROUNDS] [profile]`.
+//! IMAGES [profile]`.
 //!
-//! Every thread has a block of lanes of its own, as a sweep's workers do. Prints seconds of each round as a JSON line; with `dump FILE` it writes the
-//! logits and gradients, and with `profile` where the time of one thread goes. `benches/vit.py` runs it beside PyTorch.
+//! Every thread has a block of lanes of its own, as a sweep's workers do. Lines of the standard input ask for rounds, `gradient` or `forward`, or name a
+//! file that logits and gradients are written to; with `profile` it prints where the time of one thread goes. `benches/vit.py` runs it beside PyTorch.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -121,15 +121,26 @@ fn model(lanes: usize, uploads: &mut Uploads) -> Model {
     Model { compiled, x, label, logits: logits_state, gradient: gradient_state }
 }
 
-/// Runs a phase in every executable, each on a thread of its own.
-fn run(executables: &mut [Executable], phase: usize) -> f64 {
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        for executable in executables {
-            scope.spawn(move || executable.run(phase, 1).unwrap());
-        }
-    });
-    began.elapsed().as_secs_f64()
+/// Runs a phase in every executable, each on a thread of its own: seconds by the clock and of all processors.
+fn run(executables: &mut [Executable], phase: usize) -> String {
+    let (began, before) = (Instant::now(), processor_seconds());
+    match executables {
+        [one] => one.run(phase, 1).unwrap(),
+        several => std::thread::scope(|scope| {
+            for executable in several {
+                scope.spawn(move || executable.run(phase, 1).unwrap());
+            }
+        }),
+    }
+    format!("{} {}", began.elapsed().as_secs_f64(), processor_seconds() - before)
+}
+
+/// What this process has had of the processors, in hundredths; 0 where there is no /proc.
+fn processor_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<f64> =
+        text.rsplit(") ").next().unwrap_or("").split(' ').map(|field| field.parse().unwrap_or(0.0)).collect();
+    fields.get(11..13).map_or(0.0, |times| times.iter().sum::<f64>() / 100.0)
 }
 
 fn profile(model: &Model, executable: &mut Executable) {

@@ -2,14 +2,12 @@
 
 use super::images::Room;
 use super::panels::{Form, Right, pack, packed_len};
-use super::product::{Left, ROOM, Run, Tail, multiply_within};
+use super::product::{Left, Run, Tail, multiply};
 use super::{Disjoint, Memory, math, spread};
 use crate::ops::{Activation, Matmul};
 
 /// With fewer rows of C than this, or a B this narrow, B is read where it lies if its columns fill vectors.
 const FEW_ROWS: usize = 48;
-/// Terms from which a block of A is copied before it is used.
-const LONG_ROWS: usize = 1024;
 /// Rows of C that one task computes.
 const TASK_ROWS: usize = 56;
 
@@ -54,10 +52,7 @@ pub(crate) fn matmul(op: &Matmul, inputs: &[&[f32]], c: &mut [f32], room: Room) 
     } else {
         1
     };
-    // Rows of A this long push one another out of the cache.
-    let gathered = if threads == 1 && !op.a.transposed && k >= LONG_ROWS && m > FEW_ROWS { ROOM } else { 0 };
-    let (own, room) = scratch.take(slots * len.next_multiple_of(16) + gathered).split_at_mut(slots * len);
-    let room = &mut room[slots * (len.next_multiple_of(16) - len)..];
+    let own = scratch.take(slots * len);
     let pack_one = |i: usize, out: &mut [f32]| {
         pack(form, lanes, [k, n], [0, k], &inputs[1][i * k * n..(i + 1) * k * n], steps(op), out);
     };
@@ -73,7 +68,7 @@ pub(crate) fn matmul(op: &Matmul, inputs: &[&[f32]], c: &mut [f32], room: Room) 
     });
     let run = [Run { offset: 0, len: k, step: if op.a.transposed { m } else { 1 } }];
     let out = Disjoint::new(c);
-    let product = |i: usize, range: std::ops::Range<usize>, own: &[f32], room: &mut [f32]| {
+    let product = |i: usize, range: std::ops::Range<usize>, own: &[f32]| {
         let which = if op.b.shared { 0 } else { i };
         let right = match packed {
             Some(packed) => Right { data: &packed[which * len..][..len], columns: n, form },
@@ -96,16 +91,14 @@ pub(crate) fn matmul(op: &Matmul, inputs: &[&[f32]], c: &mut [f32], room: Room) 
             gate: None,
         };
         // SAFETY: every task writes rows of its own; `address` checks that they lie within C.
-        unsafe {
-            multiply_within(left, right, out.address(i * m * n, m * n), m * n, &c_rows[range], tail, room)
-        };
+        unsafe { multiply(left, right, out.address(i * m * n, m * n), m * n, &c_rows[range], tail) };
     };
     if threads > 1 {
         let parts = m.div_ceil(TASK_ROWS);
         let own = &*own;
         spread(threads, batch * parts, |task| {
             let first = task % parts * TASK_ROWS;
-            product(task / parts, first..m.min(first + TASK_ROWS), own, &mut []);
+            product(task / parts, first..m.min(first + TASK_ROWS), own);
         });
         return;
     }
@@ -113,6 +106,6 @@ pub(crate) fn matmul(op: &Matmul, inputs: &[&[f32]], c: &mut [f32], room: Room) 
         if slots == 1 && count > 1 {
             pack_one(i, own);
         }
-        product(i, 0..m, own, room);
+        product(i, 0..m, own);
     }
 }

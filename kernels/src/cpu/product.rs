@@ -9,7 +9,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::panels::{Form, Right, THIN, packed_len, panel_vectors};
-use super::sums::{Block, load, prefetch_near, store, sum_columns, sum_rows};
+use super::sums::{Block, load, store, sum_columns, sum_rows};
 
 /// A stretch of the summed axis that lies in one piece: for the rows of A it starts at `offset` from the row's own address.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,33 +100,10 @@ pub(crate) unsafe fn multiply(
     c_rows: &[usize],
     tail: Tail,
 ) {
-    // SAFETY: the caller's promise.
-    unsafe { multiply_within(left, right, c, c_len, c_rows, tail, &mut []) }
-}
-
-/// Elements that [`multiply_within`] copies A's rows to.
-pub(crate) const ROOM: usize = ROWS * BLOCK;
-
-/// As [`multiply`]; with [`ROOM`] elements of `room` a block of A that lies in one run is copied before all panels pass by: rows a large power of two
-/// apart would push one another out of the cache.
-///
-/// # Safety
-/// As [`multiply`].
-pub(crate) unsafe fn multiply_within(
-    left: Left,
-    right: Right,
-    c: *mut f32,
-    c_len: usize,
-    c_rows: &[usize],
-    tail: Tail,
-    room: &mut [f32],
-) {
     let terms: usize = left.runs.iter().map(|run| run.len).sum();
     check_bounds(&left, &right, terms, c_len, c_rows, &tail);
-    let gathers = room.len() >= ROOM && left.runs.len() == 1 && !left.transposed;
-    let room = gathers.then_some(room.as_mut_ptr());
     // SAFETY: `check_bounds` has made sure that every address lies in its operand; the rest is the caller's promise.
-    Arch::new().dispatch(Multiply { left, right, c, c_rows, tail, terms, room });
+    Arch::new().dispatch(Multiply { left, right, c, c_rows, tail, terms });
 }
 
 fn check_bounds(left: &Left, right: &Right, terms: usize, c_len: usize, c_rows: &[usize], tail: &Tail) {
@@ -164,8 +141,6 @@ struct Multiply<'a> {
     c_rows: &'a [usize],
     tail: Tail<'a>,
     terms: usize,
-    /// [`ROOM`] elements.
-    room: Option<*mut f32>,
 }
 
 impl WithSimd for Multiply<'_> {
@@ -271,14 +246,8 @@ impl Multiply<'_> {
         let (mut run, mut skip, mut start) = (0, 0, 0);
         loop {
             let len = block_len.min(self.terms - start);
-            let last = start + len == self.terms;
-            let own = [Run { offset: 0, len, step: 1 }];
-            let block = match self.gather(&rows, start, len) {
-                Some(copy) => {
-                    Block { runs: &own, skip: 0, len, start, last, gathered: Some((copy, rows.start)) }
-                }
-                None => Block { runs: &self.left.runs[run..], skip, len, start, last, gathered: None },
-            };
+            let block =
+                Block { runs: &self.left.runs[run..], skip, len, start, last: start + len == self.terms };
             let mut first = 0;
             while first < self.right.columns {
                 let vectors = panel_vectors(S::REGISTER_COUNT, S::F32_LANES, self.right.columns - first);
@@ -303,18 +272,6 @@ impl Multiply<'_> {
         }
     }
 
-    /// Copies a block of A, if there is room for it.
-    #[inline(always)]
-    fn gather(&self, rows: &std::ops::Range<usize>, start: usize, len: usize) -> Option<*const f32> {
-        let room = self.room?;
-        for (i, row) in self.left.rows[rows.clone()].iter().enumerate() {
-            let from = &self.left.data[row + self.left.runs[0].offset + start..][..len];
-            // SAFETY: there are at most `ROWS` rows and `BLOCK` terms, and nobody else knows the room.
-            unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), room.add(i * len), len) };
-        }
-        Some(room)
-    }
-
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(
         &self,
@@ -333,12 +290,6 @@ impl Multiply<'_> {
             let ahead = next.wrapping_add(tile.min(V - 1) * block.len * S::F32_LANES);
             // Tiles of nearly equal height: a rest of one row would cost as much as several.
             let count = (rows.end - row).div_ceil(tiles - tile);
-            // The sums need long enough for the lines that they go to.
-            for place in &self.c_rows[row..row + count] {
-                for line in (0..V * S::F32_LANES).step_by(16) {
-                    prefetch_near(self.c.wrapping_add(place + first + line));
-                }
-            }
             match count {
                 1 => self.tile::<S, 1, V>(simd, row, block, first, ahead, &mut sums),
                 2 => self.tile::<S, 2, V>(simd, row, block, first, ahead, &mut sums),
@@ -399,14 +350,8 @@ impl Multiply<'_> {
             _ => (b.wrapping_add(self.terms * first + block.start * V * S::F32_LANES), V * S::F32_LANES),
         };
         let mut a = [self.left.data.as_ptr(); M];
-        if let Some((copy, from)) = block.gathered {
-            for (i, a) in a.iter_mut().enumerate() {
-                *a = copy.wrapping_add((row - from + i) * block.len);
-            }
-        } else {
-            for (a, row) in a.iter_mut().zip(&self.left.rows[row..row + M]) {
-                *a = a.wrapping_add(*row);
-            }
+        for (a, row) in a.iter_mut().zip(&self.left.rows[row..row + M]) {
+            *a = a.wrapping_add(*row);
         }
         // SAFETY: `check_bounds` has seen every address of A and B.
         let registers = unsafe {

@@ -14,8 +14,6 @@ pub(super) struct Block<'a> {
     /// Terms before the block.
     pub(super) start: usize,
     pub(super) last: bool,
-    /// Where the block's part of A was copied to, row after row, and the first of these rows; else it is read where it lies.
-    pub(super) gathered: Option<(*const f32, usize)>,
 }
 
 /// # Safety
@@ -54,19 +52,6 @@ fn prefetch(p: *const f32) {
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T1>(p.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
-}
-
-/// Asks for the line at `p`, which may lie anywhere, to come into the nearest cache.
-#[inline(always)]
-pub(super) fn prefetch_near(p: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which reads nothing.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(p.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
