@@ -87,6 +87,24 @@ pub struct Domain {
     pub features: Vec<String>,
 }
 
+impl Domain {
+    /// What may be done to these values of a sample.
+    pub fn part(&self, range: &std::ops::Range<usize>) -> Self {
+        let own =
+            |values: &[f32]| if values.len() == 1 { values.to_vec() } else { values[range.clone()].to_vec() };
+        let inside = |group: &&std::ops::Range<usize>| range.contains(&group.start);
+        let shifted = |group: &std::ops::Range<usize>| group.start - range.start..group.end - range.start;
+        Self {
+            low: own(&self.low),
+            high: own(&self.high),
+            scale: own(&self.scale),
+            immutable: self.immutable.get(range.clone()).map(<[bool]>::to_vec).unwrap_or_default(),
+            one_hot: self.one_hot.iter().filter(inside).map(shifted).collect(),
+            features: self.features.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default(),
+        }
+    }
+}
+
 impl Dataset {
     /// Number of samples.
     pub fn len(&self) -> usize {

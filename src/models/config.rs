@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::{Input, InputKind};
 use super::net::Net;
 use super::{cnn, iseeu, mlp, resnet, resnet1d};
 use crate::graph::Tensor;
@@ -160,6 +161,13 @@ impl Config {
             Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
         }
+    }
+
+    /// The model's inputs, in the order in which a sample holds their values.
+    pub fn inputs(&self) -> Vec<Input> {
+        let shape = self.input_shape();
+        let range = 0..shape.iter().product();
+        vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.
