@@ -88,7 +88,7 @@ fn check(setting: &str, device: &Device) {
         for outcome in outcomes {
             let [l1, l2, linf] = outcome.norms;
             let size = match job.settings.norm {
-                Norm::L1 => l1,
+                Norm::L1 | Norm::Tokens => l1,
                 Norm::L2 => l2,
                 Norm::Linf => linf,
             };

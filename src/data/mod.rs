@@ -7,6 +7,7 @@ pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
+pub mod inputs;
 pub mod manifest;
 pub mod npz;
 pub mod outcome;
@@ -25,6 +26,7 @@ pub mod wfdb_folder;
 
 use std::collections::BTreeMap;
 
+pub use inputs::InputArray;
 pub use preprocess::Preprocess;
 pub use request::{Request, Source, open, open_fitted};
 
