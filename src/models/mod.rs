@@ -3,11 +3,13 @@
 mod cnn;
 mod config;
 mod features;
+mod header;
 mod iseeu;
 mod mlp;
 mod net;
 mod resnet;
 mod resnet1d;
+mod shards;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads `config.json` and `model.safetensors` from a folder, or one safetensors file whose metadata hold the
+    /// Reads `config.json` and `model.safetensors` (or the shards that `model.safetensors.index.json` names) from a folder, or one safetensors file whose metadata hold the
     /// configuration (key `config`).
     ///
     /// # Errors
@@ -44,9 +46,9 @@ impl Model {
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
         let (config, weights, file) = if path.is_dir() {
-            let file = path.join("model.safetensors");
             let config = Config::read(&path.join("config.json"))?;
-            (config, Weights::read(&file)?, file)
+            let (weights, file) = Weights::read_folder(path)?;
+            (config, weights, file)
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {
@@ -133,8 +135,7 @@ impl Model {
             }
         }
         for name in self.weights.tensors.keys() {
-            let counter = name.ends_with("num_batches_tracked");
-            if !counter && !declared.iter().any(|wanted| wanted.name == *name) {
+            if !weights::is_skipped(name) && !declared.iter().any(|wanted| wanted.name == *name) {
                 return Err(Error::input(
                     file.display(),
                     format!("tensor {name}"),
