@@ -58,7 +58,7 @@ pub fn describe(path: &Path) -> Result<String> {
 }
 
 fn folder(path: &Path) -> Result<String> {
-    if path.join("config.json").is_file() || path.join("model.safetensors").is_file() {
+    if ["config.json", "model.safetensors"].iter().any(|name| path.join(name).is_file()) {
         return Ok(model(&Model::load(path)?));
     }
     let holds = |wanted: fn(&str) -> bool| -> Result<bool> {
@@ -92,14 +92,17 @@ fn model(model: &Model) -> String {
         Head::Softmax => "softmax over classes",
         Head::Sigmoid => "sigmoid, one decision an output",
     };
-    let mut text = format!("model {}\n", config.architecture.name());
+    let names = config.architecture.names().map_or(String::new(), |names| format!(", {names}'s names"));
+    let mut text = format!("model {}{names}\n", config.architecture.name());
     text += &format!("  input         {:?}\n", config.input_shape());
     text += &format!("  outputs       {} ({head})\n", config.classes());
     if !config.class_names.is_empty() {
         text += &format!("  names         {}\n", config.class_names.join(", "));
     }
     if let Some(scaling) = &config.input_scaling {
-        text += &format!("  input scaling mean {}, std {}\n", brief(&scaling.mean), brief(&scaling.std));
+        let unit = scaling.unit.as_ref().map_or(String::new(), |unit| format!(", of data in {unit}"));
+        text +=
+            &format!("  input scaling mean {}, std {}{unit}\n", brief(&scaling.mean), brief(&scaling.std));
     }
     if let Some(training) = &config.training {
         text += &format!("  training      {training}\n");

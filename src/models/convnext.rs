@@ -92,8 +92,14 @@ impl Convnext {
         {
             positive(place, size)?;
         }
-        self.widths.iter().enumerate().try_for_each(|(i, &width)| positive(&format!("widths[{i}]"), width))?;
-        self.blocks.iter().enumerate().try_for_each(|(i, &blocks)| positive(&format!("blocks[{i}]"), blocks))?;
+        self.widths
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, &width)| positive(&format!("widths[{i}]"), width))?;
+        self.blocks
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, &blocks)| positive(&format!("blocks[{i}]"), blocks))?;
         if self.blocks.len() != self.widths.len() {
             let expected = format!("{}, one a width", self.widths.len());
             return Err(("blocks".into(), format!("{} stages", self.blocks.len()), expected));
@@ -104,7 +110,10 @@ impl Convnext {
         for (axis, size) in self.input[..2].iter().enumerate() {
             let halvings = self.widths.len() as u32 - 1;
             if (size / self.patch).checked_shr(halvings).unwrap_or(0) == 0 {
-                let expected = format!("an image that patches of {} and {halvings} halvings leave something of", self.patch);
+                let expected = format!(
+                    "an image that patches of {} and {halvings} halvings leave something of",
+                    self.patch
+                );
                 return Err((format!("input[{axis}]"), size.to_string(), expected));
             }
         }
@@ -203,7 +212,12 @@ impl StageNames {
             ),
         };
         let own = |part: &str| format!("{layer}.{part}");
-        BlockNames { depthwise: own(depthwise), norm: own(norm), linear: [own(first), own(second)], scale: own(scale) }
+        BlockNames {
+            depthwise: own(depthwise),
+            norm: own(norm),
+            linear: [own(first), own(second)],
+            scale: own(scale),
+        }
     }
 
     /// The last norm and the classifier.

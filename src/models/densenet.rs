@@ -69,7 +69,10 @@ impl Densenet {
         ] {
             positive(place, size)?;
         }
-        self.blocks.iter().enumerate().try_for_each(|(i, &layers)| positive(&format!("blocks[{i}]"), layers))?;
+        self.blocks
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, &layers)| positive(&format!("blocks[{i}]"), layers))?;
         for (axis, size) in self.input[..2].iter().enumerate() {
             // Stem and pooling round up, transitions down.
             let after_stem = size.div_ceil(2).div_ceil(2);

@@ -63,8 +63,15 @@ pub enum Padding {
 }
 
 /// Kernel, stride, expansion, channels and blocks of B0's stages (table 1 of the paper).
-const B0: [[usize; 5]; 7] =
-    [[3, 1, 1, 16, 1], [3, 2, 6, 24, 2], [5, 2, 6, 40, 2], [3, 2, 6, 80, 3], [5, 1, 6, 112, 3], [5, 2, 6, 192, 4], [3, 1, 6, 320, 1]];
+const B0: [[usize; 5]; 7] = [
+    [3, 1, 1, 16, 1],
+    [3, 2, 6, 24, 2],
+    [5, 2, 6, 40, 2],
+    [3, 2, 6, 80, 3],
+    [5, 1, 6, 112, 3],
+    [5, 2, 6, 192, 4],
+    [3, 1, 6, 320, 1],
+];
 /// How much wider and deeper B0 to B7 are.
 const SCALES: [(f64, f64); 8] =
     [(1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8), (1.6, 2.2), (1.8, 2.6), (2.0, 3.1)];
@@ -144,19 +151,26 @@ impl Efficientnet {
                 positive(&format!("stages[{i}].{key}"), size)?;
             }
             if kernel % 2 == 0 || kernel > 99 {
-                return Err((format!("stages[{i}].kernel"), kernel.to_string(), "an odd number below 100".into()));
+                return Err((
+                    format!("stages[{i}].kernel"),
+                    kernel.to_string(),
+                    "an odd number below 100".into(),
+                ));
             }
         }
         Ok(())
     }
 
     pub(super) fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
-        let [stem, last, classifier] = match self.names {
+        let ([stem, last], classifier) = match self.names {
             Names::Torchvision => {
-                let end = self.stages.len() + 1;
-                [["features.0.0".into(), "features.0.1".into()], [format!("features.{end}.0"), format!("features.{end}.1")], ["classifier.1".into(), String::new()]]
+                let part = |i: usize| [format!("features.{i}.0"), format!("features.{i}.1")];
+                ([part(0), part(self.stages.len() + 1)], "classifier.1")
             }
-            _ => [["conv_stem".into(), "bn1".into()], ["conv_head".into(), "bn2".into()], ["classifier".into(), String::new()]],
+            _ => (
+                [["conv_stem", "bn1"], ["conv_head", "bn2"]].map(|pair| pair.map(String::from)),
+                "classifier",
+            ),
         };
         let y = self.conv(net, &stem, x, self.stem, [3, 2], 1);
         let mut x = net.graph.silu(y);
@@ -169,7 +183,7 @@ impl Efficientnet {
         let y = self.conv(net, &last, x, self.last, [1, 1], 1);
         let y = net.graph.silu(y);
         let pooled = net.graph.global_average(y);
-        net.linear(&classifier[0], pooled, self.classes)
+        net.linear(classifier, pooled, self.classes)
     }
 
     fn block(&self, net: &mut Net, place: [usize; 2], x: Tensor, stage: Stage) -> Tensor {

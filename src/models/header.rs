@@ -62,7 +62,11 @@ impl Header {
         let broken = |place: &str, found: String, expected: &str| Error::input(file, place, found, expected);
         let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX>() else {
             let found = format!("{} bytes", bytes.len());
-            return Err(broken("header", found, "a whole safetensors file, which begins with its header's length"));
+            return Err(broken(
+                "header",
+                found,
+                "a whole safetensors file, which begins with its header's length",
+            ));
         };
         let length = u64::from_le_bytes(*prefix);
         if length > LONGEST || length > rest.len() as u64 {
@@ -70,8 +74,9 @@ impl Header {
             return Err(broken("header", found, "a whole safetensors file"));
         }
         let (text, data) = rest.split_at(length as usize);
-        let entries: Entries = serde_json::from_slice(text)
-            .map_err(|e| broken("header", e.to_string(), "a whole safetensors file, whose header is a JSON object"))?;
+        let entries: Entries = serde_json::from_slice(text).map_err(|e| {
+            broken("header", e.to_string(), "a whole safetensors file, whose header is a JSON object")
+        })?;
         let start = PREFIX + text.len();
         let mut header = Self::default();
         for (name, value) in entries.0 {
@@ -106,7 +111,12 @@ impl Header {
         }
         if at != data.end {
             let found = format!("tensors of {} bytes, then {} more", at - data.start, data.end - at);
-            return Err(Error::input(file, "header", found, "a whole safetensors file, which its tensors fill"));
+            return Err(Error::input(
+                file,
+                "header",
+                found,
+                "a whole safetensors file, which its tensors fill",
+            ));
         }
         Ok(())
     }
@@ -116,7 +126,8 @@ impl Header {
 fn entry(value: &Value, start: usize, len: usize) -> Result<Entry, (String, String)> {
     let known = || TYPES.map(|(name, _)| name).join(", ");
     let spelt = value.get("dtype").and_then(Value::as_str);
-    let Some((dtype, size)) = spelt.and_then(|spelt| TYPES.into_iter().find(|(name, _)| *name == spelt)) else {
+    let Some((dtype, size)) = spelt.and_then(|spelt| TYPES.into_iter().find(|(name, _)| *name == spelt))
+    else {
         let found = value.get("dtype").map_or("no dtype".into(), |dtype| format!("dtype {dtype}"));
         return Err((found, known()));
     };
@@ -134,7 +145,10 @@ fn entry(value: &Value, start: usize, len: usize) -> Result<Entry, (String, Stri
     };
     let bytes = shape.iter().try_fold(size, |product, &side| product.checked_mul(side));
     if from > to || to > len {
-        return Err((format!("data_offsets {offsets:?}"), format!("a range of the {len} bytes that there are")));
+        return Err((
+            format!("data_offsets {offsets:?}"),
+            format!("a range of the {len} bytes that there are"),
+        ));
     }
     if bytes != Some(to - from) {
         let found = format!("data_offsets {offsets:?}, {} bytes", to - from);

@@ -1,22 +1,31 @@
 //! Models: one file an architecture family, read by the names that its ecosystem gives its tensors.
 
+mod activation;
 mod cnn;
 mod config;
+mod convnext;
+mod densenet;
+mod dialects;
+mod efficientnet;
 mod features;
 mod header;
 mod iseeu;
 mod mlp;
+mod names;
 mod net;
+mod recurrent;
 mod resnet;
 mod resnet1d;
 mod shards;
+mod vit;
+mod vit_names;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
-pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
+pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use weights::{WeightTensor, Weights};
 pub(crate) use weights::{hex, write_whole};

@@ -1,6 +1,7 @@
 //! Recurrent classifiers of series: PyTorch's `nn.GRU` (Cho et al. 2014) or `nn.LSTM` (Hochreiter & Schmidhuber 1997) and a linear layer,
 //! unrolled in the graph.
 
+use percuss_kernels::ops::Unary;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
@@ -269,7 +270,7 @@ impl Weights {
         let update = net.graph.sigmoid(update);
         let recalled = at(2).map(|part| net.graph.mul(reset, part));
         let new = plus(net, from_input[2], recalled);
-        let new = net.graph.tanh(new);
+        let new = net.graph.unary(Unary::Tanh, new);
         let one = net.graph.scalar(1.0);
         let rest = net.graph.sub(one, update);
         let fresh = net.graph.mul(rest, new);
@@ -283,12 +284,12 @@ impl Weights {
         let parts = self.split(net, all);
         let enter = net.graph.sigmoid(parts[0]);
         let forget = net.graph.sigmoid(parts[1]);
-        let new = net.graph.tanh(parts[2]);
+        let new = net.graph.unary(Unary::Tanh, parts[2]);
         let show = net.graph.sigmoid(parts[3]);
         let fresh = net.graph.mul(enter, new);
         let kept = before.memory.map(|memory| net.graph.mul(forget, memory));
         let memory = plus(net, fresh, kept);
-        let seen = net.graph.tanh(memory);
+        let seen = net.graph.unary(Unary::Tanh, memory);
         State { hidden: Some(net.graph.mul(show, seen)), memory: Some(memory) }
     }
 

@@ -54,7 +54,12 @@ pub(super) fn read(path: &Path) -> Result<Weights> {
     match index.weight_map.iter().find(|(name, _)| !skipped(name) && !whole.tensors.contains_key(*name)) {
         Some((name, shard)) => {
             let place = format!("weight_map, tensor {name}");
-            Err(Error::input(&file, place, format!("no such tensor in {shard}"), "it there, as the index says"))
+            Err(Error::input(
+                &file,
+                place,
+                format!("no such tensor in {shard}"),
+                "it there, as the index says",
+            ))
         }
         None => Ok(whole),
     }

@@ -20,9 +20,9 @@ pub struct Vit {
     pub input: [usize; 3],
     /// Outputs.
     pub classes: usize,
-    /// Height and width of a patch.
+    /// Side of a patch.
     #[serde(default = "patch_of_base")]
-    pub patch: [usize; 2],
+    pub patch: usize,
     /// Length of a token's vector.
     #[serde(default = "width_of_base")]
     pub width: usize,
@@ -66,8 +66,8 @@ pub enum Pooling {
     Average,
 }
 
-fn patch_of_base() -> [usize; 2] {
-    [16; 2]
+fn patch_of_base() -> usize {
+    16
 }
 
 fn width_of_base() -> usize {
@@ -101,13 +101,19 @@ const SIZES: [(&str, [usize; 3]); 5] = [
 
 impl Vit {
     /// The usual size of this name: `tiny`, `small`, `base`, `large` or `huge`.
-    pub(super) fn of_size(size: &str, patch: usize, names: Names, input: [usize; 3], classes: usize) -> Option<Self> {
+    pub(super) fn of_size(
+        size: &str,
+        patch: usize,
+        names: Names,
+        input: [usize; 3],
+        classes: usize,
+    ) -> Option<Self> {
         let (_, [width, depth, heads]) = SIZES.into_iter().find(|(name, _)| *name == size)?;
         Some(Self {
             names,
             input,
             classes,
-            patch: [patch; 2],
+            patch,
             width,
             depth,
             heads,
@@ -125,8 +131,7 @@ impl Vit {
         self.input.iter().enumerate().try_for_each(|(i, &size)| positive(&format!("input[{i}]"), size))?;
         for (place, size) in [
             ("classes", self.classes),
-            ("patch[0]", self.patch[0]),
-            ("patch[1]", self.patch[1]),
+            ("patch", self.patch),
             ("width", self.width),
             ("depth", self.depth),
             ("heads", self.heads),
@@ -136,11 +141,15 @@ impl Vit {
         }
         let misfit = |place: &str, found: String, expected: String| Err((place.to_string(), found, expected));
         if !self.width.is_multiple_of(self.heads) {
-            return misfit("heads", self.heads.to_string(), format!("a divisor of the width, {}", self.width));
+            return misfit(
+                "heads",
+                self.heads.to_string(),
+                format!("a divisor of the width, {}", self.width),
+            );
         }
         for axis in 0..2 {
-            if !self.input[axis].is_multiple_of(self.patch[axis]) {
-                let expected = format!("a multiple of the patch, {}", self.patch[axis]);
+            if !self.input[axis].is_multiple_of(self.patch) {
+                let expected = format!("a multiple of the patch, {}", self.patch);
                 return misfit(&format!("input[{axis}]"), self.input[axis].to_string(), expected);
             }
         }
@@ -198,8 +207,9 @@ impl Vit {
 
     /// The image as tokens that know their places: `[.., tokens, width]`.
     fn tokens(&self, net: &mut Net, names: &VitNames, x: Tensor) -> Tensor {
-        let geometry = ConvGeometry { stride: self.patch, pad: [0; 4], dilation: [1; 2], groups: 1 };
-        let y = net.conv(&names.patches, x, self.width, Kernel::Square(self.patch), geometry, true, None);
+        let geometry = ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
+        let y =
+            net.conv(&names.patches, x, self.width, Kernel::Square([self.patch; 2]), geometry, true, None);
         let dims = net.graph.dims(y).to_vec();
         let (lead, count) = (&dims[..dims.len() - 3], dims[dims.len() - 3] * dims[dims.len() - 2]);
         let patches = net.graph.reshape(y, &[lead, &[count, self.width]].concat());

@@ -44,9 +44,14 @@ impl VitNames {
     pub(super) fn of(names: Names, prefix: &str) -> Self {
         let [class_token, positions, patches, norm, norm_after_mean, head] = match names {
             Names::Timm => ["cls_token", "pos_embed", "patch_embed.proj", "norm", "fc_norm", "head"],
-            Names::Torchvision => {
-                ["class_token", "encoder.pos_embedding", "conv_proj", "encoder.ln", "encoder.ln", "heads.head"]
-            }
+            Names::Torchvision => [
+                "class_token",
+                "encoder.pos_embedding",
+                "conv_proj",
+                "encoder.ln",
+                "encoder.ln",
+                "heads.head",
+            ],
             Names::HuggingFace => [
                 "vit.embeddings.cls_token",
                 "vit.embeddings.position_embeddings",

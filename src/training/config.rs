@@ -197,8 +197,15 @@ impl TrainFile {
             let expected = "no such key: training itself writes it";
             return Err(Error::input(file, "model.training", "an unknown key", expected));
         }
-        Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
-            .map_err(|error| name_model_key(error, &file))
+        let config = Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
+            .map_err(|error| name_model_key(error, &file))?;
+        match config.input_scaling.as_ref().and_then(|scaling| scaling.unit.as_ref()) {
+            Some(unit) if *unit != train.unit => {
+                let expected = format!("{:?}, the unit of {}", train.unit, train.name);
+                Err(Error::input(file, "model.input_scaling.unit", format!("{unit:?}"), expected))
+            }
+            _ => Ok(config),
+        }
     }
 }
 
