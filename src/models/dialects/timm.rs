@@ -110,6 +110,7 @@ fn architecture(
         known.extend(["growth_rate", "block_config"]);
         if let Some(arguments) = arguments {
             net.growth = arguments.whole("growth_rate")?.unwrap_or(net.growth);
+            net.stem = 2 * net.growth;
             net.blocks = arguments.wholes("block_config")?.unwrap_or(net.blocks);
         }
         Architecture::Densenet(net)
