@@ -135,7 +135,10 @@ fn scales_are_a_change_of_units_and_nothing_else() {
     let plain = mlp(INPUTS, &[12], 3, "softmax");
     let mut weights = percuss::models::Weights::new(plain.weights.tensors.clone());
     let first = weights.tensors.get_mut("0.weight").unwrap();
-    first.data.iter_mut().enumerate().for_each(|(i, w)| *w /= factors[i % INPUTS]);
+    std::sync::Arc::make_mut(&mut first.data)
+        .iter_mut()
+        .enumerate()
+        .for_each(|(i, w)| *w /= factors[i % INPUTS]);
     let other = percuss::models::Model::new(plain.config.clone(), weights).unwrap();
     let times =
         |x: &[f32]| -> Vec<f32> { x.iter().enumerate().map(|(i, x)| x * factors[i % INPUTS]).collect() };

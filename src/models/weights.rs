@@ -19,8 +19,15 @@ use crate::{Error, Result};
 pub struct WeightTensor {
     /// PyTorch's shape.
     pub shape: Vec<usize>,
-    /// Row-major values, finite.
-    pub data: Vec<f32>,
+    /// Row-major values, finite; programs that take them as they are share them.
+    pub data: Arc<Vec<f32>>,
+}
+
+impl WeightTensor {
+    /// A tensor of this shape.
+    pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Self {
+        Self { shape, data: Arc::new(data) }
+    }
 }
 
 /// All tensors of a model.
@@ -73,7 +80,10 @@ impl Weights {
     }
 
     /// As [`Self::read`], of a file's bytes; `file` names it in errors.
-    fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
         let Header { metadata, tensors: entries } = Header::parse(bytes, file)?;
         let mut tensors = BTreeMap::new();
         for (name, Entry { dtype, shape, bytes: range }) in entries {
@@ -88,7 +98,7 @@ impl Weights {
                 let place = format!("tensor {name}, element {position}");
                 return Err(Error::input(file, place, data[position], "a finite number"));
             }
-            tensors.insert(name, WeightTensor { shape, data });
+            tensors.insert(name, WeightTensor::new(shape, data));
         }
         Ok(Self { tensors, metadata, ..Self::default() })
     }
@@ -99,7 +109,7 @@ impl Weights {
             .tensors
             .iter()
             .map(|(name, tensor)| {
-                let bytes: &[u8] = bytemuck::cast_slice(&tensor.data);
+                let bytes: &[u8] = bytemuck::cast_slice(tensor.data.as_slice());
                 safetensors::tensor::TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
                     .map(|view| (name.clone(), view))
                     .map_err(|e| Error::Failed(format!("tensor {name}: {e}")))
@@ -118,7 +128,7 @@ impl Weights {
         for (name, tensor) in &self.tensors {
             hash.update(name.as_bytes());
             hash.update(format!("{:?}", tensor.shape));
-            hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
+            hash.update(bytemuck::cast_slice::<f32, u8>(tensor.data.as_slice()));
         }
         hex(&hash.finalize())
     }

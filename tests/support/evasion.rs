@@ -42,8 +42,8 @@ pub fn linear(rows: &[(&[f32], f32)], head: &str) -> Model {
     let weight = rows.iter().flat_map(|(row, _)| row.iter().copied()).collect();
     let bias = rows.iter().map(|(_, bias)| *bias).collect();
     let tensors = BTreeMap::from([
-        ("0.weight".to_string(), WeightTensor { shape: vec![rows.len(), inputs], data: weight }),
-        ("0.bias".to_string(), WeightTensor { shape: vec![rows.len()], data: bias }),
+        ("0.weight".to_string(), WeightTensor::new(vec![rows.len(), inputs], weight)),
+        ("0.bias".to_string(), WeightTensor::new(vec![rows.len()], bias)),
     ]);
     Model::new(config(inputs, &[], rows.len(), head), Weights::new(tensors)).unwrap()
 }

@@ -89,9 +89,6 @@ fn architecture(
         }
         return Ok(Architecture::Vit(vit));
     }
-    if pool.is_some_and(|pool| pool != "avg") {
-        return Err(keys.bad("global_pool", "\"avg\""));
-    }
     let mut known = NEUTRAL.to_vec();
     let (names, plain) = (Names::Timm, name.strip_prefix("tf_").unwrap_or(name));
     let architecture = if let Some(mut net) = Efficientnet::named(plain, names, input, classes) {
@@ -119,6 +116,9 @@ fn architecture(
     } else {
         return Err(unknown(keys));
     };
+    if pool.is_some_and(|pool| pool != "avg") {
+        return Err(keys.bad("global_pool", "\"avg\""));
+    }
     allow(arguments, &known)?;
     Ok(architecture)
 }
