@@ -114,8 +114,8 @@ fn standardise(values: &mut [f32]) {
 fn write(path: &Path, values: &[f32], len: usize, labels: &[u32]) {
     let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
     let tensors = BTreeMap::from([
-        ("inputs".to_string(), WeightTensor::new(vec![labels.len(), len], values.to_vec())),
-        ("labels".to_string(), WeightTensor::new(vec![labels.len()], labels)),
+        ("inputs".to_string(), WeightTensor { shape: vec![labels.len(), len], data: values.to_vec() }),
+        ("labels".to_string(), WeightTensor { shape: vec![labels.len()], data: labels }),
     ]);
     Weights::new(tensors).write(path).unwrap();
 }

@@ -37,8 +37,8 @@ fn write(path: &Path, inputs: Vec<f32>, shape: &[usize], labels: &[u32]) {
     let shape = [&[labels.len()], shape].concat();
     let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
     let tensors = BTreeMap::from([
-        ("inputs".to_string(), WeightTensor::new(shape, inputs)),
-        ("labels".to_string(), WeightTensor::new(vec![labels.len()], labels)),
+        ("inputs".to_string(), WeightTensor { shape, data: inputs }),
+        ("labels".to_string(), WeightTensor { shape: vec![labels.len()], data: labels }),
     ]);
     Weights::new(tensors).write(path).unwrap();
 }

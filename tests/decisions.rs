@@ -45,7 +45,7 @@ fn what_eval_calls_right_is_what_is_attacked() {
 /// Clean logits are finite; one step up the only feature makes both hidden units infinite, and their difference NaN.
 fn breaks_into_nan() -> Subject {
     let config = r#"{"architecture": "mlp", "inputs": 1, "hidden": [2], "classes": 2}"#;
-    let tensor = |shape: &[usize], data: &[f32]| WeightTensor::new(shape.to_vec(), data.to_vec());
+    let tensor = |shape: &[usize], data: &[f32]| WeightTensor { shape: shape.to_vec(), data: data.to_vec() };
     let tensors = BTreeMap::from([
         ("0.weight".to_string(), tensor(&[2, 1], &[2e38, 1e38])),
         ("0.bias".to_string(), tensor(&[2], &[0.0, 0.0])),

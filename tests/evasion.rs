@@ -110,7 +110,7 @@ fn scaled(device: &Device, keep: impl Fn(&Job) -> bool) {
             match job.settings.norm {
                 Norm::Linf => linf,
                 Norm::L2 => l2,
-                Norm::L1 => l1,
+                Norm::L1 | Norm::Tokens => l1,
             }
         });
         let most = most.fold(0.0, f64::max);
@@ -135,10 +135,7 @@ fn scales_are_a_change_of_units_and_nothing_else() {
     let plain = mlp(INPUTS, &[12], 3, "softmax");
     let mut weights = percuss::models::Weights::new(plain.weights.tensors.clone());
     let first = weights.tensors.get_mut("0.weight").unwrap();
-    std::sync::Arc::make_mut(&mut first.data)
-        .iter_mut()
-        .enumerate()
-        .for_each(|(i, w)| *w /= factors[i % INPUTS]);
+    first.data.iter_mut().enumerate().for_each(|(i, w)| *w /= factors[i % INPUTS]);
     let other = percuss::models::Model::new(plain.config.clone(), weights).unwrap();
     let times =
         |x: &[f32]| -> Vec<f32> { x.iter().enumerate().map(|(i, x)| x * factors[i % INPUTS]).collect() };

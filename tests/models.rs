@@ -36,7 +36,7 @@ fn run(name: &str, device: &Device) -> (Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>) 
     let expected = channels_last(&golden.tensors["grad_input"].data, channels, spatial);
     (
         exe.read(logits_state).unwrap(),
-        golden.tensors["logits"].data.to_vec(),
+        golden.tensors["logits"].data.clone(),
         exe.read(gradient_state).unwrap(),
         expected,
     )

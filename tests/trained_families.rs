@@ -98,7 +98,8 @@ fn a_vit_and_a_gru_are_trained_and_attacked() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_percuss")).args(sweep).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let cells = Results::open(&folder.join("out")).unwrap().cells().unwrap();
+    let results = Results::open(&folder.join("out")).unwrap();
+    let cells = results.cells().unwrap();
     assert_eq!(cells.len(), 6);
     let robust = |model: &str, eps: f64| {
         let cell = cells.iter().find(|cell| cell.model == model && cell.eps == Some(eps)).unwrap();

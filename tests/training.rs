@@ -276,7 +276,7 @@ fn nesterov_and_clipping_equal_their_formulas_by_hand() {
         .into_iter()
         .map(|d| {
             let data = vec![0.0; d.shape.iter().product()];
-            (d.name, percuss::models::WeightTensor::new(d.shape, data))
+            (d.name, percuss::models::WeightTensor { shape: d.shape, data })
         })
         .collect();
     let after = |optimizer, clip_norm, steps| {

@@ -133,7 +133,7 @@ fn half_precision_is_widened_exactly() {
         for (name, tensor) in &model.weights.tensors {
             let expected: Vec<f32> =
                 reference.weights.tensors[name].data.iter().map(|&v| rounded(v)).collect();
-            assert_eq!(*tensor.data, expected);
+            assert_eq!(tensor.data, expected);
         }
         assert_ne!(model.sha256, reference.sha256, "other weights are another model");
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::input::{Input, InputKind};
 use super::net::Net;
 use super::recurrent::Cell;
 use super::{cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit};
@@ -219,6 +220,13 @@ impl Config {
             Architecture::Vit(vit) => vit.input.to_vec(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
         }
+    }
+
+    /// The model's inputs, in the order in which a sample holds their values.
+    pub fn inputs(&self) -> Vec<Input> {
+        let shape = self.input_shape();
+        let range = 0..shape.iter().product();
+        vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.

@@ -9,6 +9,7 @@ mod dialects;
 mod efficientnet;
 mod features;
 mod header;
+mod input;
 mod iseeu;
 mod mlp;
 mod names;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
+pub use input::{Input, InputKind, Reading, Substitutes};
 pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use weights::{WeightTensor, Weights};
@@ -87,6 +89,11 @@ impl Model {
     pub fn logits(&self, graph: &mut Graph, x: Tensor) -> Tensor {
         let mut net = Net::with_weights(graph, &self.weights);
         self.config.forward(&mut net, x)
+    }
+
+    /// As [`Self::logits`]; where a text is part of the sample, also where it enters the graph.
+    pub fn read(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Reading>) {
+        (self.logits(graph, x), None)
     }
 
     /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.

@@ -325,10 +325,7 @@ impl<'a> Net<'a> {
             }
             Source::Weights(weights) => {
                 let weights = *weights;
-                let data = match conv_sizes(role, shape) {
-                    Some(_) => weights.prepared(name, |w| to_layout(role, shape, &w.tensors[name].data)),
-                    None => weights.tensors[name].data.clone(),
-                };
+                let data = weights.prepared(name, |w| to_layout(role, shape, &w.tensors[name].data));
                 self.graph.constant(&data, &dims)
             }
             Source::Train(_) | Source::Infer(_) => {
@@ -361,7 +358,7 @@ impl Fold<'_> {
         let variance = part("running_var");
         let scale =
             |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(self.norm.epsilon)).sqrt();
-        part("weight").iter().zip(variance.iter()).map(scale).collect()
+        part("weight").iter().zip(variance).map(scale).collect()
     }
 
     fn weight(&self, weights: &Weights) -> Vec<f32> {

@@ -19,15 +19,8 @@ use crate::{Error, Result};
 pub struct WeightTensor {
     /// PyTorch's shape.
     pub shape: Vec<usize>,
-    /// Row-major values, finite; programs that take them as they are share them.
-    pub data: Arc<Vec<f32>>,
-}
-
-impl WeightTensor {
-    /// A tensor of this shape.
-    pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Self {
-        Self { shape, data: Arc::new(data) }
-    }
+    /// Row-major values, finite.
+    pub data: Vec<f32>,
 }
 
 /// All tensors of a model.
@@ -98,7 +91,7 @@ impl Weights {
                 let place = format!("tensor {name}, element {position}");
                 return Err(Error::input(file, place, data[position], "a finite number"));
             }
-            tensors.insert(name, WeightTensor::new(shape, data));
+            tensors.insert(name, WeightTensor { shape, data });
         }
         Ok(Self { tensors, metadata, ..Self::default() })
     }
@@ -109,7 +102,7 @@ impl Weights {
             .tensors
             .iter()
             .map(|(name, tensor)| {
-                let bytes: &[u8] = bytemuck::cast_slice(tensor.data.as_slice());
+                let bytes: &[u8] = bytemuck::cast_slice(&tensor.data);
                 safetensors::tensor::TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
                     .map(|view| (name.clone(), view))
                     .map_err(|e| Error::Failed(format!("tensor {name}: {e}")))
@@ -128,7 +121,7 @@ impl Weights {
         for (name, tensor) in &self.tensors {
             hash.update(name.as_bytes());
             hash.update(format!("{:?}", tensor.shape));
-            hash.update(bytemuck::cast_slice::<f32, u8>(tensor.data.as_slice()));
+            hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
         }
         hex(&hash.finalize())
     }

@@ -31,7 +31,7 @@ fn one(tensor: &Declared, seed: u64) -> WeightTensor {
         Role::Scale | Role::RunningVariance => vec![1.0; len],
         Role::Shift | Role::RunningMean => vec![0.0; len],
     };
-    WeightTensor::new(tensor.shape.clone(), data)
+    WeightTensor { shape: tensor.shape.clone(), data }
 }
 
 #[cfg(test)]

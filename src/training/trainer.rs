@@ -148,7 +148,7 @@ pub(super) fn read_parameters(
     for (declared, state) in parameters {
         let data = executable.read_lane(*state, member)?;
         let data = from_training_layout(declared.role, &declared.shape, &data);
-        tensors.insert(declared.name.clone(), WeightTensor::new(declared.shape.clone(), data));
+        tensors.insert(declared.name.clone(), WeightTensor { shape: declared.shape.clone(), data });
     }
     Ok(tensors)
 }

@@ -40,7 +40,7 @@ fn read(path: &std::path::Path) -> Weights {
             safetensors::Dtype::U8 => view.data().iter().map(|&b| f32::from(b)).collect(),
             other => panic!("{name} is {other:?}"),
         };
-        tensors.insert(name, WeightTensor::new(view.shape().to_vec(), data));
+        tensors.insert(name, WeightTensor { shape: view.shape().to_vec(), data });
     }
     let mut weights = Weights::new(tensors);
     weights.metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
@@ -120,7 +120,9 @@ pub fn config(golden: &Weights) -> Config {
 pub fn formula_weights(declared: &[Declared]) -> BTreeMap<String, WeightTensor> {
     declared
         .iter()
-        .map(|d| (d.name.clone(), WeightTensor::new(d.shape.clone(), parameter(&d.name, &d.shape))))
+        .map(|d| {
+            (d.name.clone(), WeightTensor { shape: d.shape.clone(), data: parameter(&d.name, &d.shape) })
+        })
         .collect()
 }
 
@@ -189,7 +191,7 @@ pub fn dataset(
 /// The golden's inputs `[n, channels.., spatial..]`, in PyTorch's order.
 pub fn inputs(golden: &Weights) -> Vec<f32> {
     if let Some(stored) = golden.tensors.get("inputs") {
-        return stored.data.to_vec();
+        return stored.data.clone();
     }
     let shape: Vec<usize> = serde_json::from_str(&golden.metadata["input_shape"]).unwrap();
     let input: serde_json::Value = serde_json::from_str(&golden.metadata["input"]).unwrap();

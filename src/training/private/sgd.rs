@@ -358,7 +358,7 @@ impl Descent {
     fn weights(&self) -> BTreeMap<String, WeightTensor> {
         let tensor = |(one, values): (&Declared, &Vec<f32>)| {
             let data = from_training_layout(one.role, &one.shape, values);
-            (one.name.clone(), WeightTensor::new(one.shape.clone(), data))
+            (one.name.clone(), WeightTensor { shape: one.shape.clone(), data })
         };
         self.declared.iter().zip(&self.parameters).map(tensor).collect()
     }
