@@ -6,7 +6,7 @@
 mod support;
 
 use percuss::graph::{Compiled, Graph, Phase, Shape, State, Tensor, Uploads};
-use percuss::models::{Declared, Model, Net, Weights, from_training_layout};
+use percuss::models::{Declared, Model, Net, WeightTensor, Weights, from_training_layout};
 use percuss_kernels::Device;
 use support::{channels_last, digest, formula_weights, golden, inputs, layout, relative_error, signed};
 use tempfile::TempDir;
@@ -230,6 +230,39 @@ fn lstm_equals_pytorch() {
 #[test]
 fn gradients_of_parameters_equal_pytorchs() {
     ["vit_timm", "gru", "lstm"].into_iter().for_each(check_parameters);
+}
+
+#[test]
+fn names_of_another_ecosystem_are_missing_by_name() {
+    let golden = golden("vit_torchvision");
+    let folder = folder(&golden);
+    let config = golden.metadata["config"].replace("\"torchvision\"", "\"timm\"");
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let error = Model::load(folder.path()).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    for part in ["model.safetensors", "tensor patch_embed.proj.weight", "no such tensor", "[24, 3, 8, 8]"] {
+        assert!(error.to_string().contains(part), "{error} does not say {part}");
+    }
+}
+
+#[test]
+fn buffers_that_nothing_is_computed_with_are_left_aside() {
+    let golden = golden("densenet_torchxrayvision");
+    let folder = folder(&golden);
+    let file = folder.path().join("model.safetensors");
+    let mut weights = Weights::read(&file).unwrap();
+    let known = Model::load(folder.path()).unwrap().sha256;
+    for name in ["op_threshs", "features.norm0.num_batches_tracked"] {
+        let tensor = WeightTensor { shape: vec![18], data: vec![0.5; 18] };
+        weights.tensors.insert(name.to_string(), tensor);
+    }
+    weights.write(&file).unwrap();
+    assert_eq!(Model::load(folder.path()).unwrap().sha256, known);
+    let tensor = WeightTensor { shape: vec![18], data: vec![0.5; 18] };
+    weights.tensors.insert("thresholds".to_string(), tensor);
+    weights.write(&file).unwrap();
+    let error = Model::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("tensor thresholds") && error.contains("no place for"), "{error}");
 }
 
 #[test]
