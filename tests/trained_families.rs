@@ -105,9 +105,10 @@ fn a_vit_and_a_gru_are_trained_and_attacked() {
         let cell = cells.iter().find(|cell| cell.model == model && cell.eps == Some(eps)).unwrap();
         (cell.robust_accuracy.unwrap(), cell.clean_accuracy.unwrap())
     };
-    // 16 of 255 grey levels undo the transformer, half a deviation in every hour the recurrent network; a thousandth nobody.
-    assert!(robust("vit", 16.0).0 < 0.2, "{cells:?}");
-    assert!(robust("gru", 0.5).0 < 0.6 * robust("gru", 0.5).1, "{cells:?}");
+    // 16 of 255 grey levels undo the transformer, 16 deviations the recurrent network, half a one hurts it; a thousandth harms neither.
+    assert_eq!((robust("vit", 16.0).0, robust("gru", 16.0).0), (0.0, 0.0), "{cells:?}");
+    assert!(robust("gru", 0.5).0 < robust("gru", 0.5).1, "{cells:?}");
+    assert_eq!(robust("gru", 0.001).0, robust("gru", 0.001).1);
     assert_eq!(robust("vit", 0.001).0, robust("vit", 0.001).1);
 }
 
