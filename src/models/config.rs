@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::net::Net;
-use super::{cnn, iseeu, mlp, resnet, resnet1d};
+use super::resize::Samples;
+use super::{clip, cnn, iseeu, mlp, resnet, resnet1d};
 use crate::graph::Tensor;
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -45,6 +46,8 @@ pub enum Architecture {
     Resnet1d(resnet1d::Resnet1d),
     /// ISeeU (Caicedo-Torres & Gutierrez 2019).
     Iseeu(iseeu::Iseeu),
+    /// Image-text models, classifiers by prompts.
+    Clip(Box<clip::Clip>),
 }
 
 impl Architecture {
@@ -56,6 +59,7 @@ impl Architecture {
             Self::Resnet(_) => "resnet",
             Self::Resnet1d(_) => "resnet1d",
             Self::Iseeu(_) => "iseeu",
+            Self::Clip(_) => "clip",
         }
     }
 }
@@ -75,13 +79,16 @@ pub struct Config {
     /// Scaling of the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scaling: Option<InputScaling>,
+    /// Samples of another shape than the model's own input, resized inside the attacked graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Samples>,
     /// What the model was trained on, how, and how it did: written by `percuss train`, never read by the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<serde_json::Value>,
 }
 
 /// Keys that a configuration leaves out where it has nothing to say.
-const OPTIONAL_KEYS: [&str; 3] = ["class_names", "input_scaling", "training"];
+const OPTIONAL_KEYS: [&str; 4] = ["class_names", "input_scaling", "samples", "training"];
 
 impl Config {
     /// Reads a `config.json`.
@@ -115,22 +122,25 @@ impl Config {
         }
     }
 
-    fn check(&self, file: &str) -> Result<()> {
+    pub(super) fn check(&self, file: &str) -> Result<()> {
         let shape = match &self.architecture {
             Architecture::Mlp(mlp) => mlp.check(),
             Architecture::Cnn(cnn) => cnn.check(),
             Architecture::Resnet(resnet) => resnet.check(),
             Architecture::Resnet1d(resnet) => resnet.check(),
             Architecture::Iseeu(_) => Ok(()),
+            Architecture::Clip(clip) => clip.check(),
         };
+        let shape =
+            shape.and_then(|()| self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape())));
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
         if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
             let found = format!("{} names", self.class_names.len());
             return Err(Error::input(file, "class_names", found, format!("{} names", self.classes())));
         }
         if let Some(scaling) = &self.input_scaling {
-            let sample: usize = self.input_shape().iter().product();
-            let channels = self.input_shape().last().copied().unwrap_or(1);
+            let sample: usize = self.model_shape().iter().product();
+            let channels = self.model_shape().last().copied().unwrap_or(1);
             for (key, values) in [("mean", &scaling.mean), ("std", &scaling.std)] {
                 if ![1, channels, sample].contains(&values.len()) {
                     let found = format!("{} values", values.len());
@@ -153,12 +163,21 @@ impl Config {
 
     /// The shape of one sample, channels last.
     pub fn input_shape(&self) -> Vec<usize> {
+        match &self.samples {
+            Some(samples) => samples.shape.to_vec(),
+            None => self.model_shape(),
+        }
+    }
+
+    /// The shape of what the architecture takes, to which samples of another shape are brought.
+    pub fn model_shape(&self) -> Vec<usize> {
         match &self.architecture {
             Architecture::Mlp(mlp) => vec![mlp.inputs],
             Architecture::Cnn(cnn) => cnn.input.to_vec(),
             Architecture::Resnet(resnet) => resnet.input.to_vec(),
             Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
+            Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
         }
     }
 
@@ -176,21 +195,32 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.classes,
             Architecture::Resnet1d(resnet) => resnet.classes,
             Architecture::Iseeu(_) => 1,
+            Architecture::Clip(clip) => clip.classes(),
         }
     }
 
     /// Builds the model on `x` (`[.., sample shape]`): its logits `[.., classes]`.
     pub fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
-        let x = match &self.input_scaling {
-            Some(scaling) => net.scale_input(x, scaling),
-            None => x,
-        };
+        let x = self.prepare(net, x);
         match &self.architecture {
             Architecture::Mlp(mlp) => mlp.forward(net, x),
             Architecture::Cnn(cnn) => cnn.forward(net, x),
             Architecture::Resnet(resnet) => resnet.forward(net, x),
             Architecture::Resnet1d(resnet) => resnet.forward(net, x),
             Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
+            Architecture::Clip(clip) => clip.forward(net, x),
+        }
+    }
+
+    /// What the architecture takes of x `[.., sample shape]`: resized and scaled.
+    pub fn prepare(&self, net: &mut Net, x: Tensor) -> Tensor {
+        let x = match &self.samples {
+            Some(samples) => samples.forward(net.graph, x, &self.model_shape()),
+            None => x,
+        };
+        match &self.input_scaling {
+            Some(scaling) => net.scale_input(x, scaling),
+            None => x,
         }
     }
 }

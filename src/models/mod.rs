@@ -1,21 +1,31 @@
 //! Models: one file an architecture family, read by the names that its ecosystem gives its tensors.
 
+mod activation;
+mod bert;
+pub mod clip;
 mod cnn;
 mod config;
+mod dialects;
 mod features;
 mod iseeu;
 mod mlp;
 mod net;
+mod resize;
 mod resnet;
 mod resnet1d;
+mod transformer;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
+pub use activation::Activation;
+pub use bert::Bert;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
+pub use resize::{Filter, Fit, Samples};
+pub use transformer::{BlockNames, Encoder};
 pub use weights::{WeightTensor, Weights};
 pub(crate) use weights::{hex, write_whole};
 
@@ -36,17 +46,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads `config.json` and `model.safetensors` from a folder, or one safetensors file whose metadata hold the
-    /// configuration (key `config`).
+    /// Reads a folder: `config.json` and `model.safetensors`, in our words or as the model's own ecosystem writes them (open_clip:
+    /// `open_clip_config.json`); or one safetensors file whose metadata hold the configuration (key `config`).
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
         let (config, weights, file) = if path.is_dir() {
-            let file = path.join("model.safetensors");
-            let config = Config::read(&path.join("config.json"))?;
-            (config, Weights::read(&file)?, file)
+            dialects::read(path)?
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {
@@ -133,8 +141,7 @@ impl Model {
             }
         }
         for name in self.weights.tensors.keys() {
-            let counter = name.ends_with("num_batches_tracked");
-            if !counter && !declared.iter().any(|wanted| wanted.name == *name) {
+            if !weights::is_skipped(name) && !declared.iter().any(|wanted| wanted.name == *name) {
                 return Err(Error::input(
                     file.display(),
                     format!("tensor {name}"),

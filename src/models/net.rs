@@ -1,5 +1,6 @@
 //! What an architecture is written in: layers by name, whatever the weights are (a file's, an ensemble's, or only declared).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::config::InputScaling;
@@ -26,6 +27,8 @@ pub enum Role {
     Scale,
     /// A shift that starts at 0.
     Shift,
+    /// A token's or a position's vector, which starts normal with deviation 0.02.
+    Embedding,
     /// A running mean, not trained, starts at 0.
     RunningMean,
     /// A running variance, not trained, starts at 1.
@@ -149,14 +152,34 @@ impl<'a> Net<'a> {
         self.graph.div(centred, std)
     }
 
-    /// `x w^T + b`: tensors `NAME.weight [out, in]`, `NAME.bias [out]`.
+    /// `x w^T + b` over the last axis: tensors `NAME.weight [out, in]`, `NAME.bias [out]`.
     pub fn linear(&mut self, name: &str, x: Tensor, outputs: usize) -> Tensor {
+        self.linear_named(&format!("{name}.weight"), Some(&format!("{name}.bias")), x, outputs)
+    }
+
+    /// A linear layer whose weight and bias, if it has one, have names of their own.
+    pub fn linear_named(&mut self, weight: &str, bias: Option<&str>, x: Tensor, outputs: usize) -> Tensor {
         self.reads(x);
-        let inputs = self.graph.dims(x).last().copied().unwrap_or(1);
-        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs], Role::Linear, inputs);
-        let bias = self.tensor(&format!("{name}.bias"), &[outputs], Role::Bias, inputs);
-        let y = self.graph.matmul(x, false, weight, true);
-        self.graph.add(y, bias)
+        let dims = self.graph.dims(x).to_vec();
+        let inputs = dims.last().copied().unwrap_or(1);
+        let weight = self.tensor(weight, &[outputs, inputs], Role::Linear, inputs);
+        // A member's weight is a matrix for all rows of its minibatch.
+        let deep = self.graph.shape(weight).lane && dims.len() > 2;
+        let rows = if deep { self.graph.reshape(x, &[dims.iter().product::<usize>() / inputs, inputs]) } else { x };
+        let mut y = self.graph.matmul(rows, false, weight, true);
+        if let Some(bias) = bias {
+            let bias = self.tensor(bias, &[outputs], Role::Bias, inputs);
+            y = self.graph.add(y, bias);
+        }
+        self.graph.reshape(y, &[&dims[..dims.len() - 1], &[outputs]].concat())
+    }
+
+    /// Layer norm over the last axis: tensors `NAME.weight`, `NAME.bias`.
+    pub fn layer_norm(&mut self, name: &str, x: Tensor, epsilon: f32) -> Tensor {
+        let width = self.graph.dims(x).last().copied().unwrap_or(1);
+        let weight = self.tensor(&format!("{name}.weight"), &[width], Role::Scale, width);
+        let bias = self.tensor(&format!("{name}.bias"), &[width], Role::Shift, width);
+        self.graph.layer_norm(x, weight, bias, epsilon)
     }
 
     /// A convolution and, if named, the batch norm after it (folded into it at inference): tensors `NAME.weight`, `NAME.bias` if
@@ -264,13 +287,35 @@ impl<'a> Net<'a> {
         }
     }
 
+    /// Rows of the tensor `name`, whose first axis they are: one part of several that are stored as one.
+    pub(super) fn rows(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        role: Role,
+        fan_in: usize,
+        rows: Range<usize>,
+    ) -> Tensor {
+        let Source::Weights(weights) = &self.source else {
+            let whole = self.tensor(name, shape, role, fan_in);
+            return self.graph.slice(whole, 0, rows);
+        };
+        let weights = *weights;
+        let each: usize = shape[1..].iter().product();
+        let at = rows.start * each..rows.end * each;
+        let data = weights.prepared(&format!("{name}, rows {rows:?}"), |w| w.tensors[name].data[at].to_vec());
+        self.graph.constant(&data, &[&[rows.len()], &shape[1..]].concat())
+    }
+
     /// The tensor `name`, in the kernels' layout.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize], role: Role, fan_in: usize) -> Tensor {
         let dims = layout(role, shape);
         match &self.source {
             Source::Declare => {
-                let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
-                self.declared.push(declared);
+                if !self.declared.iter().any(|known| known.name == name) {
+                    let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
+                    self.declared.push(declared);
+                }
                 let state = self.graph.state(name, Shape::shared(&dims));
                 self.graph.load(state)
             }

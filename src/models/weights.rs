@@ -52,7 +52,7 @@ impl Weights {
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         let mut tensors = BTreeMap::new();
         for (name, view) in parsed.tensors() {
-            if name.ends_with("num_batches_tracked") {
+            if is_skipped(&name) {
                 continue;
             }
             let data = widen(view.dtype(), view.data()).ok_or_else(|| {
@@ -102,6 +102,23 @@ impl Weights {
         hex(&hash.finalize())
     }
 
+    /// Adds a tensor, or puts it in the place of the one of this name.
+    pub(super) fn insert(&mut self, name: &str, tensor: WeightTensor) {
+        self.tensors.insert(name.to_string(), tensor);
+        self.forget();
+    }
+
+    /// Drops the tensors that `wanted` does not want.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| wanted(name));
+        self.forget();
+    }
+
+    /// Drops what was made of the tensors: it is made again where it is asked for.
+    fn forget(&mut self) {
+        self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The tensor `key`, made by `make` the first time.
     pub(super) fn prepared(&self, key: &str, make: impl FnOnce(&Self) -> Vec<f32>) -> Arc<Vec<f32>> {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +151,14 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Buffers beside the parameters that no model here computes with.
+const SKIPPED: [&str; 2] = ["num_batches_tracked", "position_ids"];
+
+/// Whether a tensor of this name is left in its file.
+pub(super) fn is_skipped(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| SKIPPED.contains(&last))
 }
 
 fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
