@@ -35,7 +35,8 @@ impl Activation {
     }
 
     /// The names that [`Self::by_name`] knows, for messages.
-    pub(super) const NAMES: &str = "gelu, gelu_new, gelu_pytorch_tanh, gelu_tanh, gelu_fast, quick_gelu, relu, silu or swish";
+    pub(super) const NAMES: &str =
+        "gelu, gelu_new, gelu_pytorch_tanh, gelu_tanh, gelu_fast, quick_gelu, relu, silu or swish";
 
     /// The function, element by element.
     pub fn apply(self, graph: &mut Graph, x: Tensor) -> Tensor {

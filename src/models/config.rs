@@ -131,8 +131,9 @@ impl Config {
             Architecture::Iseeu(_) => Ok(()),
             Architecture::Clip(clip) => clip.check(),
         };
-        let shape =
-            shape.and_then(|()| self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape())));
+        let shape = shape.and_then(|()| {
+            self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
+        });
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
         if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
             let found = format!("{} names", self.class_names.len());

@@ -17,6 +17,7 @@ mod transformer;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use activation::Activation;
 pub use bert::Bert;
@@ -32,15 +33,15 @@ pub(crate) use weights::{hex, write_whole};
 use crate::graph::{Graph, Shape, Tensor};
 use crate::{Error, Result};
 
-/// A trained model: its configuration and weights, checked against each other.
-#[derive(Debug)]
+/// A trained model: its configuration and weights, checked against each other. A clone shares the weights.
+#[derive(Clone, Debug)]
 pub struct Model {
     /// The folder or file it came from.
     pub path: PathBuf,
     /// What it computes.
     pub config: Config,
     /// Its tensors, under their own names.
-    pub weights: Weights,
+    pub weights: Arc<Weights>,
     /// SHA-256 over configuration and weights: a retrained model is another one.
     pub sha256: String,
 }
@@ -67,7 +68,7 @@ impl Model {
             })?;
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };
-        let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights };
+        let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights: Arc::new(weights) };
         model.check(&file)?;
         Ok(model)
     }
@@ -75,7 +76,7 @@ impl Model {
     /// A model from weights in memory.
     pub fn new(config: Config, weights: Weights) -> Result<Self> {
         let sha256 = weights.sha256(&config);
-        let model = Self { path: PathBuf::new(), sha256, config, weights };
+        let model = Self { path: PathBuf::new(), sha256, config, weights: Arc::new(weights) };
         model.check(Path::new("the weights"))?;
         Ok(model)
     }

@@ -165,7 +165,8 @@ impl<'a> Net<'a> {
         let weight = self.tensor(weight, &[outputs, inputs], Role::Linear, inputs);
         // A member's weight is a matrix for all rows of its minibatch.
         let deep = self.graph.shape(weight).lane && dims.len() > 2;
-        let rows = if deep { self.graph.reshape(x, &[dims.iter().product::<usize>() / inputs, inputs]) } else { x };
+        let rows =
+            if deep { self.graph.reshape(x, &[dims.iter().product::<usize>() / inputs, inputs]) } else { x };
         let mut y = self.graph.matmul(rows, false, weight, true);
         if let Some(bias) = bias {
             let bias = self.tensor(bias, &[outputs], Role::Bias, inputs);

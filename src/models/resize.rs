@@ -45,6 +45,20 @@ pub enum Fit {
     Squash,
 }
 
+impl Fit {
+    /// All names.
+    pub const NAMES: [&'static str; 2] = ["crop", "squash"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "crop" => Self::Crop,
+            "squash" => Self::Squash,
+            _ => return None,
+        })
+    }
+}
+
 impl Filter {
     /// All names.
     pub const NAMES: [&'static str; 3] = ["nearest", "bilinear", "bicubic"];
@@ -82,7 +96,7 @@ impl Filter {
 
 impl Samples {
     /// Whether samples can become a model's input of shape `to`.
-    pub(super) fn check(&self, to: &[usize]) -> Result<(), Misfit> {
+    pub(crate) fn check(&self, to: &[usize]) -> Result<(), Misfit> {
         let &[_, _, channels] = to else {
             let found = format!("samples of shape {:?} for an input of shape {to:?}", self.shape);
             return Err(("samples".into(), found, "a model of images".into()));
@@ -96,7 +110,7 @@ impl Samples {
     }
 
     /// Samples x `[.., height, width, channels]` as images of shape `to`, `[.., height, width, channels]`.
-    pub(super) fn forward(&self, graph: &mut Graph, x: Tensor, to: &[usize]) -> Tensor {
+    pub fn forward(&self, graph: &mut Graph, x: Tensor, to: &[usize]) -> Tensor {
         let [height, width, channels] = self.shape;
         let dims = graph.dims(x).to_vec();
         let lead = dims[..dims.len() - 3].to_vec();

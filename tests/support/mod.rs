@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+pub mod clip;
 pub mod evaluate;
 pub mod evasion;
 pub mod files;
@@ -22,7 +23,7 @@ pub fn golden(name: &str) -> Weights {
 }
 
 /// Like `Weights::read`, but whole numbers are read, too.
-fn read(path: &std::path::Path) -> Weights {
+pub fn read(path: &std::path::Path) -> Weights {
     let bytes = std::fs::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
@@ -48,7 +49,7 @@ fn read(path: &std::path::Path) -> Weights {
 }
 
 /// The generator's SplitMix64 stream, seeded with the FNV-1a hash of `name` (tests/golden/formula.py).
-fn unit(name: &str, n: usize) -> Vec<f32> {
+pub fn unit(name: &str, n: usize) -> Vec<f32> {
     let seed =
         name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));
     (1..=n as u64)
@@ -83,6 +84,12 @@ pub fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
             let fan_in: usize = shape[1..].iter().product();
             signed(name, n, (3.0 / fan_in as f64).sqrt() as f32)
         }
+        // Transformers' own (tests/golden/clip.py).
+        "in_proj_weight" => signed(name, n, (3.0 / shape[1] as f64).sqrt() as f32),
+        "in_proj_bias" => signed(name, n, 0.1),
+        "class_embedding" | "positional_embedding" | "cls_token" | "pos_embed" => signed(name, n, 0.5),
+        "proj" | "text_projection" => signed(name, n, (3.0 / shape[0] as f64).sqrt() as f32),
+        "logit_scale" | "logit_bias" => unit(name, n).into_iter().map(|u| 1.0 + u).collect(),
         other => panic!("no formula for {other}"),
     }
 }

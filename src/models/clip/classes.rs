@@ -1,6 +1,7 @@
 //! From an image-text model to a classifier: the rows of its last layer are what the text's side says of the prompts.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use percuss_kernels::Device;
 use sha2::{Digest, Sha256};
@@ -27,7 +28,12 @@ impl Model {
         let place = self.path.display().to_string();
         let Architecture::Clip(clip) = &self.config.architecture else {
             let found = format!("a model of the family {}", self.config.architecture.name());
-            return Err(Error::input(place, "zero_shot", found, "an image-text model, whose classes are prompts"));
+            return Err(Error::input(
+                place,
+                "zero_shot",
+                found,
+                "an image-text model, whose classes are prompts",
+            ));
         };
         if let Some(empty) = prompts.classes.iter().find(|class| class.prompts.is_empty()) {
             let key = format!("zero_shot.classes.{}", empty.name);
@@ -41,19 +47,37 @@ impl Model {
         let features = features(clip, &self.weights, &texts)?;
         let rows = class_rows(prompts, &features, clip.features);
         let shape = vec![prompts.classes.len(), clip.features];
-        let clip = Clip { zero_shot: Some(prompts.clone()), ..clip.clone() };
+        let clip = Clip { zero_shot: Some(prompts.clone()), ..(**clip).clone() };
         self.config = Config {
             architecture: Architecture::Clip(Box::new(clip)),
             class_names: prompts.names(),
             ..self.config
         };
-        self.weights.insert(CLASSES, WeightTensor { shape, data: rows });
-        let wanted: BTreeMap<String, ()> =
-            Self::declare(&self.config).into_iter().map(|declared| (declared.name, ())).collect();
-        self.weights.keep(|name| wanted.contains_key(name));
+        let shared = || Error::Failed(format!("{place}: weights that something else holds on to"));
+        let mut weights = Arc::try_unwrap(self.weights).map_err(|_| shared())?;
+        weights.insert(CLASSES, WeightTensor { shape, data: rows });
+        let declared = Self::declare(&self.config);
+        let wanted: HashSet<&str> = declared.iter().map(|declared| declared.name.as_str()).collect();
+        weights.keep(|name| wanted.contains(name));
+        self.weights = Arc::new(weights);
         let words = serde_json::to_string(prompts).unwrap_or_default();
         self.sha256 = hex(&Sha256::digest(format!("{} {words}", self.sha256)));
         Ok(self)
+    }
+}
+
+impl Model {
+    /// The same classifier with its classes in the order of `names`, if it has been made of prompts and its classes have these names in
+    /// another order; itself otherwise. The weights are shared.
+    pub fn in_order_of(&self, names: &[String]) -> Self {
+        let mut model = self.clone();
+        let Architecture::Clip(clip) = &mut model.config.architecture else { return model };
+        let ordered = clip.zero_shot.as_ref().filter(|own| own.names() != names).and_then(|own| own.ordered_as(names));
+        let Some(ordered) = ordered else { return model };
+        model.config.class_names = ordered.names();
+        model.sha256 = hex(&Sha256::digest(format!("{} {:?}", model.sha256, ordered.order)));
+        clip.zero_shot = Some(ordered);
+        model
     }
 }
 

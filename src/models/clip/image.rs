@@ -135,7 +135,11 @@ impl ImageTower {
         }
         if self.projection == Projection::None && self.encoder.width != features {
             let found = self.encoder.width.to_string();
-            return Err((format!("{place}.encoder.width"), found, format!("{features}, there is no projection")));
+            return Err((
+                format!("{place}.encoder.width"),
+                found,
+                format!("{features}, there is no projection"),
+            ));
         }
         self.encoder.check(&format!("{place}.encoder"))
     }
@@ -174,8 +178,7 @@ impl ImageTower {
     /// The class token and the patches, each with its place: `[.., 1 + patches, width]`.
     fn tokens(&self, net: &mut Net, names: &Names, x: Tensor) -> Tensor {
         let width = self.encoder.width;
-        let geometry =
-            ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
+        let geometry = ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
         let kernel = Kernel::Square([self.patch; 2]);
         let grid = net.conv(names.patches, x, width, kernel, geometry, names.patch_bias, None);
         let shape = net.graph.shape(grid).clone();

@@ -196,7 +196,8 @@ impl Clip {
 
     /// Features `[1, features]` of the first token of the vocabulary.
     fn smallest_text(&self, net: &mut Net) -> Tensor {
-        let [zero, one] = [0.0, 1.0].map(|value| net.graph.constant(&std::sync::Arc::new(vec![value]), &[1, 1]));
+        let [zero, one] =
+            [0.0, 1.0].map(|value| net.graph.constant(&std::sync::Arc::new(vec![value]), &[1, 1]));
         let table = self.word_table(net);
         let words = net.graph.embed(table, zero);
         self.text_features(net, words, one, one)

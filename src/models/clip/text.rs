@@ -302,6 +302,9 @@ mod tests {
     #[test]
     fn end_of_text_is_found() {
         let text = [7, 3, 9, 2, 9];
-        assert_eq!([EndOfText::Highest, EndOfText::Token(3), EndOfText::First].map(|end| end.of(&text)), [2, 1, 0]);
+        assert_eq!(
+            [EndOfText::Highest, EndOfText::Token(3), EndOfText::First].map(|end| end.of(&text)),
+            [2, 1, 0]
+        );
     }
 }

@@ -29,12 +29,22 @@ impl Tokens {
         let (mut tokenizer, file) = if json.is_file() {
             let bytes = std::fs::read(&json).map_err(Error::io(&json))?;
             let read = Tokenizer::from_bytes(bytes);
-            (read.map_err(|e| Error::input(json.display(), "tokenizer", e, "a tokenizer of Hugging Face"))?, json)
+            (
+                read.map_err(|e| {
+                    Error::input(json.display(), "tokenizer", e, "a tokenizer of Hugging Face")
+                })?,
+                json,
+            )
         } else if words.is_file() {
             (bert(folder, &words)?, words)
         } else {
             let expected = "tokenizer.json, or the vocab.txt of a BERT, to read prompts with";
-            return Err(Error::input(folder.display(), "tokenizer", "neither tokenizer.json nor vocab.txt", expected));
+            return Err(Error::input(
+                folder.display(),
+                "tokenizer",
+                "neither tokenizer.json nor vocab.txt",
+                expected,
+            ));
         };
         let file = file.display().to_string();
         tokenizer.with_padding(None);
@@ -59,7 +69,9 @@ impl Tokens {
             return misfit(format!("{} tokens", ids.len()), format!("1 to {context}, the model's context"));
         }
         match ids.iter().find(|&&id| id as usize >= vocabulary) {
-            Some(id) => misfit(format!("token {id}"), format!("a token below {vocabulary}, the model's vocabulary")),
+            Some(id) => {
+                misfit(format!("token {id}"), format!("a token below {vocabulary}, the model's vocabulary"))
+            }
             None => Ok(ids),
         }
     }
@@ -78,19 +90,16 @@ impl Tokens {
 /// The tokenizer of a BERT whose folder has the words alone.
 fn bert(folder: &Path, words: &Path) -> Result<Tokenizer> {
     let place = words.display().to_string();
-    let text = std::fs::read_to_string(words).map_err(Error::io(words))?;
-    let vocabulary: Vec<(String, u32)> =
-        (0..).zip(text.lines()).map(|(number, word)| (word.trim_end().to_string(), number)).collect();
+    let expected = "a vocabulary of BERT, a token a line";
+    let misfit = |found: String| Error::input(&place, "vocabulary", found, expected);
+    let name = words.to_str().ok_or_else(|| misfit("a path that is no text".into()))?;
+    let model = WordPiece::from_file(name).unk_token("[UNK]".into()).build();
+    let mut tokenizer = Tokenizer::new(model.map_err(|e| misfit(e.to_string()))?);
     let number = |token: &str| {
-        let known = vocabulary.iter().find(|(word, _)| word == token);
-        known.map(|(_, number)| (token.to_string(), *number)).ok_or_else(|| {
-            Error::input(&place, "vocabulary", format!("no {token}"), "a vocabulary of BERT, a token a line")
-        })
+        let known = tokenizer.token_to_id(token).map(|number| (token.to_string(), number));
+        known.ok_or_else(|| misfit(format!("no {token}")))
     };
     let (end, start, _) = (number("[SEP]")?, number("[CLS]")?, number("[UNK]")?);
-    let model = WordPiece::builder().vocab(vocabulary.iter().cloned().collect()).unk_token("[UNK]".into()).build();
-    let model = model.map_err(|e| Error::input(&place, "vocabulary", e, "a vocabulary of BERT, a token a line"))?;
-    let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case(folder)?)));
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(BertProcessing::new(end, start)));

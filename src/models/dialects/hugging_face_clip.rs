@@ -15,7 +15,8 @@ use crate::models::weights::Weights;
 pub(super) fn config(json: &Json, weights: &Weights, processor: Option<&Json>) -> Result<Config> {
     let features = json.whole("projection_dim")?.unwrap_or(512);
     // Older files say everything twice; the second is what counts.
-    let part = |key: &str| Ok(json.object(key)?.with(json.object(&format!("{key}_dict"))?));
+    let part =
+        |key: &str| -> Result<Json> { Ok(json.object(key)?.with(json.object(&format!("{key}_dict"))?)) };
     let (vision, text) = (part("vision_config")?, part("text_config")?);
     let image = ImageTower {
         names: ImageNames::HuggingFace,
@@ -72,7 +73,7 @@ fn encoder(cfg: &Json, [width, hidden, layers, heads]: [usize; 4]) -> Result<Enc
 /// What the processor does to the values of pixels; OpenAI's where there is none.
 fn input_scaling(processor: Option<&Json>) -> Result<Option<InputScaling>> {
     let Some(processor) = processor else { return Ok(Some(scaling(&CLIP_MEAN, &CLIP_STD, WHITE))) };
-    let done = |key: &str| Ok::<_, crate::Error>(processor.get(key).is_none() || processor.flag(key)?);
+    let done = |key: &str| Ok::<bool, crate::Error>(processor.get(key).is_none() || processor.flag(key)?);
     let white = match done("do_rescale")? {
         true => 1.0 / processor.number("rescale_factor")?.unwrap_or(1.0 / WHITE),
         false => 1.0,

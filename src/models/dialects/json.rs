@@ -86,9 +86,7 @@ impl Json {
 
     /// The text at `key`.
     pub(super) fn text(&self, key: &str) -> Result<Option<&str>> {
-        self.get(key)
-            .map(|value| value.as_str().ok_or_else(|| self.error(key, value, "a text")))
-            .transpose()
+        self.get(key).map(|value| value.as_str().ok_or_else(|| self.error(key, value, "a text"))).transpose()
     }
 
     /// The numbers at `key`.

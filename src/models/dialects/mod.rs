@@ -29,7 +29,8 @@ pub(super) fn read(folder: &Path) -> Result<(Config, Weights, PathBuf)> {
     if own.is_file() {
         let file = open_clip::WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
         let file = file.ok_or_else(|| {
-            let expected = format!("{} (experiments/clip-evasion/convert.py makes it)", open_clip::WEIGHTS[0]);
+            let expected =
+                format!("{} (experiments/clip-evasion/convert.py makes it)", open_clip::WEIGHTS[0]);
             Error::input(folder.display(), "weights", "no safetensors file", expected)
         })?;
         let weights = Weights::read(&file)?;

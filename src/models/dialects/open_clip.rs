@@ -88,7 +88,11 @@ fn native_image(cfg: &Json, quick: bool) -> Result<ImageTower> {
         return Err(cfg.error("pos_embed_type", kind, "learnable"));
     }
     if cfg.get("layers").is_some_and(serde_json::Value::is_array) {
-        return Err(cfg.error("layers", "the four stages of a ResNet", "the number of a transformer's blocks"));
+        return Err(cfg.error(
+            "layers",
+            "the four stages of a ResNet",
+            "the number of a transformer's blocks",
+        ));
     }
     let width = cfg.whole("width")?.unwrap_or(768);
     let heads = width / cfg.whole("head_width")?.unwrap_or(HEAD).max(1);
@@ -239,7 +243,13 @@ fn timm(cfg: &Json, name: &str, weights: &Weights, features: usize) -> Result<Im
 
 /// Hugging Face's BERT as the text's side. Its configuration is not part of open_clip's: what the tensors do not say is what `text` says,
 /// or what every published BERT has: heads of 64 values, exact GELU, an epsilon of 1e-12.
-fn bert(cfg: &Json, name: &str, weights: &Weights, text: Option<&Json>, features: usize) -> Result<TextTower> {
+fn bert(
+    cfg: &Json,
+    name: &str,
+    weights: &Weights,
+    text: Option<&Json>,
+    features: usize,
+) -> Result<TextTower> {
     cfg.allow(&[
         "hf_model_name",
         "hf_tokenizer_name",
