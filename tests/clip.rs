@@ -177,7 +177,9 @@ fn logits_and_gradients_to_words_equal_pytorch() {
         ];
         let found = run(&mut graph, &inputs, &[logits, gradient], 1);
         close(&format!("{name}: logits"), &found[0], &golden.tensors["logits"].data, 5e-6);
-        close(&format!("{name}: gradient to words"), &found[1], &golden.tensors["grad_words"].data, 2e-5);
+        // Those of the first four texts are kept.
+        let expected = &golden.tensors["grad_words"].data;
+        close(&format!("{name}: gradient to words"), &found[1][..expected.len()], expected, 2e-5);
     }
 }
 

@@ -31,11 +31,14 @@ fn resized_samples_and_gradients_equal_pytorch() {
             phase.assign(&mut graph, out, y);
             phase.assign(&mut graph, gradient, slope);
             let compiled = Compiled::new(&graph, &[phase], 2).unwrap();
-            let mut exe = compiled.instantiate(&Device::Cpu { threads: 1 }, &mut Uploads::default(), 1).unwrap();
+            let mut exe =
+                compiled.instantiate(&Device::Cpu { threads: 1 }, &mut Uploads::default(), 1).unwrap();
             let values = unit(&format!("resize.{name}"), 2 * channels * height * width);
             exe.write(x, &channels_last(&values, channels, height * width)).unwrap();
             exe.run(0, 1).unwrap();
-            let of = |key: &str, places| channels_last(&golden.tensors[&format!("{kind}.{name}{key}")].data, channels, places);
+            let of = |key: &str, places| {
+                channels_last(&golden.tensors[&format!("{kind}.{name}{key}")].data, channels, places)
+            };
             let errors = [
                 relative_error(&exe.read(out).unwrap(), &of("", to[0] * to[1])),
                 relative_error(&exe.read(gradient).unwrap(), &of(".grad", height * width)),

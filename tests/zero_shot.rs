@@ -61,7 +61,8 @@ fn place(name: &str, text: &str) -> tempfile::TempDir {
 }
 
 fn percuss(folder: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_percuss")).args(arguments).current_dir(folder).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_percuss")).args(arguments).current_dir(folder).output().unwrap();
     let text = if output.status.success() { output.stdout } else { output.stderr };
     (output.status.success(), String::from_utf8(text).unwrap())
 }
@@ -77,8 +78,12 @@ fn a_study_of_prompts_runs_like_any_other() {
     let place = place("clip_hugging_face", &study(CLASSES, ATTACK));
     let folder = place.path();
     let inspected = answer(folder, &["inspect", "clip"]);
-    assert!(inspected.contains("classes in words") && inspected.contains("causal transformer"), "{inspected}");
-    let clean: Value = serde_json::from_str(&answer(folder, &["eval", "study.toml", "--json", "--device", "cpu"])).unwrap();
+    assert!(
+        inspected.contains("classes in words") && inspected.contains("causal transformer"),
+        "{inspected}"
+    );
+    let clean: Value =
+        serde_json::from_str(&answer(folder, &["eval", "study.toml", "--json", "--device", "cpu"])).unwrap();
     let accuracy = clean[0]["metrics"]["accuracy"].as_f64().unwrap();
     let planned = answer(folder, &["plan", "study.toml"]);
     assert!(planned.contains("28") || planned.contains("cells"), "{planned}");
@@ -106,7 +111,11 @@ fn classes_follow_the_data_by_name() {
         let model = load::model(&study, 0).unwrap();
         let data = load::data(&study, 0, 0, &model, None).unwrap();
         let fitted = load::fitted(&study, 0, &model, &data).unwrap();
-        let logits = percuss::sweep::subject::clean_logits(&fitted, &data, &percuss_kernels::Device::Cpu { threads: 1 });
+        let logits = percuss::sweep::subject::clean_logits(
+            &fitted,
+            &data,
+            &percuss_kernels::Device::Cpu { threads: 1 },
+        );
         (fitted.config.class_names.clone(), fitted.sha256.clone(), logits.unwrap())
     };
     let (straight, turned, by_place) = (logits(CLASSES), logits(turned), logits(by_place));
@@ -143,8 +152,13 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     let whole = study(CLASSES, ATTACK);
     let bare = whole.split("[model.zero_shot]").next().unwrap().to_string() + ATTACK;
     assert!(refusal(&bare).contains("the classes in words"));
-    assert!(refusal(&whole.replace("\"a chest x-ray of {}\"", "\"a chest x-ray\"")).contains("{} where the class goes"));
-    assert!(refusal(&whole.replace("shape = [28, 28, 1]", "shape = [28, 28, 2]")).contains("1 or 3 channels"));
+    assert!(
+        refusal(&whole.replace("\"a chest x-ray of {}\"", "\"a chest x-ray\""))
+            .contains("{} where the class goes")
+    );
+    assert!(
+        refusal(&whole.replace("shape = [28, 28, 1]", "shape = [28, 28, 2]")).contains("1 or 3 channels")
+    );
     assert!(refusal(&whole.replace("shape = [28, 28, 1], ", "")).contains("beside resize or fit"));
     let whole_size = refusal(&whole.replace("input = { shape = [28, 28, 1], resize = \"bilinear\" }", ""));
     assert!(whole_size.contains("input = { shape = [28, 28, 1] }"), "{whole_size}");

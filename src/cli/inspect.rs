@@ -125,7 +125,11 @@ fn image_text(clip: &Clip) -> String {
         TextTower::Causal(text) => format!("causal transformer, {}", blocks(&text.encoder)),
         TextTower::Bert(text) => format!("BERT, {}", blocks(&text.bert.encoder)),
     };
-    text += &format!("  text side     {side}, at most {} tokens of {}\n", clip.text.context(), grouped(clip.text.vocabulary() as u64));
+    text += &format!(
+        "  text side     {side}, at most {} tokens of {}\n",
+        clip.text.context(),
+        grouped(clip.text.vocabulary() as u64)
+    );
     text + &format!("  features      {}\n", clip.features)
 }
 

@@ -68,7 +68,12 @@ impl Model {
             })?;
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };
-        let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights: Arc::new(weights) };
+        let model = Self {
+            path: path.to_path_buf(),
+            sha256: weights.sha256(&config),
+            config,
+            weights: Arc::new(weights),
+        };
         model.check(&file)?;
         Ok(model)
     }

@@ -116,11 +116,14 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
         let expected = format!("{}, as many as {} has: {theirs}", data.classes.len(), data.name);
         return error(format!("{} classes", names.len()), expected);
     }
-    let elsewhere = |(at, name): &(usize, &String)| data.classes.iter().position(|own| own == *name).is_some_and(|own| own != *at);
+    let elsewhere = |(at, name): &(usize, &String)| {
+        data.classes.iter().position(|own| own == *name).is_some_and(|own| own != *at)
+    };
     match names.iter().enumerate().find(elsewhere) {
-        Some((at, name)) => {
-            error(format!("{name} as class {at}"), format!("all names of {}: {theirs}, or none out of order", data.name))
-        }
+        Some((at, name)) => error(
+            format!("{name} as class {at}"),
+            format!("all names of {}: {theirs}, or none out of order", data.name),
+        ),
         None => Ok(fitted),
     }
 }
@@ -161,7 +164,10 @@ fn check_fit(
             &data.name,
             place("samples"),
             found,
-            format!("{shape:?}, the model's input; input = {{ shape = {:?} }} in the study resizes them", data.shape),
+            format!(
+                "{shape:?}, the model's input; input = {{ shape = {:?} }} in the study resizes them",
+                data.shape
+            ),
         ));
     }
     let outputs = model.config.classes();

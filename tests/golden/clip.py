@@ -1,12 +1,13 @@
 """Writes the golden values of image-text models: `python clip.py [NAME ...]`.
 
 open_clip's own towers, timm and BERT towers in open_clip as BiomedCLIP has them, Hugging Face's CLIPModel: tiny, weights and images by
-formula.py, computed in float64. Their tokenizers are trained here on a few sentences and saved as the ecosystem saves them.
+formula.py, computed in float64. Their tokenizers are made of a few sentences and saved as the ecosystem saves them.
 """
 
 import json
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 import transformers
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from torch.nn import functional as F
 
 import formula
@@ -78,43 +79,63 @@ def filled(model):
 # Tokenizers
 
 
-def bert_tokenizer(folder):
-    """An uncased WordPiece tokenizer, as transformers saves it."""
+def saved(tokenizer, folder):
+    """The tokenizer, after its tokenizer.json is written as transformers writes it."""
     folder.mkdir(parents=True, exist_ok=True)
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    trained.normalizer = normalizers.BertNormalizer(lowercase=True)
-    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trained.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(vocab_size=120, special_tokens=special))
-    words = sorted(trained.get_vocab().items(), key=lambda item: item[1])
-    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
-    saved = transformers.BertTokenizer(vocab=dict(words))
     with tempfile.TemporaryDirectory() as there:
-        saved.save_pretrained(there)
+        tokenizer.save_pretrained(there)
         (folder / "tokenizer.json").write_bytes((Path(there) / "tokenizer.json").read_bytes())
-    return saved
+    return tokenizer
+
+
+def bert_tokenizer(folder):
+    """An uncased WordPiece tokenizer: letters, and two of three words of the sentences, so that the rest is read in pieces."""
+    rules = transformers.BertTokenizer()._tokenizer
+    text = rules.normalizer.normalize_str(" ".join(SENTENCES))
+    words = sorted({word for word, _ in rules.pre_tokenizer.pre_tokenize_str(text)})
+    letters = sorted(set("".join(words)))
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *(word for i, word in enumerate(words) if i % 3 and len(word) > 1)]
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]
+    tokenizer = saved(transformers.BertTokenizer(vocab={token: i for i, token in enumerate(vocab)}), folder)
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
+    return tokenizer
 
 
 def clip_tokenizer(folder):
-    """A byte-level BPE tokenizer with CLIP's rules, start and end the last two of the vocabulary."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A byte-level BPE tokenizer with CLIP's rules: bytes, bytes at a word's end, merges, start and end."""
     rules = transformers.CLIPTokenizer()._tokenizer
-    trained = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
-    trained.normalizer, trained.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=640, initial_alphabet=alphabet, end_of_word_suffix="</w>")
-    trained.train_from_iterator(SENTENCES, trainer)
-    model = json.loads(trained.to_str())["model"]
-    vocab = dict(model["vocab"])
-    # Every byte at the end of a word is a token, too, as in the published vocabulary.
-    for symbol in sorted(alphabet):
-        vocab.setdefault(f"{symbol}</w>", len(vocab))
-    vocab["<|startoftext|>"], vocab["<|endoftext|>"] = len(vocab), len(vocab) + 1
-    saved = transformers.CLIPTokenizer(vocab=vocab, merges=[tuple(pair) for pair in model["merges"]])
-    with tempfile.TemporaryDirectory() as there:
-        saved.save_pretrained(there)
-        (folder / "tokenizer.json").write_bytes((Path(there) / "tokenizer.json").read_bytes())
-    return saved
+    text = rules.normalizer.normalize_str(" ".join(SENTENCES))
+    words = Counter(word for word, _ in rules.pre_tokenizer.pre_tokenize_str(text))
+    merges = most_frequent_merges({(*word[:-1], word[-1] + "</w>"): count for word, count in words.items()}, 140)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*alphabet, *(f"{symbol}</w>" for symbol in alphabet), *("".join(pair) for pair in merges)]
+    vocab = {token: i for i, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
+    return saved(transformers.CLIPTokenizer(vocab=vocab, merges=merges), folder)
+
+
+def most_frequent_merges(words, number):
+    """Byte-pair encoding: the most frequent pair of neighbours becomes one, again and again; of equals the first by spelling."""
+    merges = []
+    for _ in range(number):
+        pairs = Counter()
+        for word, count in words.items():
+            for pair in zip(word, word[1:]):
+                pairs[pair] += count
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = {merged(word, best): count for word, count in words.items()}
+    return merges
+
+
+def merged(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        both = word[i:i + 2] == pair
+        out.append("".join(pair) if both else word[i])
+        i += 2 if both else 1
+    return tuple(out)
 
 
 def numbers(tokenizer, texts, context, padding=None):
@@ -289,10 +310,10 @@ def golden(name):
     (grad_pixels,) = torch.autograd.grad(F.cross_entropy(zero_shot, labels, reduction="sum"), pixels)
     # What follows the end of the longest text has no influence.
     longest = max(int(row.nonzero().max()) + 1 if kind == "wordpiece" else int(row.argmax()) + 1 for row in ids)
-    assert not grad_words[:, longest:].abs().max() > 0
+    assert longest < context and not grad_words[:, longest:].abs().max() > 0
     odd = numbers(tokenizer, ODD, context, padding)
     tensors = {
-        "image_features": image, "text_features": text, "logits": logits, "grad_words": grad_words[:, :longest], "zero_shot": zero_shot,
+        "image_features": image, "text_features": text, "logits": logits, "grad_words": grad_words[:4, :longest], "zero_shot": zero_shot,
         "grad_pixels": grad_pixels, "labels": labels, "ids": ids, "odd_ids": odd,
     }
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}

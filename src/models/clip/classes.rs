@@ -72,7 +72,8 @@ impl Model {
     pub fn in_order_of(&self, names: &[String]) -> Self {
         let mut model = self.clone();
         let Architecture::Clip(clip) = &mut model.config.architecture else { return model };
-        let ordered = clip.zero_shot.as_ref().filter(|own| own.names() != names).and_then(|own| own.ordered_as(names));
+        let ordered =
+            clip.zero_shot.as_ref().filter(|own| own.names() != names).and_then(|own| own.ordered_as(names));
         let Some(ordered) = ordered else { return model };
         model.config.class_names = ordered.names();
         model.sha256 = hex(&Sha256::digest(format!("{} {:?}", model.sha256, ordered.order)));

@@ -100,7 +100,8 @@ fn bert(folder: &Path, words: &Path) -> Result<Tokenizer> {
         known.ok_or_else(|| misfit(format!("no {token}")))
     };
     let (end, start, _) = (number("[SEP]")?, number("[CLS]")?, number("[UNK]")?);
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case(folder)?)));
+    let normalizer = BertNormalizer::new(true, true, None, lower_case(folder)?);
+    tokenizer.with_normalizer(Some(normalizer)).map_err(|e| misfit(e.to_string()))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(BertProcessing::new(end, start)));
     Ok(tokenizer)

@@ -253,7 +253,11 @@ fn samples(table: &Table) -> Result<Option<Samples>> {
     let fit = table.read("fit", |item| item.choice(&Fit::NAMES))?.and_then(Fit::named);
     let Some(item) = table.get("shape") else {
         return match filter.is_some() || fit.is_some() {
-            true => Err(table.error("shape", "no such key", "[height, width, channels] of the samples beside resize or fit")),
+            true => Err(table.error(
+                "shape",
+                "no such key",
+                "[height, width, channels] of the samples beside resize or fit",
+            )),
             false => Ok(None),
         };
     };
