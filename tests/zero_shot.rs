@@ -89,15 +89,15 @@ fn a_study_of_prompts_runs_like_any_other() {
     assert!(planned.contains("28") || planned.contains("cells"), "{planned}");
     answer(folder, &["sweep", "study.toml", "--device", "cpu", "--quiet"]);
     let results = Results::open(&folder.join("results/words")).unwrap();
-    let cells = &results.cells;
+    let cells = results.cells().unwrap();
     assert!(cells.iter().all(|cell| cell.model_sha256 == clean[0]["model_sha256"].as_str().unwrap()));
-    for cell in cells.iter().filter(|cell| cell.eps == 0.0) {
+    for cell in cells.iter().filter(|cell| cell.eps == Some(0.0)) {
         assert_eq!(cell.robust_accuracy, Some(accuracy), "{}", cell.attack);
     }
     // What is stored lies within the budget in pixels, whatever the model sees of it.
-    let large = cells.iter().find(|cell| cell.attack == "pgd" && cell.eps == 32.0).unwrap();
+    let large = cells.iter().find(|cell| cell.attack == "pgd" && cell.eps == Some(32.0)).unwrap();
     assert!(large.robust_accuracy < Some(accuracy), "an attack of 32 pixels changes something");
-    assert!(cells.iter().any(|cell| cell.target.as_deref() == Some("opacity")));
+    assert!(cells.iter().any(|cell| cell.target == Some(1)));
     answer(folder, &["report", "results/words"]);
 }
 
@@ -107,7 +107,7 @@ fn classes_follow_the_data_by_name() {
     let by_place = r#"{ healthy = "a healthy lung", ill = ["pneumonia", "bacterial pneumonia"] }"#;
     let place = place("clip_biomed", &study(CLASSES, ATTACK));
     let logits = |classes: &str| {
-        let study = Study::parse(&place.path().join("study.toml"), &study(classes, ATTACK)).unwrap();
+        let study = Study::parse(&study(classes, ATTACK), &place.path().join("study.toml")).unwrap();
         let model = load::model(&study, 0).unwrap();
         let data = load::data(&study, 0, 0, &model, None).unwrap();
         let fitted = load::fitted(&study, 0, &model, &data).unwrap();

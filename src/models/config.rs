@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::{Input, InputKind};
 use super::net::Net;
 use super::resize::Samples;
 use super::{clip, cnn, iseeu, mlp, resnet, resnet1d};
@@ -180,6 +181,13 @@ impl Config {
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
             Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
         }
+    }
+
+    /// The model's inputs, in the order in which a sample holds their values.
+    pub fn inputs(&self) -> Vec<Input> {
+        let shape = self.input_shape();
+        let range = 0..shape.iter().product();
+        vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.

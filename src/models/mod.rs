@@ -7,6 +7,7 @@ mod cnn;
 mod config;
 mod dialects;
 mod features;
+mod input;
 mod iseeu;
 mod mlp;
 mod net;
@@ -23,6 +24,7 @@ pub use activation::Activation;
 pub use bert::Bert;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
+pub use input::{Input, InputKind, Reading, Substitutes};
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use resize::{Filter, Fit, Samples};
@@ -90,6 +92,11 @@ impl Model {
     pub fn logits(&self, graph: &mut Graph, x: Tensor) -> Tensor {
         let mut net = Net::with_weights(graph, &self.weights);
         self.config.forward(&mut net, x)
+    }
+
+    /// As [`Self::logits`]; where a text is part of the sample, also where it enters the graph.
+    pub fn read(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Reading>) {
+        (self.logits(graph, x), None)
     }
 
     /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.
