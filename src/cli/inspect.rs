@@ -9,7 +9,8 @@ use super::inspect_data::{image_or_signal, named, table};
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
-use crate::models::{Head, Model, Weights};
+use crate::models::clip::{Clip, TextTower};
+use crate::models::{Architecture, Encoder, Head, Model, Weights};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -58,7 +59,8 @@ pub fn describe(path: &Path) -> Result<String> {
 }
 
 fn folder(path: &Path) -> Result<String> {
-    if ["config.json", "model.safetensors"].iter().any(|name| path.join(name).is_file()) {
+    let of_model = ["config.json", "model.safetensors", "open_clip_config.json"];
+    if of_model.iter().any(|name| path.join(name).is_file()) {
         return Ok(model(&Model::load(path)?));
     }
     let holds = |wanted: fn(&str) -> bool| -> Result<bool> {
@@ -95,7 +97,10 @@ fn model(model: &Model) -> String {
     let names = config.architecture.names().map_or(String::new(), |names| format!(", {names}'s names"));
     let mut text = format!("model {}{names}\n", config.architecture.name());
     text += &format!("  input         {:?}\n", config.input_shape());
-    text += &format!("  outputs       {} ({head})\n", config.classes());
+    text += &match &config.architecture {
+        Architecture::Clip(clip) if clip.zero_shot.is_none() => image_text(clip),
+        _ => format!("  outputs       {} ({head})\n", config.classes()),
+    };
     if !config.class_names.is_empty() {
         text += &format!("  names         {}\n", config.class_names.join(", "));
     }
@@ -109,6 +114,26 @@ fn model(model: &Model) -> String {
     }
     text += &format!("  sha256        {}\n", model.sha256);
     text + &tensors(&model.weights)
+}
+
+/// What an image-text model is, before it has classes.
+fn image_text(clip: &Clip) -> String {
+    let image = &clip.image.encoder;
+    let blocks = |encoder: &Encoder| {
+        format!("{} blocks of width {}, {} heads", encoder.layers, encoder.width, encoder.heads)
+    };
+    let mut text = String::from("  outputs       classes in words: [model.zero_shot] of a study\n");
+    text += &format!("  image side    patches of {}, {}\n", clip.image.patch, blocks(image));
+    let side = match &clip.text {
+        TextTower::Causal(text) => format!("causal transformer, {}", blocks(&text.encoder)),
+        TextTower::Bert(text) => format!("BERT, {}", blocks(&text.bert.encoder)),
+    };
+    text += &format!(
+        "  text side     {side}, at most {} tokens of {}\n",
+        clip.text.context(),
+        grouped(clip.text.vocabulary() as u64)
+    );
+    text + &format!("  features      {}\n", clip.features)
 }
 
 fn brief(values: &[f32]) -> String {

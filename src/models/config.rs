@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 use super::input::{Input, InputKind};
 use super::net::Net;
 use super::recurrent::Cell;
-use super::{cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit};
+use super::resize::Samples;
+use super::{
+    clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
+};
 use crate::graph::Tensor;
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -64,6 +67,8 @@ pub enum Architecture {
     Gru(recurrent::Recurrent),
     /// A classifier of series with long short-term memory.
     Lstm(recurrent::Recurrent),
+    /// Image-text models, classifiers by prompts.
+    Clip(Box<clip::Clip>),
 }
 
 impl Architecture {
@@ -81,6 +86,7 @@ impl Architecture {
             Self::Vit(_) => "vit",
             Self::Gru(_) => "gru",
             Self::Lstm(_) => "lstm",
+            Self::Clip(_) => "clip",
         }
     }
 
@@ -110,13 +116,16 @@ pub struct Config {
     /// Scaling of the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scaling: Option<InputScaling>,
+    /// Samples of another shape than the model's own input, resized inside the attacked graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Samples>,
     /// What the model was trained on, how, and how it did: written by `percuss train`, never read by the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<serde_json::Value>,
 }
 
 /// Keys that a configuration leaves out where it has nothing to say.
-const OPTIONAL_KEYS: [&str; 3] = ["class_names", "input_scaling", "training"];
+const OPTIONAL_KEYS: [&str; 4] = ["class_names", "input_scaling", "samples", "training"];
 
 impl Config {
     /// Reads a `config.json`: percuss's own, or one that another ecosystem wrote, with what lies beside it.
@@ -165,7 +174,7 @@ impl Config {
         }
     }
 
-    fn check(&self, file: &str) -> Result<()> {
+    pub(super) fn check(&self, file: &str) -> Result<()> {
         let shape = match &self.architecture {
             Architecture::Mlp(mlp) => mlp.check(),
             Architecture::Cnn(cnn) => cnn.check(),
@@ -177,15 +186,19 @@ impl Config {
             Architecture::Convnext(net) => net.check(),
             Architecture::Vit(vit) => vit.check(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.check(),
+            Architecture::Clip(clip) => clip.check(),
         };
+        let shape = shape.and_then(|()| {
+            self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
+        });
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
         if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
             let found = format!("{} names", self.class_names.len());
             return Err(Error::input(file, "class_names", found, format!("{} names", self.classes())));
         }
         if let Some(scaling) = &self.input_scaling {
-            let sample: usize = self.input_shape().iter().product();
-            let channels = self.input_shape().last().copied().unwrap_or(1);
+            let sample: usize = self.model_shape().iter().product();
+            let channels = self.model_shape().last().copied().unwrap_or(1);
             for (key, values) in [("mean", &scaling.mean), ("std", &scaling.std)] {
                 if ![1, channels, sample].contains(&values.len()) {
                     let found = format!("{} values", values.len());
@@ -208,6 +221,14 @@ impl Config {
 
     /// The shape of one sample, channels last.
     pub fn input_shape(&self) -> Vec<usize> {
+        match &self.samples {
+            Some(samples) => samples.shape.to_vec(),
+            None => self.model_shape(),
+        }
+    }
+
+    /// The shape of what the architecture takes, to which samples of another shape are brought.
+    pub fn model_shape(&self) -> Vec<usize> {
         match &self.architecture {
             Architecture::Mlp(mlp) => vec![mlp.inputs],
             Architecture::Cnn(cnn) => cnn.input.to_vec(),
@@ -219,6 +240,7 @@ impl Config {
             Architecture::Convnext(net) => net.input.to_vec(),
             Architecture::Vit(vit) => vit.input.to_vec(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
+            Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
         }
     }
 
@@ -248,15 +270,13 @@ impl Config {
             Architecture::Convnext(net) => net.classes,
             Architecture::Vit(vit) => vit.classes,
             Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
+            Architecture::Clip(clip) => clip.classes(),
         }
     }
 
     /// Builds the model on `x` (`[.., sample shape]`): its logits `[.., classes]`.
     pub fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
-        let x = match &self.input_scaling {
-            Some(scaling) => net.scale_input(x, scaling),
-            None => x,
-        };
+        let x = self.prepare(net, x);
         match &self.architecture {
             Architecture::Mlp(mlp) => mlp.forward(net, x),
             Architecture::Cnn(cnn) => cnn.forward(net, x),
@@ -269,6 +289,19 @@ impl Config {
             Architecture::Vit(vit) => vit.forward(net, x),
             Architecture::Gru(recurrent) => recurrent.forward(net, x, Cell::Gru),
             Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
+            Architecture::Clip(clip) => clip.forward(net, x),
+        }
+    }
+
+    /// What the architecture takes of x `[.., sample shape]`: resized and scaled.
+    pub fn prepare(&self, net: &mut Net, x: Tensor) -> Tensor {
+        let x = match &self.samples {
+            Some(samples) => samples.forward(net.graph, x, &self.model_shape()),
+            None => x,
+        };
+        match &self.input_scaling {
+            Some(scaling) => net.scale_input(x, scaling),
+            None => x,
         }
     }
 }

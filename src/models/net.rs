@@ -1,5 +1,6 @@
 //! What an architecture is written in: layers by name, whatever the weights are (a file's, an ensemble's, or only declared).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::config::InputScaling;
@@ -313,13 +314,35 @@ impl<'a> Net<'a> {
         }
     }
 
+    /// Rows of the tensor `name`, whose first axis they are: one part of several that are stored as one.
+    pub(super) fn rows(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        role: Role,
+        fan_in: usize,
+        rows: Range<usize>,
+    ) -> Tensor {
+        let Source::Weights(weights) = &self.source else {
+            let whole = self.tensor(name, shape, role, fan_in);
+            return self.graph.slice(whole, 0, rows);
+        };
+        let weights = *weights;
+        let each: usize = shape[1..].iter().product();
+        let at = rows.start * each..rows.end * each;
+        let data = weights.prepared(&format!("{name}, rows {rows:?}"), |w| w.tensors[name].data[at].to_vec());
+        self.graph.constant(&data, &[&[rows.len()], &shape[1..]].concat())
+    }
+
     /// The tensor `name`, in the kernels' layout.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize], role: Role, fan_in: usize) -> Tensor {
         let dims = layout(role, shape);
         match &self.source {
             Source::Declare => {
-                let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
-                self.declared.push(declared);
+                if !self.declared.iter().any(|known| known.name == name) {
+                    let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
+                    self.declared.push(declared);
+                }
                 let state = self.graph.state(name, Shape::shared(&dims));
                 self.graph.load(state)
             }

@@ -7,7 +7,7 @@ use super::activation::Activation;
 use super::config::{Misfit, positive};
 use super::names::Names;
 use super::net::{Kernel, Net, Role};
-use super::vit_names::{BlockNames, Projection, VitNames};
+use super::transformer::{BlockNames, Encoder};
 use crate::graph::{ConvGeometry, Shape, Tensor};
 
 /// Sizes; by default ViT-B/16's.
@@ -177,50 +177,60 @@ impl Vit {
     }
 
     pub(super) fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
-        let names = VitNames::of(self.names, "");
-        let pooled = self.pooled(net, &names, x);
-        net.linear(&names.head, pooled, self.classes)
-    }
-
-    /// What the classifier reads, `[.., width]`.
-    pub(super) fn pooled(&self, net: &mut Net, names: &VitNames, x: Tensor) -> Tensor {
-        let mut x = self.tokens(net, names, x);
-        for i in 0..self.depth {
-            x = self.block(net, &names.block(i), x);
-        }
+        let names = Layers::of(self.names);
+        let tokens = self.tokens(net, &names, x);
+        let x = self.encoder().forward(net, names.blocks, tokens, None);
         let axis = net.graph.dims(x).len() - 2;
         let count = net.graph.dims(x)[axis];
-        let pooled = match self.pooling {
+        let (pooled, norm) = match self.pooling {
             Pooling::Token => {
                 let token = net.graph.slice(x, axis, 0..1);
                 let dims = net.graph.dims(token).to_vec();
-                net.graph.reshape(token, &[&dims[..axis], &dims[axis + 1..]].concat())
+                let token = net.graph.reshape(token, &[&dims[..axis], &dims[axis + 1..]].concat());
+                (token, names.norm)
             }
             Pooling::Average => {
                 let patches = net.graph.slice(x, axis, usize::from(self.class_token)..count);
-                net.graph.mean(patches, axis..axis + 1)
+                (net.graph.mean(patches, axis..axis + 1), names.norm_of_average)
             }
         };
-        let norm = if self.pooling == Pooling::Token { &names.norm } else { &names.norm_after_mean };
-        net.layer_norm(norm, pooled, self.epsilon)
+        let features = net.layer_norm(norm, pooled, self.epsilon);
+        net.linear(names.head, features, self.classes)
+    }
+
+    fn encoder(&self) -> Encoder {
+        Encoder {
+            names: match self.names {
+                Names::Timm => BlockNames::Timm,
+                Names::Torchvision => BlockNames::Torchvision,
+                Names::HuggingFace => BlockNames::HuggingFaceVit,
+            },
+            width: self.width,
+            heads: self.heads,
+            layers: self.depth,
+            hidden: self.mlp,
+            activation: self.activation,
+            epsilon: self.epsilon,
+            qkv_bias: self.qkv_bias,
+            layer_scale: self.layer_scale,
+        }
     }
 
     /// The image as tokens that know their places: `[.., tokens, width]`.
-    fn tokens(&self, net: &mut Net, names: &VitNames, x: Tensor) -> Tensor {
+    fn tokens(&self, net: &mut Net, names: &Layers, x: Tensor) -> Tensor {
         let geometry = ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
-        let y =
-            net.conv(&names.patches, x, self.width, Kernel::Square([self.patch; 2]), geometry, true, None);
+        let y = net.conv(names.patches, x, self.width, Kernel::Square([self.patch; 2]), geometry, true, None);
         let dims = net.graph.dims(y).to_vec();
         let (lead, count) = (&dims[..dims.len() - 3], dims[dims.len() - 3] * dims[dims.len() - 2]);
         let patches = net.graph.reshape(y, &[lead, &[count, self.width]].concat());
         let all = count + usize::from(self.class_token);
         let shape = [1, all, self.width];
-        let places = net.tensor(&names.positions, &shape, Role::Embedding, self.width);
+        let places = net.tensor(names.positions, &shape, Role::Embedding, self.width);
         let places = net.graph.reshape(places, &shape[1..]);
         if !self.class_token {
             return net.graph.add(patches, places);
         }
-        let token = net.tensor(&names.class_token, &[1, 1, self.width], Role::Embedding, self.width);
+        let token = net.tensor(names.class_token, &[1, 1, self.width], Role::Embedding, self.width);
         let token = net.graph.reshape(token, &[1, self.width]);
         let (first, rest) = (net.graph.slice(places, 0, 0..1), net.graph.slice(places, 0, 1..all));
         let token = net.graph.add(token, first);
@@ -231,48 +241,52 @@ impl Vit {
         let token = net.graph.add(token, zeros);
         net.graph.concat(&[token, patches], lead.len())
     }
+}
 
-    fn block(&self, net: &mut Net, names: &BlockNames, x: Tensor) -> Tensor {
-        let y = net.layer_norm(&names.norms[0], x, self.epsilon);
-        let y = self.attention(net, names, y);
-        let y = self.scaled(net, &names.scales[0], y);
-        let x = net.graph.add(y, x);
-        let y = net.layer_norm(&names.norms[1], x, self.epsilon);
-        let y = net.linear(&names.mlp[0], y, self.mlp);
-        let y = self.activation.apply(net.graph, y);
-        let y = net.linear(&names.mlp[1], y, self.width);
-        let y = self.scaled(net, &names.scales[1], y);
-        net.graph.add(y, x)
-    }
+/// What the tensors outside the blocks are called.
+struct Layers {
+    class_token: &'static str,
+    positions: &'static str,
+    /// The convolution that makes tokens of patches.
+    patches: &'static str,
+    /// What the blocks' names begin with.
+    blocks: &'static str,
+    norm: &'static str,
+    /// The last norm where the patches' mean is read.
+    norm_of_average: &'static str,
+    head: &'static str,
+}
 
-    fn scaled(&self, net: &mut Net, name: &str, y: Tensor) -> Tensor {
-        if !self.layer_scale {
-            return y;
+impl Layers {
+    fn of(names: Names) -> Self {
+        match names {
+            Names::Timm => Self {
+                class_token: "cls_token",
+                positions: "pos_embed",
+                patches: "patch_embed.proj",
+                blocks: "blocks",
+                norm: "norm",
+                norm_of_average: "fc_norm",
+                head: "head",
+            },
+            Names::Torchvision => Self {
+                class_token: "class_token",
+                positions: "encoder.pos_embedding",
+                patches: "conv_proj",
+                blocks: "encoder.layers.encoder_layer",
+                norm: "encoder.ln",
+                norm_of_average: "encoder.ln",
+                head: "heads.head",
+            },
+            Names::HuggingFace => Self {
+                class_token: "vit.embeddings.cls_token",
+                positions: "vit.embeddings.position_embeddings",
+                patches: "vit.embeddings.patch_embeddings.projection",
+                blocks: "vit.encoder.layer",
+                norm: "vit.layernorm",
+                norm_of_average: "vit.layernorm",
+                head: "classifier",
+            },
         }
-        let scale = net.tensor(name, &[self.width], Role::LayerScale, self.width);
-        net.graph.mul(y, scale)
-    }
-
-    fn attention(&self, net: &mut Net, names: &BlockNames, x: Tensor) -> Tensor {
-        let [q, k, v] = match &names.projection {
-            Projection::Fused { weight, bias } => {
-                let bias = self.qkv_bias.then_some(bias.as_str());
-                let all = net.linear_named(weight, bias, x, 3 * self.width);
-                let axis = net.graph.dims(all).len() - 1;
-                [0, 1, 2].map(|i| net.graph.slice(all, axis, i * self.width..(i + 1) * self.width))
-            }
-            Projection::Separate(layers) => layers.each_ref().map(|layer| {
-                let bias = format!("{layer}.bias");
-                let bias = self.qkv_bias.then_some(bias.as_str());
-                net.linear_named(&format!("{layer}.weight"), bias, x, self.width)
-            }),
-        };
-        let dims = net.graph.dims(x).to_vec();
-        let head = self.width / self.heads;
-        let split = [&dims[..dims.len() - 1], &[self.heads, head]].concat();
-        let [q, k, v] = [q, k, v].map(|part| net.graph.reshape(part, &split));
-        let y = net.graph.attention(q, k, v, None, (head as f32).sqrt().recip());
-        let y = net.graph.reshape(y, &dims);
-        net.linear(&names.output, y, self.width)
     }
 }

@@ -126,6 +126,23 @@ impl Weights {
         hex(&hash.finalize())
     }
 
+    /// Adds a tensor, or puts it in the place of the one of this name.
+    pub(super) fn insert(&mut self, name: &str, tensor: WeightTensor) {
+        self.tensors.insert(name.to_string(), tensor);
+        self.forget();
+    }
+
+    /// Drops the tensors that `wanted` does not want.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| wanted(name));
+        self.forget();
+    }
+
+    /// Drops what was made of the tensors: it is made again where it is asked for.
+    fn forget(&mut self) {
+        self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The tensor `key`, made by `make` the first time.
     pub(super) fn prepared(&self, key: &str, make: impl FnOnce(&Self) -> Vec<f32>) -> Arc<Vec<f32>> {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
