@@ -1,52 +1,71 @@
 //! Models: one file an architecture family, read by the names that its ecosystem gives its tensors.
 
+mod activation;
+mod bert;
+pub mod clip;
 mod cnn;
 mod config;
+mod convnext;
+mod densenet;
+mod dialects;
+mod efficientnet;
 mod features;
+mod header;
+mod input;
 mod iseeu;
 mod mlp;
+mod names;
 mod net;
+mod recurrent;
+mod resize;
 mod resnet;
 mod resnet1d;
+mod shards;
+mod transformer;
+mod vit;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use activation::Activation;
+pub use bert::Bert;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
-pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
+pub use input::{Input, InputKind, Reading, Substitutes};
+pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
+pub use resize::{Filter, Fit, Samples};
+pub use transformer::{BlockNames, Encoder};
 pub use weights::{WeightTensor, Weights};
 pub(crate) use weights::{hex, write_whole};
 
 use crate::graph::{Graph, Shape, Tensor};
 use crate::{Error, Result};
 
-/// A trained model: its configuration and weights, checked against each other.
-#[derive(Debug)]
+/// A trained model: its configuration and weights, checked against each other. A clone shares the weights.
+#[derive(Clone, Debug)]
 pub struct Model {
     /// The folder or file it came from.
     pub path: PathBuf,
     /// What it computes.
     pub config: Config,
     /// Its tensors, under their own names.
-    pub weights: Weights,
+    pub weights: Arc<Weights>,
     /// SHA-256 over configuration and weights: a retrained model is another one.
     pub sha256: String,
 }
 
 impl Model {
-    /// Reads `config.json` and `model.safetensors` from a folder, or one safetensors file whose metadata hold the
-    /// configuration (key `config`).
+    /// Reads a folder: `config.json` and `model.safetensors`, in our words or as the model's own ecosystem writes them (open_clip:
+    /// `open_clip_config.json`; shards: `model.safetensors.index.json`); or one safetensors file whose metadata hold the configuration (key `config`).
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
         let (config, weights, file) = if path.is_dir() {
-            let file = path.join("model.safetensors");
-            let config = Config::read(&path.join("config.json"))?;
-            (config, Weights::read(&file)?, file)
+            dialects::read(path)?
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {
@@ -59,7 +78,12 @@ impl Model {
             })?;
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };
-        let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights };
+        let model = Self {
+            path: path.to_path_buf(),
+            sha256: weights.sha256(&config),
+            config,
+            weights: Arc::new(weights),
+        };
         model.check(&file)?;
         Ok(model)
     }
@@ -67,7 +91,7 @@ impl Model {
     /// A model from weights in memory.
     pub fn new(config: Config, weights: Weights) -> Result<Self> {
         let sha256 = weights.sha256(&config);
-        let model = Self { path: PathBuf::new(), sha256, config, weights };
+        let model = Self { path: PathBuf::new(), sha256, config, weights: Arc::new(weights) };
         model.check(Path::new("the weights"))?;
         Ok(model)
     }
@@ -76,6 +100,13 @@ impl Model {
     pub fn logits(&self, graph: &mut Graph, x: Tensor) -> Tensor {
         let mut net = Net::with_weights(graph, &self.weights);
         self.config.forward(&mut net, x)
+    }
+
+    /// As [`Self::logits`]; where a text is part of the sample, also where it enters the graph.
+    pub fn read(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Reading>) {
+        let mut net = Net::with_weights(graph, &self.weights);
+        let logits = self.config.forward(&mut net, x);
+        (logits, net.into_reading())
     }
 
     /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.
@@ -133,8 +164,7 @@ impl Model {
             }
         }
         for name in self.weights.tensors.keys() {
-            let counter = name.ends_with("num_batches_tracked");
-            if !counter && !declared.iter().any(|wanted| wanted.name == *name) {
+            if !weights::is_skipped(name) && !declared.iter().any(|wanted| wanted.name == *name) {
                 return Err(Error::input(
                     file.display(),
                     format!("tensor {name}"),
