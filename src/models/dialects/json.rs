@@ -198,7 +198,7 @@ impl Json {
         for (key, value) in self.values.iter().filter(|(key, _)| !taken.contains(&key.as_str())) {
             if !known.contains(&key.as_str()) {
                 return Err(Error::input(
-                    self.file,
+                    &self.file,
                     key,
                     "an unknown key",
                     one_of(&[taken, &known].concat(), key),
