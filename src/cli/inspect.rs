@@ -94,7 +94,8 @@ fn model(model: &Model) -> String {
         Head::Softmax => "softmax over classes",
         Head::Sigmoid => "sigmoid, one decision an output",
     };
-    let mut text = format!("model {}\n", config.architecture.name());
+    let names = config.architecture.names().map_or(String::new(), |names| format!(", {names}'s names"));
+    let mut text = format!("model {}{names}\n", config.architecture.name());
     text += &format!("  input         {:?}\n", config.input_shape());
     text += &match &config.architecture {
         Architecture::Clip(clip) if clip.zero_shot.is_none() => image_text(clip),
@@ -104,7 +105,9 @@ fn model(model: &Model) -> String {
         text += &format!("  names         {}\n", config.class_names.join(", "));
     }
     if let Some(scaling) = &config.input_scaling {
-        text += &format!("  input scaling mean {}, std {}\n", brief(&scaling.mean), brief(&scaling.std));
+        let unit = scaling.unit.as_ref().map_or(String::new(), |unit| format!(", of data in {unit}"));
+        text +=
+            &format!("  input scaling mean {}, std {}{unit}\n", brief(&scaling.mean), brief(&scaling.std));
     }
     if let Some(training) = &config.training {
         text += &format!("  training      {training}\n");

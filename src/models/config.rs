@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::input::{Input, InputKind};
 use super::net::Net;
+use super::recurrent::Cell;
 use super::resize::Samples;
-use super::{clip, cnn, iseeu, mlp, resnet, resnet1d};
+use super::{
+    clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
+};
 use crate::graph::Tensor;
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -31,6 +35,10 @@ pub struct InputScaling {
     pub mean: Vec<f32>,
     /// Divided by, in the data's units, positive.
     pub std: Vec<f32>,
+    /// The data's unit that they are stated in (`pixel`: intensities from 0 to 255): data in another one are refused. Absent: whatever the
+    /// data's unit is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// The architecture families; each is one file.
@@ -47,6 +55,18 @@ pub enum Architecture {
     Resnet1d(resnet1d::Resnet1d),
     /// ISeeU (Caicedo-Torres & Gutierrez 2019).
     Iseeu(iseeu::Iseeu),
+    /// Densely connected networks.
+    Densenet(densenet::Densenet),
+    /// EfficientNets.
+    Efficientnet(efficientnet::Efficientnet),
+    /// ConvNeXts.
+    Convnext(convnext::Convnext),
+    /// Vision transformers.
+    Vit(vit::Vit),
+    /// A classifier of series with gated recurrent units.
+    Gru(recurrent::Recurrent),
+    /// A classifier of series with long short-term memory.
+    Lstm(recurrent::Recurrent),
     /// Image-text models, classifiers by prompts.
     Clip(Box<clip::Clip>),
 }
@@ -60,7 +80,23 @@ impl Architecture {
             Self::Resnet(_) => "resnet",
             Self::Resnet1d(_) => "resnet1d",
             Self::Iseeu(_) => "iseeu",
+            Self::Densenet(_) => "densenet",
+            Self::Efficientnet(_) => "efficientnet",
+            Self::Convnext(_) => "convnext",
+            Self::Vit(_) => "vit",
+            Self::Gru(_) => "gru",
+            Self::Lstm(_) => "lstm",
             Self::Clip(_) => "clip",
+        }
+    }
+
+    /// Whose names its tensors have, where the family has several.
+    pub fn names(&self) -> Option<&'static str> {
+        match self {
+            Self::Efficientnet(net) => Some(net.names.name()),
+            Self::Convnext(net) => Some(net.names.name()),
+            Self::Vit(vit) => Some(vit.names.name()),
+            _ => None,
         }
     }
 }
@@ -92,28 +128,43 @@ pub struct Config {
 const OPTIONAL_KEYS: [&str; 4] = ["class_names", "input_scaling", "samples", "training"];
 
 impl Config {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`: percuss's own, or one that another ecosystem wrote, with what lies beside it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        Self::parse(&text, &path.display().to_string())
+        Self::parse_in(&text, &path.display().to_string(), path.parent())
     }
 
     /// Parses a configuration; `file` names it in errors.
+    ///
+    /// # Errors
+    /// No JSON object, an architecture that does not exist or cannot be, an unknown key (of percuss's own), a key that percuss has no answer
+    /// to (of others).
     pub fn parse(text: &str, file: &str) -> Result<Self> {
-        let config: Self = serde_json::from_str(text).map_err(|e| {
+        Self::parse_in(text, file, None)
+    }
+
+    fn parse_in(text: &str, file: &str, folder: Option<&Path>) -> Result<Self> {
+        let broken = |e: serde_json::Error| {
             Error::input(file, format!("line {}", e.line()), e.to_string(), "a model configuration")
-        })?;
-        config.check_keys(text, file)?;
+        };
+        let keys: Map<String, Value> = serde_json::from_str(text).map_err(broken)?;
+        if let Some(config) = dialects::translate(&keys, file, folder)? {
+            config.check(file)?;
+            return Ok(config);
+        }
+        let config: Self = serde_json::from_str(text).map_err(broken)?;
+        config.check_keys(&keys, file)?;
         config.check(file)?;
         Ok(config)
     }
 
     /// A key that the configuration does not have once it is parsed is one that would be ignored: a misspelt scaling would leave the model
     /// unscaled.
-    fn check_keys(&self, text: &str, file: &str) -> Result<()> {
-        let failed = |error: serde_json::Error| Error::Failed(error.to_string());
-        let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(failed)?;
-        let known = serde_json::to_value(self).map_err(failed)?;
+    fn check_keys(&self, given: &Map<String, Value>, file: &str) -> Result<()> {
+        let known = serde_json::to_value(self).map_err(|error| Error::Failed(error.to_string()))?;
         let mut names: Vec<&str> =
             known.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
         names.extend(OPTIONAL_KEYS.iter().filter(|name| known.get(name).is_none()));
@@ -130,6 +181,11 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.check(),
             Architecture::Resnet1d(resnet) => resnet.check(),
             Architecture::Iseeu(_) => Ok(()),
+            Architecture::Densenet(net) => net.check(),
+            Architecture::Efficientnet(net) => net.check(),
+            Architecture::Convnext(net) => net.check(),
+            Architecture::Vit(vit) => vit.check(),
+            Architecture::Gru(net) | Architecture::Lstm(net) => net.check(),
             Architecture::Clip(clip) => clip.check(),
         };
         let shape = shape.and_then(|()| {
@@ -179,6 +235,11 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.input.to_vec(),
             Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
+            Architecture::Densenet(net) => net.input.to_vec(),
+            Architecture::Efficientnet(net) => net.input.to_vec(),
+            Architecture::Convnext(net) => net.input.to_vec(),
+            Architecture::Vit(vit) => vit.input.to_vec(),
+            Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
             Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
         }
     }
@@ -204,6 +265,11 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.classes,
             Architecture::Resnet1d(resnet) => resnet.classes,
             Architecture::Iseeu(_) => 1,
+            Architecture::Densenet(net) => net.classes,
+            Architecture::Efficientnet(net) => net.classes,
+            Architecture::Convnext(net) => net.classes,
+            Architecture::Vit(vit) => vit.classes,
+            Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
             Architecture::Clip(clip) => clip.classes(),
         }
     }
@@ -217,6 +283,12 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.forward(net, x),
             Architecture::Resnet1d(resnet) => resnet.forward(net, x),
             Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
+            Architecture::Densenet(densenet) => densenet.forward(net, x),
+            Architecture::Efficientnet(efficientnet) => efficientnet.forward(net, x),
+            Architecture::Convnext(convnext) => convnext.forward(net, x),
+            Architecture::Vit(vit) => vit.forward(net, x),
+            Architecture::Gru(recurrent) => recurrent.forward(net, x, Cell::Gru),
+            Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
             Architecture::Clip(clip) => clip.forward(net, x),
         }
     }

@@ -29,6 +29,8 @@ pub enum Role {
     Shift,
     /// A token's or a position's vector, which starts normal with deviation 0.02.
     Embedding,
+    /// A scale of a residual branch's channels, which starts at 1e-6 (ConvNeXt).
+    LayerScale,
     /// A running mean, not trained, starts at 0.
     RunningMean,
     /// A running variance, not trained, starts at 1.
@@ -53,6 +55,22 @@ pub struct Declared {
     pub role: Role,
     /// Inputs that one output sums over: the scale of its initial values.
     pub fan_in: usize,
+}
+
+/// A batch norm that follows a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm<'a> {
+    /// What its tensors' names begin with.
+    pub name: &'a str,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl<'a> BatchNorm<'a> {
+    /// With PyTorch's default epsilon.
+    pub fn new(name: &'a str) -> Self {
+        Self { name, epsilon: BATCH_NORM_EPSILON }
+    }
 }
 
 /// A running average that a training step moves towards its batch's value.
@@ -160,18 +178,25 @@ impl<'a> Net<'a> {
     /// A linear layer whose weight and bias, if it has one, have names of their own.
     pub fn linear_named(&mut self, weight: &str, bias: Option<&str>, x: Tensor, outputs: usize) -> Tensor {
         self.reads(x);
-        let dims = self.graph.dims(x).to_vec();
-        let inputs = dims.last().copied().unwrap_or(1);
+        let inputs = self.graph.dims(x).last().copied().unwrap_or(1);
         let weight = self.tensor(weight, &[outputs, inputs], Role::Linear, inputs);
-        // A member's weight is a matrix for all rows of its minibatch.
+        let y = self.rows_times(x, weight);
+        let Some(bias) = bias else { return y };
+        let bias = self.tensor(bias, &[outputs], Role::Bias, inputs);
+        self.graph.add(y, bias)
+    }
+
+    /// `x w^T` over the last axis, `w [out, in]`: all leading axes of x are rows, also where every lane has a w of its own.
+    pub(super) fn rows_times(&mut self, x: Tensor, weight: Tensor) -> Tensor {
+        let dims = self.graph.dims(x).to_vec();
+        let outputs = self.graph.dims(weight)[0];
+        let inputs = dims.last().copied().unwrap_or(1);
         let deep = self.graph.shape(weight).lane && dims.len() > 2;
-        let rows =
-            if deep { self.graph.reshape(x, &[dims.iter().product::<usize>() / inputs, inputs]) } else { x };
-        let mut y = self.graph.matmul(rows, false, weight, true);
-        if let Some(bias) = bias {
-            let bias = self.tensor(bias, &[outputs], Role::Bias, inputs);
-            y = self.graph.add(y, bias);
-        }
+        let rows = match deep {
+            true => self.graph.reshape(x, &[dims.iter().product::<usize>() / inputs, inputs]),
+            false => x,
+        };
+        let y = self.graph.matmul(rows, false, weight, true);
         self.graph.reshape(y, &[&dims[..dims.len() - 1], &[outputs]].concat())
     }
 
@@ -193,7 +218,7 @@ impl<'a> Net<'a> {
         kernel: Kernel,
         geometry: ConvGeometry,
         bias: bool,
-        norm: Option<&str>,
+        norm: Option<BatchNorm>,
     ) -> Tensor {
         let inputs = self.graph.dims(x).last().copied().unwrap_or(1) / geometry.groups;
         let (shape, role, window) = match kernel {
@@ -206,9 +231,10 @@ impl<'a> Net<'a> {
         if let (Source::Weights(weights), Some(norm)) = (&self.source, norm) {
             let weights = *weights;
             let fold = Fold { conv: name, bias, norm };
-            let data = weights.prepared(&format!("{weight_name} folded into {norm}"), |w| fold.weight(w));
+            let into = norm.name;
+            let data = weights.prepared(&format!("{weight_name} folded into {into}"), |w| fold.weight(w));
             let shift =
-                weights.prepared(&format!("{bias_name} folded into {norm}"), |w| fold.shift(w, outputs));
+                weights.prepared(&format!("{bias_name} folded into {into}"), |w| fold.shift(w, outputs));
             let weight = self.graph.constant(&data, &[window[0], window[1], inputs, outputs]);
             let shift = self.graph.constant(&shift, &[outputs]);
             let y = self.graph.conv(x, weight, geometry);
@@ -221,7 +247,7 @@ impl<'a> Net<'a> {
             y = self.graph.add(y, bias);
         }
         match norm {
-            Some(norm) => self.batch_norm(norm, y, BATCH_NORM_EPSILON),
+            Some(norm) => self.batch_norm(norm.name, y, norm.epsilon),
             None => y,
         }
     }
@@ -346,15 +372,15 @@ pub enum Kernel {
 struct Fold<'a> {
     conv: &'a str,
     bias: bool,
-    norm: &'a str,
+    norm: BatchNorm<'a>,
 }
 
 impl Fold<'_> {
     fn factors(&self, weights: &Weights) -> Vec<f64> {
-        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm)].data;
+        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm.name)].data;
         let variance = part("running_var");
         let scale =
-            |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(BATCH_NORM_EPSILON)).sqrt();
+            |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(self.norm.epsilon)).sqrt();
         part("weight").iter().zip(variance).map(scale).collect()
     }
 
@@ -369,7 +395,7 @@ impl Fold<'_> {
     }
 
     fn shift(&self, weights: &Weights, outputs: usize) -> Vec<f32> {
-        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm)].data;
+        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm.name)].data;
         let (mean, shift) = (part("running_mean"), part("bias"));
         let own = self.bias.then(|| &weights.tensors[&format!("{}.bias", self.conv)].data);
         let factors = self.factors(weights);

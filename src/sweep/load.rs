@@ -35,7 +35,7 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
                 return Err(misfit(study, entry, key, format!("{} numbers", values.len()), expected));
             }
         }
-        model.config.input_scaling = Some(InputScaling { mean: mean.clone(), std: std.clone() });
+        model.config.input_scaling = Some(InputScaling { mean: mean.clone(), std: std.clone(), unit: None });
     }
     if let Some(InputOverride { samples: Some(samples), .. }) = &entry.input {
         samples
@@ -91,6 +91,13 @@ pub fn data_split(
             check_bounds(study, entry, &dataset, [low, high])?;
             (dataset.domain.low, dataset.domain.high) = (vec![low], vec![high]);
         }
+    }
+    let unit = model.config.input_scaling.as_ref().and_then(|scaling| scaling.unit.as_ref());
+    if let Some(unit) = unit.filter(|unit| **unit != dataset.unit) {
+        let place = format!("unit (data {} of the study, model {})", study.data[position].id, entry.id);
+        let expected =
+            format!("{unit:?}, the unit of the model's input scaling, or `input` of the model in the study");
+        return Err(Error::input(&dataset.name, place, format!("{:?}", dataset.unit), expected));
     }
     check_fit(study, position, entry, model, &dataset)?;
     Ok(dataset)

@@ -73,14 +73,23 @@ pub fn signed(name: &str, n: usize, scale: f32) -> Vec<f32> {
     unit(name, n).into_iter().map(|u| (2.0 * u - 1.0) * scale).collect()
 }
 
+/// Vectors of tokens and places.
+const EMBEDDINGS: [&str; 5] =
+    ["cls_token", "class_token", "pos_embed", "pos_embedding", "position_embeddings"];
+
 pub fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
     let n = shape.iter().product();
     let kind = name.rsplit('.').next().unwrap();
     match kind {
-        "running_var" => unit(name, n).into_iter().map(|u| 0.5 + u).collect(),
-        "weight" if shape.len() == 1 => unit(name, n).into_iter().map(|u| 0.5 + u).collect(),
-        "running_mean" | "bias" => signed(name, n, 0.1),
-        "weight" => {
+        "running_var" | "gamma" | "layer_scale" | "layer_scale_parameter" => {
+            unit(name, n).into_iter().map(|u| 0.5 + u).collect()
+        }
+        _ if kind.contains("weight") && shape.len() == 1 => {
+            unit(name, n).into_iter().map(|u| 0.5 + u).collect()
+        }
+        _ if kind == "running_mean" || kind.contains("bias") => signed(name, n, 0.1),
+        _ if EMBEDDINGS.contains(&kind) => signed(name, n, 0.5),
+        _ if kind.contains("weight") => {
             let fan_in: usize = shape[1..].iter().product();
             signed(name, n, (3.0 / fan_in as f64).sqrt() as f32)
         }
@@ -144,6 +153,14 @@ fn order(name: &str) -> (bool, u32) {
     (first == "fc", first.parse().unwrap_or(0))
 }
 
+/// SHA-256 of names and shapes, as the generator of the goldens has it.
+pub fn digest(declared: &[Declared]) -> String {
+    use sha2::Digest;
+    let mut lines: Vec<String> = declared.iter().map(|one| format!("{} {:?}", one.name, one.shape)).collect();
+    lines.sort();
+    sha2::Sha256::digest(lines.join("\n").as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A model folder with formula weights.
 pub fn write_model(folder: &Path, config: &Config) {
     std::fs::create_dir_all(folder).unwrap();
@@ -189,6 +206,7 @@ pub fn inputs(golden: &Weights) -> Vec<f32> {
     let name = input["name"].as_str().unwrap();
     match input["formula"].as_str().unwrap() {
         "unit" => unit(name, n),
+        "pixel" => unit(name, n).into_iter().map(|u| 255.0 * u).collect(),
         "signed" => signed(name, n, input["scale"].as_f64().unwrap() as f32),
         other => panic!("no formula {other}"),
     }

@@ -31,8 +31,10 @@ fn table_model(folder: &Path) {
         data.sample_len()
     );
     let (mean, std) = preprocess.input_mean_std();
-    let config =
-        Config { input_scaling: Some(InputScaling { mean, std }), ..Config::parse(&text, "test").unwrap() };
+    let config = Config {
+        input_scaling: Some(InputScaling { mean, std, unit: None }),
+        ..Config::parse(&text, "test").unwrap()
+    };
     write_model(folder, &config);
 }
 
