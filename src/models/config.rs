@@ -11,7 +11,7 @@ use super::net::Net;
 use super::recurrent::Cell;
 use super::resize::Samples;
 use super::{
-    clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
+    bert, clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
 };
 use crate::graph::Tensor;
 use crate::spelling::one_of;
@@ -70,6 +70,8 @@ pub enum Architecture {
     Lstm(recurrent::Recurrent),
     /// Image-text models, classifiers by prompts.
     Clip(Box<clip::Clip>),
+    /// Classifiers of texts.
+    Bert(bert::BertClassifier),
 }
 
 impl Architecture {
@@ -88,6 +90,7 @@ impl Architecture {
             Self::Gru(_) => "gru",
             Self::Lstm(_) => "lstm",
             Self::Clip(_) => "clip",
+            Self::Bert(_) => "bert",
         }
     }
 
@@ -188,6 +191,7 @@ impl Config {
             Architecture::Vit(vit) => vit.check(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.check(),
             Architecture::Clip(clip) => clip.check(),
+            Architecture::Bert(bert) => bert.check(),
         };
         let shape = shape.and_then(|()| {
             self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
@@ -258,6 +262,7 @@ impl Config {
             Architecture::Vit(vit) => vit.input.to_vec(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
             Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
+            Architecture::Bert(bert) => vec![bert.bert.positions],
         }
     }
 
@@ -266,7 +271,11 @@ impl Config {
         let shape = self.values_shape();
         let range = 0..shape.iter().product();
         let Some(prompts) = self.prompts() else {
-            return vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }];
+            let (name, kind) = match &self.architecture {
+                Architecture::Bert(_) => ("input_ids", InputKind::Tokens),
+                _ => ("input", InputKind::Numbers),
+            };
+            return vec![Input { name: name.into(), shape, range, kind }];
         };
         let text = range.end..range.end + prompts.len();
         vec![
@@ -295,6 +304,7 @@ impl Config {
             Architecture::Vit(vit) => vit.classes,
             Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
             Architecture::Clip(clip) => clip.classes(),
+            Architecture::Bert(bert) => bert.classes,
         }
     }
 
@@ -323,6 +333,7 @@ impl Config {
             Architecture::Gru(recurrent) => recurrent.forward(net, x, Cell::Gru),
             Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
             Architecture::Clip(clip) => clip.forward(net, x),
+            Architecture::Bert(bert) => bert.forward(net, x),
         }
     }
 
