@@ -132,7 +132,12 @@ fn features_of_both_sides_equal_pytorch() {
         let inputs =
             [(states[0], &encoded.ids[..]), (states[1], &encoded.attended), (states[2], &encoded.pooled)];
         let lanes = encoded.ids.len() / encoded.tokens;
-        let found = run(&mut graph, &inputs, &[text], lanes);
+        // The same of the numbers alone.
+        let mut net = Net::with_weights(&mut graph, &model.weights);
+        let [attended, pooled] = clip.text.places(net.graph, ids);
+        let same = clip.text_features(&mut net, words, attended, pooled);
+        let found = run(&mut graph, &inputs, &[text, same], lanes);
+        assert_eq!(found[0], found[1], "{name}: attended and pooled by the graph");
         close(&format!("{name}: text"), &found[0], &golden.tensors["text_features"].data, 5e-6);
     }
 }

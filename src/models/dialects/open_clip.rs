@@ -318,7 +318,8 @@ fn bert(
     };
     let bert = Bert { prefix: prefix.into(), vocabulary, positions, types, encoder };
     let context = cfg.whole("context_length")?.unwrap_or(77);
-    Ok(TextTower::Bert(BertText { bert, context, pooler, projection }))
+    let padding = said("pad_token_id")?.unwrap_or(0) as u32;
+    Ok(TextTower::Bert(BertText { bert, context, padding, pooler, projection }))
 }
 
 /// The shape of a tensor that must have so many axes.
