@@ -10,7 +10,7 @@ use super::net::Net;
 use super::recurrent::Cell;
 use super::resize::Samples;
 use super::{
-    clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
+    bert, clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
 };
 use crate::graph::Tensor;
 use crate::spelling::one_of;
@@ -69,6 +69,8 @@ pub enum Architecture {
     Lstm(recurrent::Recurrent),
     /// Image-text models, classifiers by prompts.
     Clip(Box<clip::Clip>),
+    /// Classifiers of texts.
+    Bert(bert::BertClassifier),
 }
 
 impl Architecture {
@@ -87,6 +89,7 @@ impl Architecture {
             Self::Gru(_) => "gru",
             Self::Lstm(_) => "lstm",
             Self::Clip(_) => "clip",
+            Self::Bert(_) => "bert",
         }
     }
 
@@ -187,6 +190,7 @@ impl Config {
             Architecture::Vit(vit) => vit.check(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.check(),
             Architecture::Clip(clip) => clip.check(),
+            Architecture::Bert(bert) => bert.check(),
         };
         let shape = shape.and_then(|()| {
             self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
@@ -241,6 +245,7 @@ impl Config {
             Architecture::Vit(vit) => vit.input.to_vec(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
             Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
+            Architecture::Bert(bert) => vec![bert.bert.positions],
         }
     }
 
@@ -248,7 +253,11 @@ impl Config {
     pub fn inputs(&self) -> Vec<Input> {
         let shape = self.input_shape();
         let range = 0..shape.iter().product();
-        vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }]
+        let (name, kind) = match &self.architecture {
+            Architecture::Bert(_) => ("input_ids", InputKind::Tokens),
+            _ => ("input", InputKind::Numbers),
+        };
+        vec![Input { name: name.into(), shape, range, kind }]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.
@@ -271,6 +280,7 @@ impl Config {
             Architecture::Vit(vit) => vit.classes,
             Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
             Architecture::Clip(clip) => clip.classes(),
+            Architecture::Bert(bert) => bert.classes,
         }
     }
 
@@ -290,6 +300,7 @@ impl Config {
             Architecture::Gru(recurrent) => recurrent.forward(net, x, Cell::Gru),
             Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
             Architecture::Clip(clip) => clip.forward(net, x),
+            Architecture::Bert(bert) => bert.forward(net, x),
         }
     }
 

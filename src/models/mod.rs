@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use activation::Activation;
-pub use bert::Bert;
+pub use bert::{Bert, BertClassifier};
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
 pub use input::{Input, InputKind, Reading, Substitutes};

@@ -9,14 +9,15 @@ use crate::models::activation::Activation;
 use crate::models::convnext::Convnext;
 use crate::models::names::Names;
 use crate::models::vit::{Pooling, Vit};
-use crate::models::{Architecture, Config, Head, InputScaling};
+use crate::models::{Architecture, Bert, BertClassifier, BlockNames, Config, Encoder, Head, InputScaling};
 
 /// Reads a configuration that has a `model_type`.
 pub(super) fn read(keys: &Json, folder: Option<&Path>) -> Result<Config> {
     let architecture = match keys.text("model_type")? {
         Some("vit") => Architecture::Vit(vit(keys)?),
         Some("convnext") => Architecture::Convnext(convnext(keys)?),
-        _ => return Err(keys.bad("model_type", "vit or convnext")),
+        Some("bert") => Architecture::Bert(bert(keys)?),
+        _ => return Err(keys.bad("model_type", "vit, convnext, bert or clip")),
     };
     let head = match keys.text("problem_type")? {
         None | Some("single_label_classification") => Head::Softmax,
@@ -27,7 +28,9 @@ pub(super) fn read(keys: &Json, folder: Option<&Path>) -> Result<Config> {
     };
     let mut config = plain(architecture, head);
     config.class_names = class_names(keys)?.unwrap_or_default();
-    if let Some(folder) = folder {
+    // Numbers of tokens are not scaled.
+    let images = !matches!(config.architecture, Architecture::Bert(_));
+    if let Some(folder) = folder.filter(|_| images) {
         config.input_scaling = preprocessor(&folder.join("preprocessor_config.json"))?;
     }
     Ok(config)
@@ -53,6 +56,33 @@ fn vit(keys: &Json) -> Result<Vit> {
         qkv_bias: keys.choice("qkv_bias")?.unwrap_or(true),
         layer_scale: false,
     })
+}
+
+fn bert(keys: &Json) -> Result<BertClassifier> {
+    expect_class(keys, "BertForSequenceClassification")?;
+    if keys.text("position_embedding_type")?.is_some_and(|kind| kind != "absolute") {
+        return Err(keys.bad("position_embedding_type", "absolute"));
+    }
+    let encoder = Encoder {
+        names: BlockNames::Bert,
+        width: keys.whole("hidden_size")?.unwrap_or(768),
+        heads: keys.whole("num_attention_heads")?.unwrap_or(12),
+        layers: keys.whole("num_hidden_layers")?.unwrap_or(12),
+        hidden: keys.whole("intermediate_size")?.unwrap_or(3072),
+        activation: activation(keys)?,
+        epsilon: keys.number("layer_norm_eps")?.unwrap_or(1e-12) as f32,
+        qkv_bias: true,
+        layer_scale: false,
+    };
+    let bert = Bert {
+        prefix: "bert.".into(),
+        vocabulary: keys.whole("vocab_size")?.unwrap_or(30522),
+        positions: keys.whole("max_position_embeddings")?.unwrap_or(512),
+        types: keys.whole("type_vocab_size")?.unwrap_or(2),
+        encoder,
+    };
+    let padding = keys.whole("pad_token_id")?.unwrap_or(0) as u32;
+    Ok(BertClassifier { bert, padding, classes: classes(keys)? })
 }
 
 fn convnext(keys: &Json) -> Result<Convnext> {
