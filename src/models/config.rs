@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::clip::Prompts;
 use super::input::{Input, InputKind};
 use super::net::Net;
 use super::recurrent::Cell;
@@ -225,6 +226,22 @@ impl Config {
 
     /// The shape of one sample, channels last.
     pub fn input_shape(&self) -> Vec<usize> {
+        match self.prompts() {
+            Some(prompts) => vec![self.values_shape().iter().product::<usize>() + prompts.len()],
+            None => self.values_shape(),
+        }
+    }
+
+    /// The prompts that are part of a sample, of an image-text model whose words are open to an adversary.
+    pub fn prompts(&self) -> Option<&Prompts> {
+        match &self.architecture {
+            Architecture::Clip(clip) => clip.prompts(),
+            _ => None,
+        }
+    }
+
+    /// The shape of a sample without the prompts that may be part of it.
+    pub fn values_shape(&self) -> Vec<usize> {
         match &self.samples {
             Some(samples) => samples.shape.to_vec(),
             None => self.model_shape(),
@@ -251,13 +268,20 @@ impl Config {
 
     /// The model's inputs, in the order in which a sample holds their values.
     pub fn inputs(&self) -> Vec<Input> {
-        let shape = self.input_shape();
+        let shape = self.values_shape();
         let range = 0..shape.iter().product();
-        let (name, kind) = match &self.architecture {
-            Architecture::Bert(_) => ("input_ids", InputKind::Tokens),
-            _ => ("input", InputKind::Numbers),
+        let Some(prompts) = self.prompts() else {
+            let (name, kind) = match &self.architecture {
+                Architecture::Bert(_) => ("input_ids", InputKind::Tokens),
+                _ => ("input", InputKind::Numbers),
+            };
+            return vec![Input { name: name.into(), shape, range, kind }];
         };
-        vec![Input { name: name.into(), shape, range, kind }]
+        let text = range.end..range.end + prompts.len();
+        vec![
+            Input { name: "image".into(), shape, range, kind: InputKind::Numbers },
+            Input { name: "text".into(), shape: vec![prompts.len()], range: text, kind: InputKind::Tokens },
+        ]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.
@@ -286,6 +310,15 @@ impl Config {
 
     /// Builds the model on `x` (`[.., sample shape]`): its logits `[.., classes]`.
     pub fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
+        if let (Architecture::Clip(clip), Some(prompts)) = (&self.architecture, self.prompts()) {
+            let shape = self.values_shape();
+            let pixels = shape.iter().product();
+            let image = net.graph.slice(x, 0, 0..pixels);
+            let image = net.graph.reshape(image, &shape);
+            let ids = net.graph.slice(x, 0, pixels..pixels + prompts.len());
+            let image = self.prepare(net, image);
+            return clip.forward_prompts(net, image, ids, prompts);
+        }
         let x = self.prepare(net, x);
         match &self.architecture {
             Architecture::Mlp(mlp) => mlp.forward(net, x),

@@ -104,7 +104,9 @@ impl Model {
 
     /// As [`Self::logits`]; where a text is part of the sample, also where it enters the graph.
     pub fn read(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Reading>) {
-        (self.logits(graph, x), None)
+        let mut net = Net::with_weights(graph, &self.weights);
+        let logits = self.config.forward(&mut net, x);
+        (logits, net.into_reading())
     }
 
     /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::config::InputScaling;
+use super::input::Reading;
 use super::weights::Weights;
 use crate::graph::{ConvGeometry, Graph, Shape, State, Tensor};
 
@@ -97,27 +98,56 @@ pub struct Net<'a> {
     declared: Vec<Declared>,
     averages: Vec<RunningAverage>,
     features: Option<Tensor>,
+    reading: Option<Reading>,
 }
 
 impl<'a> Net<'a> {
     /// Inference with a file's weights, shared by all lanes; batch norm is folded.
     pub fn with_weights(graph: &'a mut Graph, weights: &'a Weights) -> Self {
-        Self { graph, source: Source::Weights(weights), declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Weights(weights),
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// Training: every lane has parameters of its own, in states by name; batch norm uses the minibatch.
     pub fn training(graph: &'a mut Graph, parameters: &'a [(String, State)]) -> Self {
-        Self { graph, source: Source::Train(parameters), declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Train(parameters),
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// Inference with parameters in states by name, a lane of each; batch norm uses its running averages.
     pub fn inference(graph: &'a mut Graph, parameters: &'a [(String, State)]) -> Self {
-        Self { graph, source: Source::Infer(parameters), declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Infer(parameters),
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// Only records what tensors there are.
     pub fn declaring(graph: &'a mut Graph) -> Self {
-        Self { graph, source: Source::Declare, declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Declare,
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// The recorded tensors.
@@ -133,6 +163,16 @@ impl<'a> Net<'a> {
     /// What the last linear layer so far reads, `[.., d]`; `None` before there is one.
     pub fn features(&self) -> Option<Tensor> {
         self.features
+    }
+
+    /// Where a text of the sample enters the graph, if there is one.
+    pub fn into_reading(self) -> Option<Reading> {
+        self.reading
+    }
+
+    /// Marks where a text of the sample enters the graph.
+    pub(super) fn reads_words(&mut self, reading: Reading) {
+        self.reading = Some(reading);
     }
 
     /// Marks what a linear layer reads.

@@ -27,7 +27,7 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
         None => {}
     }
     if let Some(InputOverride { mean: Some(mean), std: Some(std), .. }) = &entry.input {
-        let shape = model.config.input_shape();
+        let shape = model.config.values_shape();
         let lengths = [1, shape.last().copied().unwrap_or(1), shape.iter().product()];
         for (key, values) in [("mean", mean), ("std", std)] {
             if !lengths.contains(&values.len()) {
@@ -98,6 +98,10 @@ pub fn data_split(
         let expected =
             format!("{unit:?}, the unit of the model's input scaling, or `input` of the model in the study");
         return Err(Error::input(&dataset.name, place, format!("{:?}", dataset.unit), expected));
+    }
+    if let Some(prompts) = model.config.prompts() {
+        let most = prompts.substitutes.iter().max().map_or(0.0, |&number| number as f32);
+        dataset.append(&prompts.ids, &prompts.open, most);
     }
     check_fit(study, position, entry, model, &dataset)?;
     Ok(dataset)

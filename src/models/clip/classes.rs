@@ -6,7 +6,7 @@ use std::sync::Arc;
 use percuss_kernels::Device;
 use sha2::{Digest, Sha256};
 
-use super::{CLASSES, Clip, Encoded, Tokens, ZeroShot};
+use super::{CLASSES, Clip, Encoded, Prompts, Tokens, ZeroShot};
 use crate::graph::{Compiled, Graph, Phase, Shape, Uploads};
 use crate::models::config::Architecture;
 use crate::models::net::Net;
@@ -19,7 +19,8 @@ const BLOCK: usize = 32;
 impl Model {
     /// The classifier that prompts make of an image-text model: a class is the mean of the normalised features of its prompts, normalised
     /// again (Radford et al. 2021, section 3.1.4). The text's side is read once, here, and is no longer part of the model that comes back;
-    /// the prompts are part of its digest.
+    /// the prompts are part of its digest. Where their words are open to an adversary, both sides stay, and the prompts become part of
+    /// every sample ([`Prompts`]).
     ///
     /// # Errors
     /// Another architecture, no class or a class without prompts, no tokenizer beside the model, a prompt that is longer than the model's
@@ -40,6 +41,15 @@ impl Model {
             return Err(Error::input(place, key, "no prompt", "at least one text"));
         }
         let tokens = Tokens::read(&self.path)?;
+        if let Some(open) = &prompts.words {
+            let read = Prompts::new(clip, prompts, open, &tokens)?;
+            let zero_shot = ZeroShot { prompts: Some(read), ..prompts.clone() };
+            let clip = Clip { zero_shot: Some(zero_shot), ..(**clip).clone() };
+            self.config.architecture = Architecture::Clip(Box::new(clip));
+            self.config.class_names = prompts.names();
+            self.sha256 = digest(&self.sha256, prompts);
+            return Ok(self);
+        }
         let (context, vocabulary) = (clip.text.context(), clip.text.vocabulary());
         let all = prompts.classes.iter().flat_map(|class| &class.prompts);
         let texts: Vec<Vec<u32>> =
@@ -60,8 +70,7 @@ impl Model {
         let wanted: HashSet<&str> = declared.iter().map(|declared| declared.name.as_str()).collect();
         weights.keep(|name| wanted.contains(name));
         self.weights = Arc::new(weights);
-        let words = serde_json::to_string(prompts).unwrap_or_default();
-        self.sha256 = hex(&Sha256::digest(format!("{} {words}", self.sha256)));
+        self.sha256 = digest(&self.sha256, prompts);
         Ok(self)
     }
 }
@@ -80,6 +89,12 @@ impl Model {
         clip.zero_shot = Some(ordered);
         model
     }
+}
+
+/// The digest of a model that is asked with prompts.
+fn digest(model: &str, prompts: &ZeroShot) -> String {
+    let words = serde_json::to_string(prompts).unwrap_or_default();
+    hex(&Sha256::digest(format!("{model} {words}")))
 }
 
 /// The mean of each class's normalised features, normalised: `[classes, width]`.

@@ -3,6 +3,7 @@
 mod classes;
 mod image;
 mod projection;
+mod prompt;
 mod text;
 mod tokens;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use image::{ImageNames, ImagePool, ImageTower};
 pub use projection::Projection;
+pub use prompt::{OpenWords, Prompts};
 pub use text::{BertPooler, BertText, CausalText, Encoded, EndOfText, TextNames, TextTower};
 pub use tokens::Tokens;
 
@@ -53,6 +55,12 @@ pub struct ZeroShot {
     /// The row of the classifier that each class has, where that is another order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<usize>,
+    /// What an adversary may do to the prompts' words, if they are part of the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<OpenWords>,
+    /// The prompts as part of the sample, once they have been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<Prompts>,
 }
 
 /// What one class is called.
@@ -75,7 +83,7 @@ impl ZeroShot {
             name: name.clone(),
             prompts: texts.iter().flat_map(fill).collect(),
         };
-        Self { classes: classes.iter().map(class).collect(), order: Vec::new() }
+        Self { classes: classes.iter().map(class).collect(), order: Vec::new(), words: None, prompts: None }
     }
 
     /// The names, in the order of the logits.
@@ -96,6 +104,7 @@ impl ZeroShot {
         Some(Self {
             classes: places.iter().map(|&place| self.classes[place].clone()).collect(),
             order: places.iter().map(row).collect(),
+            ..self.clone()
         })
     }
 }
@@ -146,6 +155,11 @@ impl Clip {
         }
         let cosine = net.graph.matmul(image, false, rows, true);
         self.scaled(net, cosine)
+    }
+
+    /// The prompts, if they are part of the sample.
+    pub fn prompts(&self) -> Option<&Prompts> {
+        self.zero_shot.as_ref()?.prompts.as_ref()
     }
 
     /// Image features `[.., features]` of x `[.., height, width, 3]`, not normalised.

@@ -76,6 +76,51 @@ impl Tokens {
         }
     }
 
+    /// The file that it was read from.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The numbers of the tokens that are whole words of letters, ascending: not special ones, and no pieces of words.
+    pub fn words(&self, vocabulary: usize) -> Vec<u32> {
+        let added = self.tokenizer.get_added_vocabulary();
+        let special = |number: u32| {
+            added.simple_id_to_token(number).is_some_and(|token| added.is_special_token(&token))
+        };
+        // CLIP's pieces say where a word ends, BERT's where one goes on.
+        let ends = self.number("</w>").is_some() || self.number("a</w>").is_some();
+        let is_word = |number: &u32| {
+            let Some(token) = self.spelling(*number) else { return false };
+            let stem = if ends { token.strip_suffix("</w>") } else { Some(token.as_str()) };
+            let letters = stem.is_some_and(|stem| !stem.is_empty() && stem.chars().all(char::is_alphabetic));
+            letters && !special(*number)
+        };
+        (0..vocabulary as u32).filter(is_word).collect()
+    }
+
+    /// The number of a word that is one token.
+    ///
+    /// # Errors
+    /// Another word.
+    pub fn word(&self, word: &str, vocabulary: usize) -> Result<u32> {
+        let encoding = self
+            .tokenizer
+            .encode(word, false)
+            .map_err(|e| Error::Failed(format!("{}: {word:?}: {e}", self.file)))?;
+        match encoding.get_ids() {
+            [number] if (*number as usize) < vocabulary => Ok(*number),
+            numbers => {
+                let found = format!("{} tokens", numbers.len());
+                Err(Error::input(
+                    &self.file,
+                    format!("substitute {word:?}"),
+                    found,
+                    "one token of the vocabulary",
+                ))
+            }
+        }
+    }
+
     /// The number of a token by its own spelling, if the vocabulary has it.
     pub fn number(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)

@@ -197,7 +197,12 @@ impl Json {
         let known = ["class_names", "head", "input_scaling", "samples", "training"];
         for (key, value) in self.values.iter().filter(|(key, _)| !taken.contains(&key.as_str())) {
             if !known.contains(&key.as_str()) {
-                return Err(self.error(key, "an unknown key", one_of(&[taken, &known].concat(), key)));
+                return Err(Error::input(
+                    &self.file,
+                    key,
+                    "an unknown key",
+                    one_of(&[taken, &known].concat(), key),
+                ));
             }
             defaults[key] = value.clone();
         }

@@ -2,15 +2,15 @@
 
 use super::document::{Item, Table};
 use crate::Result;
-use crate::models::clip::ZeroShot;
+use crate::models::clip::{OpenWords, ZeroShot};
 
 /// Where a template takes the class's text.
 const GAP: &str = "{}";
 
-/// `{ templates = [...], classes = { NAME = TEXT or [TEXT, ...], ... } }`; the classes' order is the one in the file.
+/// `{ words = {...}, templates = [...], classes = { NAME = TEXT or [TEXT, ...], ... } }`; the classes' order is the one in the file.
 pub(super) fn zero_shot(item: &Item) -> Result<ZeroShot> {
     let table = item.table("a table with classes and templates")?;
-    table.allow(&["templates", "classes"])?;
+    table.allow(&["templates", "classes", "words"])?;
     let templates = table.read("templates", templates)?.unwrap_or_else(|| vec![GAP.to_string()]);
     let words = "a table of classes, each a text or a list of texts";
     let classes: Table = table.require("classes", words)?.table(words)?;
@@ -25,7 +25,21 @@ pub(super) fn zero_shot(item: &Item) -> Result<ZeroShot> {
     if read.len() < 2 {
         return Err(table.error("classes", format!("{} classes", read.len()), "two classes at least"));
     }
-    Ok(ZeroShot::new(&read, &templates))
+    let words = table.read("words", open_words)?;
+    Ok(ZeroShot { words, ..ZeroShot::new(&read, &templates) })
+}
+
+/// `{ substitutes = [WORD, ...], distance = NUMBER }`, both of them as one likes: the prompts' words are open to an adversary.
+fn open_words(item: &Item) -> Result<OpenWords> {
+    let table = item.table("a table with substitutes and distance, or an empty one")?;
+    table.allow(&["substitutes", "distance"])?;
+    let words = |item: &Item| item.values()?.iter().map(Item::text).collect::<Result<Vec<_>>>();
+    let positive =
+        |item: &Item| item.number_in(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX), "a positive number");
+    Ok(OpenWords {
+        substitutes: table.read("substitutes", words)?.unwrap_or_default(),
+        distance: table.read("distance", positive)?.map(|distance| distance as f32),
+    })
 }
 
 fn templates(item: &Item) -> Result<Vec<String>> {
