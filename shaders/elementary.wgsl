@@ -68,3 +68,18 @@ fn logistic(x: f32) -> f32 {
     return select(select(e, 1.0, x >= 0.0) / (1.0 + e), x, x != x);
 }
 //@end
+
+//@if ERF
+// Below 0.93 x times a polynomial in x^2, above it 1 - e^-t p(t); from 3.92 on 1.
+fn error_function(x: f32) -> f32 {
+    let a = abs(x);
+    let z = x * x;
+    let even = fma(z, fma(z, fma(z, 8.345229e-5, -8.137439e-4), 5.2006347e-3), -2.685927e-2);
+    let near = fma(a, fma(z, fma(z, fma(z, even, 0.11283694), -0.37612635), 0.12837917), a);
+    let t = min(a, 4.0);
+    let high = fma(t, fma(t, fma(t, 4.639353e-6, -4.1947747e-5), -6.80597e-5), 2.9810816e-3);
+    let low = fma(t, fma(t, fma(t, fma(t, high, -2.2756374e-2), 0.10534053), 0.63558525), 1.1285604);
+    let size = select(1.0 - exp(-t * low), near, a < 0.93);
+    return select(select(size, -size, x < 0.0), x, x != x);
+}
+//@end

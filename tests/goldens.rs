@@ -8,42 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use percuss::attacks::evasion::loss::{Loss, ascended};
-use percuss::graph::{Compiled, ConvGeometry, Graph, Phase, PoolGeometry, Shape, State, Tensor, Uploads};
+use percuss::graph::{ConvGeometry, Graph, PoolGeometry, Tensor};
 use percuss::models::{Model, Role, from_training_layout};
-use percuss_kernels::Device;
 use percuss_kernels::ops::{PoolKind, Reduction, Unary};
 use serde_json::Value;
+use support::evaluate::evaluate;
 use support::{channels_last, golden, relative_error, signed};
-
-/// Runs `build` on lanes of `input`: the values that it returns, in order.
-fn evaluate(
-    lanes: usize,
-    states: &[(&[usize], &[f32])],
-    build: impl Fn(&mut Graph, &[Tensor]) -> Vec<Tensor>,
-) -> Vec<Vec<f32>> {
-    let mut graph = Graph::new();
-    let inputs: Vec<State> =
-        states.iter().map(|(dims, _)| graph.state("input", Shape::lanes(dims))).collect();
-    let loaded: Vec<Tensor> = inputs.iter().map(|&state| graph.load(state)).collect();
-    let values = build(&mut graph, &loaded);
-    let mut phase = Phase::new();
-    let outputs: Vec<State> = values
-        .iter()
-        .map(|&value| {
-            let shape = graph.shape(value).clone();
-            let state = graph.state("output", shape);
-            phase.assign(&mut graph, state, value);
-            state
-        })
-        .collect();
-    let compiled = Compiled::new(&graph, &[phase], lanes).unwrap();
-    let mut exe = compiled.instantiate(&Device::Cpu { threads: 1 }, &mut Uploads::default(), 1).unwrap();
-    for (&state, (_, data)) in inputs.iter().zip(states) {
-        exe.write(state, data).unwrap();
-    }
-    exe.run(0, 1).unwrap();
-    outputs.iter().map(|&state| exe.read(state).unwrap()).collect()
-}
 
 fn pair(value: &Value, missing: usize) -> [usize; 2] {
     let numbers: Vec<usize> =
@@ -230,7 +200,8 @@ fn every_gradient_rule_agrees_with_finite_differences() {
     let x: Vec<f32> = signed("differences", 24, 1.3);
     let weight = Arc::new(signed("differences.w", 24, 0.7));
     let positive: Vec<f32> = x.iter().map(|v| v.abs() + 0.3).collect();
-    for function in [Unary::Neg, Unary::Exp, Unary::Tanh, Unary::Sigmoid, Unary::Sin, Unary::Cos, Unary::Abs]
+    for function in
+        [Unary::Neg, Unary::Exp, Unary::Tanh, Unary::Sigmoid, Unary::Erf, Unary::Sin, Unary::Cos, Unary::Abs]
     {
         check_gradient(&format!("{function:?}"), &[24], &positive, |g, x| g.unary(function, x));
     }

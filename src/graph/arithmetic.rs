@@ -212,6 +212,15 @@ impl Graph {
         self.push(NodeOp::Unary(Unary::Abs), &[anchor], shape)
     }
 
+    /// The same values with a lane axis, materialised where x has none.
+    pub(crate) fn in_lanes(&mut self, x: Tensor) -> Tensor {
+        if self.shape(x).lane {
+            return x;
+        }
+        let (zero, shape) = (self.scalar(0.0), Shape::lanes(self.dims(x)));
+        self.push(NodeOp::Binary(Binary::Add), &[x, zero], shape)
+    }
+
     pub(crate) fn broadcast(&self, tensors: &[Tensor]) -> Shape {
         let rank = tensors.iter().map(|&t| self.dims(t).len()).max().unwrap_or(0);
         let mut dims = vec![1; rank];

@@ -172,9 +172,9 @@ impl Graph {
             }
             NodeOp::Gather { rows, inner, count } => {
                 if wants(0) {
-                    let shape = self.shape(inputs[0]).clone();
-                    let gradient =
-                        self.push(NodeOp::ScatterAdd { rows, inner, count }, &[g, inputs[1]], shape);
+                    let shape = self.shape_of_gradient(inputs[0], g);
+                    let index = if shape.lane { self.in_lanes(inputs[1]) } else { inputs[1] };
+                    let gradient = self.push(NodeOp::ScatterAdd { rows, inner, count }, &[g, index], shape);
                     give(self, 0, gradient);
                 }
             }
@@ -208,7 +208,20 @@ impl Graph {
                 let gradient = self.slice_gradient(inputs[0], g, [outer, len, inner], start, count);
                 give(self, 0, gradient);
             }
-            NodeOp::PoolGrad(_) | NodeOp::ConvInputGrad(_) | NodeOp::ConvWeightGrad(_) => {
+            // As a layer, a convolution that is transposed.
+            NodeOp::ConvInputGrad(ref spec) => {
+                if wants(0) {
+                    let shape = self.shape_of_gradient(inputs[0], g);
+                    let gradient = self.push(NodeOp::Conv(spec.clone()), &[g, inputs[1]], shape);
+                    give(self, 0, gradient);
+                }
+                if wants(1) {
+                    let shape = self.shape_of_gradient(inputs[1], g);
+                    let gradient = self.push(NodeOp::ConvWeightGrad(spec.clone()), &[g, inputs[0]], shape);
+                    give(self, 1, gradient);
+                }
+            }
+            NodeOp::PoolGrad(_) | NodeOp::ConvWeightGrad(_) => {
                 panic!("second derivatives through {:?} are not part of percuss", self.nodes[node.0].op)
             }
         }
@@ -235,6 +248,12 @@ impl Graph {
                 let one = self.scalar(1.0);
                 let rest = self.sub(one, y);
                 self.mul(y, rest)
+            }
+            Unary::Erf => {
+                let square = self.mul(x, x);
+                let minus = self.unary(Unary::Neg, square);
+                let bell = self.unary(Unary::Exp, minus);
+                self.scale(bell, std::f32::consts::FRAC_2_SQRT_PI)
             }
             Unary::Sin => self.unary(Unary::Cos, x),
             Unary::Cos => {

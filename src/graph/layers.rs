@@ -117,6 +117,46 @@ impl Graph {
         self.push(NodeOp::Conv(spec), &[x, weight], Shape { lane: sx.lane || sw.lane, dims })
     }
 
+    /// The transpose of a convolution: its gradient to its input, as a layer. x `[.., height, width, in]` and w `[kernel height, kernel
+    /// width, out / groups, in]` give `[.., output_size[0], output_size[1], out]`.
+    ///
+    /// `geometry` is that of the convolution that leads from `output_size` back to x's size.
+    pub fn conv_transposed(
+        &mut self,
+        x: Tensor,
+        weight: Tensor,
+        geometry: ConvGeometry,
+        output_size: [usize; 2],
+    ) -> Tensor {
+        let (sx, sw) = (self.shape(x).clone(), self.shape(weight).clone());
+        let lead = sx.dims.len() - 3;
+        let spec = Conv {
+            sets: 1,
+            images: sx.dims[..lead].iter().product(),
+            height: output_size[0],
+            width: output_size[1],
+            in_channels: sw.dims[2] * geometry.groups,
+            out_channels: sw.dims[3],
+            kernel: [sw.dims[0], sw.dims[1]],
+            stride: geometry.stride,
+            pad: geometry.pad,
+            dilation: geometry.dilation,
+            groups: geometry.groups,
+            epilogue: Epilogue::NONE,
+        };
+        let [height, width] = spec.out_size();
+        assert_eq!(
+            sx.dims[lead..],
+            [height, width, spec.out_channels],
+            "the output {output_size:?} and the weight {:?} fit the input {:?}",
+            sw.dims,
+            sx.dims
+        );
+        let dims = [&sx.dims[..lead], &[spec.height, spec.width, spec.in_channels]].concat();
+        let x = if sw.lane { self.in_lanes(x) } else { x };
+        self.push(NodeOp::ConvInputGrad(spec), &[x, weight], Shape { lane: sx.lane || sw.lane, dims })
+    }
+
     /// Pools x `[.., height, width, channels]`.
     pub fn pool(&mut self, kind: PoolKind, x: Tensor, geometry: PoolGeometry) -> Tensor {
         let shape = self.shape(x).clone();

@@ -4,6 +4,7 @@
 //! lanes. No op mixes lanes: in an attack a lane is one sample under one configuration, in training it is one member of an
 //! ensemble (its minibatch an ordinary axis). That is what makes a lane's result independent of its company.
 
+mod activations;
 mod arithmetic;
 mod compile;
 mod constants;
@@ -14,6 +15,8 @@ mod layers;
 mod lower;
 mod memory;
 mod node;
+mod transformer;
+mod upsample;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ pub use constants::Uploads;
 pub use executable::Executable;
 pub use layers::{ConvGeometry, PoolGeometry};
 pub(crate) use node::{Node, NodeOp};
+pub use upsample::Upsample;
 
 /// A value in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

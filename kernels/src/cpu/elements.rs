@@ -26,6 +26,7 @@ pub(super) fn unary(function: Unary, a: &[f32], y: &mut [f32]) {
         Unary::Sqrt => map(a, y, f32::sqrt),
         Unary::Tanh => map(a, y, math::tanh),
         Unary::Sigmoid => map(a, y, math::sigmoid),
+        Unary::Erf => map(a, y, math::erf),
         Unary::Floor => map(a, y, f32::floor),
         Unary::Sin => circular(
             a,

@@ -25,6 +25,8 @@ pub enum Unary {
     Tanh,
     /// 1 / (1 + e^-x), saturating at large arguments
     Sigmoid,
+    /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
+    Erf,
     /// Largest whole number not above x.
     Floor,
     /// sin x

@@ -40,6 +40,10 @@ fn functions() -> Vec<Case> {
         one_unary(Unary::Sqrt, with(positive(), &[0.0, 1e-30, 3e38])),
         one_unary(Unary::Tanh, with(any(), &[0.0, 20.0, -20.0, 100.0, -1000.0, 1e-5])),
         one_unary(Unary::Sigmoid, with(any(), &[0.0, 20.0, -20.0, 100.0, -80.0])),
+        one_unary(
+            Unary::Erf,
+            with(any(), &[0.0, 1e-30, -1e-5, 0.929_999_9, 0.930_000_1, 3.9, 4.1, -5.0, 1e30, f32::INFINITY]),
+        ),
         one_unary(Unary::Floor, with(any(), &[0.0, -0.5, 3.0, -3.0])),
         one_unary(Unary::Sin, any()),
         one_unary(Unary::Cos, any()),

@@ -244,6 +244,19 @@ pub fn pointwise(op: &Pointwise, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
     out
 }
 
+/// `2 / sqrt(pi) e^-x^2 sum_n 2^n x^(2n + 1) / (2n + 1)!!`, whose terms have one sign (Abramowitz & Stegun 1964, 7.1.6).
+pub fn erf(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return 1.0_f64.copysign(x);
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= 2.0 * x * x / f64::from(2 * n + 1);
+        sum += term;
+    }
+    std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
+}
+
 /// Elementary functions may be off by 4 u relative besides what their argument brings.
 fn unary(function: Unary, a: Value) -> Value {
     let (x, e) = (a.exact, a.bound);
@@ -259,6 +272,7 @@ fn unary(function: Unary, a: Value) -> Value {
         Unary::Sqrt => (x.sqrt(), 0.5 / (x - e).max(1e-300).sqrt(), 2.0),
         Unary::Tanh => (x.tanh(), 1.0, 4.0),
         Unary::Sigmoid => (1.0 / (1.0 + (-x).exp()), 0.25, 4.0),
+        Unary::Erf => (erf(x), 1.13, 4.0),
         Unary::Floor => {
             assert!(e == 0.0, "a floor that rounding could turn");
             (x.floor(), 0.0, 0.0)

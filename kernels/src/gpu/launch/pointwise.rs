@@ -193,6 +193,7 @@ impl Writer<'_> {
             Unary::Log => self.each("logarithm", "", a),
             Unary::Tanh => self.each("hyperbolic_tangent", "", a),
             Unary::Sigmoid => self.each("logistic", "", a),
+            Unary::Erf => self.each("error_function", "", a),
             Unary::Sin => self.each("angle", ".y", a),
             Unary::Cos => self.each("angle", ".x", a),
         }
@@ -234,6 +235,7 @@ impl Writer<'_> {
                     Unary::Log => used.push("LOGARITHM"),
                     Unary::Tanh => used.push("TANH"),
                     Unary::Sigmoid => used.push("SIGMOID"),
+                    Unary::Erf => used.push("ERF"),
                     Unary::Sin | Unary::Cos => used.extend(["CIRCLE", "ANGLE"]),
                     _ => {}
                 }

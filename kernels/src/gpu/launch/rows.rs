@@ -7,7 +7,7 @@ pub(super) const ELEMENTARY: &str = include_str!("../../../../shaders/elementary
 
 /// The flags of elementary.wgsl, with those named set.
 pub(super) fn elementary(used: &[&str]) -> Vec<(&'static str, bool)> {
-    let all = ["LOGARITHM", "CIRCLE", "TURN", "ANGLE", "TANH", "SIGMOID"];
+    let all = ["LOGARITHM", "CIRCLE", "TURN", "ANGLE", "TANH", "SIGMOID", "ERF"];
     all.map(|name| (name, used.contains(&name))).to_vec()
 }
 
