@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::net::Net;
-use super::{cnn, iseeu, mlp, resnet, resnet1d};
+use super::{cnn, iseeu, mlp, onnx, resnet, resnet1d};
 use crate::graph::Tensor;
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -45,6 +45,9 @@ pub enum Architecture {
     Resnet1d(resnet1d::Resnet1d),
     /// ISeeU (Caicedo-Torres & Gutierrez 2019).
     Iseeu(iseeu::Iseeu),
+    /// A network from an ONNX file, which no configuration describes.
+    #[serde(skip_deserializing)]
+    Onnx(onnx::Onnx),
 }
 
 impl Architecture {
@@ -56,6 +59,7 @@ impl Architecture {
             Self::Resnet(_) => "resnet",
             Self::Resnet1d(_) => "resnet1d",
             Self::Iseeu(_) => "iseeu",
+            Self::Onnx(_) => "onnx",
         }
     }
 }
@@ -115,13 +119,13 @@ impl Config {
         }
     }
 
-    fn check(&self, file: &str) -> Result<()> {
+    pub(super) fn check(&self, file: &str) -> Result<()> {
         let shape = match &self.architecture {
             Architecture::Mlp(mlp) => mlp.check(),
             Architecture::Cnn(cnn) => cnn.check(),
             Architecture::Resnet(resnet) => resnet.check(),
             Architecture::Resnet1d(resnet) => resnet.check(),
-            Architecture::Iseeu(_) => Ok(()),
+            Architecture::Iseeu(_) | Architecture::Onnx(_) => Ok(()),
         };
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
         if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
@@ -159,13 +163,17 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.input.to_vec(),
             Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
+            Architecture::Onnx(onnx) => onnx.network.input_shape.clone(),
         }
     }
 
-    /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.
+    /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat. A network from an ONNX file
+    /// also takes its own shape without axes of length 1, or with more of them.
     pub fn takes(&self, shape: &[usize]) -> bool {
         let own = self.input_shape();
-        own == shape || (own.len() == 1 && own[0] == shape.iter().product::<usize>())
+        let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<usize>>();
+        let alike = matches!(self.architecture, Architecture::Onnx(_)) && long(&own) == long(shape);
+        own == shape || alike || (own.len() == 1 && own[0] == shape.iter().product::<usize>())
     }
 
     /// Number of outputs.
@@ -176,6 +184,7 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.classes,
             Architecture::Resnet1d(resnet) => resnet.classes,
             Architecture::Iseeu(_) => 1,
+            Architecture::Onnx(onnx) => onnx.network.classes,
         }
     }
 
@@ -191,6 +200,11 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.forward(net, x),
             Architecture::Resnet1d(resnet) => resnet.forward(net, x),
             Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
+            Architecture::Onnx(onnx) => {
+                let (logits, features) = onnx.forward(net.graph, x);
+                features.into_iter().for_each(|features| net.reads(features));
+                logits
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod features;
 mod iseeu;
 mod mlp;
 mod net;
+pub mod onnx;
 mod resnet;
 mod resnet1d;
 mod weights;
@@ -36,13 +37,16 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads `config.json` and `model.safetensors` from a folder, or one safetensors file whose metadata hold the
-    /// configuration (key `config`).
+    /// Reads `config.json` and `model.safetensors` from a folder, one safetensors file whose metadata hold the configuration (key
+    /// `config`), or an ONNX file, whose final softmax or sigmoid is taken off.
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
+        if is_onnx(path) {
+            return Self::from_onnx(path);
+        }
         let (config, weights, file) = if path.is_dir() {
             let file = path.join("model.safetensors");
             let config = Config::read(&path.join("config.json"))?;
@@ -62,6 +66,34 @@ impl Model {
         let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights };
         model.check(&file)?;
         Ok(model)
+    }
+
+    /// A network from an ONNX file; what it computes with is in its configuration.
+    fn from_onnx(path: &Path) -> Result<Self> {
+        let read = onnx::read(path)?;
+        let config = Config {
+            architecture: Architecture::Onnx(onnx::Onnx { network: read.network, keeps_ending: false }),
+            class_names: read.class_names,
+            head: read.head,
+            input_scaling: read.input_scaling,
+            training: read.training,
+        };
+        config.check(&path.display().to_string())?;
+        Self::new(config, Weights::default()).map(|model| Self { path: path.to_path_buf(), ..model })
+    }
+
+    /// The network, if the model comes from an ONNX file.
+    pub fn network(&self) -> Option<&onnx::Network> {
+        match &self.config.architecture {
+            Architecture::Onnx(onnx) => Some(&onnx.network),
+            _ => None,
+        }
+    }
+
+    /// Values in its tensors.
+    pub fn parameters(&self) -> usize {
+        let own: usize = self.weights.tensors.values().map(|tensor| tensor.data.len()).sum();
+        own + self.network().map_or(0, |network| network.facts.values)
     }
 
     /// A model from weights in memory.
@@ -145,4 +177,9 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Whether a path names an ONNX file.
+pub(crate) fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
 }

@@ -141,7 +141,7 @@ impl Evasion<'_> {
         let cell = &self.cells[i];
         let subject = self.subjects.iter().find(|s| (s.model, s.data) == (cell.model, cell.data));
         let (weight, samples) = subject.map_or((1, 0), |s| {
-            let weight = s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum();
+            let weight = s.subject.model.parameters() as u64;
             (weight, s.subject.data.len() as u64)
         });
         samples * cell.steps() * cell.restarts() * weight

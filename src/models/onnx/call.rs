@@ -15,8 +15,6 @@ pub(super) struct Tree<'a, 'm> {
     /// How many live nodes and outputs read a name.
     pub(super) uses: HashMap<&'a str, usize>,
     pub(super) values: HashMap<&'a str, Value>,
-    /// What a classifier computes before it makes probabilities of it, by the name of the probabilities.
-    pub(super) raw: HashMap<&'a str, Value>,
 }
 
 impl<'a, 'm> Tree<'a, 'm> {
@@ -144,10 +142,5 @@ impl<'a> Call<'_, 'a, '_> {
         let sizes: Option<Vec<usize>> =
             values.iter().map(|&value| usize::try_from(value).ok().filter(|size| *size < 1 << 31)).collect();
         sizes.filter(|sizes| sizes.len() == rank).ok_or_else(|| format!("{name} {values:?}"))
-    }
-
-    /// The tensor that a node yields is named by an op of its own.
-    pub(super) fn output(&self, i: usize) -> &'a str {
-        self.node.outputs.get(i).copied().unwrap_or("")
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::constant::{Constant, Data};
 use super::value::{Refusal, Traced, Value, elements};
-use crate::graph::{Graph, Shape, Tensor};
+use crate::graph::{Graph, Tensor};
 
 /// What infinities become: masks add it, and several of them add up to a finite number.
 const LARGE: f32 = f32::MAX / 4.0;
@@ -119,12 +119,6 @@ impl Builder {
         self.graph.reshape(moved, &dims)
     }
 
-    /// The value with its axes lying in `order`.
-    pub(super) fn arranged(&mut self, value: &Traced, order: &[usize]) -> Traced {
-        let tensor = self.arrange(value, order);
-        Traced { tensor, dims: value.dims.clone(), order: order.to_vec(), kind: value.kind }
-    }
-
     /// The value with its axes lying as in the file.
     pub(super) fn natural(&mut self, value: &Traced) -> Tensor {
         let order: Vec<usize> = (0..value.dims.len()).collect();
@@ -208,12 +202,7 @@ impl Builder {
 
     /// The tensor with lanes, as ops need it that do not broadcast.
     pub(super) fn with_lanes(&mut self, tensor: Tensor) -> Tensor {
-        let shape = self.graph.shape(tensor).clone();
-        if shape.lane {
-            return tensor;
-        }
-        let zeros = self.graph.zeros(Shape::lanes(&shape.dims));
-        self.graph.add(zeros, tensor)
+        self.graph.in_lanes(tensor)
     }
 }
 

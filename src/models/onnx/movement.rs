@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use percuss_kernels::ops::Reduction;
 
-use super::constant::{Constant, Data, Kind, strides};
+use super::constant::{Constant, Data, Kind};
 use super::layout::Builder;
 use super::value::{Refusal, Traced, Value, elements};
 use crate::graph::Tensor;
@@ -358,14 +358,4 @@ fn joined(constants: &[&Constant], dims: Vec<usize>, axis: usize) -> Constant {
         if kind == Kind::Int { Data::Int(values) } else { Data::Bool(values) }
     };
     Constant { dims, data }
-}
-
-/// The places of a constant that a walk over `dims` meets where index `index[axis]` of each axis is given by `at`.
-pub(super) fn places(from: &[usize], dims: &[usize], at: impl Fn(usize, usize) -> usize) -> Vec<usize> {
-    let steps = strides(from);
-    let unit = strides(dims);
-    let count: usize = dims.iter().product();
-    (0..count)
-        .map(|i| (0..dims.len()).map(|axis| at(axis, i / unit[axis] % dims[axis]) * steps[axis]).sum())
-        .collect()
 }

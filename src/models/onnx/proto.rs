@@ -52,13 +52,10 @@ pub(super) enum AttributeValue<'a> {
     Int(i64),
     Text(&'a [u8]),
     Tensor(TensorProto<'a>),
-    /// A graph of its own, undecoded.
-    Graph(&'a [u8]),
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<&'a [u8]>),
-    /// The attribute of the function's caller with this name.
-    Reference(&'a str),
+    /// A graph of its own, a function's argument: whatever no covered op has.
     Other,
 }
 
@@ -185,7 +182,7 @@ impl<'a> NodeProto<'a> {
 impl<'a> Attribute<'a> {
     fn decode(bytes: &'a [u8]) -> Decoded<Self> {
         let (mut name, mut kind, mut single) = ("", None, None);
-        let (mut floats, mut ints, mut texts, mut reference) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         each(bytes, |number, value| {
             match number {
                 1 => name = value.text()?,
@@ -193,30 +190,27 @@ impl<'a> Attribute<'a> {
                 3 => single = Some(AttributeValue::Int(value.int()?)),
                 4 => single = Some(AttributeValue::Text(value.bytes()?)),
                 5 => single = Some(AttributeValue::Tensor(TensorProto::decode(value.bytes()?)?)),
-                6 => single = Some(AttributeValue::Graph(value.bytes()?)),
                 7 => value.floats(&mut floats)?,
                 8 => value.ints(&mut ints)?,
                 9 => texts.push(value.bytes()?),
                 20 => kind = Some(value.int()?),
-                21 => reference = Some(value.text()?).filter(|name| !name.is_empty()),
                 _ => {}
             }
             Ok(())
         })?;
-        let value = match (reference, kind, single) {
-            (Some(reference), ..) => AttributeValue::Reference(reference),
-            (_, Some(6), _) => AttributeValue::Floats(floats),
-            (_, Some(7), _) => AttributeValue::Ints(ints),
-            (_, Some(8), _) => AttributeValue::Texts(texts),
+        let value = match (kind, single) {
+            (Some(6), _) => AttributeValue::Floats(floats),
+            (Some(7), _) => AttributeValue::Ints(ints),
+            (Some(8), _) => AttributeValue::Texts(texts),
             // A value of zero need not be written.
-            (_, Some(1), None) => AttributeValue::Float(0.0),
-            (_, Some(2), None) => AttributeValue::Int(0),
-            (_, Some(3), None) => AttributeValue::Text(b""),
-            (_, _, Some(value)) => value,
+            (Some(1), None) => AttributeValue::Float(0.0),
+            (Some(2), None) => AttributeValue::Int(0),
+            (Some(3), None) => AttributeValue::Text(b""),
+            (_, Some(value)) => value,
             // Files of the first version of the format do not say of which type an attribute is.
-            (_, None | Some(0), None) if !floats.is_empty() => AttributeValue::Floats(floats),
-            (_, None | Some(0), None) if !ints.is_empty() => AttributeValue::Ints(ints),
-            (_, None | Some(0), None) if !texts.is_empty() => AttributeValue::Texts(texts),
+            (None | Some(0), None) if !floats.is_empty() => AttributeValue::Floats(floats),
+            (None | Some(0), None) if !ints.is_empty() => AttributeValue::Ints(ints),
+            (None | Some(0), None) if !texts.is_empty() => AttributeValue::Texts(texts),
             _ => AttributeValue::Other,
         };
         Ok(Self { name, value })

@@ -18,6 +18,8 @@ mod selection;
 mod shapes;
 mod softmax;
 
+pub(super) use activation::soft_plus;
+
 use super::call::Call;
 use super::layout::Builder;
 use super::value::Built;
