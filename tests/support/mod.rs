@@ -5,6 +5,7 @@
 pub mod evaluate;
 pub mod evasion;
 pub mod files;
+pub mod onnx;
 pub mod poisoning;
 pub mod studies;
 pub mod sweeps;
