@@ -27,6 +27,7 @@ fn main() {
         let job = Job {
             settings: workload::settings(),
             eps: 0.03,
+            beside: [].into(),
             step_size: 0.003,
             steps: STEPS,
             restarts: 1,

@@ -110,7 +110,7 @@ fn scaled(device: &Device, keep: impl Fn(&Job) -> bool) {
             match job.settings.norm {
                 Norm::Linf => linf,
                 Norm::L2 => l2,
-                Norm::L1 => l1,
+                Norm::L1 | Norm::Tokens => l1,
             }
         });
         let most = most.fold(0.0, f64::max);

@@ -62,7 +62,7 @@ fn prices(norm: Norm) -> [f64; 2] {
     match norm {
         Norm::Linf => [1.0, 0.8],
         Norm::L2 => [2f64.sqrt(), 0.8 * 2f64.sqrt()],
-        Norm::L1 => [2.0, 1.6],
+        Norm::L1 | Norm::Tokens => [2.0, 1.6],
     }
 }
 

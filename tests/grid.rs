@@ -9,7 +9,7 @@ use percuss::sweep::grid::{Cell, Grid, Outputs};
 use percuss::sweep::identity::{Contents, cell_id, distinct, lane_key, lane_stream};
 use percuss::sweep::plan::{Plan, Samples, StepCost, Subject};
 use percuss::sweep::study::{Aim, Save, Study};
-use support::studies::{BUDGET, HEAD, grid, parse, study, two_classes};
+use support::studies::{BUDGET, HEAD, grid, numbers, parse, study, two_classes};
 
 #[test]
 fn the_arithmetic_of_the_grid_adds_up() {
@@ -98,12 +98,15 @@ fn aims_say_which_samples_they_concern() {
 fn findings_are_attacked_one_by_one_and_targets_are_checked() {
     let study = study(&format!("[[attack]]\nkind = \"fgsm\"\ntarget = \"absent\"\n{BUDGET}\n"));
     let names = vec!["edema".to_string(), "effusion".into(), "nodule".into()];
-    let findings = |_, _| Some(Outputs { head: Head::Sigmoid, count: 3, names: names.clone() });
+    let findings =
+        |_, _| Some(Outputs { head: Head::Sigmoid, count: 3, names: names.clone(), inputs: vec![numbers()] });
     let grid = Grid::new(&study, findings).unwrap();
     assert_eq!(grid.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
     assert!(grid.cells.iter().all(|cell| cell.target == Some(0)));
-    let single =
-        Grid::new(&study, |_, _| Some(Outputs { head: Head::Sigmoid, count: 1, names: vec![] })).unwrap();
+    let single = Grid::new(&study, |_, _| {
+        Some(Outputs { head: Head::Sigmoid, count: 1, names: vec![], inputs: vec![numbers()] })
+    })
+    .unwrap();
     assert_eq!(single.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [None]);
     let error = Grid::new(&study, |_, _| Some(two_classes())).unwrap_err();
     assert_eq!(error.exit_code(), 2);

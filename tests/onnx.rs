@@ -7,7 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use percuss::models::onnx::Ending;
-use percuss::models::{Architecture, Head, Model, WeightTensor, Weights};
+use percuss::models::{Architecture, Head, InputKind, Model, WeightTensor, Weights};
 use support::evaluate::evaluate;
 use support::{channels_last, golden, relative_error};
 
@@ -84,7 +84,7 @@ fn errors(path: &Path, goldens: &Weights, name: &str) -> Result<[f32; 2], percus
                 assert!(slope.iter().any(|value| *value != 0.0), "{name}: the golden gradient is not zero");
                 worst = worst.max(relative_error(&own, &slope));
             }
-            None => assert!(input.whole, "{name}: an input of reals has a golden gradient"),
+            None => assert_eq!(input.kind, InputKind::Whole, "{name}: an input of reals has a golden gradient"),
         }
     }
     Ok([error, worst])
@@ -198,5 +198,5 @@ fn samples_are_channels_last() {
     assert_eq!(inputs[0].range, 0..768);
     assert_eq!(inputs[1].range, 768..773);
     let bert = Model::load(&folder().join("bert_ids.trace17.onnx")).unwrap();
-    assert!(bert.network().unwrap().inputs.iter().all(|input| input.whole));
+    assert!(bert.network().unwrap().inputs.iter().all(|input| input.kind == InputKind::Whole));
 }

@@ -56,9 +56,15 @@ steps = 8
 }
 
 fn rows(study: &Study, out: &Path) -> Vec<CellRow> {
-    let options = SweepOptions { threads: Some(2), ..SweepOptions::default() };
-    sweep(study, out, &options, &mut |_| {}).unwrap();
-    let mut cells = Results::open(out).unwrap().cells().unwrap();
+    let options = SweepOptions {
+        threads: Some(2),
+        out: Some(out.to_path_buf()),
+        quiet: true,
+        device: "cpu".into(),
+        ..SweepOptions::default()
+    };
+    sweep(study, &options).unwrap();
+    let mut cells = Results::open(out).unwrap().cells().unwrap().to_vec();
     cells.sort_by_key(|cell| format!("{} {:?} {:?} {:?}", cell.attack, cell.aim, cell.norm, cell.eps));
     cells
 }

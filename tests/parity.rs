@@ -34,6 +34,8 @@ fn job(record: &Value, rung: &Value) -> Job {
         settings: Settings {
             attack: attacks::find(name).unwrap(),
             norm: Norm::parse(record["norm"].as_str().unwrap()).unwrap(),
+            input: None,
+            beside: [].into(),
             loss: Loss::CrossEntropy,
             targeted: false,
             exact: false,
@@ -44,6 +46,7 @@ fn job(record: &Value, rung: &Value) -> Job {
             precision: percuss_kernels::Precision::F32,
         },
         eps: number("eps"),
+        beside: [].into(),
         step_size: number("step_size"),
         steps: record["steps"].as_u64().unwrap(),
         restarts: 1,
@@ -85,7 +88,7 @@ fn check(setting: &str, device: &Device) {
         for outcome in outcomes {
             let [l1, l2, linf] = outcome.norms;
             let size = match job.settings.norm {
-                Norm::L1 => l1,
+                Norm::L1 | Norm::Tokens => l1,
                 Norm::L2 => l2,
                 Norm::Linf => linf,
             };

@@ -74,6 +74,8 @@ pub fn settings() -> Settings {
     Settings {
         attack: attacks::find("pgd").unwrap(),
         norm: Norm::Linf,
+        input: None,
+        beside: [].into(),
         loss: Loss::CrossEntropy,
         targeted: false,
         exact: true,

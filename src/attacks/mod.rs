@@ -14,8 +14,13 @@ pub mod threats;
 use std::fmt;
 
 /// Every attack, in the order in which it is listed.
-pub static REGISTRY: &[&Attack] =
-    &[&evasion::fgsm::FGSM, &evasion::bim::BIM, &evasion::pgd::PGD, &evasion::mifgsm::MI_FGSM];
+pub static REGISTRY: &[&Attack] = &[
+    &evasion::fgsm::FGSM,
+    &evasion::bim::BIM,
+    &evasion::pgd::PGD,
+    &evasion::mifgsm::MI_FGSM,
+    &evasion::hotflip::HOTFLIP,
+];
 
 /// What the adversary knows of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub enum Norm {
     L2,
     /// Sum of absolute changes.
     L1,
+    /// Number of words that changed, of an input of tokens.
+    Tokens,
 }
 
 impl Norm {
@@ -57,12 +64,16 @@ impl Norm {
             Self::Linf => "linf",
             Self::L2 => "l2",
             Self::L1 => "l1",
+            Self::Tokens => "tokens",
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::Tokens];
+
     /// The norm called `name`.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Linf, Self::L2, Self::L1].into_iter().find(|norm| norm.name() == name)
+        Self::ALL.into_iter().find(|norm| norm.name() == name)
     }
 }
 

@@ -9,12 +9,12 @@ use super::inspect_data::{image_or_signal, named, table};
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
-use crate::models::{Head, Model, Weights};
+use crate::models::{Head, Model, Weights, onnx};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
 /// What may be inspected, in words.
-const EXPECTED: &str = "a model (a folder, or .safetensors), data (.npz, .csv, .parquet, .hea, a folder of WFDB records, \
+const EXPECTED: &str = "a model (a folder, .safetensors or .onnx), data (.npz, .csv, .parquet, .hea, a folder of WFDB records, \
                         a registry name), or results (a folder, or .parquet)";
 
 /// Arguments of `percuss inspect`.
@@ -50,6 +50,7 @@ pub fn describe(path: &Path) -> Result<String> {
     }
     match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
         "safetensors" => safetensors(path),
+        "onnx" => onnx::describe(path),
         "npz" | "hea" => image_or_signal(path),
         "csv" => table(path),
         "parquet" => parquet(path),

@@ -55,6 +55,11 @@ struct Layout {
     labels: String,
 }
 
+/// The splits of an archive, in their order.
+pub(super) fn splits(npz: &Npz) -> Vec<&'static str> {
+    layouts(npz).iter().map(|layout| layout.split).collect()
+}
+
 fn layouts(npz: &Npz) -> Vec<Layout> {
     let mut found = Vec::new();
     for split in SPLITS {

@@ -7,6 +7,7 @@ pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
+pub mod inputs;
 pub mod manifest;
 pub mod npz;
 pub mod outcome;
@@ -25,6 +26,7 @@ pub mod wfdb_folder;
 
 use std::collections::BTreeMap;
 
+pub use inputs::InputArray;
 pub use preprocess::Preprocess;
 pub use request::{Request, Source, open, open_fitted};
 
@@ -85,6 +87,24 @@ pub struct Domain {
     pub one_hot: Vec<std::ops::Range<usize>>,
     /// The features' names, empty for images and signals.
     pub features: Vec<String>,
+}
+
+impl Domain {
+    /// What may be done to these values of a sample.
+    pub fn part(&self, range: &std::ops::Range<usize>) -> Self {
+        let own =
+            |values: &[f32]| if values.len() == 1 { values.to_vec() } else { values[range.clone()].to_vec() };
+        let inside = |group: &&std::ops::Range<usize>| range.contains(&group.start);
+        let shifted = |group: &std::ops::Range<usize>| group.start - range.start..group.end - range.start;
+        Self {
+            low: own(&self.low),
+            high: own(&self.high),
+            scale: own(&self.scale),
+            immutable: self.immutable.get(range.clone()).map(<[bool]>::to_vec).unwrap_or_default(),
+            one_hot: self.one_hot.iter().filter(inside).map(shifted).collect(),
+            features: self.features.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default(),
+        }
+    }
 }
 
 impl Dataset {

@@ -6,7 +6,7 @@ use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::spec::Spec;
 use super::table::Table;
-use super::{Dataset, beats, ecg, icu_cohort, images, manifest, phantom, wfdb_folder};
+use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, wfdb_folder};
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -35,6 +35,8 @@ pub struct Request {
     pub group: Option<String>,
     /// Columns by which results are to be broken down.
     pub subgroups: Vec<String>,
+    /// Of an npz archive the arrays that are a model's inputs, in its order, where it has several.
+    pub inputs: Vec<InputArray>,
     /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
     pub data_dir: Option<PathBuf>,
 }
@@ -49,6 +51,7 @@ impl Request {
             seed: 0,
             group: None,
             subgroups: Vec::new(),
+            inputs: Vec::new(),
             data_dir: None,
         }
     }
@@ -83,6 +86,13 @@ pub fn open_fitted(
         return Err(Error::input(label(request), "split", split, "train, val, test or all"));
     }
     let (mut dataset, fitted) = match &request.source {
+        Source::Path(path) if !request.inputs.is_empty() => {
+            (inputs::open(path, split, &request.inputs)?, None)
+        }
+        _ if !request.inputs.is_empty() => {
+            let expected = "path = \"FILE.npz\", whose arrays they are";
+            return Err(Error::input(label(request), "inputs", "no npz archive", expected));
+        }
         Source::Name(name) => open_name(name, split, request.data_dir.as_deref(), preprocess)?,
         Source::Path(path) => open_path(path, split, preprocess)?,
         Source::Manifest(path) => (manifest::open(path, split)?, None),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::{Input, InputKind};
 use super::net::Net;
 use super::{cnn, iseeu, mlp, onnx, resnet, resnet1d};
 use crate::graph::Tensor;
@@ -165,6 +166,16 @@ impl Config {
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
             Architecture::Onnx(onnx) => onnx.network.input_shape.clone(),
         }
+    }
+
+    /// The model's inputs, in the order in which a sample holds their values.
+    pub fn inputs(&self) -> Vec<Input> {
+        if let Architecture::Onnx(onnx) = &self.architecture {
+            return onnx.network.inputs.clone();
+        }
+        let shape = self.input_shape();
+        let range = 0..shape.iter().product();
+        vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat. A network from an ONNX file

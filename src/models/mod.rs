@@ -3,6 +3,7 @@
 mod cnn;
 mod config;
 mod features;
+mod input;
 mod iseeu;
 mod mlp;
 mod net;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
+pub use input::{Input, InputKind, Reading, Substitutes};
 pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use weights::{WeightTensor, Weights};
@@ -90,6 +92,14 @@ impl Model {
         }
     }
 
+    /// The ending that an ONNX file's network is attacked through: a final softmax that stays because the study calls it logits.
+    pub fn kept_ending(&self) -> Option<onnx::Ending> {
+        match &self.config.architecture {
+            Architecture::Onnx(onnx) => onnx.kept_ending(),
+            _ => None,
+        }
+    }
+
     /// Values in its tensors.
     pub fn parameters(&self) -> usize {
         let own: usize = self.weights.tensors.values().map(|tensor| tensor.data.len()).sum();
@@ -108,6 +118,11 @@ impl Model {
     pub fn logits(&self, graph: &mut Graph, x: Tensor) -> Tensor {
         let mut net = Net::with_weights(graph, &self.weights);
         self.config.forward(&mut net, x)
+    }
+
+    /// As [`Self::logits`]; where a text is part of the sample, also where it enters the graph.
+    pub fn read(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Reading>) {
+        (self.logits(graph, x), None)
     }
 
     /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.

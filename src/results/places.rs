@@ -16,6 +16,9 @@ use super::table_file::{BATCH_ROWS, held_rows, read_batches};
 use super::text::Text;
 use crate::{Error, Result};
 
+/// How much more a row takes as a struct with texts of its own, beside the arrays that it is read from and written to.
+const PARSED: usize = 8;
+
 /// Consecutive rows of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
@@ -99,7 +102,7 @@ impl Places {
     ) -> impl Iterator<Item = Result<Vec<R>>> + 'a {
         // Types are the same in every file of a table, so any file's name would do; the first is real.
         let file = self.files.first().map_or(Path::new(R::TABLE), PathBuf::as_path);
-        self.batches::<R>(cells).map(move |batch| R::from_batch(&batch?, file))
+        self.windowed::<R>(cells, held_rows::<R>() / PARSED).map(move |batch| R::from_batch(&batch?, file))
     }
 
     /// The rows of the given cells (each of them once) in the given order.

@@ -6,7 +6,7 @@ use percuss_kernels::Precision;
 use serde_json::{Map, Value as Json, json};
 
 use super::study::ladder::canonical;
-use super::study::{Aim, Curve, Save, Stop};
+use super::study::{Aim, Beside, Curve, Save, Stop};
 use crate::attacks::{Attack, Norm, Value};
 
 /// One configuration of one attack on one model over one data set.
@@ -24,6 +24,10 @@ pub struct Cell {
     pub norm: Norm,
     /// The budget in the data's (scaled) units.
     pub eps: f64,
+    /// The name of the model's input that the budget is for; `None` is its first that can move.
+    pub input: Option<Arc<str>>,
+    /// Other inputs that move, each within a budget of its own; the rest stays as it is.
+    pub beside: Arc<[Beside]>,
     /// What counts as success.
     pub aim: Aim,
     /// The wanted class, for [`Aim::Target`] alone; see [`Cell::wanted`].
@@ -144,6 +148,13 @@ impl Cell {
         put("revision", json!(self.attack.revision));
         put("norm", json!(self.norm.name()));
         put("eps", json!(self.eps));
+        if let Some(input) = &self.input {
+            put("input", json!(input.as_ref()));
+        }
+        if !self.beside.is_empty() {
+            let budget = |beside: &Beside| json!({ "input": beside.input, "norm": beside.norm.name(), "eps": beside.eps });
+            put("beside", json!(self.beside.iter().map(budget).collect::<Vec<_>>()));
+        }
         put("aim", json!(self.aim.name()));
         put("target", json!(self.target));
         put("finding", json!(self.finding));

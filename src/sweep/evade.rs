@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use super::engine::{Engine, Event, Goal, Job, Outcome, Rung, Work};
 use super::grid::Cell;
 use super::identity::lane_stream;
+use super::moving;
 use super::resolve::ResolvedSubject;
 use super::rows::{Provenance, RowMaker, Rows, save_inputs};
 use super::study::{Aim, Save, Stop, Study};
@@ -17,6 +18,7 @@ use crate::Result;
 use crate::attacks::evasion::Settings;
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::{Norm, Value};
+use crate::models::Input;
 use crate::results::flags::check_alone;
 use crate::results::{CellRow, Text};
 
@@ -76,7 +78,8 @@ impl Evasion<'_> {
             let row = self.cell_row(&self.subjects[at].subject, cell, id, &outcomes, all);
             let mut rows = maker.rows(row, cell.finding, &outcomes);
             let huge = covers_range(&self.subjects[at].subject, cell);
-            let alone = check_alone(&rows.cell, huge, false);
+            let softmax = self.subjects[at].subject.model.kept_ending().is_some();
+            let alone = check_alone(&rows.cell, huge, softmax);
             rows.cell.flags.extend(alone);
             Ok((i, rows))
         };
@@ -120,6 +123,10 @@ impl Evasion<'_> {
             finding: cell.finding.map(finding),
             norm: Some(cell.norm.name().into()),
             eps: Some(cell.eps),
+            eps_unit: match cell.norm {
+                Norm::Tokens => Some(cell.norm.name().into()),
+                _ => all.eps_unit.clone(),
+            },
             steps: Some(cell.steps()),
             step_size: Some(cell.step_size()),
             restarts: Some(cell.restarts()),
@@ -166,6 +173,7 @@ fn covers_range(subject: &Subject, cell: &Cell) -> bool {
 /// Makes jobs of the cells of one subject, which share what is equal.
 struct JobMaker<'a> {
     subject: &'a Subject,
+    inputs: Vec<Input>,
     scale: Arc<[f32]>,
     one_hot: Arc<[Range<usize>]>,
     /// Random streams by the attack's name.
@@ -179,6 +187,7 @@ impl<'a> JobMaker<'a> {
         let domain = &subject.data.domain;
         Self {
             subject,
+            inputs: subject.model.config.inputs(),
             scale: domain.scale.as_slice().into(),
             one_hot: domain.one_hot.as_slice().into(),
             streams: HashMap::new(),
@@ -191,6 +200,7 @@ impl<'a> JobMaker<'a> {
         let subject = self.subject;
         let targeted = cell.wanted().is_some();
         let stream = || lane_stream(cell.attack.name, &subject.data.sha256).into();
+        let (input, beside) = moving::parts(cell, &self.inputs);
         let real = |(name, value)| match value {
             Value::Real(value) => Some((name, value as f32)),
             _ => None,
@@ -199,6 +209,8 @@ impl<'a> JobMaker<'a> {
             settings: Settings {
                 attack: cell.attack,
                 norm: cell.norm,
+                input,
+                beside: beside.into(),
                 loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
                 targeted,
                 exact: cell.parameter("projection") != Some(Value::Word("scale")),
@@ -209,6 +221,7 @@ impl<'a> JobMaker<'a> {
             },
             eps: cell.eps,
             step_size: cell.step_size(),
+            beside: cell.beside.iter().map(|budget| budget.eps).collect(),
             steps: cell.steps(),
             restarts: cell.restarts(),
             random_start: cell.random_start(),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 pub use super::cell::Cell;
 use super::cell::named;
+use super::moving;
 use super::study::{Aim, AttackTable, ClassName, Curve, Goal, Setting, Stop, Study};
 use crate::attacks::{Attack, Norm, Value};
 use crate::digest::{Digest, digest};
-use crate::models::{Config, Head};
+use crate::models::{Config, Head, Input};
 use crate::{Error, Result};
 
 /// Cells of one study at most: a slip in a study file must not fill the memory.
@@ -24,13 +25,15 @@ pub struct Outputs {
     pub count: usize,
     /// Names of the classes or findings; empty where there are none.
     pub names: Vec<String>,
+    /// What the model reads.
+    pub inputs: Vec<Input>,
 }
 
 impl Outputs {
     /// The outputs of a model; where it names no classes, the data set's `classes` do.
     pub fn of(config: &Config, classes: &[String]) -> Self {
         let names = if config.class_names.is_empty() { classes } else { &config.class_names };
-        Self { head: config.head, count: config.classes(), names: names.to_vec() }
+        Self { head: config.head, count: config.classes(), names: names.to_vec(), inputs: config.inputs() }
     }
 
     /// The findings that are attacked one by one; a softmax or a single logit is one decision.
@@ -152,6 +155,9 @@ impl Builder<'_> {
             if !asked {
                 continue;
             }
+            if let Some(outputs) = outputs {
+                moving::check(self.study, table, &outputs.inputs, model)?;
+            }
             for goal in &table.goals {
                 let target = self.target(goal, outputs, model)?;
                 for &finding in &findings {
@@ -196,6 +202,8 @@ impl Builder<'_> {
                 let ladder = ladder(table.curve, &budget.eps);
                 let points = (budget.eps.len() * table.stops.len()) as u64;
                 let counts = &mut self.grid.tables[frame.position];
+                let beside = table.beside.len() as u64;
+                let points = points.saturating_mul(beside);
                 let product = points.saturating_mul(rungs).saturating_mul(seeds);
                 counts.product = counts.product.saturating_add(product);
                 if !attack.norms.contains(&budget.norm) {
@@ -206,8 +214,9 @@ impl Builder<'_> {
                     product.saturating_sub(points.saturating_mul(ways).saturating_mul(seeds));
                 for &eps in &budget.eps {
                     for &stop in &table.stops {
-                        for values in &combinations {
+                        for (values, beside) in each_with_each(&combinations, &table.beside) {
                             let mut cell = frame.cell(attack, budget.norm, eps, stop, values.clone());
+                            cell.beside = beside.clone();
                             // A ladder of leaps costs one gradient as it is.
                             cell.bisected = ladder.clone().filter(|_| !cell.leaps());
                             self.add_seeds(frame.position, cell)?;
@@ -275,6 +284,8 @@ impl Frame<'_> {
             attack,
             norm,
             eps,
+            input: self.table.input.clone(),
+            beside: [].into(),
             aim: self.aim,
             target: self.target,
             finding: self.finding,
@@ -293,6 +304,11 @@ fn unknown_class(study: &Study, name: &ClassName) -> u32 {
     let goals = study.attacks.iter().flat_map(|table| &table.goals);
     let position = goals.filter_map(|goal| goal.target.as_ref()).position(|other| other == name);
     u32::MAX - position.unwrap_or_default() as u32
+}
+
+/// Every pair, the second varying fastest.
+fn each_with_each<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
+    a.iter().flat_map(move |a| b.iter().map(move |b| (a, b)))
 }
 
 /// The budgets that a search chooses from, if there is to be one.

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::grid::Cell;
 use super::study::Study;
+use crate::data::InputArray;
 use crate::models::hex;
 use crate::results::Text;
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> Text {
     let input = model.input.as_ref().map(
         |input| json!({ "unit": input.unit, "bounds": input.bounds, "mean": input.mean, "std": input.std }),
     );
-    let all = json!({
+    let mut all = json!({
         "version": VERSION,
         "model": contents.model_sha256,
         "input": input,
@@ -50,6 +51,10 @@ pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> Text {
         "defense": study.defenses[cell.defense].kind,
         "cell": cell.params_json(),
     });
+    if !request.inputs.is_empty() {
+        let array = |input: &InputArray| json!({ "array": input.array, "bounds": input.bounds, "scale": input.scale });
+        all["inputs"] = request.inputs.iter().map(array).collect();
+    }
     hex(&Sha256::digest(all.to_string().as_bytes()))[..32].into()
 }
 

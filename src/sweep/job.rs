@@ -43,6 +43,8 @@ pub struct Job {
     pub eps: f64,
     /// Step size in the same units.
     pub step_size: f64,
+    /// Budgets of the inputs that move beside (`settings.beside`), in their scaled units.
+    pub beside: Arc<[f64]>,
     /// Steps at most.
     pub steps: u64,
     /// Runs of a sample.

@@ -28,6 +28,8 @@ pub(super) struct LaneInput<'a> {
     pub(super) radius: f32,
     /// Step size in scaled units.
     pub(super) step_size: f32,
+    /// Radius and step size of each input that moves beside.
+    pub(super) beside: Vec<[f32; 2]>,
     /// Steps at most.
     pub(super) steps: u64,
     /// Whether it ends at its first success.
@@ -158,8 +160,14 @@ impl<'p, R> LaneBlock<'p, R> {
                 input.parameters.iter().find(|(other, _)| *other == name).map_or(0.0, |(_, value)| *value);
             exe.write_lane(state, lane, &[value])?;
         }
+        for (states, values) in slots.beside.iter().zip(&input.beside) {
+            for (&state, &value) in states.iter().zip(values) {
+                exe.write_lane(state, lane, &[value])?;
+            }
+        }
         for &memory in &slots.memory {
-            exe.write_lane(memory, lane, &self.zeros)?;
+            let len = self.program.graph.state_shape(memory).lane_len();
+            exe.write_lane(memory, lane, &self.zeros[..len])?;
         }
         if let Some(busy) = &mut self.lanes[lane] {
             (busy.steps, busy.remaining, busy.ended_early) = (input.steps, input.steps, false);

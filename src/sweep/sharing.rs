@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::grid::Cell;
 use super::job::{Goal, Job, Outcome};
 use super::search::Search;
+use super::study::Beside;
+use crate::attacks::Norm;
 use crate::digest::{Digest, digest};
 
 /// Jobs that the same lanes serve; never empty.
@@ -43,6 +45,8 @@ struct Path {
     finding: usize,
     /// Of a walk: budget and step size; of a search those of all rungs; of a leap nothing.
     rungs: Vec<[u64; 2]>,
+    /// Budgets of the inputs that move beside.
+    beside: Vec<u64>,
     /// Of a search, its number of steps.
     bisected: Option<u64>,
     restarts: u64,
@@ -60,6 +64,7 @@ impl Path {
             goal: job.goal,
             finding: job.finding,
             rungs: Vec::new(),
+            beside: Vec::new(),
             bisected: job.bisected.as_ref().map(|_| job.steps),
             restarts: 1,
             parameters: Vec::new(),
@@ -70,6 +75,7 @@ impl Path {
             let own = [job.rung()];
             let rungs = job.bisected.as_deref().unwrap_or(&own);
             path.rungs = rungs.iter().map(|rung| [rung.eps.to_bits(), rung.step_size.to_bits()]).collect();
+            path.beside = job.beside.iter().map(|eps| eps.to_bits()).collect();
             path.restarts = job.restarts;
             path.parameters = job.parameters.iter().map(|&(name, value)| (name, value.to_bits())).collect();
             path.drawn = job.random_start.then(|| (job.stream.clone(), job.seed));
@@ -107,11 +113,12 @@ pub(super) fn groups(jobs: &[Job], shared: bool) -> Vec<Group> {
 /// a model's head makes equal still have names of their own, so the engine may share a little more.)
 pub(super) fn path(cell: &Cell) -> String {
     let subject = (cell.model, cell.data, cell.defense);
-    let goal = (cell.aim, cell.target, cell.finding, cell.norm);
+    let goal = (cell.aim, cell.target, cell.finding, cell.norm, &cell.input);
     if cell.leaps() {
         let words: Vec<_> =
             cell.parameters().filter(|(name, _)| ["loss", "projection"].contains(name)).collect();
-        return format!("{subject:?} leap {:p} {goal:?} {words:?}", cell.attack.step as *const ());
+        let beside = names(&cell.beside);
+        return format!("{subject:?} leap {:p} {goal:?} {beside:?} {words:?}", cell.attack.step as *const ());
     }
     let others = cell.parameters().filter(|(name, _)| !["steps", "step_size"].contains(name));
     let drawn = cell.random_start().then_some((cell.attack.name, cell.seed));
@@ -122,10 +129,16 @@ pub(super) fn path(cell: &Cell) -> String {
     // A search is one with its own number of steps alone.
     let steps = cell.bisected.as_ref().map(|_| cell.steps());
     format!(
-        "{subject:?} {:p} {goal:?} {rungs:?} {steps:?} {others:?} {drawn:?}",
+        "{subject:?} {:p} {goal:?} {beside:?} {rungs:?} {steps:?} {others:?} {drawn:?}",
         cell.attack.step as *const (),
+        beside = cell.beside,
         others = others.collect::<Vec<_>>(),
     )
+}
+
+/// The inputs that move beside, and by which norms: what a program depends on.
+fn names(beside: &[Beside]) -> Vec<(&str, Norm)> {
+    beside.iter().map(|budget| (budget.input.as_str(), budget.norm)).collect()
 }
 
 /// For each cell the number of the bundle that it is served by: shards take whole bundles, so that nothing is computed in two of them.
@@ -211,15 +224,17 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attacks;
     use crate::attacks::evasion::Settings;
     use crate::attacks::evasion::loss::Loss;
-    use crate::attacks::{self, Norm};
     use crate::sweep::job::Rung;
 
     fn job(attack: &str, steps: u64, eps: f64, random_start: bool, seed: u64) -> Option<Job> {
         let settings = Settings {
             attack: attacks::find(attack)?,
             norm: Norm::Linf,
+            input: None,
+            beside: [].into(),
             loss: Loss::CrossEntropy,
             targeted: false,
             exact: true,
@@ -232,6 +247,7 @@ mod tests {
             settings,
             eps,
             step_size: eps / 4.0,
+            beside: [].into(),
             steps,
             restarts: 1,
             random_start,

@@ -3,6 +3,7 @@
 //! Reading checks everything that the file alone can tell; [`Grid`](super::grid::Grid) multiplies it out.
 
 mod attack_table;
+mod budgets;
 mod document;
 pub mod ladder;
 mod recipes;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use attack_table::{Aim, AttackTable, Budget, ClassName, Curve, Goal, Save, Setting, Stop};
+pub use attack_table::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop};
+pub use budgets::{Beside, Budget};
 pub use recipes::RecipeEntry;
 pub use subjects::{
     DataEntry, DefenseEntry, DetectorEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output,

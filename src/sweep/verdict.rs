@@ -3,8 +3,7 @@
 use super::identity::lane_key;
 use super::job::{Goal, Job, Outcome, Rung, Work};
 use super::lanes::{LaneInput, LaneOutput};
-use crate::attacks::Norm;
-use crate::attacks::evasion::start::{Bounds, changed, distance, random_start, within};
+use super::reach;
 
 impl<'a> Work<'a> {
     /// What a lane starts with: a sample under a job, at one of its budgets. `warm` is what an earlier run came to.
@@ -18,18 +17,8 @@ impl<'a> Work<'a> {
     ) -> LaneInput<'a> {
         let data = &self.subject.data;
         let clean = data.sample(sample);
-        let norm = job.settings.norm;
-        let bounds = Bounds::new(clean, &data.domain, norm, rung.eps);
-        let start = match warm {
-            Some(warm) => within(norm, rung.eps, warm, clean, &bounds, &data.domain),
-            None if job.random_start => {
-                let key = lane_key(job.seed, &job.stream, data.index[sample], restart);
-                random_start(norm, rung.eps, clean, &bounds, &data.domain, key)
-            }
-            None => clean.to_vec(),
-        };
-        // Radii are a hair smaller than eps, so that an f32 sum of squares never lets an f64 norm exceed it.
-        let radius = if norm == Norm::Linf { rung.eps } else { rung.eps * (1.0 - 4e-6) };
+        let key = || lane_key(job.seed, &job.stream, data.index[sample], restart);
+        let (start, bounds) = reach::start(job, rung, clean, &data.domain, warm, key);
         LaneInput {
             start,
             clean,
@@ -38,8 +27,9 @@ impl<'a> Work<'a> {
             target: if let Goal::Target(class) = job.goal { class } else { 0 },
             finding: job.finding as u32,
             threshold_logit: self.subject.threshold_logit(job.finding),
-            radius: radius as f32,
+            radius: reach::radius(job.settings.norm, rung.eps),
             step_size: rung.step_size as f32,
+            beside: reach::beside(job, rung),
             steps: job.steps,
             stop_on_success: job.stop_on_success,
             parameters: &job.parameters,
@@ -64,22 +54,10 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The projection already keeps the budget; should rounding ever break it, the change is shrunk until it holds in f64: at
-    /// first by a millionth, at last to nothing. Categories stay whole until then.
-    pub(super) fn hold_budget(&self, norm: Norm, eps: f64, sample: usize, x: &mut [f32]) {
-        let domain = &self.subject.data.domain;
-        let clean = self.subject.data.sample(sample);
-        let mut margin = 1e-6;
-        while distance(norm, x, clean, &domain.scale) > eps {
-            for (i, (x, &clean)) in x.iter_mut().zip(clean).enumerate() {
-                if margin >= 1.0 {
-                    *x = clean;
-                } else if !domain.one_hot.iter().any(|group| group.contains(&i)) {
-                    *x = (f64::from(clean) + (f64::from(*x) - f64::from(clean)) * (1.0 - margin)) as f32;
-                }
-            }
-            margin *= 2.0;
-        }
+    /// Makes sure that an input which a job came to holds its budgets.
+    pub(super) fn hold_budget(&self, job: &Job, eps: f64, sample: usize, x: &mut [f32]) {
+        let data = &self.subject.data;
+        reach::hold(job, eps, data.sample(sample), &data.domain, x);
     }
 
     /// What a lane's output is to a job, by the judge's logits.
@@ -94,10 +72,9 @@ impl<'a> Work<'a> {
         let (attacked, _) = job.role(self.subject, sample);
         let data = &self.subject.data;
         let clean = data.sample(sample);
-        let norms =
-            [Norm::L1, Norm::L2, Norm::Linf].map(|norm| distance(norm, &output.x, clean, &data.domain.scale));
+        let (l0, norms) = reach::change(job, &output.x, clean, &data.domain);
         Outcome {
-            l0: changed(&output.x, clean),
+            l0,
             x: job.kept(&output.x),
             logits: logits.to_vec(),
             attacked,

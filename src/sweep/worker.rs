@@ -177,7 +177,7 @@ impl<'a> Worker<'a> {
         for found in &mut found {
             let job = &self.work.jobs[found.run.open[0].job];
             let eps = rung(job, &found.run).eps;
-            self.work.hold_budget(job.settings.norm, eps, found.run.sample, &mut found.output.x);
+            self.work.hold_budget(job, eps, found.run.sample, &mut found.output.x);
         }
         let inputs: Vec<&[f32]> = found.iter().map(|found| found.output.x.as_slice()).collect();
         let logits = self.judge.logits(&inputs)?;

@@ -76,6 +76,8 @@ pub fn job(subject: &Subject, attack: &str, norm: Norm, eps: f64) -> Job {
         settings: Settings {
             attack: attacks::find(attack).unwrap(),
             norm,
+            input: None,
+            beside: [].into(),
             loss: Loss::CrossEntropy,
             targeted: false,
             exact: true,
@@ -85,6 +87,7 @@ pub fn job(subject: &Subject, attack: &str, norm: Norm, eps: f64) -> Job {
             precision: percuss_kernels::Precision::F32,
         },
         eps,
+        beside: [].into(),
         step_size: if single { eps } else { 0.25 * eps },
         steps: if single { 1 } else { 20 },
         restarts: 1,
@@ -107,11 +110,11 @@ pub fn targeted(mut job: Job, class: u32) -> Job {
     job
 }
 
-/// Every attack under every norm that it has, at each of these budgets.
+/// Every attack under every norm of numbers that it has, at each of these budgets.
 pub fn all_jobs(subject: &Subject, budgets: &[f64]) -> Vec<Job> {
     let mut jobs = Vec::new();
     for attack in attacks::REGISTRY {
-        for &norm in attack.norms {
+        for &norm in attack.norms.iter().filter(|norm| **norm != Norm::Tokens) {
             jobs.extend(budgets.iter().map(|&eps| job(subject, attack.name, norm, eps)));
         }
     }
@@ -157,6 +160,7 @@ pub fn size(norm: Norm, x: &[f32], clean: &[f32], scale: &[f32]) -> f64 {
             Norm::Linf => sum = sum.max(moved),
             Norm::L2 => sum += moved * moved,
             Norm::L1 => sum += moved,
+            Norm::Tokens => sum += f64::from(u8::from(x != clean)),
         }
     }
     if norm == Norm::L2 { sum.sqrt() } else { sum }

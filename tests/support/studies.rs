@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use percuss::models::Head;
+use percuss::models::{Head, Input, InputKind};
 use percuss::sweep::grid::{Grid, Outputs};
 use percuss::sweep::study::Study;
 
@@ -35,6 +35,16 @@ pub fn grid(study: &Study) -> Grid {
     Grid::new(study, |_, _| Some(two_classes())).unwrap()
 }
 
+/// The one input of a model of images.
+pub fn numbers() -> Input {
+    Input { name: "input".into(), shape: vec![28, 28, 1], range: 0..784, kind: InputKind::Numbers }
+}
+
 pub fn two_classes() -> Outputs {
-    Outputs { head: Head::Softmax, count: 2, names: vec!["normal".into(), "pneumonia".into()] }
+    Outputs {
+        head: Head::Softmax,
+        count: 2,
+        names: vec!["normal".into(), "pneumonia".into()],
+        inputs: vec![numbers()],
+    }
 }

@@ -19,6 +19,7 @@ pub(super) fn steepest_ascent(context: &mut StepContext) -> Tensor {
 pub(super) fn direction(graph: &mut Graph, norm: Norm, gradient: Tensor) -> Tensor {
     match norm {
         Norm::Linf => graph.unary(Unary::Sign, gradient),
+        Norm::Tokens => unreachable!("words are replaced, not moved"),
         Norm::L2 => {
             let length = l2_length(graph, gradient);
             graph.div(gradient, length)
@@ -67,7 +68,7 @@ pub(super) struct Region {
     pub(super) low: Tensor,
     /// Upper bounds.
     pub(super) high: Tensor,
-    /// The data's scale of a perturbation, over the features.
+    /// The data's scale of a perturbation: a scalar, or over the features.
     pub(super) scale: Tensor,
     /// Radius of the ball, one a lane.
     pub(super) radius: Tensor,
@@ -83,6 +84,8 @@ pub(super) fn project(
 ) -> Tensor {
     let ball = match norm {
         Norm::Linf => return graph.clamp(candidate, region.low, region.high),
+        // Whoever replaces words counts them.
+        Norm::Tokens => return candidate,
         Norm::L2 => Ball::L2,
         Norm::L1 => Ball::L1,
     };

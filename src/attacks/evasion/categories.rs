@@ -116,7 +116,7 @@ fn total(graph: &mut Graph, x: Tensor) -> Tensor {
 fn price(graph: &mut Graph, norm: Norm, units: Tensor) -> Tensor {
     let each = match norm {
         Norm::L2 => graph.mul(units, units),
-        Norm::L1 | Norm::Linf => graph.unary(Unary::Abs, units),
+        Norm::L1 | Norm::Linf | Norm::Tokens => graph.unary(Unary::Abs, units),
     };
     total(graph, each)
 }

@@ -5,21 +5,26 @@ use percuss_kernels::ops::{Binary, Reduction, Unary};
 
 use crate::graph::{Graph, Tensor};
 
-/// The gradient of `value`, one a lane, to `x`, in a program that multiplies in `precision`.
+/// The gradients of `value`, one a lane, to each of `by`, in a program that multiplies in `precision`.
 ///
 /// In f16 the loss is scaled before, and its gradient back after, by a power of 2: what reaches the layers of a confident model would
 /// otherwise be too small for it (Micikevicius et al. 2018, Mixed Precision Training, section 3.2).
-pub(super) fn gradient(graph: &mut Graph, precision: Precision, value: Tensor, x: Tensor) -> Tensor {
+pub(super) fn gradients(
+    graph: &mut Graph,
+    precision: Precision,
+    value: Tensor,
+    by: &[Tensor],
+) -> Vec<Tensor> {
     const SCALE: f32 = 1024.0;
     graph.precision = precision;
     if precision == Precision::F32 {
-        return graph.gradients(value, &[x])[0];
+        return graph.gradients(value, by);
     }
     let scale = graph.scalar(SCALE);
     let scaled = graph.mul(value, scale);
-    let gradient = graph.gradients(scaled, &[x])[0];
+    let gradients = graph.gradients(scaled, by);
     let back = graph.scalar(1.0 / SCALE);
-    graph.mul(gradient, back)
+    gradients.into_iter().map(|gradient| graph.mul(gradient, back)).collect()
 }
 
 /// 1 where a margin is below 0, by so much that the graph's precision cannot have made it so.

@@ -7,9 +7,11 @@ mod ball;
 pub mod bim;
 mod categories;
 pub mod fgsm;
+pub mod hotflip;
 pub mod loss;
 pub mod mifgsm;
 mod parameters;
+mod parts;
 pub mod pgd;
 mod program;
 pub mod start;
@@ -19,15 +21,18 @@ use std::sync::Arc;
 
 use percuss_kernels::Precision;
 
+use self::ball::Region;
 use self::loss::Loss;
+pub use self::parts::Part;
 pub use self::program::{EvasionProgram, JudgeProgram, Slots};
 use super::{Attack, Norm};
 use crate::graph::{Graph, Shape, State, Tensor};
+use crate::models::Reading;
 
 /// From an iterate and the gradient there to the next candidate, before projection.
 pub type Step = fn(&mut StepContext) -> Tensor;
 
-/// What a step is built from.
+/// What a step is built from: a sample, or the part of it that a budget is for.
 pub struct StepContext<'g> {
     /// The graph under construction.
     pub graph: &'g mut Graph,
@@ -35,16 +40,19 @@ pub struct StepContext<'g> {
     pub norm: Norm,
     /// The current iterate.
     pub x: Tensor,
-    /// The ascended loss's gradient, in scaled units.
+    /// The ascended loss's gradient, in scaled units; of a text by its words' embeddings `[tokens, width]`.
     pub gradient: Tensor,
-    scale: Tensor,
+    region: Region,
+    step_size: State,
+    /// Of a text, what it is read as.
+    reading: Option<Reading>,
     settings: &'g Settings,
     slots: &'g mut Slots,
     moved: Vec<(State, Tensor)>,
 }
 
 impl StepContext<'_> {
-    /// A lane's own memory in the sample's shape, zero at the lane's first step.
+    /// A lane's own memory in the iterate's shape, zero at the lane's first step.
     pub fn state(&mut self, name: &str) -> State {
         let shape = self.graph.shape(self.x).clone();
         let state = self.graph.state(name, shape);
@@ -74,9 +82,9 @@ impl StepContext<'_> {
     /// `x + step_size * along`, `along` in scaled units.
     pub fn advance(&mut self, along: Tensor) -> Tensor {
         let rank = self.graph.dims(self.x).len();
-        let step_size = self.graph.load(self.slots.step_size);
+        let step_size = self.graph.load(self.step_size);
         let step_size = self.graph.expand(step_size, rank);
-        let step = self.graph.mul(step_size, self.scale);
+        let step = self.graph.mul(step_size, self.region.scale);
         let change = self.graph.mul(step, along);
         self.graph.add(self.x, change)
     }
@@ -89,6 +97,10 @@ pub struct Settings {
     pub attack: &'static Attack,
     /// The norm.
     pub norm: Norm,
+    /// The input that the budget is for, among a sample's values; `None` where that is the whole sample.
+    pub input: Option<Range<usize>>,
+    /// Other inputs that move, each under a budget of its own.
+    pub beside: Arc<[Part]>,
     /// The loss.
     pub loss: Loss,
     /// Whether lanes have a target.
@@ -111,7 +123,7 @@ impl Settings {
         std::ptr::fn_addr_eq(self.attack.step, other.attack.step)
             && (self.norm, self.loss, self.targeted, self.exact)
                 == (other.norm, other.loss, other.targeted, other.exact)
-            && self.choices == other.choices
+            && (&self.choices, &self.input, &self.beside) == (&other.choices, &other.input, &other.beside)
             && self.scale == other.scale
             && self.one_hot == other.one_hot
             && self.precision == other.precision

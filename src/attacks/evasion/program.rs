@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use percuss_kernels::ops::Unary;
 
-use super::ball::{self, Region};
-use super::{Settings, StepContext, categories, loss};
+use super::ball::Region;
+use super::{Settings, categories, loss, parts};
 use crate::graph::{Graph, Phase, Shape, State, Tensor};
-use crate::models::{Head, Model};
+use crate::models::{Head, Model, Reading};
 
 /// A lane's places in the program's memory.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Slots {
     pub radius: State,
     /// Step size in scaled units.
     pub step_size: State,
+    /// Radius and step size of every input that moves beside.
+    pub beside: Vec<[State; 2]>,
     /// Steps left; 0 is an idle lane.
     pub remaining: State,
     /// 1 where the lane ends at its first success.
@@ -60,10 +62,13 @@ pub struct EvasionProgram {
 }
 
 /// What a step knows of the model at the iterate.
-#[derive(Clone, Copy)]
-struct View {
+pub(super) struct View {
     /// The gradient of the ascended loss.
-    gradient: Tensor,
+    pub(super) gradient: Tensor,
+    /// That by the embeddings of a text's words, where there is a text.
+    pub(super) words: Option<Tensor>,
+    /// What the text is read as.
+    pub(super) reading: Option<Reading>,
     /// 1 where the aim is reached there.
     success: Tensor,
 }
@@ -91,7 +96,18 @@ impl EvasionProgram {
         let mut look = Phase::new();
         look.assign(&mut graph, gradient, view.gradient);
         look.assign(&mut graph, success, view.success);
-        let kept = View { gradient: graph.load(gradient), success: graph.load(success) };
+        let words = view.words.map(|words| {
+            let shape = graph.shape(words).clone();
+            let kept = graph.state("words' gradient", shape);
+            look.assign(&mut graph, kept, words);
+            graph.load(kept)
+        });
+        let kept = View {
+            gradient: graph.load(gradient),
+            success: graph.load(success),
+            words,
+            reading: view.reading,
+        };
         let (leap, slots) = leap(&mut graph, slots, kept, model, settings);
         Self { graph, phases: vec![look, leap], slots }
     }
@@ -100,15 +116,18 @@ impl EvasionProgram {
 /// The model at the iterate.
 fn look(model: &Model, settings: &Settings) -> (Graph, Slots, View) {
     let mut graph = Graph::new();
-    let slots = Slots::new(&mut graph, &model.config.input_shape(), !settings.one_hot.is_empty());
+    let slots = Slots::new(&mut graph, &model.config.input_shape(), settings);
     let x = graph.load(slots.x);
-    let logits = decide(&mut graph, model, x, slots.finding, slots.threshold);
+    let (logits, reading) = decide(&mut graph, model, x, slots.finding, slots.threshold);
     let label = graph.load(slots.label);
     let target = settings.targeted.then(|| graph.load(slots.target));
     let value = loss::ascended(&mut graph, settings.loss, logits, label, target);
-    let gradient = loss::gradient(&mut graph, settings.precision, value, x);
+    let by: Vec<Tensor> =
+        [Some(x), reading.as_ref().map(|reading| reading.embedded)].into_iter().flatten().collect();
+    let gradients = loss::gradients(&mut graph, settings.precision, value, &by);
     let success = success(&mut graph, logits, label, target);
-    (graph, slots, View { gradient, success })
+    let words = gradients.get(1).copied();
+    (graph, slots, View { gradient: gradients[0], words, reading, success })
 }
 
 /// From the iterate to the next one, within budget and bounds, for every lane that takes a step.
@@ -121,29 +140,15 @@ fn leap(
 ) -> (Phase, Slots) {
     let dims = model.config.input_shape();
     let running = running(graph, &slots, view.success);
-    let scale = scale_tensor(graph, &settings.scale, &dims);
-    let units = if *settings.scale == [1.0] { view.gradient } else { graph.mul(view.gradient, scale) };
     let x = graph.load(slots.relaxed.unwrap_or(slots.x));
-    let mut context = StepContext {
-        graph,
-        norm: settings.norm,
-        x,
-        gradient: units,
-        scale,
-        settings,
-        slots: &mut slots,
-        moved: Vec::new(),
-    };
-    let candidate = (settings.attack.step)(&mut context);
-    let moved = context.moved;
     let region = Region {
         x0: graph.load(slots.x0),
         low: graph.load(slots.low),
         high: graph.load(slots.high),
-        scale: scale_tensor(graph, &spread(&settings.scale, dims.iter().product()), &dims),
+        scale: scale_tensor(graph, &settings.scale, &dims),
         radius: graph.load(slots.radius),
     };
-    let inside = ball::project(graph, settings.norm, settings.exact, candidate, region);
+    let (inside, moved) = parts::moved(graph, &mut slots, settings, x, &view, region);
 
     let mut phase = Phase::new();
     let wide = graph.expand(running, dims.len());
@@ -155,6 +160,7 @@ fn leap(
     match slots.relaxed {
         Some(relaxed) => {
             keep(graph, relaxed, inside);
+            let region = Region { scale: every_scale(graph, &settings.scale, &dims), ..region };
             let rounded = categories::round(graph, settings, inside, view.gradient, region);
             keep(graph, slots.x, rounded);
         }
@@ -163,15 +169,23 @@ fn leap(
     for (state, value) in moved {
         keep(graph, state, value);
     }
-    count(graph, &mut phase, &slots, running, view);
+    let attacked = parts::attacked_gradient(graph, settings, &view);
+    count(graph, &mut phase, &slots, running, view.success, attacked);
     (phase, slots)
 }
 
-/// The deciding logits of `x`.
-fn decide(graph: &mut Graph, model: &Model, x: Tensor, finding: State, threshold: State) -> Tensor {
-    let logits = model.logits(graph, x);
+/// The deciding logits of `x`, and what a text in it is read as.
+fn decide(
+    graph: &mut Graph,
+    model: &Model,
+    x: Tensor,
+    finding: State,
+    threshold: State,
+) -> (Tensor, Option<Reading>) {
+    let (logits, reading) = model.read(graph, x);
     let (finding, threshold) = (graph.load(finding), graph.load(threshold));
-    loss::decision_logits(graph, logits, model.config.head == Head::Sigmoid, finding, threshold)
+    let sigmoid = model.config.head == Head::Sigmoid;
+    (loss::decision_logits(graph, logits, sigmoid, finding, threshold), reading)
 }
 
 /// 1 where the model says something else than the label, or the target.
@@ -195,21 +209,28 @@ fn running(graph: &mut Graph, slots: &Slots, success: Tensor) -> Tensor {
     graph.select(ends, zero, busy)
 }
 
-/// Advances the counters.
-fn count(graph: &mut Graph, step: &mut Phase, slots: &Slots, running: Tensor, view: View) {
+/// Advances the counters; `gradient` is that of the attacked values.
+fn count(
+    graph: &mut Graph,
+    step: &mut Phase,
+    slots: &Slots,
+    running: Tensor,
+    success: Tensor,
+    gradient: Tensor,
+) {
     let zero = graph.scalar(0.0);
     let remaining = graph.load(slots.remaining);
     let less = graph.sub(remaining, running);
     step.assign(graph, slots.remaining, less);
     let busy = graph.less(zero, remaining);
     let stop = graph.load(slots.stop);
-    let ends = graph.mul(view.success, stop);
+    let ends = graph.mul(success, stop);
     let ended = graph.mul(busy, ends);
     let done = graph.load(slots.done);
     let done = graph.max(done, ended);
     step.assign(graph, slots.done, done);
-    let entries = graph.shape(view.gradient).lane_len();
-    let vanished = graph.equal(view.gradient, zero);
+    let entries = graph.shape(gradient).lane_len();
+    let vanished = graph.equal(gradient, zero);
     let vanished = graph.sum_lane(vanished);
     let share = graph.scale(vanished, 1.0 / entries as f32);
     let counted = graph.mul(share, running);
@@ -218,8 +239,11 @@ fn count(graph: &mut Graph, step: &mut Phase, slots: &Slots, running: Tensor, vi
     step.assign(graph, slots.zero_gradients, zeros);
 }
 
-fn spread(scale: &[f32], len: usize) -> Vec<f32> {
-    if scale.len() == len { scale.to_vec() } else { vec![scale[0]; len] }
+/// The scale of every value, one each.
+pub(super) fn every_scale(graph: &mut Graph, scale: &[f32], dims: &[usize]) -> Tensor {
+    let len = dims.iter().product();
+    let each = if scale.len() == len { scale.to_vec() } else { vec![scale[0]; len] };
+    scale_tensor(graph, &each, dims)
 }
 
 fn scale_tensor(graph: &mut Graph, scale: &[f32], dims: &[usize]) -> Tensor {
@@ -227,11 +251,12 @@ fn scale_tensor(graph: &mut Graph, scale: &[f32], dims: &[usize]) -> Tensor {
 }
 
 impl Slots {
-    fn new(graph: &mut Graph, dims: &[usize], categories: bool) -> Self {
+    fn new(graph: &mut Graph, dims: &[usize], settings: &Settings) -> Self {
         let mut sample = |name: &str| graph.state(name, Shape::lanes(dims));
         let (x, x0, low, high) = (sample("x"), sample("x0"), sample("low"), sample("high"));
-        let relaxed = categories.then(|| sample("relaxed"));
+        let relaxed = (!settings.one_hot.is_empty()).then(|| sample("relaxed"));
         let mut number = |name: &str| graph.state(name, Shape::lanes(&[]));
+        let beside = settings.beside.iter().map(|_| [number("radius"), number("step size")]).collect();
         Self {
             x,
             x0,
@@ -244,6 +269,7 @@ impl Slots {
             threshold: number("threshold"),
             radius: number("radius"),
             step_size: number("step size"),
+            beside,
             remaining: number("remaining"),
             stop: number("stop"),
             done: number("done"),

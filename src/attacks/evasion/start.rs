@@ -43,7 +43,7 @@ impl Bounds {
                     Norm::Linf => {
                         (low.max(reach(value, scale, eps, -1.0)), high.min(reach(value, scale, eps, 1.0)))
                     }
-                    Norm::L2 | Norm::L1 => (low, high),
+                    Norm::L2 | Norm::L1 | Norm::Tokens => (low, high),
                 }
             };
             bounds.low.push(low);
@@ -74,6 +74,7 @@ fn pays_for_flip(group: &Range<usize>, x0: &[f32], scale: &[f32], norm: Norm, ep
         Norm::Linf => group.clone().all(|i| price(i) <= eps),
         Norm::L2 => others.any(|i| price(clean).hypot(price(i)) <= eps),
         Norm::L1 => others.any(|i| price(clean) + price(i) <= eps),
+        Norm::Tokens => false,
     }
 }
 
@@ -86,7 +87,7 @@ fn reach(x0: f32, scale: f64, eps: f64, sign: f64) -> f32 {
     edge
 }
 
-/// The norm of `x - x0` in scaled units.
+/// The norm of `x - x0` in scaled units; of a text the number of words that differ.
 pub fn distance(norm: Norm, x: &[f32], x0: &[f32], scale: &[f32]) -> f64 {
     let units = x
         .iter()
@@ -97,6 +98,7 @@ pub fn distance(norm: Norm, x: &[f32], x0: &[f32], scale: &[f32]) -> f64 {
         Norm::Linf => units.fold(0.0, f64::max),
         Norm::L2 => units.map(|u| u * u).sum::<f64>().sqrt(),
         Norm::L1 => units.sum(),
+        Norm::Tokens => units.filter(|u| *u != 0.0).count() as f64,
     }
 }
 
@@ -143,6 +145,10 @@ pub fn random_start(
     domain: &Domain,
     key: [u32; 2],
 ) -> Vec<f32> {
+    if norm == Norm::Tokens {
+        // Words are not drawn.
+        return x0.to_vec();
+    }
     let mut stream = Stream { key, block: 0 };
     let movable =
         |i: usize| bounds.low[i] < bounds.high[i] && !domain.one_hot.iter().any(|group| group.contains(&i));
@@ -151,7 +157,7 @@ pub fn random_start(
             let draw = match norm {
                 Norm::Linf => eps * (2.0 * stream.pair()[0] - 1.0),
                 Norm::L2 => stream.normal(),
-                Norm::L1 => stream.laplace(),
+                Norm::L1 | Norm::Tokens => stream.laplace(),
             };
             if movable(i) { draw } else { 0.0 }
         })
@@ -180,6 +186,9 @@ pub fn within(norm: Norm, eps: f64, x: &[f32], x0: &[f32], bounds: &Bounds, doma
         start[i] = x0[i];
     }
     let length = distance(norm, &start, x0, &domain.scale);
+    if norm == Norm::Tokens {
+        return if length <= eps { start } else { x0.to_vec() };
+    }
     // Bounds hold the linf ball; in the others a hair inside, so that rounding to f32 does not leave it.
     let shrink = if norm == Norm::Linf || length <= eps { 1.0 } else { (1.0 - 1e-5) * eps / length };
     for (i, (start, &x0)) in start.iter_mut().zip(x0).enumerate() {

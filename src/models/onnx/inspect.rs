@@ -7,6 +7,7 @@ use super::data::Sources;
 use super::import::{self, Found};
 use super::proto::{Dimension, ValueInfo};
 use super::{Network, count};
+use crate::models::InputKind;
 use crate::{Error, Result};
 
 /// Names of element types, by their numbers.
@@ -66,7 +67,8 @@ pub fn describe(path: &Path) -> Result<String> {
 }
 
 fn attackable(network: &Network) -> String {
-    let whole: Vec<&str> = network.inputs.iter().filter(|input| input.whole).map(|input| input.name.as_str()).collect();
+    let whole = network.inputs.iter().filter(|input| input.kind == InputKind::Whole);
+    let whole: Vec<&str> = whole.map(|input| input.name.as_str()).collect();
     let attack = if whole.is_empty() {
         "yes".to_string()
     } else if whole.len() == network.inputs.len() {

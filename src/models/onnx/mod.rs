@@ -29,9 +29,8 @@ use serde::{Serialize, Serializer};
 
 pub use ending::Ending;
 pub use inspect::describe;
-pub use sample::Input;
 
-use super::{Head, InputScaling};
+use super::{Head, Input, InputScaling};
 use crate::graph::{Graph, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
@@ -70,13 +69,20 @@ impl Onnx {
     }
 }
 
+impl Onnx {
+    /// The ending that is attacked through: a softmax that stays.
+    pub fn kept_ending(&self) -> Option<Ending> {
+        self.network.ending.filter(|_| self.keeps_ending)
+    }
+}
+
 /// A network in its checked form: a graph from the sample to the logits.
 pub struct Network {
     /// Content of nodes and tensors, wherever the data lie.
     pub sha256: String,
     /// The shape of a sample: a single input's own, or all inputs one after the other.
     pub input_shape: Vec<usize>,
-    /// The inputs, in the file's order.
+    /// The inputs, in the file's order; one of whole numbers, such as token ids, or of truth values stays as it is.
     pub inputs: Vec<Input>,
     /// The name of the output that is attacked.
     pub output: String,

@@ -1,29 +1,13 @@
 //! A network's inputs, and how they lie in a sample.
 
-use std::ops::Range;
-
-use serde::Serialize;
-
 use super::beside::{Beside, Channels};
 use super::call::Tree;
 use super::constant::Kind;
 use super::layout::Builder;
 use super::proto::{AttributeValue, Dimension, NodeProto, ValueInfo};
 use super::value::{Refusal, Traced, elements};
-use crate::graph::{State, Shape, Tensor};
-
-/// An input of a network.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Input {
-    /// Its name in the file.
-    pub name: String,
-    /// Its shape in a sample, without the batch axis; images channels last, signals `[1, length, channels]`.
-    pub shape: Vec<usize>,
-    /// Where its values are among those of a sample, row-major.
-    pub range: Range<usize>,
-    /// Whether it holds whole numbers, such as token ids, or truth values: nothing that a gradient could change.
-    pub whole: bool,
-}
+use crate::graph::{Shape, State, Tensor};
+use crate::models::{Input, InputKind};
 
 /// An input's values as the network sees them: from a sample's.
 struct Lying {
@@ -72,7 +56,7 @@ pub(super) fn inputs(
             name: info.name.to_string(),
             shape: one.shape,
             range: start..start + len,
-            whole: one.kind != Kind::Float,
+            kind: if one.kind == Kind::Float { InputKind::Numbers } else { InputKind::Whole },
         });
         start += len;
     }

@@ -116,6 +116,8 @@ fn typical(model: &Model, precision: Precision) -> EvasionProgram {
     let settings = Settings {
         attack: REGISTRY[0],
         norm: Norm::Linf,
+        input: None,
+        beside: [].into(),
         loss: Loss::CrossEntropy,
         targeted: false,
         exact: true,

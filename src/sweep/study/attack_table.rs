@@ -1,15 +1,20 @@
 //! `[[attack]]`: what is done, every value a ladder.
 
+use std::sync::Arc;
+
+use super::budgets::{Beside, Budget, beside, budgets, positive, refuse_norms};
 use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
 use super::subjects::{DataEntry, DefenseEntry, ModelEntry, chosen_defenses, positions};
 use crate::Result;
-use crate::attacks::{self, Attack, Kind, Norm, Parameter, REGISTRY, Value};
+use crate::attacks::{self, Attack, Kind, Parameter, REGISTRY, Value};
 use crate::spelling::hint;
 
 /// Keys that every attack table has.
-const KEYS: [&str; 10] =
-    ["kind", "aim", "target", "budget", "curve", "stop", "save", "models", "data", "defenses"];
+const KEYS: [&str; 12] = [
+    "kind", "aim", "target", "budget", "input", "beside", "curve", "stop", "save", "models", "data",
+    "defenses",
+];
 
 /// What counts as success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,15 +125,6 @@ impl Save {
     }
 }
 
-/// One norm's ladder of budgets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Budget {
-    /// The norm.
-    pub norm: Norm,
-    /// Budgets in the data's unit, positive.
-    pub eps: Vec<f64>,
-}
-
 /// A parameter's ladder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
@@ -149,6 +145,10 @@ pub struct AttackTable {
     pub goals: Vec<Goal>,
     /// Budgets, in the file's order.
     pub budgets: Vec<Budget>,
+    /// The model's input that the budgets are for; `None` is the first that can move.
+    pub input: Option<Arc<str>>,
+    /// What else moves: of every alternative the inputs with their budgets, none at first.
+    pub beside: Vec<Arc<[Beside]>>,
     /// How the ladders of budgets are answered.
     pub curve: Curve,
     /// When lanes end.
@@ -186,6 +186,8 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
         attacks,
         goals: goals(table)?,
         budgets,
+        input: table.read("input", |item| item.text().map(Arc::from))?,
+        beside: table.read("beside", beside)?.unwrap_or_else(|| vec![[].into()]),
         curve,
         stops: stops.unwrap_or_else(|| vec![Stop::default()]),
         save: table.read("save", save)?.unwrap_or_default(),
@@ -253,68 +255,6 @@ fn goals(table: &Table) -> Result<Vec<Goal>> {
         goals.push(Goal { aim: Aim::Any, target: None, line: table.line() });
     }
     Ok(goals)
-}
-
-fn budgets(table: &Table) -> Result<Vec<Budget>> {
-    let example = "[{ norm = \"linf\", eps = [1, 2, 4] }]";
-    let mut budgets = Vec::new();
-    for value in table.require("budget", example)?.values()? {
-        let budget = value.table(example)?;
-        budget.allow(&["norm", "eps"])?;
-        let eps = rungs(&budget.require("eps", "a positive number, or several")?)?
-            .iter()
-            .map(positive)
-            .collect::<Result<Vec<f64>>>()?;
-        for norm in budget.require("norm", "linf, l2 or l1")?.values()? {
-            let known = [Norm::Linf, Norm::L2, Norm::L1];
-            let name = norm.choice(&known.map(Norm::name))?;
-            let norm = known.into_iter().find(|norm| norm.name() == name).unwrap_or(Norm::Linf);
-            budgets.push(Budget { norm, eps: eps.clone() });
-        }
-    }
-    Ok(budgets)
-}
-
-fn positive(rung: &Rung) -> Result<f64> {
-    let expected = "a positive number";
-    let value = rung.number().map_err(|_| rung.item.error(expected))?;
-    // f32 holds what the attack computes with.
-    let fits = value.is_finite() && value as f32 > 0.0 && (value as f32).is_finite();
-    if fits { Ok(value) } else { Err(rung.item.error_found(rung.found(), expected)) }
-}
-
-/// A norm that none of the attacks has is an error; one that some lack is left out for them, and the plan says so.
-fn refuse_norms(table: &Table, attacks: &[&'static Attack], budgets: &[Budget]) -> Result<()> {
-    for budget in budgets {
-        if !attacks.iter().any(|attack| attack.norms.contains(&budget.norm)) {
-            let names: Vec<String> = attacks
-                .iter()
-                .map(|attack| {
-                    format!(
-                        "{} ({})",
-                        attack.name,
-                        attack.norms.iter().map(|n| n.name()).collect::<Vec<_>>().join(", ")
-                    )
-                })
-                .collect();
-            let expected = format!("a norm that the attack has: {}", names.join("; "));
-            return Err(match table.get("budget") {
-                Some(item) => norm_item(&item, budget.norm)
-                    .unwrap_or(item)
-                    .error_found(format!("\"{}\"", budget.norm.name()), expected),
-                None => table.error("budget", budget.norm.name(), expected),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Where a budget table names `norm`.
-fn norm_item<'t>(budget: &Item<'t>, norm: Norm) -> Option<Item<'t>> {
-    let tables = budget.values().ok()?.into_iter().filter_map(|item| item.as_table());
-    let norms = tables.filter_map(|table| table.get("norm")).filter_map(|item| item.values().ok()).flatten();
-    let mut named = norms.filter(|item| item.word().is_ok_and(|word| word == norm.name()));
-    named.next()
 }
 
 fn stop(item: &Item) -> Result<Stop> {

@@ -9,7 +9,7 @@ use super::document::{Item, Table};
 use crate::Result;
 use crate::attacks::{Parameter, Value};
 use crate::data::registry::ENTRIES;
-use crate::data::{Request, Source};
+use crate::data::{InputArray, Request, Source};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::spelling::hint;
 
@@ -40,8 +40,8 @@ pub enum Output {
     /// Logits.
     #[default]
     Logits,
-    /// As deployed the model ends in a softmax or sigmoid. Every architecture here is built up to its logits, so nothing is left to
-    /// take off before it is attacked; the word is part of the cell's identity.
+    /// As deployed the model ends in a softmax or sigmoid. An ONNX file's is taken off before it is attacked; the families of percuss are
+    /// built up to their logits, so that nothing is left to take off. The word is part of the cell's identity.
     Probabilities,
 }
 
@@ -149,7 +149,18 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
     let tables = needed(root, "data")?;
     let mut entries: Vec<DataEntry> = Vec::new();
     for table in &tables {
-        table.allow(&["id", "name", "path", "manifest", "split", "limit", "seed", "group", "subgroups"])?;
+        table.allow(&[
+            "id",
+            "name",
+            "path",
+            "manifest",
+            "split",
+            "limit",
+            "seed",
+            "group",
+            "subgroups",
+            "inputs",
+        ])?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
         let mut request = Request::new(source(table, folder)?, split);
@@ -157,9 +168,37 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.seed = table.read("seed", |item| item.whole(0, u64::MAX))?.unwrap_or(0);
         request.group = table.read("group", Item::text)?;
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
+        request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         entries.push(DataEntry { id, request, line: table.line() });
     }
     Ok(entries)
+}
+
+/// Arrays by their names, or with bounds and scale: `["x", { array = "age", bounds = [0, 120], scale = 10 }]`.
+fn input_arrays(item: &Item) -> Result<Vec<InputArray>> {
+    let array = |item: &Item| {
+        if let Ok(name) = item.word() {
+            return Ok(InputArray { array: name.to_string(), bounds: None, scale: 1.0 });
+        }
+        let table =
+            item.table("an array's name, or { array = NAME, bounds = [LOW, HIGH], scale = NUMBER }")?;
+        table.allow(&["array", "bounds", "scale"])?;
+        let scale = |item: &Item| {
+            item.number_in(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX), "a positive number")
+        };
+        Ok(InputArray {
+            array: table.require("array", "the array's name")?.text()?,
+            bounds: table.read("bounds", bounds)?,
+            scale: table.read("scale", scale)?.unwrap_or(1.0) as f32,
+        })
+    };
+    item.values()?.iter().map(array).collect()
+}
+
+/// `[smallest, largest]` of values.
+fn bounds(item: &Item) -> Result<[f32; 2]> {
+    let [low, high] = pair(item, "[smallest, largest]", f64::from(f32::MIN), f64::from(f32::MAX))?;
+    Ok([low as f32, high as f32])
 }
 
 fn source(table: &Table, folder: &Path) -> Result<Source> {
@@ -213,11 +252,9 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
 fn input(item: &Item) -> Result<InputOverride> {
     let table = item.table("a table with unit, bounds, mean, std")?;
     table.allow(&["unit", "bounds", "mean", "std"])?;
-    let bounds = table
-        .read("bounds", |item| pair(item, "[smallest, largest]", f64::from(f32::MIN), f64::from(f32::MAX)))?;
     let input = InputOverride {
         unit: table.read("unit", Item::text)?,
-        bounds: bounds.map(|[low, high]| [low as f32, high as f32]),
+        bounds: table.read("bounds", bounds)?,
         mean: table.read("mean", |item| numbers(item, f64::from(f32::MIN), "a number"))?,
         std: table.read("std", |item| numbers(item, f64::from(f32::MIN_POSITIVE), "a positive number"))?,
     };

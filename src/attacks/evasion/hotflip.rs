@@ -1,0 +1,119 @@
+//! HotFlip: one word after the other is replaced by the one that adds most to the loss, by the gradient of the words' embeddings.
+
+use std::sync::Arc;
+
+use percuss_kernels::ops::Reduction;
+
+use super::StepContext;
+use super::parameters::{LOSS, STEPS, whole};
+use crate::attacks::{Attack, Knowledge, Norm, Value};
+use crate::graph::{Graph, Tensor};
+
+/// HotFlip.
+pub static HOTFLIP: Attack = Attack {
+    name: "hotflip",
+    aliases: &["token-flip"],
+    summary: "Replaces the word whose substitute adds most to the loss, by the gradient of its embedding; one a step.",
+    paper: "Ebrahimi et al. 2018, HotFlip: white-box adversarial examples for text classification (arXiv 1712.06751), \
+            sections 3 and 5",
+    knowledge: Knowledge::WhiteBox,
+    revision: 1,
+    norms: &[Norm::Tokens],
+    parameters: &[STEPS, LOSS],
+    deterministic: |_| true,
+    step: flip,
+    steps: |get| whole(get("steps")),
+    step_size: |_| Value::Absolute(1.0),
+};
+
+/// The text with at most one word changed: of all that are allowed the change with the largest first-order gain `(e' - e) . g`, if that is
+/// positive. Once the budget is spent, a word that was replaced may still be replaced by another.
+pub(super) fn flip(context: &mut StepContext) -> Tensor {
+    let Some(reading) = context.reading.clone() else {
+        unreachable!("a budget in tokens is for an input of tokens")
+    };
+    let (ids, clean) = (context.x, context.region.x0);
+    let graph = &mut *context.graph;
+    let tokens = graph.dims(ids)[0];
+    let vocabulary = graph.dims(reading.table)[0];
+    let ids_wide = graph.reshape(ids, &[tokens, 1]);
+    let number = graph.index(&[tokens, vocabulary], 1);
+    let (zero, one, lowest) = (graph.scalar(0.0), graph.scalar(1.0), graph.scalar(f32::MIN));
+
+    let along = graph.matmul(context.gradient, false, reading.table, true);
+    let own = graph.mul(context.gradient, reading.embedded);
+    let own = graph.sum(own, 1..2);
+    let own = graph.reshape(own, &[tokens, 1]);
+    let gain = graph.sub(along, own);
+
+    let allowed = graph.constant(&reading.substitutes.allowed, &[vocabulary]);
+    let same = graph.equal(number, ids_wide);
+    let mut may = graph.select(same, zero, allowed);
+    if let Some(limit) = reading.substitutes.distance {
+        let near = near(graph, reading.table, clean, limit);
+        may = graph.mul(may, near);
+    }
+    let span = graph.sub(context.region.high, context.region.low);
+    let open = graph.less(zero, span);
+    let kept = graph.equal(ids, clean);
+    let changed = graph.sub(one, kept);
+    let count = graph.sum_lane(changed);
+    let left = graph.less(count, context.region.radius);
+    let left = graph.expand(left, 1);
+    let paid = graph.max(changed, left);
+    let open = graph.mul(open, paid);
+    let open = graph.reshape(open, &[tokens, 1]);
+    let may = graph.mul(may, open);
+    let gain = graph.select(may, gain, lowest);
+
+    // The best substitute of each word, then the best word: of equal ones the first.
+    let best = graph.reduce(Reduction::Max, gain, 1..2);
+    let best_wide = graph.reshape(best, &[tokens, 1]);
+    let hit = graph.equal(gain, best_wide);
+    let beyond = graph.scalar(vocabulary as f32);
+    let places = graph.select(hit, number, beyond);
+    let substitute = graph.reduce(Reduction::Min, places, 1..2);
+    let most = graph.reduce(Reduction::Max, best, 0..1);
+    let most_wide = graph.expand(most, 1);
+    let hit = graph.equal(best, most_wide);
+    let place = graph.index(&[tokens], 0);
+    let beyond = graph.scalar(tokens as f32);
+    let places = graph.select(hit, place, beyond);
+    let first = graph.reduce(Reduction::Min, places, 0..1);
+    let chosen = graph.one_hot(first, tokens);
+    let gains = graph.less(zero, most_wide);
+    let chosen = graph.mul(chosen, gains);
+    graph.select(chosen, substitute, ids)
+}
+
+/// 1 where the embeddings of a text's word and of a token are no farther apart than `limit`: `[tokens, vocabulary]`.
+fn near(graph: &mut Graph, table: Tensor, clean: Tensor, limit: f32) -> Tensor {
+    let vocabulary = graph.dims(table)[0];
+    let tokens = graph.dims(clean)[0];
+    let square = graph.mul(table, table);
+    let lengths = graph.sum(square, 1..2);
+    let words = graph.embed(table, clean);
+    let products = graph.matmul(words, false, table, true);
+    let square = graph.mul(words, words);
+    let own = graph.sum(square, 1..2);
+    let own = graph.reshape(own, &[tokens, 1]);
+    let twice = graph.scale(products, -2.0);
+    let lengths = graph.reshape(lengths, &[1, vocabulary]);
+    let sum = graph.add(own, lengths);
+    let squares = graph.add(sum, twice);
+    let limit = graph.scalar(limit * limit);
+    let far = graph.less(limit, squares);
+    let one = graph.scalar(1.0);
+    graph.sub(one, far)
+}
+
+/// The substitutes that a list of token numbers allows, out of a vocabulary.
+pub fn only(numbers: &[u32], vocabulary: usize) -> Arc<Vec<f32>> {
+    let mut allowed = vec![0.0; vocabulary];
+    numbers.iter().for_each(|&number| {
+        if let Some(place) = allowed.get_mut(number as usize) {
+            *place = 1.0;
+        }
+    });
+    Arc::new(allowed)
+}

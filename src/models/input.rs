@@ -1,0 +1,53 @@
+//! A model's inputs: where each lies among a sample's values, and what an adversary may do to a text among them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::graph::Tensor;
+
+/// One input of a model. The values of several lie one after the other in a flat sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its shape in a sample, without the batch axis; images channels last, signals `[1, length, channels]`, texts `[tokens]`.
+    pub shape: Vec<usize>,
+    /// Where its values are among those of a sample, row-major.
+    pub range: Range<usize>,
+    /// What its values are.
+    pub kind: InputKind,
+}
+
+/// What an input's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputKind {
+    /// Numbers, which a gradient can change.
+    Numbers,
+    /// Whole numbers or truth values, which stay as they are.
+    Whole,
+    /// Numbers of tokens, which are changed word by word.
+    Tokens,
+}
+
+/// What an adversary may put in the place of a text's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Substitutes {
+    /// 1 for the tokens that may be put in, else 0: `[vocabulary]`.
+    pub allowed: Arc<Vec<f32>>,
+    /// The largest euclidean distance between the embeddings of a word and of what takes its place, if there is one.
+    pub distance: Option<f32>,
+}
+
+/// Where a text enters the graph.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The embeddings of the text's tokens `[tokens, width]`: what a loss can be differentiated by.
+    pub embedded: Tensor,
+    /// Those of all tokens `[vocabulary, width]`.
+    pub table: Tensor,
+    /// What may be put in.
+    pub substitutes: Substitutes,
+}

@@ -1,0 +1,90 @@
+//! Which of a model's inputs a cell moves, by their names in the study.
+
+use std::ops::Range;
+
+use super::cell::Cell;
+use super::study::{AttackTable, Beside, Study};
+use crate::Result;
+use crate::attacks::Norm;
+use crate::attacks::evasion::Part;
+use crate::models::{Input, InputKind};
+use crate::spelling::one_of;
+
+/// Whether a budget in this norm is one for such an input.
+fn fits(input: &Input, norm: Norm) -> bool {
+    match input.kind {
+        InputKind::Numbers => norm != Norm::Tokens,
+        InputKind::Tokens => norm == Norm::Tokens,
+        InputKind::Whole => false,
+    }
+}
+
+/// The input that a ladder of budgets is for: the one of this name, or the first that such a budget fits.
+fn main<'i>(inputs: &'i [Input], name: Option<&str>, norm: Norm) -> Option<&'i Input> {
+    match name {
+        Some(name) => inputs.iter().find(|input| input.name == name),
+        None => inputs.iter().find(|input| fits(input, norm)),
+    }
+}
+
+/// Whether a model's inputs are what a table's budgets are for.
+///
+/// # Errors
+/// A name that no input has, an input twice, a norm that an input does not go with: numbers move by linf, l2 or l1, texts by tokens, whole
+/// numbers not at all.
+pub(super) fn check(study: &Study, table: &AttackTable, inputs: &[Input], model: usize) -> Result<()> {
+    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    let place = |key: &str| format!("line {}, attack.{key} (model {})", table.line, study.models[model].id);
+    let unfit = |key: &str, input: &Input, norm: Norm| {
+        let expected = match input.kind {
+            InputKind::Numbers => "linf, l2 or l1, which numbers move by",
+            InputKind::Tokens => "tokens, which a text changes by",
+            InputKind::Whole => "another input: whole numbers stay as they are",
+        };
+        study.error(place(key), format!("{} for input {}", norm.name(), input.name), expected)
+    };
+    for budget in &table.budgets {
+        let Some(input) = main(inputs, table.input.as_deref(), budget.norm) else {
+            let found = table.input.as_deref().map_or_else(
+                || format!("{}, and inputs {}", budget.norm.name(), names.join(", ")),
+                |name| format!("{name:?}"),
+            );
+            return Err(study.error(
+                place("input"),
+                found,
+                one_of(&names, table.input.as_deref().unwrap_or("")),
+            ));
+        };
+        if !fits(input, budget.norm) {
+            return Err(unfit("budget", input, budget.norm));
+        }
+        for beside in table.beside.iter().flat_map(|all| all.iter()) {
+            let Some(other) = inputs.iter().find(|input| input.name == beside.input) else {
+                let found = format!("{:?}", beside.input);
+                return Err(study.error(place("beside"), found, one_of(&names, &beside.input)));
+            };
+            if !fits(other, beside.norm) {
+                return Err(unfit("beside", other, beside.norm));
+            }
+            if other.name == input.name {
+                let found = format!("{}, which the budget is for", other.name);
+                return Err(study.error(place("beside"), found, "another input of the model"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The place of the input that the cell's budget is for, `None` for the whole of a sample, and those that move beside. The study was
+/// checked.
+pub(super) fn parts(cell: &Cell, inputs: &[Input]) -> (Option<Range<usize>>, Vec<Part>) {
+    if inputs.len() == 1 && inputs[0].kind == InputKind::Numbers {
+        return (None, Vec::new());
+    }
+    let range = main(inputs, cell.input.as_deref(), cell.norm).map(|input| input.range.clone());
+    let part = |beside: &Beside| {
+        let input = inputs.iter().find(|input| input.name == beside.input)?;
+        Some(Part { range: input.range.clone(), norm: beside.norm })
+    };
+    (range, cell.beside.iter().filter_map(part).collect())
+}

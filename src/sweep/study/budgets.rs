@@ -1,0 +1,111 @@
+//! Budgets in a study: ladders of them, and those of inputs that move beside.
+
+use std::sync::Arc;
+
+use super::document::{Item, Table};
+use super::ladder::{Rung, rungs};
+use crate::Result;
+use crate::attacks::{Attack, Norm};
+
+/// One norm's ladder of budgets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// The norm.
+    pub norm: Norm,
+    /// Budgets in the data's unit, positive.
+    pub eps: Vec<f64>,
+}
+
+/// The budget of an input that moves beside the one that the ladder is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beside {
+    /// The input's name.
+    pub input: String,
+    /// The norm.
+    pub norm: Norm,
+    /// The budget in the input's unit, positive.
+    pub eps: f64,
+}
+
+/// The ladders of `budget`.
+pub(super) fn budgets(table: &Table) -> Result<Vec<Budget>> {
+    let example = "[{ norm = \"linf\", eps = [1, 2, 4] }]";
+    let mut budgets = Vec::new();
+    for value in table.require("budget", example)?.values()? {
+        let budget = value.table(example)?;
+        budget.allow(&["norm", "eps"])?;
+        let eps = rungs(&budget.require("eps", "a positive number, or several")?)?
+            .iter()
+            .map(positive)
+            .collect::<Result<Vec<f64>>>()?;
+        for norm in budget.require("norm", "linf, l2 or l1")?.values()? {
+            budgets.push(Budget { norm: known_norm(&norm)?, eps: eps.clone() });
+        }
+    }
+    Ok(budgets)
+}
+
+fn known_norm(item: &Item) -> Result<Norm> {
+    let name = item.choice(&Norm::ALL.map(Norm::name))?;
+    Ok(Norm::parse(name).unwrap_or(Norm::Linf))
+}
+
+/// Tables of inputs with their budgets, one or a list of alternatives: `[{}, { age = { norm = "linf", eps = 1 } }]`.
+pub(super) fn beside(item: &Item) -> Result<Vec<Arc<[Beside]>>> {
+    let example = "{ INPUT = { norm = \"linf\", eps = 1 } }";
+    let one = |(input, budget): (&str, Item)| -> Result<Beside> {
+        let table = budget.table(example)?;
+        table.allow(&["norm", "eps"])?;
+        let norm = known_norm(&table.require("norm", "linf, l2, l1 or tokens")?)?;
+        let eps = rungs(&table.require("eps", "a positive number")?)?;
+        let [eps] = eps.as_slice() else {
+            return Err(budget.error("one eps; another one is another table of the list"));
+        };
+        Ok(Beside { input: input.to_string(), norm, eps: positive(eps)? })
+    };
+    let all = |value: &Item| value.table(example)?.entries().map(one).collect::<Result<_>>();
+    item.values()?.iter().map(all).collect()
+}
+
+/// A positive number that f32 holds.
+pub(super) fn positive(rung: &Rung) -> Result<f64> {
+    let expected = "a positive number";
+    let value = rung.number().map_err(|_| rung.item.error(expected))?;
+    // f32 holds what the attack computes with.
+    let fits = value.is_finite() && value as f32 > 0.0 && (value as f32).is_finite();
+    if fits { Ok(value) } else { Err(rung.item.error_found(rung.found(), expected)) }
+}
+
+/// A norm that none of the attacks has is an error; one that some lack is left out for them, and the plan says so.
+pub(super) fn refuse_norms(table: &Table, attacks: &[&'static Attack], budgets: &[Budget]) -> Result<()> {
+    for budget in budgets {
+        if !attacks.iter().any(|attack| attack.norms.contains(&budget.norm)) {
+            let names: Vec<String> = attacks
+                .iter()
+                .map(|attack| {
+                    format!(
+                        "{} ({})",
+                        attack.name,
+                        attack.norms.iter().map(|n| n.name()).collect::<Vec<_>>().join(", ")
+                    )
+                })
+                .collect();
+            let expected = format!("a norm that the attack has: {}", names.join("; "));
+            return Err(match table.get("budget") {
+                Some(item) => norm_item(&item, budget.norm)
+                    .unwrap_or(item)
+                    .error_found(format!("\"{}\"", budget.norm.name()), expected),
+                None => table.error("budget", budget.norm.name(), expected),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Where a budget table names `norm`.
+fn norm_item<'t>(budget: &Item<'t>, norm: Norm) -> Option<Item<'t>> {
+    let tables = budget.values().ok()?.into_iter().filter_map(|item| item.as_table());
+    let norms = tables.filter_map(|table| table.get("norm")).filter_map(|item| item.values().ok()).flatten();
+    let mut named = norms.filter(|item| item.word().is_ok_and(|word| word == norm.name()));
+    named.next()
+}
