@@ -37,7 +37,9 @@ fn as_sample(tensor: &WeightTensor, shape: &[usize]) -> Vec<f32> {
 /// Rows of several tensors beside each other.
 fn beside(parts: &[Vec<f32>], n: usize) -> Vec<f32> {
     (0..n)
-        .flat_map(|i| parts.iter().flat_map(move |part| part[i * part.len() / n..(i + 1) * part.len() / n].to_vec()))
+        .flat_map(|i| {
+            parts.iter().flat_map(move |part| part[i * part.len() / n..(i + 1) * part.len() / n].to_vec())
+        })
         .collect()
 }
 
@@ -78,13 +80,16 @@ fn errors(path: &Path, goldens: &Weights, name: &str) -> Result<[f32; 2], percus
     let mut worst = 0f32;
     let total: usize = model.config.input_shape().iter().product();
     for (input, slope) in model.network().unwrap().inputs.iter().zip(slopes) {
-        let own: Vec<f32> = (0..n).flat_map(|i| gradient[i * total..][input.range.clone()].to_vec()).collect();
+        let own: Vec<f32> =
+            (0..n).flat_map(|i| gradient[i * total..][input.range.clone()].to_vec()).collect();
         match slope {
             Some(slope) => {
                 assert!(slope.iter().any(|value| *value != 0.0), "{name}: the golden gradient is not zero");
                 worst = worst.max(relative_error(&own, &slope));
             }
-            None => assert_eq!(input.kind, InputKind::Whole, "{name}: an input of reals has a golden gradient"),
+            None => {
+                assert_eq!(input.kind, InputKind::Whole, "{name}: an input of reals has a golden gradient")
+            }
         }
     }
     Ok([error, worst])
@@ -92,7 +97,8 @@ fn errors(path: &Path, goldens: &Weights, name: &str) -> Result<[f32; 2], percus
 
 fn check_all(wanted: impl Fn(&str) -> bool) -> usize {
     let goldens = golden("onnx");
-    let mut names: Vec<String> = goldens.tensors.keys().filter_map(|key| key.strip_suffix(".output").map(str::to_string)).collect();
+    let mut names: Vec<String> =
+        goldens.tensors.keys().filter_map(|key| key.strip_suffix(".output").map(str::to_string)).collect();
     names.retain(|name| wanted(name));
     let mut wrong = Vec::new();
     for name in &names {
@@ -199,4 +205,20 @@ fn samples_are_channels_last() {
     assert_eq!(inputs[1].range, 768..773);
     let bert = Model::load(&folder().join("bert_ids.trace17.onnx")).unwrap();
     assert!(bert.network().unwrap().inputs.iter().all(|input| input.kind == InputKind::Whole));
+}
+
+#[test]
+fn convolutions_follow_each_other_without_permutations() {
+    for name in [
+        "resnet18.trace13",
+        "resnet50.trace14",
+        "densenet.export19",
+        "efficientnet.trace16",
+        "convnext.trace17",
+        "signal.export18",
+        "keras_cnn",
+    ] {
+        let model = Model::load(&folder().join(format!("{name}.onnx"))).unwrap();
+        assert_eq!(model.network().unwrap().permutations(), 0, "{name}");
+    }
 }

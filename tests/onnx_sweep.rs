@@ -23,7 +23,8 @@ fn exported(folder: &Path) -> PathBuf {
     let path = folder.join("patients.onnx");
     std::fs::copy(root().join("tests/golden/onnx/patients/model.onnx"), &path).unwrap();
     std::fs::copy(own.join("preprocess.json"), folder.join("preprocess.json")).unwrap();
-    let beside = serde_json::json!({ "class_names": config.class_names, "input_scaling": config.input_scaling });
+    let beside =
+        serde_json::json!({ "class_names": config.class_names, "input_scaling": config.input_scaling });
     std::fs::write(folder.join("patients.json"), beside.to_string()).unwrap();
     path
 }
@@ -73,7 +74,10 @@ fn rows(study: &Study, out: &Path) -> Vec<CellRow> {
 fn an_onnx_file_gives_the_rows_of_the_model_that_it_was_exported_from() {
     let folder = tempfile::tempdir().unwrap();
     let exported = exported(folder.path());
-    let own = rows(&study(folder.path(), &root().join("experiments/models/support2-mlp"), ""), &folder.path().join("own"));
+    let own = rows(
+        &study(folder.path(), &root().join("experiments/models/support2-mlp"), ""),
+        &folder.path().join("own"),
+    );
     let study = study(folder.path(), &exported, "output = \"probabilities\"");
     let found = rows(&study, &folder.path().join("onnx"));
     assert_eq!(own.len(), found.len());
@@ -95,7 +99,10 @@ fn a_softmax_that_stays_is_said_in_the_plan_and_in_every_row() {
     let exported = exported(folder.path());
     let study = study(folder.path(), &exported, "");
     let plan = Plan::new(&study, None).unwrap();
-    let said = plan.warnings.iter().any(|warning| warning.contains("ends in a softmax") && warning.contains("probabilities"));
+    let said = plan
+        .warnings
+        .iter()
+        .any(|warning| warning.contains("ends in a softmax") && warning.contains("probabilities"));
     assert!(said, "{:?}", plan.warnings);
     let found = rows(&study, &folder.path().join("kept"));
     assert!(found.iter().all(|cell| cell.flags.iter().any(|flag| flag.as_str() == "final-softmax")));

@@ -35,15 +35,21 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
 fn settle_ending(study: &Study, entry: &ModelEntry, model: &mut Model) -> Result<()> {
     let Architecture::Onnx(onnx) = &mut model.config.architecture else { return Ok(()) };
     let misfit = |found: &str, expected: String| {
-        Err(study.error(format!("line {}, model.output", entry.line), found, format!("{expected} (model {})", entry.id)))
+        Err(study.error(
+            format!("line {}, model.output", entry.line),
+            found,
+            format!("{expected} (model {})", entry.id),
+        ))
     };
     match (entry.output, onnx.network.ending) {
-        (Output::Probabilities, None) => {
-            misfit("\"probabilities\"", "\"logits\", since its graph ends in neither softmax nor sigmoid".into())
-        }
-        (Output::Logits, Some(Ending::Sigmoid)) => {
-            misfit("\"logits\"", "\"probabilities\", since its graph ends in a sigmoid, which is then taken off".into())
-        }
+        (Output::Probabilities, None) => misfit(
+            "\"probabilities\"",
+            "\"logits\", since its graph ends in neither softmax nor sigmoid".into(),
+        ),
+        (Output::Logits, Some(Ending::Sigmoid)) => misfit(
+            "\"logits\"",
+            "\"probabilities\", since its graph ends in a sigmoid, which is then taken off".into(),
+        ),
         (output, ending) => {
             onnx.keeps_ending = output == Output::Logits && ending == Some(Ending::Softmax);
             Ok(())

@@ -122,7 +122,7 @@ def convnext():
 
 def vit_torchvision():
     return torchvision.models.VisionTransformer(
-        image_size=16, patch_size=8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=3)
+        image_size=16, patch_size=8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=3)
 
 
 def vit_timm():

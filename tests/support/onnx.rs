@@ -58,7 +58,8 @@ pub fn numbers(name: &str, values: &[i64]) -> Vec<u8> {
 
 /// An initialiser whose data lie in another file.
 pub fn elsewhere(name: &str, dims: &[i64], location: &str, offset: i64) -> Vec<u8> {
-    let entry = |key: &str, value: &str| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat());
+    let entry =
+        |key: &str, value: &str| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat());
     let data = [entry("location", location), entry("offset", &offset.to_string()), int(14, 1)].concat();
     tensor(name, dims, 1, data)
 }

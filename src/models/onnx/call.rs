@@ -92,7 +92,9 @@ impl<'a> Call<'_, 'a, '_> {
     pub(super) fn text(&self, name: &str, default: &'static str) -> Result<&str, Refusal> {
         match self.attribute(name) {
             None => Ok(default),
-            Some(AttributeValue::Text(bytes)) => std::str::from_utf8(bytes).map_err(|_| format!("attribute {name}")),
+            Some(AttributeValue::Text(bytes)) => {
+                std::str::from_utf8(bytes).map_err(|_| format!("attribute {name}"))
+            }
             Some(_) => Err(format!("attribute {name}, which is no text")),
         }
     }
@@ -116,9 +118,12 @@ impl<'a> Call<'_, 'a, '_> {
     pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<&str>>, Refusal> {
         match self.attribute(name) {
             None => Ok(None),
-            Some(AttributeValue::Texts(texts)) => {
-                texts.iter().map(|text| std::str::from_utf8(text)).collect::<Result<_, _>>().map(Some).map_err(|_| format!("attribute {name}"))
-            }
+            Some(AttributeValue::Texts(texts)) => texts
+                .iter()
+                .map(|text| std::str::from_utf8(text))
+                .collect::<Result<_, _>>()
+                .map(Some)
+                .map_err(|_| format!("attribute {name}")),
             Some(_) => Err(format!("attribute {name}, which is no list of texts")),
         }
     }

@@ -106,7 +106,8 @@ impl Constant {
     /// Axes reordered: axis `d` of the result is axis `axes[d]`.
     pub(super) fn permuted(&self, axes: &[usize]) -> Self {
         let dims: Vec<usize> = axes.iter().map(|&axis| self.dims[axis]).collect();
-        let long = |axes: &mut dyn Iterator<Item = usize>| axes.filter(|&a| self.dims[a] != 1).collect::<Vec<_>>();
+        let long =
+            |axes: &mut dyn Iterator<Item = usize>| axes.filter(|&a| self.dims[a] != 1).collect::<Vec<_>>();
         if long(&mut axes.iter().copied()) == long(&mut (0..axes.len())) {
             return self.with_dims(dims);
         }

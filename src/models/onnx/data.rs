@@ -82,12 +82,20 @@ impl Element {
         let floats = |values: Vec<f32>| Data::Float(Arc::new(values));
         match self {
             Self::F32 => floats(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
-            Self::F16 => floats(bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()),
-            Self::Bf16 => floats(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect()),
+            Self::F16 => {
+                floats(bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect())
+            }
+            Self::Bf16 => {
+                floats(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect())
+            }
             Self::F64 => floats(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect()),
             Self::Bool => Data::Bool(Arc::new(bytes.iter().map(|&b| i64::from(b != 0)).collect())),
-            Self::Signed(width) => Data::Int(Arc::new(bytes.chunks_exact(width).map(|b| whole(b, true)).collect())),
-            Self::Unsigned(width) => Data::Int(Arc::new(bytes.chunks_exact(width).map(|b| whole(b, false)).collect())),
+            Self::Signed(width) => {
+                Data::Int(Arc::new(bytes.chunks_exact(width).map(|b| whole(b, true)).collect()))
+            }
+            Self::Unsigned(width) => {
+                Data::Int(Arc::new(bytes.chunks_exact(width).map(|b| whole(b, false)).collect()))
+            }
         }
     }
 }
@@ -163,8 +171,13 @@ impl Sources {
         let listed = listed(proto, element);
         let found = Constant { dims: vec![], data: listed.clone() }.len();
         if found == 0 && len > 0 {
-            let named = self.named(proto.name).ok_or("no data, in this file or in model.safetensors beside it")??;
-            return if named.dims == dims { Ok(named) } else { Err(format!("shape {:?} for {dims:?}", named.dims)) };
+            let named =
+                self.named(proto.name).ok_or("no data, in this file or in model.safetensors beside it")??;
+            return if named.dims == dims {
+                Ok(named)
+            } else {
+                Err(format!("shape {:?} for {dims:?}", named.dims))
+            };
         }
         if found != len {
             return Err(format!("{found} elements of data for {len}"));
@@ -176,11 +189,14 @@ impl Sources {
     fn external(&mut self, proto: &TensorProto, bytes: usize) -> Result<Vec<u8>, Lack> {
         let entry = |key: &str| proto.external.iter().find(|(k, _)| *k == key).map(|(_, text)| *text);
         let number = |key: &str| match entry(key) {
-            Some(text) => text.parse::<u64>().map(Some).map_err(|_| format!("{key} {text:?} of its external data")),
+            Some(text) => {
+                text.parse::<u64>().map(Some).map_err(|_| format!("{key} {text:?} of its external data"))
+            }
             None => Ok(None),
         };
         let location = entry("location").ok_or("external data without a location")?;
-        let inside = Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        let inside =
+            Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
         let folder = self.folder.as_ref().filter(|_| inside && !location.is_empty());
         let Some(folder) = folder else {
             return Err(format!("external data in {location:?}, which is not in the model's folder"));
@@ -191,7 +207,8 @@ impl Sources {
         }
         if !self.files.contains_key(location) {
             let path = folder.join(location);
-            let file = std::fs::File::open(&path).map_err(|e| format!("external data {}: {e}", path.display()))?;
+            let file =
+                std::fs::File::open(&path).map_err(|e| format!("external data {}: {e}", path.display()))?;
             self.files.insert(location.to_string(), file);
         }
         let Some(file) = self.files.get_mut(location) else { return Err("no file".into()) };
@@ -220,13 +237,17 @@ fn dims(proto: &TensorProto) -> Result<Vec<usize>, Lack> {
 
 /// Elements that are listed one by one.
 fn listed(proto: &TensorProto, element: Element) -> Data {
-    let bits = |wide: fn(u16) -> f32| Data::Float(Arc::new(proto.ints.iter().map(|&bits| wide(bits as u16)).collect()));
+    let bits = |wide: fn(u16) -> f32| {
+        Data::Float(Arc::new(proto.ints.iter().map(|&bits| wide(bits as u16)).collect()))
+    };
     match element {
         Element::F32 => Data::Float(Arc::new(proto.floats.clone())),
         Element::F64 => Data::Float(Arc::new(proto.doubles.iter().map(|&value| value as f32).collect())),
         Element::F16 => bits(|bits| f16::from_bits(bits).to_f32()),
         Element::Bf16 => bits(|bits| bf16::from_bits(bits).to_f32()),
-        Element::Bool => Data::Bool(Arc::new(proto.ints.iter().map(|&value| i64::from(value != 0)).collect())),
+        Element::Bool => {
+            Data::Bool(Arc::new(proto.ints.iter().map(|&value| i64::from(value != 0)).collect()))
+        }
         _ => Data::Int(Arc::new(proto.ints.clone())),
     }
 }

@@ -9,7 +9,7 @@ use super::beside::Beside;
 use super::call::{Call, Tree};
 use super::constant::Kind;
 use super::data::Sources;
-use super::ending::{Logits, ending};
+use super::ending::{Ending, Logits, ending};
 use super::layout::Builder;
 use super::ops;
 use super::ops::soft_plus;
@@ -17,8 +17,8 @@ use super::proto::{AttributeValue, GraphProto, ModelProto, NodeProto, TensorProt
 use super::sample;
 use super::value::{Refusal, Traced, Value};
 use super::{Facts, Missing, Network};
-use crate::graph::Tensor;
-use crate::models::{Head, hex};
+use crate::graph::{State, Tensor};
+use crate::models::{Head, Input, hex};
 use crate::{Error, Result};
 
 /// Oldest and newest version of ONNX's ops that is read.
@@ -37,135 +37,182 @@ pub(super) struct Found {
 /// # Errors
 /// Bytes that are no ONNX file. What cannot be built is in the result.
 pub(super) fn read(bytes: &[u8], path: &Path, beside: &Beside, mut sources: Sources) -> Result<Found> {
-    let broken = || Error::input(path.display(), "file", "bytes that are no ONNX model", "an ONNX file, whole");
+    let broken =
+        || Error::input(path.display(), "file", "bytes that are no ONNX model", "an ONNX file, whole");
     let model = ModelProto::decode(bytes).map_err(|_| broken())?;
     let graph = model.graph.as_ref().filter(|graph| !graph.outputs.is_empty()).ok_or_else(broken)?;
-    let mut tree = Tree { nodes: &graph.nodes, ..Tree::default() };
-    for (at, node) in graph.nodes.iter().enumerate() {
-        tree.producers.extend(node.outputs.iter().filter(|name| !name.is_empty()).map(|name| (*name, at)));
-    }
-    let mut facts = Facts::of(&model, graph);
-    let mut missing = Vec::new();
-    let opset = model.opsets.iter().find(|(domain, _)| matches!(*domain, "" | "ai.onnx")).map_or(1, |opset| opset.1);
-    if !OPSETS.contains(&opset) {
-        missing.push(Missing::of("file", format!("opset {opset}, where {} to {} are read", OPSETS.start(), OPSETS.end())));
-    }
-    let output = match output(graph, beside) {
-        Ok(output) => output,
-        Err(why) => {
-            missing.push(Missing::of("outputs", why));
-            return Ok(Found { facts, network: Err(missing) });
+    let mut import = Import::new(&model, graph);
+    let network = import.network(beside, &mut sources);
+    Ok(Found { facts: import.facts, network: network.ok_or(import.missing) })
+}
+
+/// A network while it is read.
+struct Import<'a, 'm> {
+    model: &'m ModelProto<'a>,
+    file: &'m GraphProto<'a>,
+    opset: i64,
+    builder: Builder,
+    tree: Tree<'a, 'm>,
+    facts: Facts,
+    missing: Vec<Missing>,
+    /// What it is computed from.
+    hash: Sha256,
+}
+
+impl<'a, 'm> Import<'a, 'm> {
+    fn new(model: &'m ModelProto<'a>, file: &'m GraphProto<'a>) -> Self {
+        let mut tree = Tree { nodes: &file.nodes, ..Tree::default() };
+        for (at, node) in file.nodes.iter().enumerate() {
+            tree.producers
+                .extend(node.outputs.iter().filter(|name| !name.is_empty()).map(|name| (*name, at)));
         }
-    };
-    let live = live(&mut tree, output);
-    facts.live_nodes = live.len();
-    missing.extend(uncovered(&model, &tree, &live));
-    let initializers: HashMap<&str, &TensorProto> = graph.initializers.iter().map(|one| (one.name, one)).collect();
-    let needed = needed(&tree, &live, output);
-    let mut hash = Sha256::new();
-    let mut builder = Builder::default();
-    let mut elements = 0usize;
-    for &name in &needed {
-        let constant = match initializers.get(name) {
-            Some(proto) => sources.tensor(proto),
-            None if tree.producers.contains_key(name) => continue,
-            None => match sources.named(name) {
-                Some(constant) => constant,
-                None => continue,
-            },
+        let opset = model.opsets.iter().find(|(domain, _)| matches!(*domain, "" | "ai.onnx"));
+        Self {
+            model,
+            file,
+            opset: opset.map_or(1, |opset| opset.1),
+            builder: Builder::default(),
+            tree,
+            facts: Facts::of(model, file),
+            missing: Vec::new(),
+            hash: Sha256::new(),
+        }
+    }
+
+    fn miss(&mut self, place: impl ToString, why: impl ToString) {
+        self.missing.push(Missing::of(place, why));
+    }
+
+    /// The network; without one all that keeps it from being built is in `missing`.
+    fn network(&mut self, beside: &Beside, sources: &mut Sources) -> Option<Network> {
+        if !OPSETS.contains(&self.opset) {
+            let (oldest, newest) = (OPSETS.start(), OPSETS.end());
+            self.miss("file", format!("opset {}, where {oldest} to {newest} are read", self.opset));
+        }
+        let output = output(self.file, beside).map_err(|why| self.miss("outputs", why)).ok()?;
+        let live = live(&mut self.tree, output);
+        self.facts.live_nodes = live.len();
+        self.missing.extend(uncovered(self.model, &self.tree, &live));
+        let needed = needed(&self.tree, &live, output);
+        self.constants(&needed, sources);
+        let (state, inputs) = self.inputs(&needed, beside)?;
+        self.nodes(&live);
+        if !self.missing.is_empty() {
+            return None;
+        }
+        // Before anything is added for the ending.
+        let features = self.builder.features;
+        let (ending, logits) = ending(&self.tree, output);
+        let ends = finished(&mut self.builder, &self.tree, Logits::Of(output))
+            .and_then(|deployed| Ok((deployed, finished(&mut self.builder, &self.tree, logits)?)));
+        let (deployed, logits) = ends.map_err(|why| self.miss(format!("output {output}"), why)).ok()?;
+        let classes = self.builder.graph.dims(logits).iter().product();
+        let head = match ending {
+            Some(Ending::Sigmoid) => Head::Sigmoid,
+            None if classes == 1 => Head::Sigmoid,
+            _ => Head::Softmax,
         };
-        match constant {
-            Ok(constant) => {
-                elements = elements.saturating_add(constant.len());
-                digest(&mut hash, name, &constant);
-                tree.values.insert(name, constant.into());
+        self.hash.update(format!("{inputs:?}{output}{}", self.opset));
+        let graph = std::mem::take(&mut self.builder.graph);
+        Some(Network {
+            input_shape: graph.state_shape(state.0).dims.clone(),
+            sample: state.1,
+            graph,
+            inputs,
+            output: output.to_string(),
+            classes,
+            head: beside.head.unwrap_or(head),
+            ending,
+            logits,
+            deployed,
+            features,
+            facts: self.facts.clone(),
+            sha256: hex(&self.hash.finalize_reset()),
+        })
+    }
+
+    /// The tensors among the needed names, in the file or beside it.
+    fn constants(&mut self, needed: &[&'a str], sources: &mut Sources) {
+        let initializers: HashMap<&str, &TensorProto> =
+            self.file.initializers.iter().map(|one| (one.name, one)).collect();
+        let mut elements = 0usize;
+        for &name in needed {
+            let constant = match initializers.get(name) {
+                Some(proto) => sources.tensor(proto),
+                None if self.tree.producers.contains_key(name) => continue,
+                None => match sources.named(name) {
+                    Some(constant) => constant,
+                    None => continue,
+                },
+            };
+            match constant {
+                Ok(constant) => {
+                    elements = elements.saturating_add(constant.len());
+                    digest(&mut self.hash, name, &constant);
+                    self.tree.values.insert(name, constant.into());
+                }
+                Err(why) => self.miss(format!("tensor {name}"), why),
             }
-            Err(why) => missing.push(Missing::of(format!("tensor {name}"), why)),
         }
+        self.facts.values = elements;
+        self.builder.room = elements.saturating_mul(4).saturating_add(1 << 24);
     }
-    facts.values = elements;
-    builder.room = elements.saturating_mul(4).saturating_add(1 << 24);
-    let fed: Vec<&ValueInfo> = graph
-        .inputs
-        .iter()
-        .filter(|info| needed.contains(&info.name) && !initializers.contains_key(info.name) && !tree.values.contains_key(info.name))
-        .collect();
-    if fed.is_empty() {
-        missing.push(Missing::of("inputs", "no input that the output depends on"));
-    }
-    let sampled = if fed.is_empty() { None } else { Some(sample::inputs(&mut builder, &tree, &fed, beside)) };
-    let mut lying = None;
-    match sampled {
-        Some(Ok((state, inputs, values))) => {
-            for (info, value) in fed.iter().zip(values) {
-                tree.values.insert(info.name, value.into());
+
+    /// The inputs among the needed names: the sample's state with its value, and where each lies in it.
+    fn inputs(&mut self, needed: &[&'a str], beside: &Beside) -> Option<((State, Tensor), Vec<Input>)> {
+        let weights: HashSet<&str> = self.file.initializers.iter().map(|one| one.name).collect();
+        let is_fed = |info: &&ValueInfo| {
+            needed.contains(&info.name)
+                && !weights.contains(info.name)
+                && !self.tree.values.contains_key(info.name)
+        };
+        let fed: Vec<&ValueInfo<'a>> = self.file.inputs.iter().filter(is_fed).collect();
+        if fed.is_empty() {
+            self.miss("inputs", "no input that the output depends on");
+            return None;
+        }
+        match sample::inputs(&mut self.builder, &self.tree, &fed, beside) {
+            Ok((state, inputs, values)) => {
+                let values = fed.iter().zip(values).map(|(info, value)| (info.name, value.into()));
+                self.tree.values.extend(values);
+                Some(((state, self.builder.graph.load(state)), inputs))
             }
-            lying = Some((state, inputs));
-        }
-        Some(Err(refusals)) => {
-            missing.extend(refusals.into_iter().map(|(name, why)| Missing::of(format!("input {name}"), why)));
-        }
-        None => {}
-    }
-    for &at in &live {
-        let node = &graph.nodes[at];
-        describe(&mut hash, node);
-        if let Err(why) = build(&mut builder, &mut tree, node, opset, &model)
-            && let Some(why) = why
-        {
-            missing.push(Missing::at(node, why));
-        }
-        if builder.graph.nodes.len() > NODES {
-            missing.push(Missing::at(node, "more than two million steps"));
-            break;
+            Err(refusals) => {
+                refusals.into_iter().for_each(|(name, why)| self.miss(format!("input {name}"), why));
+                None
+            }
         }
     }
-    facts.folded = live.iter().filter(|&&at| {
-        graph.nodes[at].outputs.iter().all(|name| matches!(tree.values.get(name), Some(Value::Constant(_))))
-    }).count();
-    let (Some((state, inputs)), true) = (lying, missing.is_empty()) else {
-        return Ok(Found { facts, network: Err(missing) });
-    };
-    let features = builder.features;
-    let (kind, logits) = ending(&tree, output);
-    let (deployed, logits) = match (finished(&mut builder, &tree, Logits::Of(output)), finished(&mut builder, &tree, logits)) {
-        (Ok(deployed), Ok(logits)) => (deployed, logits),
-        (Err(why), _) | (_, Err(why)) => {
-            missing.push(Missing::of(format!("output {output}"), why));
-            return Ok(Found { facts, network: Err(missing) });
+
+    /// Builds the nodes one after the other; one that cannot be built keeps those from it that need it.
+    fn nodes(&mut self, live: &[usize]) {
+        for &at in live {
+            let node = &self.file.nodes[at];
+            describe(&mut self.hash, node);
+            if let Err(Some(why)) = build(&mut self.builder, &mut self.tree, node, self.opset, self.model) {
+                self.missing.push(Missing::at(node, why));
+            }
+            if self.builder.graph.nodes.len() > NODES {
+                self.missing.push(Missing::at(node, "more than two million steps"));
+                break;
+            }
         }
-    };
-    let classes = builder.graph.dims(logits).iter().product();
-    let head = beside.head.unwrap_or(match kind {
-        Some(super::Ending::Sigmoid) => Head::Sigmoid,
-        Some(_) => Head::Softmax,
-        None if classes == 1 => Head::Sigmoid,
-        None => Head::Softmax,
-    });
-    hash.update(format!("{inputs:?}{output}{opset}"));
-    let network = Network {
-        input_shape: builder.graph.state_shape(state).dims.clone(),
-        sample: builder.graph.load(state),
-        graph: builder.graph,
-        inputs,
-        output: output.to_string(),
-        classes,
-        head,
-        ending: kind,
-        logits,
-        deployed,
-        features,
-        facts: facts.clone(),
-        sha256: hex(&hash.finalize()),
-    };
-    Ok(Found { facts, network: Ok(network) })
+        let is_constant = |name: &&str| matches!(self.tree.values.get(*name), Some(Value::Constant(_)));
+        let folded =
+            live.iter().filter(|&&at| self.file.nodes[at].outputs.iter().all(|name| is_constant(&name)));
+        self.facts.folded = folded.count();
+    }
 }
 
 /// The output that is attacked: the only one, the one that the configuration names, or the first that is known to hold scores.
 fn output<'a>(graph: &GraphProto<'a>, beside: &Beside) -> Result<&'a str, Refusal> {
     let names: Vec<&str> = graph.outputs.iter().map(|output| output.name).collect();
     if let Some(wanted) = &beside.output {
-        return names.iter().find(|name| *name == wanted).copied().ok_or_else(|| format!("{names:?}, none of them {wanted:?}"));
+        return names
+            .iter()
+            .find(|name| *name == wanted)
+            .copied()
+            .ok_or_else(|| format!("{names:?}, none of them {wanted:?}"));
     }
     let known = ["logits", "probabilities", "output_probability", "output", "image_embeds", "pooler_output"];
     let first = known.iter().find_map(|known| names.iter().find(|name| *name == known));
@@ -217,8 +264,12 @@ fn uncovered(model: &ModelProto, tree: &Tree, live: &[usize]) -> Vec<Missing> {
                 _ if own => "is a function of the file; export it with its functions inlined",
                 op if op.starts_with("TreeEnsemble") => "is a tree ensemble, which has no gradient",
                 op if op.starts_with("SVM") => "is a support vector machine, which is not covered",
-                "If" | "Loop" | "Scan" => "depends on what is computed; export it by tracing, with fixed shapes",
-                op if op.contains("Quantize") || op.contains("Integer") => "is quantised arithmetic, which has no gradient",
+                "If" | "Loop" | "Scan" => {
+                    "depends on what is computed; export it by tracing, with fixed shapes"
+                }
+                op if op.contains("Quantize") || op.contains("Integer") => {
+                    "is quantised arithmetic, which has no gradient"
+                }
                 _ => "is not covered",
             };
             Missing::at(node, why)
@@ -255,7 +306,11 @@ fn build<'a>(
             super::value::elements(&traced.dims).map_err(Some)?;
         }
     }
-    let wanted = node.outputs.iter().enumerate().filter(|(i, name)| *i >= values.len() && tree.uses.contains_key(*name));
+    let wanted = node
+        .outputs
+        .iter()
+        .enumerate()
+        .filter(|(i, name)| *i >= values.len() && tree.uses.contains_key(*name));
     if let Some((i, name)) = wanted.into_iter().next() {
         return Err(Some(format!("output {i} ({name})")));
     }

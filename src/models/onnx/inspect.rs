@@ -12,7 +12,8 @@ use crate::{Error, Result};
 
 /// Names of element types, by their numbers.
 const TYPES: [&str; 17] = [
-    "?", "f32", "u8", "i8", "u16", "i16", "i32", "i64", "text", "bool", "f16", "f64", "u32", "u64", "c64", "c128", "bf16",
+    "?", "f32", "u8", "i8", "u16", "i16", "i32", "i64", "text", "bool", "f16", "f64", "u32", "u64", "c64",
+    "c128", "bf16",
 ];
 
 /// An input or output as the file declares it.
@@ -82,10 +83,14 @@ fn attackable(network: &Network) -> String {
     };
     let mut text = String::new();
     for input in &network.inputs {
-        text += &format!("  sample        {} {:?}, values {} to {}\n", input.name, input.shape, input.range.start, input.range.end);
+        text += &format!(
+            "  sample        {} {:?}, values {} to {}\n",
+            input.name, input.shape, input.range.start, input.range.end
+        );
     }
     text += &format!("  attacked      {} ({} outputs)\n", network.output, network.classes);
     text += &format!("  ending        {ending}\n");
+    text += &format!("  permutations  {}\n", network.permutations());
     text += &format!("  attack        {attack}\n");
     text += &format!("  sha256        {}\n", network.sha256);
     text

@@ -83,7 +83,9 @@ impl Builder {
             let data = match &arranged.data {
                 Data::Float(values) if values.iter().all(|v| v.is_finite()) => values.clone(),
                 Data::Float(values) => Arc::new(values.iter().map(|v| v.clamp(-LARGE, LARGE)).collect()),
-                Data::Int(values) | Data::Bool(values) => Arc::new(values.iter().map(|&v| v as f32).collect()),
+                Data::Int(values) | Data::Bool(values) => {
+                    Arc::new(values.iter().map(|&v| v as f32).collect())
+                }
             };
             (constant.data.clone(), data)
         });
@@ -94,7 +96,8 @@ impl Builder {
     /// The tensor with its axes in `order`, all of them.
     pub(super) fn arrange(&mut self, value: &Traced, order: &[usize]) -> Tensor {
         let dims: Vec<usize> = order.iter().map(|&axis| value.dims[axis]).collect();
-        let long = |order: &[usize]| order.iter().copied().filter(|&a| value.dims[a] != 1).collect::<Vec<usize>>();
+        let long =
+            |order: &[usize]| order.iter().copied().filter(|&a| value.dims[a] != 1).collect::<Vec<usize>>();
         let (from, to) = (long(&value.order), long(order));
         if from == to {
             return self.graph.reshape(value.tensor, &dims);
@@ -126,7 +129,10 @@ impl Builder {
     }
 
     /// Operands of an elementwise function: tensors that broadcast against each other, the order of their axes, and the result's shape.
-    pub(super) fn align(&mut self, values: &[&Value]) -> Result<(Vec<Tensor>, Vec<usize>, Vec<usize>), Refusal> {
+    pub(super) fn align(
+        &mut self,
+        values: &[&Value],
+    ) -> Result<(Vec<Tensor>, Vec<usize>, Vec<usize>), Refusal> {
         let mut dims = Vec::new();
         for value in values {
             dims = super::value::broadcast(&dims, value.dims())?;
@@ -160,8 +166,15 @@ impl Builder {
     }
 
     /// Fewer axes for operands of an elementwise function: neighbours along which all are broadcast alike become one.
-    fn merge(&mut self, values: &[Value], order: &[usize], dims: &[usize], tensors: &mut [Tensor]) -> Result<(), Refusal> {
-        let pattern = |axis: usize| values.iter().map(|value| value.dims()[axis] == dims[axis]).collect::<Vec<bool>>();
+    fn merge(
+        &mut self,
+        values: &[Value],
+        order: &[usize],
+        dims: &[usize],
+        tensors: &mut [Tensor],
+    ) -> Result<(), Refusal> {
+        let pattern =
+            |axis: usize| values.iter().map(|value| value.dims()[axis] == dims[axis]).collect::<Vec<bool>>();
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for &axis in order.iter().filter(|&&axis| dims[axis] != 1) {
             match groups.last_mut() {
@@ -184,14 +197,24 @@ impl Builder {
     }
 
     /// The result of an elementwise function of aligned operands.
-    pub(super) fn spread(&mut self, tensor: Tensor, order: Vec<usize>, dims: Vec<usize>, kind: super::constant::Kind) -> Traced {
+    pub(super) fn spread(
+        &mut self,
+        tensor: Tensor,
+        order: Vec<usize>,
+        dims: Vec<usize>,
+        kind: super::constant::Kind,
+    ) -> Traced {
         let physical: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
         let tensor = self.graph.reshape(tensor, &physical);
         Traced { tensor, dims, order, kind }
     }
 
     /// A function of one value, element by element.
-    pub(super) fn each(&mut self, value: &Traced, function: impl FnOnce(&mut Graph, Tensor) -> Tensor) -> Traced {
+    pub(super) fn each(
+        &mut self,
+        value: &Traced,
+        function: impl FnOnce(&mut Graph, Tensor) -> Tensor,
+    ) -> Traced {
         let dims = self.graph.dims(value.tensor).to_vec();
         let wide = dims.len() > AXES;
         let x = if wide { self.graph.reshape(value.tensor, &[dims.iter().product()]) } else { value.tensor };

@@ -103,6 +103,13 @@ pub struct Network {
     features: Option<Tensor>,
 }
 
+impl Network {
+    /// Permutations of whole tensors that are left of the file's transpositions.
+    pub fn permutations(&self) -> usize {
+        self.graph.permutations(&[self.logits])
+    }
+}
+
 impl PartialEq for Network {
     fn eq(&self, other: &Self) -> bool {
         self.sha256 == other.sha256
@@ -111,7 +118,10 @@ impl PartialEq for Network {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Network").field("sha256", &self.sha256).field("inputs", &self.inputs).finish_non_exhaustive()
+        f.debug_struct("Network")
+            .field("sha256", &self.sha256)
+            .field("inputs", &self.inputs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -210,7 +220,12 @@ pub(super) fn read(path: &Path) -> Result<Read> {
 fn refused(path: &Path, missing: &[Missing]) -> Error {
     let each: Vec<String> = missing.iter().map(|one| format!("{}: {}", one.place, one.why)).collect();
     let found = format!("{} that cannot be built: {}", count(missing.len()), each.join("; "));
-    Error::input(path.display(), "graph", found, "a network of ops that percuss covers (CONTRIBUTING.md has the recipe for another)")
+    Error::input(
+        path.display(),
+        "graph",
+        found,
+        "a network of ops that percuss covers (CONTRIBUTING.md has the recipe for another)",
+    )
 }
 
 fn count(len: usize) -> String {

@@ -112,7 +112,14 @@ impl Builder {
         let tensor = if runs.len() <= PIECES {
             let pieces: Vec<Tensor> = runs
                 .iter()
-                .map(|run| self.take_evenly(flat, run[0], if run.len() > 1 && run[1] < run[0] { -1 } else { 1 }, run.len()))
+                .map(|run| {
+                    self.take_evenly(
+                        flat,
+                        run[0],
+                        if run.len() > 1 && run[1] < run[0] { -1 } else { 1 },
+                        run.len(),
+                    )
+                })
                 .collect();
             let pieces: Vec<Tensor> = pieces.into_iter().map(|piece| self.with_lanes(piece)).collect();
             self.graph.concat(&pieces, 1)
@@ -159,9 +166,14 @@ impl Builder {
         let mut dims = first.dims().to_vec();
         dims[axis] = 0;
         for value in values {
-            let fits = value.rank() == dims.len() && (0..dims.len()).all(|a| a == axis || value.dims()[a] == dims[a]);
+            let fits = value.rank() == dims.len()
+                && (0..dims.len()).all(|a| a == axis || value.dims()[a] == dims[a]);
             if !fits {
-                return Err(format!("shapes {:?} and {:?} to join along axis {axis}", first.dims(), value.dims()));
+                return Err(format!(
+                    "shapes {:?} and {:?} to join along axis {axis}",
+                    first.dims(),
+                    value.dims()
+                ));
             }
             dims[axis] = dims[axis].checked_add(value.dims()[axis]).ok_or("too long an axis")?;
         }
@@ -171,7 +183,8 @@ impl Builder {
             return Ok(joined(&constants, dims, axis).into());
         }
         elements(&dims)?;
-        let largest = values.iter().filter(|value| value.constant().is_none()).max_by_key(|value| value.dims()[axis]);
+        let largest =
+            values.iter().filter(|value| value.constant().is_none()).max_by_key(|value| value.dims()[axis]);
         let (order, kind) = match largest {
             Some(Value::Traced(traced)) => (traced.order.clone(), traced.kind),
             _ => return Err("nothing to join".into()),
@@ -249,7 +262,10 @@ impl Builder {
             ((0..traced.dims.len()).map(size).collect(), traced.order.clone())
         } else {
             let place = |axis: &usize| kept.iter().position(|other| other == axis);
-            (kept.iter().map(|&axis| traced.dims[axis]).collect(), traced.order.iter().filter_map(place).collect())
+            (
+                kept.iter().map(|&axis| traced.dims[axis]).collect(),
+                traced.order.iter().filter_map(place).collect(),
+            )
         };
         let physical: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
         let tensor = self.graph.reshape(x, &physical);
@@ -257,7 +273,12 @@ impl Builder {
     }
 
     /// Elements at these places of the tensor, its axes as in the file.
-    pub(super) fn take_flat(&mut self, value: &Value, places: &[usize], dims: &[usize]) -> Result<Value, Refusal> {
+    pub(super) fn take_flat(
+        &mut self,
+        value: &Value,
+        places: &[usize],
+        dims: &[usize],
+    ) -> Result<Value, Refusal> {
         let traced = match value {
             Value::Constant(constant) => {
                 self.take_room(dims)?;
@@ -328,7 +349,8 @@ fn runs(positions: &[usize]) -> Vec<&[usize]> {
     let mut start = 0;
     for at in 1..=positions.len() {
         let step = |i: usize| positions[i] as i64 - positions[i - 1] as i64;
-        let goes_on = at < positions.len() && step(at).abs() == 1 && (at == start + 1 || step(at) == step(at - 1));
+        let goes_on =
+            at < positions.len() && step(at).abs() == 1 && (at == start + 1 || step(at) == step(at - 1));
         if !goes_on {
             out.push(&positions[start..at]);
             start = at;
@@ -353,7 +375,8 @@ fn joined(constants: &[&Constant], dims: Vec<usize>, axis: usize) -> Constant {
             constants.iter().filter_map(|c| Some((c.as_floats()?.as_slice(), each(c)))).collect();
         Data::Float(join(&parts, outer))
     } else {
-        let parts: Vec<(&[i64], usize)> = constants.iter().filter_map(|c| Some((c.as_ints()?, each(c)))).collect();
+        let parts: Vec<(&[i64], usize)> =
+            constants.iter().filter_map(|c| Some((c.as_ints()?, each(c)))).collect();
         let values = join(&parts, outer);
         if kind == Kind::Int { Data::Int(values) } else { Data::Bool(values) }
     };

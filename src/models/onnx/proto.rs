@@ -259,9 +259,12 @@ impl<'a> ValueInfo<'a> {
             match number {
                 1 => info.name = value.text()?,
                 // TypeProto, of which only tensor_type is of interest.
-                2 => each(value.bytes()?, |number, value| {
-                    if number == 1 { info.tensor(value.bytes()?) } else { Ok(()) }
-                })?,
+                2 => each(
+                    value.bytes()?,
+                    |number, value| {
+                        if number == 1 { info.tensor(value.bytes()?) } else { Ok(()) }
+                    },
+                )?,
                 _ => {}
             }
             Ok(())

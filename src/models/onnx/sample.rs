@@ -120,8 +120,15 @@ fn lead(tree: &Tree, name: &str, rank: usize) -> Option<Channels> {
         at += 1;
         for node in tree.nodes.iter().filter(|node| node.inputs.contains(&name)) {
             match node.op {
-                "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool"
-                | "InstanceNormalization" | "GroupNormalization" | "Upsample"
+                "Conv"
+                | "ConvTranspose"
+                | "MaxPool"
+                | "AveragePool"
+                | "GlobalAveragePool"
+                | "GlobalMaxPool"
+                | "InstanceNormalization"
+                | "GroupNormalization"
+                | "Upsample"
                     if node.inputs.first() == Some(&name) =>
                 {
                     return Some(Channels::First);
@@ -131,8 +138,9 @@ fn lead(tree: &Tree, name: &str, rank: usize) -> Option<Channels> {
                     (3, Some(&[0, 2, 1])) if convolved(tree, node) => return Some(Channels::Last),
                     _ => {}
                 },
-                "Add" | "Sub" | "Mul" | "Div" | "Cast" | "Identity" | "Clip" | "Pad" | "BatchNormalization" | "Relu"
-                | "Dropout" | "Neg" | "Pow" | "Sqrt" | "Tanh" | "Sigmoid" | "Resize" => {
+                "Add" | "Sub" | "Mul" | "Div" | "Cast" | "Identity" | "Clip" | "Pad"
+                | "BatchNormalization" | "Relu" | "Dropout" | "Neg" | "Pow" | "Sqrt" | "Tanh" | "Sigmoid"
+                | "Resize" => {
                     names.extend(node.outputs.iter().copied().filter(|output| !output.is_empty()));
                 }
                 _ => {}

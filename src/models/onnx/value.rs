@@ -10,7 +10,7 @@ pub(super) type Refusal = String;
 pub(super) type Built = Result<Vec<Value>, Refusal>;
 
 /// Most elements of a tensor, in one lane.
-const ELEMENTS: usize = 1 << 31;
+const ELEMENTS: usize = 1 << 28;
 
 /// A tensor that depends on the sample.
 ///
@@ -105,16 +105,15 @@ pub(super) fn elements(dims: &[usize]) -> Result<usize, Refusal> {
     match product {
         Some(0) => Err(format!("a tensor without elements: shape {dims:?}")),
         Some(product) if product <= ELEMENTS => Ok(product),
-        _ => Err(format!("a tensor of more than 2^31 elements: shape {dims:?}")),
+        _ => Err(format!("a tensor of more than 2^28 elements: shape {dims:?}")),
     }
 }
 
 /// The shape to which two shapes broadcast, as in NumPy.
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Refusal> {
     let rank = a.len().max(b.len());
-    let size = |dims: &[usize], axis: usize| {
-        (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis])
-    };
+    let size =
+        |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
     let sizes = (0..rank).map(|axis| match (size(a, axis), size(b, axis)) {
         (x, y) if x == y => Ok(x),
         (1, size) | (size, 1) => Ok(size),

@@ -142,7 +142,9 @@ mod tests {
 
     #[test]
     fn numbers_of_any_length() {
-        for (bytes, value) in [(&[5][..], 5), (&[0xAC, 2], 300), (&[255, 255, 255, 255, 255, 255, 255, 255, 255, 1], u64::MAX)] {
+        for (bytes, value) in
+            [(&[5][..], 5), (&[0xAC, 2], 300), (&[255, 255, 255, 255, 255, 255, 255, 255, 255, 1], u64::MAX)]
+        {
             let mut rest = bytes;
             assert_eq!(varint(&mut rest), Ok(value));
             assert!(rest.is_empty());

@@ -9,7 +9,12 @@ use crate::models::onnx::layout::Builder;
 use crate::models::onnx::value::{Built, Value};
 
 /// A function of constants in f64, or in the graph.
-fn function(builder: &mut Builder, call: &Call, host: impl Fn(f64) -> f64, graph: impl FnOnce(&mut Graph, Tensor) -> Tensor) -> Built {
+fn function(
+    builder: &mut Builder,
+    call: &Call,
+    host: impl Fn(f64) -> f64,
+    graph: impl FnOnce(&mut Graph, Tensor) -> Tensor,
+) -> Built {
     Ok(vec![match call.input(0)? {
         Value::Constant(constant) => {
             builder.take_room(&constant.dims)?;
@@ -101,10 +106,15 @@ pub(super) fn round(builder: &mut Builder, call: &Call) -> Built {
 }
 
 pub(super) fn reciprocal(builder: &mut Builder, call: &Call) -> Built {
-    function(builder, call, |x| 1.0 / x, |graph, x| {
-        let one = graph.scalar(1.0);
-        graph.div(one, x)
-    })
+    function(
+        builder,
+        call,
+        |x| 1.0 / x,
+        |graph, x| {
+            let one = graph.scalar(1.0);
+            graph.div(one, x)
+        },
+    )
 }
 
 pub(super) fn erf(builder: &mut Builder, call: &Call) -> Built {
@@ -121,7 +131,8 @@ pub(super) fn identity(_: &mut Builder, call: &Call) -> Built {
 
 /// Nothing is dropped when a model answers.
 pub(super) fn dropout(_: &mut Builder, call: &Call) -> Built {
-    let training = call.optional(2).is_some_and(|mode| mode.constant().and_then(Constant::single) != Some(0.0));
+    let training =
+        call.optional(2).is_some_and(|mode| mode.constant().and_then(Constant::single) != Some(0.0));
     if training || call.wants(1) {
         return Err("dropout as in training".into());
     }
@@ -135,22 +146,29 @@ pub(super) fn clip(builder: &mut Builder, call: &Call) -> Built {
         }
         match call.optional(i) {
             None => Ok(f64::from(default)),
-            Some(_) => call.constant(i, "bounds")?.single().ok_or_else(|| "bounds of several elements".into()),
+            Some(_) => {
+                call.constant(i, "bounds")?.single().ok_or_else(|| "bounds of several elements".into())
+            }
         }
     };
     let (low, high) = (bound(1, "min", f32::MIN)?, bound(2, "max", f32::MAX)?);
-    function(builder, call, |x| x.max(low).min(high), |graph, x| {
-        let mut y = x;
-        if low > f64::from(f32::MIN) {
-            let low = graph.scalar(low as f32);
-            y = graph.max(y, low);
-        }
-        if high < f64::from(f32::MAX) {
-            let high = graph.scalar(high as f32);
-            y = graph.min(y, high);
-        }
-        y
-    })
+    function(
+        builder,
+        call,
+        |x| x.max(low).min(high),
+        |graph, x| {
+            let mut y = x;
+            if low > f64::from(f32::MIN) {
+                let low = graph.scalar(low as f32);
+                y = graph.max(y, low);
+            }
+            if high < f64::from(f32::MAX) {
+                let high = graph.scalar(high as f32);
+                y = graph.min(y, high);
+            }
+            y
+        },
+    )
 }
 
 pub(super) fn leaky_relu(builder: &mut Builder, call: &Call) -> Built {
@@ -239,11 +257,16 @@ pub(super) fn softplus(builder: &mut Builder, call: &Call) -> Built {
 }
 
 pub(super) fn softsign(builder: &mut Builder, call: &Call) -> Built {
-    function(builder, call, |x| x / (1.0 + x.abs()), |graph, x| {
-        let size = graph.unary(Unary::Abs, x);
-        let below = graph.shift(size, 1.0);
-        graph.div(x, below)
-    })
+    function(
+        builder,
+        call,
+        |x| x / (1.0 + x.abs()),
+        |graph, x| {
+            let size = graph.unary(Unary::Abs, x);
+            let below = graph.shift(size, 1.0);
+            graph.div(x, below)
+        },
+    )
 }
 
 /// Misra 2019.
@@ -271,10 +294,15 @@ pub(super) fn hard_sigmoid(builder: &mut Builder, call: &Call) -> Built {
 }
 
 pub(super) fn hard_swish(builder: &mut Builder, call: &Call) -> Built {
-    function(builder, call, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0), |graph, x| {
-        let gate = hard_gate(graph, x, 1.0 / 6.0, 0.5);
-        graph.mul(x, gate)
-    })
+    function(
+        builder,
+        call,
+        |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        |graph, x| {
+            let gate = hard_gate(graph, x, 1.0 / 6.0, 0.5);
+            graph.mul(x, gate)
+        },
+    )
 }
 
 /// Hendrycks & Gimpel 2016.

@@ -183,28 +183,33 @@ pub(super) fn times(builder: &mut Builder, a: &Value, b: &Value) -> Result<Value
     apply(builder, a, b, &MUL)
 }
 
-/// A comparison: 0 or 1.
+/// A function of two numbers that is true or false: of whole numbers, of reals, and in the graph, where it is 0 or 1.
+pub(super) struct Relation {
+    pub(super) ints: fn(i64, i64) -> bool,
+    pub(super) reals: fn(f64, f64) -> bool,
+    pub(super) graph: fn(&mut Graph, Tensor, Tensor) -> Tensor,
+}
+
+/// Whether a relation holds, element by element.
 pub(super) fn compare(
     builder: &mut Builder,
     a: &Value,
     b: &Value,
-    holds: fn(f64, f64) -> bool,
-    graph: fn(&mut Graph, Tensor, Tensor) -> Tensor,
+    relation: &Relation,
 ) -> Result<Value, Refusal> {
     if let (Value::Constant(a), Value::Constant(b)) = (a, b) {
         let dims = broadcast(&a.dims, &b.dims)?;
         builder.take_room(&dims)?;
         let (a, b) = (a.broadcast(&dims), b.broadcast(&dims));
-        let values = match (a.as_ints(), b.as_ints()) {
-            // Equality of large whole numbers is exact.
-            (Some(x), Some(y)) => x.iter().zip(y).map(|(&x, &y)| holds((x.wrapping_sub(y)) as f64, 0.0)).collect::<Vec<bool>>(),
-            _ => (0..a.len()).map(|i| holds(a.number(i), b.number(i))).collect(),
+        let holds = |i: usize| match (a.as_ints(), b.as_ints()) {
+            (Some(x), Some(y)) => (relation.ints)(x[i], y[i]),
+            _ => (relation.reals)(a.number(i), b.number(i)),
         };
-        let data = Data::Bool(Arc::new(values.into_iter().map(i64::from).collect()));
+        let data = Data::Bool(Arc::new((0..a.len()).map(|i| i64::from(holds(i))).collect()));
         return Ok(Constant { dims, data }.into());
     }
     let (tensors, order, dims) = builder.align(&[a, b])?;
-    let tensor = graph(&mut builder.graph, tensors[0], tensors[1]);
+    let tensor = (relation.graph)(&mut builder.graph, tensors[0], tensors[1]);
     Ok(builder.spread(tensor, order, dims, Kind::Bool).into())
 }
 

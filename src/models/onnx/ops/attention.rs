@@ -3,8 +3,8 @@
 use crate::models::onnx::call::Call;
 use crate::models::onnx::constant::Constant;
 use crate::models::onnx::layout::Builder;
-use crate::models::onnx::value::{Refusal, Traced, Value, axis_of};
 use crate::models::onnx::proto::{AttributeValue, NodeProto};
+use crate::models::onnx::value::{Refusal, Traced, Value, axis_of};
 
 /// The scores under a softmax: their factors, what scales them, what is added.
 struct Scores<'a> {
@@ -21,7 +21,9 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
     let Some(scores) = scores(call) else { return Ok(None) };
     let value = |name: &str| call.tree.values.get(name).cloned();
     let (Some(q), Some(k)) = (value(scores.query), value(scores.key)) else { return Ok(None) };
-    let (Value::Traced(q), Value::Traced(k), Value::Traced(v)) = (&q, &k, call.input(1)?) else { return Ok(None) };
+    let (Value::Traced(q), Value::Traced(k), Value::Traced(v)) = (&q, &k, call.input(1)?) else {
+        return Ok(None);
+    };
     let ([n, heads, queries, d], [_, _, _, keys]) = (&q.dims[..], &k.dims[..]) else { return Ok(None) };
     let fits = k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d];
     let mask = match scores.mask.map(value) {
@@ -52,14 +54,22 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
         Some(mask) => Some(one_mask(builder, &mask, [n, queries, keys])?),
     };
     let tensor = builder.graph.attention(q, k, v, mask, scores.scale);
-    Ok(Some(Traced { tensor, dims, order: vec![0, 2, 1, 3], kind: crate::models::onnx::constant::Kind::Float }.into()))
+    Ok(Some(
+        Traced { tensor, dims, order: vec![0, 2, 1, 3], kind: crate::models::onnx::constant::Kind::Float }
+            .into(),
+    ))
 }
 
 /// A mask of `[.., queries | 1, keys]` without heads: shared by all lanes `[queries, keys]`, or `[n, queries | 1, keys]`.
-fn one_mask(builder: &mut Builder, mask: &Value, [n, queries, keys]: [usize; 3]) -> Result<crate::graph::Tensor, Refusal> {
+fn one_mask(
+    builder: &mut Builder,
+    mask: &Value,
+    [n, queries, keys]: [usize; 3],
+) -> Result<crate::graph::Tensor, Refusal> {
     match mask {
         Value::Constant(constant) => {
-            let own: Vec<usize> = constant.dims.iter().copied().skip(constant.dims.len().saturating_sub(2)).collect();
+            let own: Vec<usize> =
+                constant.dims.iter().copied().skip(constant.dims.len().saturating_sub(2)).collect();
             if constant.len() != own.iter().product::<usize>() {
                 return Err(format!("a mask of shape {:?}", constant.dims));
             }
@@ -106,7 +116,8 @@ fn scores<'a>(call: &Call<'_, 'a, '_>) -> Option<Scores<'a>> {
     let mut mask = None;
     if node.op == "Add" {
         let [a, b] = node.inputs[..] else { return None };
-        let scored = |name: &str| tree.producer(name).is_some_and(|node| matches!(node.op, "MatMul" | "Mul" | "Div"));
+        let scored =
+            |name: &str| tree.producer(name).is_some_and(|node| matches!(node.op, "MatMul" | "Mul" | "Div"));
         let (own, other) = if scored(a) && product_below(call, a).is_some() { (a, b) } else { (b, a) };
         (name, mask) = (own, Some(other));
         node = tree.producer(name)?;
@@ -134,13 +145,16 @@ fn product_below<'a, 'm>(call: &Call<'_, 'a, 'm>, name: &str) -> Option<&'m Node
     let node = call.tree.producer(name)?;
     match node.op {
         "MatMul" => Some(node),
-        "Mul" | "Div" => node.inputs.iter().find_map(|input| call.tree.producer(input).filter(|node| node.op == "MatMul")),
+        "Mul" | "Div" => {
+            node.inputs.iter().find_map(|input| call.tree.producer(input).filter(|node| node.op == "MatMul"))
+        }
         _ => None,
     }
 }
 
 fn last_axis(node: &NodeProto, call: &Call) -> bool {
-    let axis = node.attributes.iter().find(|attribute| attribute.name == "axis").map(|attribute| &attribute.value);
+    let axis =
+        node.attributes.iter().find(|attribute| attribute.name == "axis").map(|attribute| &attribute.value);
     let rank = node.outputs.first().and_then(|name| call.tree.values.get(*name)).map_or(0, Value::rank);
     match axis {
         None => call.opset >= 13,

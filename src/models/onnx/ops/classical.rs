@@ -27,7 +27,8 @@ fn columns(value: &Value) -> Result<usize, Refusal> {
 pub(super) fn scaler(builder: &mut Builder, call: &Call) -> Built {
     let x = call.input(0)?;
     let offset: Vec<f32> = call.floats("offset")?.iter().map(|value| -value).collect();
-    let centred = if offset.is_empty() { x.clone() } else { plus(builder, x, &along(&offset, columns(x)?)?)? };
+    let centred =
+        if offset.is_empty() { x.clone() } else { plus(builder, x, &along(&offset, columns(x)?)?)? };
     let scale = call.floats("scale")?;
     Ok(vec![if scale.is_empty() { centred } else { times(builder, &centred, &along(scale, columns(x)?)?)? }])
 }
@@ -41,12 +42,14 @@ pub(super) fn imputer(_: &mut Builder, call: &Call) -> Built {
 pub(super) fn binarizer(builder: &mut Builder, call: &Call) -> Built {
     let x = builder.traced(call.input(0)?)?;
     let threshold = call.float("threshold", 0.0)?;
-    Ok(vec![builder
-        .each(&x, |graph, x| {
-            let threshold = graph.scalar(threshold);
-            graph.less(threshold, x)
-        })
-        .into()])
+    Ok(vec![
+        builder
+            .each(&x, |graph, x| {
+                let threshold = graph.scalar(threshold);
+                graph.less(threshold, x)
+            })
+            .into(),
+    ])
 }
 
 fn scores(builder: &mut Builder, call: &Call, rows: usize) -> Result<Value, Refusal> {

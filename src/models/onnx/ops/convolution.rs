@@ -20,7 +20,12 @@ pub(super) struct Window {
 
 impl Window {
     /// A window from the attributes of a node over an image of `size`; `spatial` is the number of axes in the file.
-    pub(super) fn of(call: &Call, kernel: &[usize], size: [usize; 2], spatial: usize) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        call: &Call,
+        kernel: &[usize],
+        size: [usize; 2],
+        spatial: usize,
+    ) -> Result<Self, Refusal> {
         let pair = |values: &[usize], missing: usize| match values {
             [one] => [missing, *one],
             _ => [values[0], values[1]],
@@ -32,7 +37,8 @@ impl Window {
             return Err("a kernel, stride or dilation of 0".into());
         }
         let pads = call.sizes("pads", 2 * spatial, 0)?;
-        let explicit = if spatial == 1 { [0, pads[0], 0, pads[1]] } else { [pads[0], pads[1], pads[2], pads[3]] };
+        let explicit =
+            if spatial == 1 { [0, pads[0], 0, pads[1]] } else { [pads[0], pads[1], pads[2], pads[3]] };
         let mut window = Self { kernel, stride, dilation, pad: explicit };
         match call.text("auto_pad", "NOTSET")? {
             "NOTSET" | "" => {}
@@ -62,7 +68,9 @@ impl Window {
             let padded = size[axis].saturating_add(self.pad[axis]).saturating_add(self.pad[axis + 2]);
             let rest = padded.checked_sub(self.span(axis));
             let rest = rest.filter(|_| padded < 1 << 31);
-            out[axis] = rest.ok_or_else(|| format!("a kernel {:?} over an image {size:?}", self.kernel))? / self.stride[axis] + 1;
+            out[axis] = rest.ok_or_else(|| format!("a kernel {:?} over an image {size:?}", self.kernel))?
+                / self.stride[axis]
+                + 1;
         }
         Ok(out)
     }
@@ -133,7 +141,11 @@ pub(super) fn folded(builder: &mut Builder, call: &Call, affine: Option<&Affine>
     let image = builder.with_lanes(image);
     let mut y = builder.graph.conv(image, kernel, geometry);
     if let Some(bias) = bias {
-        let bias = builder.lift(&Constant { dims: vec![outputs], data: crate::models::onnx::constant::Data::Float(bias) }, &[0], false);
+        let bias = builder.lift(
+            &Constant { dims: vec![outputs], data: crate::models::onnx::constant::Data::Float(bias) },
+            &[0],
+            false,
+        );
         y = builder.graph.add(y, bias);
     }
     Ok(from_image(builder, y, spatial))
@@ -178,7 +190,10 @@ pub(super) fn conv_transpose(builder: &mut Builder, call: &Call) -> Built {
     let extra = call.sizes("output_padding", spatial, 0)?;
     let extra = if spatial == 1 { [0, extra[0]] } else { [extra[0], extra[1]] };
     let full = |axis: usize| -> Option<usize> {
-        window.stride[axis].checked_mul(size[axis] - 1)?.checked_add(window.span(axis))?.checked_add(extra[axis])
+        window.stride[axis]
+            .checked_mul(size[axis] - 1)?
+            .checked_add(window.span(axis))?
+            .checked_add(extra[axis])
     };
     let [Some(high), Some(wide)] = [full(0), full(1)] else { return Err("too large an image".into()) };
     let mut out = [high, wide];
@@ -186,11 +201,14 @@ pub(super) fn conv_transpose(builder: &mut Builder, call: &Call) -> Built {
     let same = call.text("auto_pad", "NOTSET")?;
     for axis in 0..2 {
         let size = match (wanted, same) {
-            (Some(wanted), _) if wanted.len() == spatial && axis + spatial >= 2 => usize::try_from(wanted[axis + spatial - 2]).ok(),
+            (Some(wanted), _) if wanted.len() == spatial && axis + spatial >= 2 => {
+                usize::try_from(wanted[axis + spatial - 2]).ok()
+            }
             (None, "SAME_UPPER" | "SAME_LOWER") => size[axis].checked_mul(window.stride[axis]),
             _ => out[axis].checked_sub(window.pad[axis] + window.pad[axis + 2]),
         };
-        let size = size.filter(|&size| size > 0 && size <= out[axis]).ok_or("an output smaller than its padding")?;
+        let size =
+            size.filter(|&size| size > 0 && size <= out[axis]).ok_or("an output smaller than its padding")?;
         if wanted.is_some() || same.starts_with("SAME") {
             let all = out[axis] - size;
             let before = if same == "SAME_LOWER" { all.div_ceil(2) } else { all / 2 };

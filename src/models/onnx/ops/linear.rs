@@ -26,7 +26,11 @@ pub(super) fn gemm(builder: &mut Builder, call: &Call) -> Built {
     let (a, b) = (turned(builder, 0, "transA")?, turned(builder, 1, "transB")?);
     let mut y = product(builder, &a, &b)?;
     let scaled = |builder: &mut Builder, value: &Value, factor: f32| -> Result<Value, Refusal> {
-        if factor == 1.0 { Ok(value.clone()) } else { times(builder, value, &Constant::floats(&[], vec![factor]).into()) }
+        if factor == 1.0 {
+            Ok(value.clone())
+        } else {
+            times(builder, value, &Constant::floats(&[], vec![factor]).into())
+        }
     };
     y = scaled(builder, &y, call.float("alpha", 1.0)?)?;
     if let Some(c) = call.optional(2) {
@@ -41,7 +45,11 @@ pub(super) fn gemm(builder: &mut Builder, call: &Call) -> Built {
 }
 
 /// `a [.., m, k]` times `b [.., k, n]`, leading axes broadcast; a vector is a row on the left and a column on the right.
-pub(in crate::models::onnx) fn product(builder: &mut Builder, a: &Value, b: &Value) -> Result<Value, Refusal> {
+pub(in crate::models::onnx) fn product(
+    builder: &mut Builder,
+    a: &Value,
+    b: &Value,
+) -> Result<Value, Refusal> {
     if a.rank() == 0 || b.rank() == 0 {
         return Err("a product with a single number".into());
     }
@@ -69,7 +77,9 @@ pub(in crate::models::onnx) fn product(builder: &mut Builder, a: &Value, b: &Val
     let dims = [lead.as_slice(), &[a.dims()[ra - 2], b.dims()[rb - 1]]].concat();
     elements(&dims)?;
     match (a, b) {
-        (Value::Traced(x), Value::Constant(weight)) if is_matrix(weight) && ra >= rb => Ok(by_weight(builder, x, weight).into()),
+        (Value::Traced(x), Value::Constant(weight)) if is_matrix(weight) && ra >= rb => {
+            Ok(by_weight(builder, x, weight).into())
+        }
         (Value::Constant(weight), Value::Traced(x)) if is_matrix(weight) && rb >= ra => {
             Ok(of_weight(builder, weight, x).into())
         }
@@ -86,7 +96,8 @@ fn is_matrix(constant: &Constant) -> bool {
 fn by_weight(builder: &mut Builder, x: &Traced, weight: &Constant) -> Traced {
     let rank = x.dims.len();
     let [k, n] = [weight.dims[weight.dims.len() - 2], weight.dims[weight.dims.len() - 1]];
-    let order: Vec<usize> = x.order.iter().copied().filter(|&axis| axis != rank - 1).chain([rank - 1]).collect();
+    let order: Vec<usize> =
+        x.order.iter().copied().filter(|&axis| axis != rank - 1).chain([rank - 1]).collect();
     let rows = builder.arrange(x, &order);
     builder.features = Some(rows);
     let matrix = builder.lift(&weight.with_dims(vec![k, n]), &[0, 1], false);
@@ -100,7 +111,8 @@ fn by_weight(builder: &mut Builder, x: &Traced, weight: &Constant) -> Traced {
 fn of_weight(builder: &mut Builder, weight: &Constant, x: &Traced) -> Traced {
     let rank = x.dims.len();
     let [m, k] = [weight.dims[weight.dims.len() - 2], weight.dims[weight.dims.len() - 1]];
-    let order: Vec<usize> = x.order.iter().copied().filter(|&axis| axis != rank - 2).chain([rank - 2]).collect();
+    let order: Vec<usize> =
+        x.order.iter().copied().filter(|&axis| axis != rank - 2).chain([rank - 2]).collect();
     let rows = builder.arrange(x, &order);
     let matrix = builder.lift(&weight.with_dims(vec![m, k]), &[0, 1], false);
     let tensor = builder.graph.matmul(rows, false, matrix, true);

@@ -2,68 +2,64 @@
 
 use std::sync::Arc;
 
-use super::arithmetic::{at_most, compare};
+use super::arithmetic::{Relation, at_most, compare};
 use crate::graph::{Graph, Tensor};
 use crate::models::onnx::call::Call;
 use crate::models::onnx::constant::{Constant, Data, Kind};
 use crate::models::onnx::layout::Builder;
 use crate::models::onnx::value::{Built, Refusal, Value, broadcast};
 
+const EQUAL: Relation = Relation { ints: |a, b| a == b, reals: |a, b| a == b, graph: Graph::equal };
+const LESS: Relation = Relation { ints: |a, b| a < b, reals: |a, b| a < b, graph: Graph::less };
+const AT_MOST: Relation = Relation { ints: |a, b| a <= b, reals: |a, b| a <= b, graph: at_most };
+// Truth values are 0 and 1.
+const AND: Relation = Relation { ints: |a, b| a & b != 0, reals: |_, _| false, graph: Graph::mul };
+const OR: Relation = Relation { ints: |a, b| a | b != 0, reals: |_, _| false, graph: Graph::max };
+const XOR: Relation = Relation { ints: |a, b| a != b, reals: |_, _| false, graph: differ };
+
+fn differ(graph: &mut Graph, a: Tensor, b: Tensor) -> Tensor {
+    let difference = graph.sub(a, b);
+    graph.mul(difference, difference)
+}
+
 pub(super) fn equal(builder: &mut Builder, call: &Call) -> Built {
-    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, |a, b| a == b, Graph::equal)?])
+    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, &EQUAL)?])
 }
 
 pub(super) fn less(builder: &mut Builder, call: &Call) -> Built {
-    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, |a, b| a < b, Graph::less)?])
+    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, &LESS)?])
 }
 
 pub(super) fn greater(builder: &mut Builder, call: &Call) -> Built {
-    Ok(vec![compare(builder, call.input(1)?, call.input(0)?, |a, b| a < b, Graph::less)?])
+    Ok(vec![compare(builder, call.input(1)?, call.input(0)?, &LESS)?])
 }
 
 pub(super) fn less_or_equal(builder: &mut Builder, call: &Call) -> Built {
-    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, |a, b| a <= b, at_most)?])
+    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, &AT_MOST)?])
 }
 
 pub(super) fn greater_or_equal(builder: &mut Builder, call: &Call) -> Built {
-    Ok(vec![compare(builder, call.input(1)?, call.input(0)?, |a, b| a <= b, at_most)?])
+    Ok(vec![compare(builder, call.input(1)?, call.input(0)?, &AT_MOST)?])
 }
 
 pub(super) fn and(builder: &mut Builder, call: &Call) -> Built {
-    bools(call)?;
-    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, |a, b| a != 0.0 && b != 0.0, Graph::mul)
-        .and_then(|value| logical(value, call, |a, b| a & b))?])
+    logical(builder, call, &AND)
 }
 
 pub(super) fn or(builder: &mut Builder, call: &Call) -> Built {
-    bools(call)?;
-    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, |a, b| a != 0.0 || b != 0.0, Graph::max)
-        .and_then(|value| logical(value, call, |a, b| a | b))?])
+    logical(builder, call, &OR)
 }
 
 pub(super) fn xor(builder: &mut Builder, call: &Call) -> Built {
-    bools(call)?;
-    let differ = |graph: &mut Graph, a: Tensor, b: Tensor| {
-        let difference = graph.sub(a, b);
-        graph.mul(difference, difference)
-    };
-    Ok(vec![compare(builder, call.input(0)?, call.input(1)?, |a, b| a != b, differ)
-        .and_then(|value| logical(value, call, |a, b| a ^ b))?])
+    logical(builder, call, &XOR)
 }
 
-fn bools(call: &Call) -> Result<(), Refusal> {
-    let both = call.input(0)?.kind() == Kind::Bool && call.input(1)?.kind() == Kind::Bool;
-    if both { Ok(()) } else { Err("operands that are not true or false".into()) }
-}
-
-/// Of two constants the function itself, since a comparison of whole numbers looks at their difference.
-fn logical(value: Value, call: &Call, function: fn(i64, i64) -> i64) -> Result<Value, Refusal> {
-    let (Some(a), Some(b)) = (call.input(0)?.constant(), call.input(1)?.constant()) else { return Ok(value) };
-    let dims = broadcast(&a.dims, &b.dims)?;
-    let (a, b) = (a.broadcast(&dims), b.broadcast(&dims));
-    let (Some(x), Some(y)) = (a.as_ints(), b.as_ints()) else { return Ok(value) };
-    let values = x.iter().zip(y).map(|(&x, &y)| function(x, y)).collect();
-    Ok(Constant { dims, data: Data::Bool(Arc::new(values)) }.into())
+fn logical(builder: &mut Builder, call: &Call, relation: &Relation) -> Built {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    if a.kind() != Kind::Bool || b.kind() != Kind::Bool {
+        return Err("operands that are not true or false".into());
+    }
+    Ok(vec![compare(builder, a, b, relation)?])
 }
 
 pub(super) fn not(builder: &mut Builder, call: &Call) -> Built {
@@ -101,7 +97,9 @@ pub(super) fn select(builder: &mut Builder, call: &Call) -> Built {
         }
         if let (Value::Constant(a), Value::Constant(b)) = (a, b) {
             builder.take_room(&dims)?;
-            return Ok(vec![picked(&constant.broadcast(&dims), &a.broadcast(&dims), &b.broadcast(&dims))?.into()]);
+            return Ok(vec![
+                picked(&constant.broadcast(&dims), &a.broadcast(&dims), &b.broadcast(&dims))?.into(),
+            ]);
         }
     }
     let (tensors, order, dims) = builder.align(&[condition, a, b])?;

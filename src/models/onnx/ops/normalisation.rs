@@ -19,7 +19,8 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
     }
     let x = call.input(0)?;
     let channels = *x.dims().get(1).ok_or("an input without channels")?;
-    let part = |i: usize| -> Result<Arc<Vec<f32>>, Refusal> { floats(call.constant(i, "statistics")?, channels) };
+    let part =
+        |i: usize| -> Result<Arc<Vec<f32>>, Refusal> { floats(call.constant(i, "statistics")?, channels) };
     let (scale, shift, mean, variance) = (part(1)?, part(2)?, part(3)?, part(4)?);
     let epsilon = f64::from(call.float("epsilon", 1e-5)?);
     if variance.iter().any(|value| *value < 0.0) {
@@ -31,13 +32,17 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
             (factor, f64::from(shift[c]) - f64::from(mean[c]) * factor)
         })
         .collect();
-    if let Some(node) = call.tree.only_for_me(call.node.inputs[0]).filter(|node| node.op == "Conv" && node.domain.is_empty()) {
+    if let Some(node) =
+        call.tree.only_for_me(call.node.inputs[0]).filter(|node| node.op == "Conv" && node.domain.is_empty())
+    {
         let inputs = node.inputs.iter().map(|name| call.tree.values.get(name).cloned()).collect();
         let before = Call { node, opset: call.opset, inputs, tree: call.tree };
         return Ok(vec![folded(builder, &before, Some(&affine))?.into()]);
     }
     let wide = [vec![channels], vec![1; x.rank() - 2]].concat();
-    let along = |pick: fn(&(f64, f64)) -> f64| Constant::floats(&wide, affine.iter().map(|one| pick(one) as f32).collect());
+    let along = |pick: fn(&(f64, f64)) -> f64| {
+        Constant::floats(&wide, affine.iter().map(|one| pick(one) as f32).collect())
+    };
     let scaled = times(builder, x, &along(|one| one.0).into())?;
     Ok(vec![plus(builder, &scaled, &along(|one| one.1).into())?])
 }
@@ -59,7 +64,9 @@ pub(super) fn layer(builder: &mut Builder, call: &Call) -> Built {
         super::super::value::broadcast(&constant.dims, &x.dims[axis..])
             .ok()
             .filter(|dims| *dims == x.dims[axis..])
-            .ok_or_else(|| format!("a factor of shape {:?} over shape {:?}", constant.dims, &x.dims[axis..]))?;
+            .ok_or_else(|| {
+                format!("a factor of shape {:?} over shape {:?}", constant.dims, &x.dims[axis..])
+            })?;
         let whole = constant.broadcast(&x.dims[axis..]);
         Ok(builder.lift(&whole.with_dims(vec![len]), &[0], false))
     };
@@ -159,7 +166,8 @@ pub(super) fn lp(builder: &mut Builder, call: &Call) -> Built {
         2 => true,
         p => return Err(format!("a norm of order {p}")),
     };
-    let sizes = builder.each(&x, |graph, x| if squared { graph.mul(x, x) } else { graph.unary(Unary::Abs, x) });
+    let sizes =
+        builder.each(&x, |graph, x| if squared { graph.mul(x, x) } else { graph.unary(Unary::Abs, x) });
     let sum = builder.reduce(Reduction::Sum, &sizes, &[axis], true);
     let factor = builder.each(&sum, |graph, sum| {
         let norm = if squared { graph.unary(Unary::Sqrt, sum) } else { sum };

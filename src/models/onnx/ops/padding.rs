@@ -8,7 +8,8 @@ use crate::models::onnx::value::{Built, Refusal, Value, axes_of, elements};
 pub(super) fn pad(builder: &mut Builder, call: &Call) -> Built {
     let mut value = call.input(0)?.clone();
     let rank = value.rank();
-    let pads = if call.opset < 11 { call.ints("pads")?.map(<[i64]>::to_vec) } else { call.ints_input(1, "pads")? };
+    let pads =
+        if call.opset < 11 { call.ints("pads")?.map(<[i64]>::to_vec) } else { call.ints_input(1, "pads")? };
     let pads = pads.ok_or("no pads")?;
     let axes = match call.ints_input(3, "axes")? {
         Some(axes) => axes_of(&axes, rank)?,
@@ -28,7 +29,10 @@ pub(super) fn pad(builder: &mut Builder, call: &Call) -> Built {
             continue;
         }
         let len = value.dims()[axis] as i64;
-        let longer = before.checked_add(after).and_then(|pad| pad.checked_add(len)).filter(|len| (1..1 << 31).contains(len));
+        let longer = before
+            .checked_add(after)
+            .and_then(|pad| pad.checked_add(len))
+            .filter(|len| (1..1 << 31).contains(len));
         let longer = longer.ok_or_else(|| format!("pads {pads:?}"))?;
         let mut dims = value.dims().to_vec();
         dims[axis] = longer as usize;
@@ -36,7 +40,8 @@ pub(super) fn pad(builder: &mut Builder, call: &Call) -> Built {
         value = match mode.as_str() {
             "constant" => filled(builder, &value, axis, [before, after], fill)?,
             mode => {
-                let positions: Result<Vec<usize>, Refusal> = (-before..len + after).map(|at| mirrored(at, len, mode)).collect();
+                let positions: Result<Vec<usize>, Refusal> =
+                    (-before..len + after).map(|at| mirrored(at, len, mode)).collect();
                 builder.take(&value, axis, &positions?)?
             }
         };
@@ -60,7 +65,13 @@ fn mirrored(at: i64, len: i64, mode: &str) -> Result<usize, Refusal> {
 }
 
 /// A negative pad cuts off.
-fn filled(builder: &mut Builder, value: &Value, axis: usize, pads: [i64; 2], fill: f32) -> Result<Value, Refusal> {
+fn filled(
+    builder: &mut Builder,
+    value: &Value,
+    axis: usize,
+    pads: [i64; 2],
+    fill: f32,
+) -> Result<Value, Refusal> {
     let len = value.dims()[axis] as i64;
     let kept: Vec<usize> = ((-pads[0]).max(0)..len + pads[1].min(0)).map(|at| at as usize).collect();
     let inner = builder.take(value, axis, &kept)?;

@@ -48,7 +48,8 @@ pub(super) fn gru(builder: &mut Builder, call: &Call) -> Built {
         let mut outputs = vec![h; sizes.steps];
         for i in 0..sizes.steps {
             let t = if backwards { sizes.steps - 1 - i } else { i };
-            let part = |b: &mut Builder, gate: usize| gate_input(b, gates, &sizes, t, gate, weights.bias[gate][0]);
+            let part =
+                |b: &mut Builder, gate: usize| gate_input(b, gates, &sizes, t, gate, weights.bias[gate][0]);
             let [z, r, n] = [0, 1, 2].map(|gate| part(builder, gate));
             let [z, r] = [(z, 0), (r, 1)].map(|(own, gate)| {
                 let sum = recurrent(builder, h, &weights, gate);
@@ -141,7 +142,8 @@ fn sizes(call: &Call, gates: usize, functions: &[&str]) -> Result<Sizes, Refusal
     let hidden = usize::try_from(call.int("hidden_size", 0)?).unwrap_or(0);
     let (w, r) = (call.constant(1, "weights")?, call.constant(2, "weights")?);
     let rows = gates.checked_mul(hidden).ok_or("too large a layer")?;
-    if hidden == 0 || w.dims != [directions.len(), rows, inputs] || r.dims != [directions.len(), rows, hidden] {
+    if hidden == 0 || w.dims != [directions.len(), rows, inputs] || r.dims != [directions.len(), rows, hidden]
+    {
         return Err(format!("weights of shapes {:?} and {:?}", w.dims, r.dims));
     }
     if steps == 0 || steps > STEPS || batch != 1 {
@@ -173,13 +175,21 @@ fn state(builder: &mut Builder, call: &Call, i: usize, sizes: &Sizes) -> Result<
     let traced = builder.traced(&value)?;
     let whole = builder.natural(&traced);
     let whole = builder.graph.reshape(whole, &[count, sizes.hidden]);
-    Ok((0..count).map(|direction| {
-        let one = builder.graph.slice(whole, 0, direction..direction + 1);
-        builder.with_lanes(one)
-    }).collect())
+    Ok((0..count)
+        .map(|direction| {
+            let one = builder.graph.slice(whole, 0, direction..direction + 1);
+            builder.with_lanes(one)
+        })
+        .collect())
 }
 
-fn weights(builder: &mut Builder, call: &Call, sizes: &Sizes, gates: usize, direction: usize) -> Result<Weights, Refusal> {
+fn weights(
+    builder: &mut Builder,
+    call: &Call,
+    sizes: &Sizes,
+    gates: usize,
+    direction: usize,
+) -> Result<Weights, Refusal> {
     let (w, r) = (call.constant(1, "weights")?, call.constant(2, "weights")?);
     let (w, r) = (floats(w, w.len())?, floats(r, r.len())?);
     let (hidden, rows) = (sizes.hidden, gates * sizes.hidden);
@@ -187,7 +197,9 @@ fn weights(builder: &mut Builder, call: &Call, sizes: &Sizes, gates: usize, dire
     let turned = |values: &[f32], k: usize, rows: usize| -> Vec<f32> {
         (0..k).flat_map(|i| (0..rows).map(move |row| values[row * k + i])).collect()
     };
-    let upload = |builder: &mut Builder, values: Vec<f32>, dims: &[usize]| builder.graph.constant(&Arc::new(values), dims);
+    let upload = |builder: &mut Builder, values: Vec<f32>, dims: &[usize]| {
+        builder.graph.constant(&Arc::new(values), dims)
+    };
     let own = &w[direction * rows * sizes.inputs..][..rows * sizes.inputs];
     let input = upload(builder, turned(own, sizes.inputs, rows), &[sizes.inputs, rows]);
     let recurrent = (0..gates)
@@ -212,7 +224,14 @@ fn weights(builder: &mut Builder, call: &Call, sizes: &Sizes, gates: usize, dire
 }
 
 /// What the input of step `t` says to a gate `[1, hidden]`.
-fn gate_input(builder: &mut Builder, gates: Tensor, sizes: &Sizes, t: usize, gate: usize, bias: Tensor) -> Tensor {
+fn gate_input(
+    builder: &mut Builder,
+    gates: Tensor,
+    sizes: &Sizes,
+    t: usize,
+    gate: usize,
+    bias: Tensor,
+) -> Tensor {
     let step = builder.graph.slice(gates, 0, t..t + 1);
     let own = builder.graph.slice(step, 1, gate * sizes.hidden..(gate + 1) * sizes.hidden);
     builder.graph.add(own, bias)
@@ -225,7 +244,8 @@ fn recurrent(builder: &mut Builder, h: Tensor, weights: &Weights, gate: usize) -
 
 /// `[steps, directions, 1, hidden]`.
 fn sequence(builder: &mut Builder, all: &[Vec<Tensor>], sizes: &Sizes) -> Value {
-    let rows: Vec<Tensor> = (0..sizes.steps).flat_map(|t| all.iter().map(move |outputs| outputs[t])).collect();
+    let rows: Vec<Tensor> =
+        (0..sizes.steps).flat_map(|t| all.iter().map(move |outputs| outputs[t])).collect();
     let tensor = if rows.len() == 1 { rows[0] } else { builder.graph.concat(&rows, 0) };
     shaped(builder, tensor, &[sizes.steps, sizes.directions.len(), 1, sizes.hidden])
 }

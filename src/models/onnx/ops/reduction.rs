@@ -11,7 +11,13 @@ use crate::models::onnx::value::{Built, Refusal, Traced, Value, axes_of};
 
 pub(super) fn sum(builder: &mut Builder, call: &Call) -> Built {
     // The axes of a sum are an input since opset 13, those of other reductions since 18.
-    over(builder, call, 12, |values| values.iter().sum(), |b, x, axes, keep| b.reduce(Reduction::Sum, x, axes, keep))
+    over(
+        builder,
+        call,
+        12,
+        |values| values.iter().sum(),
+        |b, x, axes, keep| b.reduce(Reduction::Sum, x, axes, keep),
+    )
 }
 
 pub(super) fn mean(builder: &mut Builder, call: &Call) -> Built {
@@ -38,7 +44,13 @@ pub(super) fn min(builder: &mut Builder, call: &Call) -> Built {
 
 pub(super) fn product(builder: &mut Builder, call: &Call) -> Built {
     call.constant(0, "factors")?;
-    over(builder, call, 17, |values| values.iter().product(), |b, x, axes, keep| b.reduce(Reduction::Sum, x, axes, keep))
+    over(
+        builder,
+        call,
+        17,
+        |values| values.iter().product(),
+        |b, x, axes, keep| b.reduce(Reduction::Sum, x, axes, keep),
+    )
 }
 
 pub(super) fn l1(builder: &mut Builder, call: &Call) -> Built {
@@ -67,10 +79,16 @@ fn squares(builder: &mut Builder, x: &Traced, axes: &[usize], keep: bool) -> Tra
 }
 
 pub(super) fn log_sum(builder: &mut Builder, call: &Call) -> Built {
-    over(builder, call, 17, |values| values.iter().sum::<f64>().ln(), |b, x, axes, keep| {
-        let sum = b.reduce(Reduction::Sum, x, axes, keep);
-        b.each(&sum, |graph, sum| graph.unary(Unary::Log, sum))
-    })
+    over(
+        builder,
+        call,
+        17,
+        |values| values.iter().sum::<f64>().ln(),
+        |b, x, axes, keep| {
+            let sum = b.reduce(Reduction::Sum, x, axes, keep);
+            b.each(&sum, |graph, sum| graph.unary(Unary::Log, sum))
+        },
+    )
 }
 
 pub(super) fn log_sum_exp(builder: &mut Builder, call: &Call) -> Built {
@@ -115,15 +133,22 @@ fn over(
     }])
 }
 
-fn reduced(constant: &Constant, axes: &[usize], keep: bool, host: impl Fn(&[f64]) -> f64) -> Result<Constant, Refusal> {
+fn reduced(
+    constant: &Constant,
+    axes: &[usize],
+    keep: bool,
+    host: impl Fn(&[f64]) -> f64,
+) -> Result<Constant, Refusal> {
     let all: Vec<usize> = constant.dims.clone();
     let size = |axis: usize| if axes.contains(&axis) { 1 } else { all[axis] };
     let wide: Vec<usize> = (0..all.len()).map(size).collect();
     let (from, to) = (strides(&all), strides(&wide));
     let mut groups = vec![Vec::new(); wide.iter().product()];
     for i in 0..constant.len() {
-        let place: usize =
-            (0..all.len()).filter(|axis| !axes.contains(axis)).map(|axis| i / from[axis] % all[axis] * to[axis]).sum();
+        let place: usize = (0..all.len())
+            .filter(|axis| !axes.contains(axis))
+            .map(|axis| i / from[axis] % all[axis] * to[axis])
+            .sum();
         groups[place].push(constant.number(i));
     }
     let values = groups.iter().map(|values| host(values));

@@ -78,7 +78,11 @@ fn sized(value: &Value, axes: &[usize], scales: &[f64]) -> Result<Vec<usize>, Re
     if scales.len() != axes.len() {
         return Err(format!("{} scales of {} axes", scales.len(), axes.len()));
     }
-    Ok(axes.iter().zip(scales).map(|(&axis, scale)| (value.dims()[axis] as f64 * scale).floor() as usize).collect())
+    Ok(axes
+        .iter()
+        .zip(scales)
+        .map(|(&axis, scale)| (value.dims()[axis] as f64 * scale).floor() as usize)
+        .collect())
 }
 
 fn resized(
@@ -100,7 +104,8 @@ fn resized(
         if size == len && scale == 1.0 {
             continue;
         }
-        let at: Result<Vec<f64>, Refusal> = (0..size).map(|o| coordinate(o as f64, len as f64, size as f64, scale, how)).collect();
+        let at: Result<Vec<f64>, Refusal> =
+            (0..size).map(|o| coordinate(o as f64, len as f64, size as f64, scale, how)).collect();
         let at = at?;
         value = if how.nearest {
             let positions: Result<Vec<usize>, Refusal> = at.iter().map(|&at| nearest(at, len, how)).collect();
@@ -118,13 +123,16 @@ fn by_factors(builder: &mut Builder, value: &Value, dims: &[usize], how: &How) -
     let ([n, c, height, width], [m, d, high, wide]) = (&traced.dims[..], dims) else { return None };
     let whole = n == m && c == d && high % height == 0 && wide % width == 0;
     let kind = match (how.nearest, how.coordinates.as_str(), how.rounding.as_str()) {
-        (true, "asymmetric", "floor") | (true, "half_pixel", "round_prefer_floor" | "floor") => Upsample::Nearest,
+        (true, "asymmetric", "floor") | (true, "half_pixel", "round_prefer_floor" | "floor") => {
+            Upsample::Nearest
+        }
         (false, "half_pixel", _) => Upsample::Bilinear,
         _ => return None,
     };
     // Of two positions half a pixel apart the nearest is the same under both mappings only for these factors.
     let factors = [high / height, wide / width];
-    if !whole || (how.nearest && how.coordinates == "half_pixel" && factors.iter().any(|factor| *factor > 2)) {
+    if !whole || (how.nearest && how.coordinates == "half_pixel" && factors.iter().any(|factor| *factor > 2))
+    {
         return None;
     }
     let x = builder.arrange(traced, &[0, 2, 3, 1]);
@@ -137,8 +145,20 @@ fn by_factors(builder: &mut Builder, value: &Value, dims: &[usize], how: &How) -
 fn coordinate(o: f64, len: f64, size: f64, scale: f64, how: &How) -> Result<f64, Refusal> {
     Ok(match how.coordinates.as_str() {
         "half_pixel" => (o + 0.5) / scale - 0.5,
-        "pytorch_half_pixel" => if size > 1.0 { (o + 0.5) / scale - 0.5 } else { 0.0 },
-        "align_corners" => if size > 1.0 { o * (len - 1.0) / (size - 1.0) } else { 0.0 },
+        "pytorch_half_pixel" => {
+            if size > 1.0 {
+                (o + 0.5) / scale - 0.5
+            } else {
+                0.0
+            }
+        }
+        "align_corners" => {
+            if size > 1.0 {
+                o * (len - 1.0) / (size - 1.0)
+            } else {
+                0.0
+            }
+        }
         "asymmetric" => o / scale,
         other => return Err(format!("coordinates {other:?}")),
     })

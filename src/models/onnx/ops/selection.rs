@@ -17,7 +17,9 @@ pub(super) fn slice(builder: &mut Builder, call: &Call) -> Built {
         None => (0..starts.len()).collect(),
     };
     let steps = call.ints_input(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
-    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || axes.iter().any(|&axis| axis >= value.rank()) {
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3]
+        || axes.iter().any(|&axis| axis >= value.rank())
+    {
         return Err("starts, ends, axes and steps of different lengths".into());
     }
     for i in 0..axes.len() {
@@ -86,7 +88,8 @@ pub(super) fn gather_elements(builder: &mut Builder, call: &Call) -> Built {
         Value::Traced(_) => return Err("indices that depend on the sample".into()),
     };
     let from = value.dims().to_vec();
-    let fits = index.dims.len() == from.len() && (0..from.len()).all(|a| a == axis || index.dims[a] <= from[a]);
+    let fits =
+        index.dims.len() == from.len() && (0..from.len()).all(|a| a == axis || index.dims[a] <= from[a]);
     if !fits {
         return Err(format!("indices of shape {:?} for shape {from:?}", index.dims));
     }
@@ -120,7 +123,8 @@ pub(super) fn gather_nd(builder: &mut Builder, call: &Call) -> Built {
     for block in coordinates.chunks(depth) {
         let mut start = 0;
         for (axis, &at) in block.iter().enumerate() {
-            start += axis_of(at, from[axis]).map_err(|_| format!("index {at} of {}", from[axis]))? * steps[axis];
+            start +=
+                axis_of(at, from[axis]).map_err(|_| format!("index {at} of {}", from[axis]))? * steps[axis];
         }
         picked.extend(start..start + inner);
     }
@@ -132,7 +136,11 @@ pub(super) fn scatter_nd(builder: &mut Builder, call: &Call) -> Built {
     let [data, index, updates] =
         [call.constant(0, "data")?, call.constant(1, "indices")?, call.constant(2, "updates")?];
     let depth = index.dims.last().copied().unwrap_or(0);
-    if call.text("reduction", "none")? != "none" || depth == 0 || depth > data.dims.len() || data.kind() != updates.kind() {
+    if call.text("reduction", "none")? != "none"
+        || depth == 0
+        || depth > data.dims.len()
+        || data.kind() != updates.kind()
+    {
         return Err(format!("indices of shape {:?} for shape {:?}", index.dims, data.dims));
     }
     builder.take_room(&data.dims)?;
@@ -202,7 +210,10 @@ pub(super) fn cumulative_sum(builder: &mut Builder, call: &Call) -> Built {
         let step = strides(&constant.dims)[axis];
         let sum = |i: usize| -> f64 {
             let at = i / step % len;
-            (0..len).filter(|&from| counts(from, at)).map(|from| constant.number(i + from * step - at * step)).sum()
+            (0..len)
+                .filter(|&from| counts(from, at))
+                .map(|from| constant.number(i + from * step - at * step))
+                .sum()
         };
         let sums = (0..constant.len()).map(sum);
         let data = match constant.kind() {
@@ -218,7 +229,8 @@ pub(super) fn cumulative_sum(builder: &mut Builder, call: &Call) -> Built {
     let last = builder.transpose(value, &axes)?;
     let mut traced = builder.traced(&last)?;
     let kind = std::mem::replace(&mut traced.kind, Kind::Float);
-    let sums = super::linear::product(builder, &traced.into(), &Constant::floats(&[len, len], triangle).into())?;
+    let sums =
+        super::linear::product(builder, &traced.into(), &Constant::floats(&[len, len], triangle).into())?;
     let mut sums = builder.traced(&sums)?;
     sums.kind = kind;
     Ok(vec![builder.transpose(&sums.into(), &axes)?])
@@ -277,9 +289,15 @@ pub(super) fn trilu(builder: &mut Builder, call: &Call) -> Built {
         Value::Constant(constant) => {
             builder.take_room(&dims)?;
             let data = match &constant.data {
-                Data::Float(v) => Data::Float(Arc::new((0..v.len()).map(|i| if kept(i) { v[i] } else { 0.0 }).collect())),
-                Data::Int(v) => Data::Int(Arc::new((0..v.len()).map(|i| if kept(i) { v[i] } else { 0 }).collect())),
-                Data::Bool(v) => Data::Bool(Arc::new((0..v.len()).map(|i| if kept(i) { v[i] } else { 0 }).collect())),
+                Data::Float(v) => {
+                    Data::Float(Arc::new((0..v.len()).map(|i| if kept(i) { v[i] } else { 0.0 }).collect()))
+                }
+                Data::Int(v) => {
+                    Data::Int(Arc::new((0..v.len()).map(|i| if kept(i) { v[i] } else { 0 }).collect()))
+                }
+                Data::Bool(v) => {
+                    Data::Bool(Arc::new((0..v.len()).map(|i| if kept(i) { v[i] } else { 0 }).collect()))
+                }
             };
             Ok(vec![Constant { dims, data }.into()])
         }

@@ -66,7 +66,9 @@ pub(super) fn constant_of_shape(builder: &mut Builder, call: &Call) -> Built {
 pub(super) fn range(builder: &mut Builder, call: &Call) -> Built {
     let ends = [call.constant(0, "ends")?, call.constant(1, "ends")?, call.constant(2, "ends")?];
     let numbers = ends.map(Constant::single);
-    let [Some(start), Some(limit), Some(step)] = numbers else { return Err("ends of several elements".into()) };
+    let [Some(start), Some(limit), Some(step)] = numbers else {
+        return Err("ends of several elements".into());
+    };
     let count = ((limit - start) / step).ceil().max(0.0);
     if !count.is_finite() || count > 1e9 {
         return Err(format!("a range from {start} to {limit} by {step}"));
@@ -105,7 +107,9 @@ pub(super) fn reshape(builder: &mut Builder, call: &Call) -> Built {
     let mut open = None;
     for (axis, &size) in wanted.iter().enumerate() {
         dims.push(match size {
-            0 if keeps => *value.dims().get(axis).ok_or_else(|| format!("shape {wanted:?} of {:?}", value.dims()))?,
+            0 if keeps => {
+                *value.dims().get(axis).ok_or_else(|| format!("shape {wanted:?} of {:?}", value.dims()))?
+            }
             -1 if open.is_none() => {
                 open = Some(axis);
                 1
@@ -155,7 +159,8 @@ pub(super) fn squeeze(builder: &mut Builder, call: &Call) -> Built {
     if let Some(&axis) = axes.iter().find(|&&axis| dims[axis] != 1) {
         return Err(format!("axis {axis} of shape {dims:?} to be left out"));
     }
-    let kept: Vec<usize> = (0..dims.len()).filter(|axis| !axes.contains(axis)).map(|axis| dims[axis]).collect();
+    let kept: Vec<usize> =
+        (0..dims.len()).filter(|axis| !axes.contains(axis)).map(|axis| dims[axis]).collect();
     Ok(vec![builder.reshape(value, &kept)?])
 }
 

@@ -17,13 +17,20 @@ fn along_axis(builder: &mut Builder, call: &Call, log: bool) -> Built {
     let traced = builder.traced(call.input(0)?)?;
     let axis = axis_of(call.int("axis", if call.opset < 13 { 1 } else { -1 })?, traced.dims.len())?;
     if call.opset < 13 && axis + 1 != traced.dims.len() {
-        return Err("an axis that is not the last, in an opset below 13, where it means all axes from it on".into());
+        return Err(
+            "an axis that is not the last, in an opset below 13, where it means all axes from it on".into()
+        );
     }
     Ok(vec![over(builder, &traced, axis, log).into()])
 }
 
 /// Softmax along an axis.
-pub(in crate::models::onnx) fn over(builder: &mut Builder, traced: &Traced, axis: usize, log: bool) -> Traced {
+pub(in crate::models::onnx) fn over(
+    builder: &mut Builder,
+    traced: &Traced,
+    axis: usize,
+    log: bool,
+) -> Traced {
     let others = traced.order.iter().copied().filter(|&other| other != axis);
     let order: Vec<usize> = others.chain([axis]).collect();
     let x = builder.arrange(traced, &order);
