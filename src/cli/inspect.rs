@@ -9,7 +9,7 @@ use super::inspect_data::{image_or_signal, named, table};
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
-use crate::models::{Head, Model, Weights, onnx};
+use crate::models::{Head, Model, Weights, onnx, onnx_file};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -59,6 +59,9 @@ pub fn describe(path: &Path) -> Result<String> {
 }
 
 fn folder(path: &Path) -> Result<String> {
+    if let Some(file) = onnx_file(path) {
+        return onnx::describe(&file);
+    }
     if path.join("config.json").is_file() || path.join("model.safetensors").is_file() {
         return Ok(model(&Model::load(path)?));
     }

@@ -40,14 +40,14 @@ pub struct Model {
 
 impl Model {
     /// Reads `config.json` and `model.safetensors` from a folder, one safetensors file whose metadata hold the configuration (key
-    /// `config`), or an ONNX file, whose final softmax or sigmoid is taken off.
+    /// `config`), or an ONNX file (in a folder without the other two it is `model.onnx`), whose final softmax or sigmoid is taken off.
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
-        if is_onnx(path) {
-            return Self::from_onnx(path);
+        if let Some(file) = onnx_file(path) {
+            return Self::from_onnx(&file);
         }
         let (config, weights, file) = if path.is_dir() {
             let file = path.join("model.safetensors");
@@ -194,7 +194,11 @@ impl Model {
     }
 }
 
-/// Whether a path names an ONNX file.
-pub(crate) fn is_onnx(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
+/// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no model of percuss's own.
+pub(crate) fn onnx_file(path: &Path) -> Option<PathBuf> {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) && !path.is_dir() {
+        return Some(path.to_path_buf());
+    }
+    let inside = path.join("model.onnx");
+    (inside.is_file() && !Config::is_in(path)).then_some(inside)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::study::{InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Dataset, Labels, Preprocess};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Head, InputScaling, Model, is_onnx};
+use crate::models::{Architecture, Head, InputScaling, Model, onnx_file};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling.
@@ -109,7 +109,8 @@ pub fn data_split(
 
 /// What was fitted with the model, if it is a model of tables.
 fn preprocess(model: &Path) -> Result<Option<Preprocess>> {
-    let folder = if is_onnx(model) { model.parent().unwrap_or(Path::new("")) } else { model };
+    let network = onnx_file(model);
+    let folder = network.as_deref().and_then(Path::parent).unwrap_or(model);
     let file = folder.join("preprocess.json");
     if file.is_file() { Preprocess::load(&file).map(Some) } else { Ok(None) }
 }

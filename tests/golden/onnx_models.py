@@ -161,7 +161,9 @@ class Reshapes(nn.Module):
         n = x.shape[0]
         y = x.reshape(n, -1, 4).transpose(1, 2).reshape(n * 2, -1)
         y = (y * y).view(n, 2, -1).flatten(1)
-        return y.unflatten(1, (3, -1)).sum(-1) + x.size(1)
+        shuffled = nn.functional.pixel_shuffle(x.reshape(n, 4, 2, 6), 2).reshape(n, 3, -1)
+        back = nn.functional.pixel_unshuffle(x.reshape(n, 1, 4, 12), 2).amax((2, 3))[:, 1:]
+        return y.unflatten(1, (3, -1)).sum(-1) + x.size(1) + (shuffled * shuffled).mean(2) * back
 
 
 class Slices(nn.Module):
@@ -233,7 +235,8 @@ class Shared(nn.Module):
         y = torch.tanh(x @ self.weight.t()) @ self.weight
         z = self.left @ y
         pairs = torch.matmul(y.unsqueeze(1), z.transpose(1, 2).unsqueeze(1)).squeeze(1)
-        return pairs.sum(1) + z @ self.weight[0]
+        named = torch.einsum("btf,cf->bct", x, self.weight).amax(2)[:, :5]
+        return pairs.sum(1) + z @ self.weight[0] + named * torch.einsum("bhtd,bhsd->hbts", y.unsqueeze(1), z.unsqueeze(1)).mean((0, 2))
 
 
 class Two(nn.Module):

@@ -30,6 +30,11 @@ pub fn whole(name: &str, value: i64) -> Vec<u8> {
     bytes(5, &[bytes(1, name.as_bytes()), int(3, value), int(20, 2)].concat())
 }
 
+/// `attribute = value`, a text.
+pub fn text(name: &str, value: &str) -> Vec<u8> {
+    bytes(5, &[bytes(1, name.as_bytes()), bytes(4, value.as_bytes()), int(20, 3)].concat())
+}
+
 /// A node; its name is its first output's.
 pub fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Vec<u8>]) -> Vec<u8> {
     let mut message: Vec<u8> = inputs.iter().flat_map(|name| bytes(1, name.as_bytes())).collect();

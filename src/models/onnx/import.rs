@@ -23,7 +23,8 @@ use crate::{Error, Result};
 
 /// Oldest and newest version of ONNX's ops that is read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
-/// Nodes of a graph at most.
+/// Nodes that an output may need at most, and what they may become.
+const LIVE: usize = 100_000;
 const NODES: usize = 2_000_000;
 
 /// What a file is found to be: its facts, and a network or all that is missing for one.
@@ -92,6 +93,10 @@ impl<'a, 'm> Import<'a, 'm> {
         let output = output(self.file, beside).map_err(|why| self.miss("outputs", why)).ok()?;
         let live = live(&mut self.tree, output);
         self.facts.live_nodes = live.len();
+        if live.len() > LIVE {
+            self.miss("graph", format!("{} nodes, where {LIVE} are read", live.len()));
+            return None;
+        }
         self.missing.extend(uncovered(self.model, &self.tree, &live));
         let needed = needed(&self.tree, &live, output);
         self.constants(&needed, sources);

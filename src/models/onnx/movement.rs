@@ -109,6 +109,7 @@ impl Builder {
             return Ok(self.graph.reshape(tensor, &after));
         }
         let runs = runs(positions);
+        self.take_room(&[positions.len()])?;
         let tensor = if runs.len() <= PIECES {
             let pieces: Vec<Tensor> = runs
                 .iter()
@@ -176,6 +177,9 @@ impl Builder {
                 ));
             }
             dims[axis] = dims[axis].checked_add(value.dims()[axis]).ok_or("too long an axis")?;
+        }
+        if values.iter().any(|value| value.kind() != first.kind()) {
+            return Err("reals and whole numbers to join".into());
         }
         let constants: Vec<&Constant> = values.iter().filter_map(Value::constant).collect();
         if constants.len() == values.len() {

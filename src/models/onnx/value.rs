@@ -10,7 +10,7 @@ pub(super) type Refusal = String;
 pub(super) type Built = Result<Vec<Value>, Refusal>;
 
 /// Most elements of a tensor, in one lane.
-const ELEMENTS: usize = 1 << 28;
+const ELEMENTS: usize = 1 << 27;
 
 /// A tensor that depends on the sample.
 ///
@@ -105,7 +105,7 @@ pub(super) fn elements(dims: &[usize]) -> Result<usize, Refusal> {
     match product {
         Some(0) => Err(format!("a tensor without elements: shape {dims:?}")),
         Some(product) if product <= ELEMENTS => Ok(product),
-        _ => Err(format!("a tensor of more than 2^28 elements: shape {dims:?}")),
+        _ => Err(format!("a tensor of more than 2^27 elements: shape {dims:?}")),
     }
 }
 

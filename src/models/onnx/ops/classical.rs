@@ -33,9 +33,20 @@ pub(super) fn scaler(builder: &mut Builder, call: &Call) -> Built {
     Ok(vec![if scale.is_empty() { centred } else { times(builder, &centred, &along(scale, columns(x)?)?)? }])
 }
 
-/// Samples have no missing values when they come here.
+/// Samples have no missing values when they come here; a number that stands for one would be replaced under attack, too.
 pub(super) fn imputer(_: &mut Builder, call: &Call) -> Built {
+    if call.float("replaced_value_float", 0.0).is_ok() {
+        return Err("a number that stands for missing values".into());
+    }
     Ok(vec![call.input(0)?.clone()])
+}
+
+/// Columns beside each other.
+pub(super) fn feature_vectorizer(builder: &mut Builder, call: &Call) -> Built {
+    let values: Result<Vec<Value>, Refusal> =
+        (0..call.inputs.len()).map(|i| call.input(i).cloned()).collect();
+    let axis = call.input(0)?.rank().checked_sub(1).ok_or("a single number")?;
+    Ok(vec![builder.concat(&values?, axis)?])
 }
 
 /// 1 above the threshold.

@@ -5,6 +5,7 @@ mod arithmetic;
 mod attention;
 mod classical;
 mod convolution;
+mod einsum;
 mod joining;
 mod linear;
 mod logic;
@@ -62,8 +63,10 @@ pub(super) const REGISTRY: &[Op] = &[
     op("ConvTranspose", convolution::conv_transpose),
     op("Cos", activation::cos),
     op("CumSum", selection::cumulative_sum),
+    op("DepthToSpace", shapes::depth_to_space),
     op("Div", arithmetic::div),
     op("Dropout", activation::dropout),
+    op("Einsum", einsum::einsum),
     op("Elu", activation::elu),
     op("Equal", logic::equal),
     op("Erf", activation::erf),
@@ -140,6 +143,7 @@ pub(super) const REGISTRY: &[Op] = &[
     op("Softmax", softmax::softmax),
     op("Softplus", activation::softplus),
     op("Softsign", activation::softsign),
+    op("SpaceToDepth", shapes::space_to_depth),
     op("Split", joining::split),
     op("Sqrt", activation::sqrt),
     op("Squeeze", shapes::squeeze),
@@ -156,6 +160,7 @@ pub(super) const REGISTRY: &[Op] = &[
     op("Xor", logic::xor),
     classical("ArrayFeatureExtractor", classical::array_feature_extractor),
     classical("Binarizer", classical::binarizer),
+    classical("FeatureVectorizer", classical::feature_vectorizer),
     classical("Imputer", classical::imputer),
     classical("LinearClassifier", classical::linear_classifier),
     classical("LinearRegressor", classical::linear_regressor),

@@ -1,7 +1,9 @@
 //! Axes made longer: by a constant, by a mirror image, by their ends, or all around.
 
+use std::sync::Arc;
+
 use crate::models::onnx::call::Call;
-use crate::models::onnx::constant::Constant;
+use crate::models::onnx::constant::{Constant, Data, Kind};
 use crate::models::onnx::layout::Builder;
 use crate::models::onnx::value::{Built, Refusal, Value, axes_of, elements};
 
@@ -81,10 +83,12 @@ fn filled(
         dims[axis] = pad as usize;
         builder.take_room(&dims)?;
         let count = dims.iter().product();
-        let constant = match value.constant().and_then(Constant::as_ints) {
-            Some(_) => Constant { dims, ..Constant::ints(vec![fill as i64; count]) },
-            None => Constant::floats(&dims, vec![fill; count]),
+        let data = match value.kind() {
+            Kind::Float => Data::Float(Arc::new(vec![fill; count])),
+            Kind::Int => Data::Int(Arc::new(vec![fill as i64; count])),
+            Kind::Bool => Data::Bool(Arc::new(vec![i64::from(fill != 0.0); count])),
         };
+        let constant = Constant { dims, data };
         parts.insert(if i == 0 { 0 } else { parts.len() }, constant.into());
     }
     builder.concat(&parts, axis)

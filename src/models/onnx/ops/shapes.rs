@@ -170,3 +170,33 @@ pub(super) fn unsqueeze(builder: &mut Builder, call: &Call) -> Built {
     let axes = axes_of(&axes, value.rank() + axes.len())?;
     Ok(vec![builder.unsqueeze(value, &axes)?])
 }
+
+/// The size of blocks and the image's sizes.
+fn blocks(call: &Call) -> Result<(usize, [usize; 4]), Refusal> {
+    let size = usize::try_from(call.int("blocksize", 0)?).unwrap_or(0);
+    match (size, call.input(0)?.dims()) {
+        (1..=1024, &[n, c, h, w]) => Ok((size, [n, c, h, w])),
+        (_, dims) => Err(format!("blocks of {size} in shape {dims:?}")),
+    }
+}
+
+/// Channels become blocks of an image.
+pub(super) fn depth_to_space(builder: &mut Builder, call: &Call) -> Built {
+    let (b, [n, c, h, w]) = blocks(call)?;
+    let (split, order) = match call.text("mode", "DCR")? {
+        "DCR" => ([n, b, b, c / (b * b), h, w], [0, 3, 4, 1, 5, 2]),
+        "CRD" => ([n, c / (b * b), b, b, h, w], [0, 1, 4, 2, 5, 3]),
+        other => return Err(format!("mode {other:?}")),
+    };
+    let parted = builder.reshape(call.input(0)?, &split)?;
+    let turned = builder.transpose(&parted, &order)?;
+    Ok(vec![builder.reshape(&turned, &[n, c / (b * b), h * b, w * b])?])
+}
+
+/// Blocks of an image become channels.
+pub(super) fn space_to_depth(builder: &mut Builder, call: &Call) -> Built {
+    let (b, [n, c, h, w]) = blocks(call)?;
+    let parted = builder.reshape(call.input(0)?, &[n, c, h / b, b, w / b, b])?;
+    let turned = builder.transpose(&parted, &[0, 3, 5, 1, 2, 4])?;
+    Ok(vec![builder.reshape(&turned, &[n, c * b * b, h / b, w / b])?])
+}
