@@ -29,9 +29,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let factor = 1.0 / sqrt(all_sum(lane, mine) / f32(LEN) + bitcast<f32>(epsilon_bits));
     if (alive) {
-        let set = column / ROWS * LEN;
+        let own = column / ROWS * LEN;
         for (var t = slice; t < LEN; t += SLICES) {
-            y[origin + t] = fma((x[origin + t] - center) * factor, weight[set + t], bias[set + t]);
+            y[origin + t] = fma((x[origin + t] - center) * factor, weight[own + t], bias[own + t]);
         }
     }
     if (alive && slice == 0u) {

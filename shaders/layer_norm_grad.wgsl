@@ -7,7 +7,7 @@
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     place(group, lane);
     let origin = start();
-    let set = column / ROWS * LEN;
+    let own = column / ROWS * LEN;
     let center = means[column];
     let factor = factors[column];
     var sum = 0.0;
@@ -15,7 +15,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var first = slice; first < LEN; first += BLOCK * SLICES) {
         var block = vec2<f32>();
         for (var t = first; t < min(LEN, first + BLOCK * SLICES); t += SLICES) {
-            let along = dy[origin + t] * weight[set + t];
+            let along = dy[origin + t] * weight[own + t];
             block += vec2<f32>(along, along * ((x[origin + t] - center) * factor));
         }
         sum += block.x;
@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let slope = all_sum(lane, product) / f32(LEN);
     if (alive) {
         for (var t = slice; t < LEN; t += SLICES) {
-            let along = fma(dy[origin + t], weight[set + t], -level);
+            let along = fma(dy[origin + t], weight[own + t], -level);
             dx[origin + t] = factor * fma((x[origin + t] - center) * factor, -slope, along);
         }
     }
