@@ -156,7 +156,7 @@ fn a_norm_that_no_listed_attack_has_is_an_error_and_one_that_some_lack_is_a_note
     );
     assert_eq!(
         attack_refusal("kind = \"pgd\"\nbudget = [{ norm = \"l3\", eps = 1 }]"),
-        "line 15, attack.budget.norm: found \"l3\", expected one of linf, l2, l1; the nearest is \"l2\""
+        "line 15, attack.budget.norm: found \"l3\", expected one of linf, l2, l1, tokens; the nearest is \"l2\""
     );
     let study = study(
         "[[attack]]\nkind = [\"mi-fgsm\", \"bim\"]\nbudget = [{ norm = [\"linf\", \"l1\"], eps = [1, 2] }]\n",
@@ -203,7 +203,7 @@ fn values_of_another_type_or_out_of_range_are_errors() {
     );
     assert_eq!(
         attack_refusal(&format!("kind = \"pdg\"\n{BUDGET}")),
-        "line 14, attack.kind: found \"pdg\", expected an attack: fgsm, bim, pgd, mi-fgsm; the nearest is \"pgd\""
+        "line 14, attack.kind: found \"pdg\", expected an attack: fgsm, bim, pgd, mi-fgsm, hotflip; the nearest is \"pgd\""
     );
     assert_eq!(
         attack_refusal(&format!("kind = [\"pgd\", \"projected-gradient\"]\n{BUDGET}")),

@@ -9,7 +9,8 @@ use super::inspect_data::{image_or_signal, named, table};
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
-use crate::models::{Head, Model, Weights, onnx, onnx_file};
+use crate::models::clip::{Clip, TextTower};
+use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -62,7 +63,8 @@ fn folder(path: &Path) -> Result<String> {
     if let Some(file) = onnx_file(path) {
         return onnx::describe(&file);
     }
-    if path.join("config.json").is_file() || path.join("model.safetensors").is_file() {
+    let of_model = ["config.json", "model.safetensors", "open_clip_config.json"];
+    if of_model.iter().any(|name| path.join(name).is_file()) {
         return Ok(model(&Model::load(path)?));
     }
     let holds = |wanted: fn(&str) -> bool| -> Result<bool> {
@@ -96,20 +98,46 @@ fn model(model: &Model) -> String {
         Head::Softmax => "softmax over classes",
         Head::Sigmoid => "sigmoid, one decision an output",
     };
-    let mut text = format!("model {}\n", config.architecture.name());
+    let names = config.architecture.names().map_or(String::new(), |names| format!(", {names}'s names"));
+    let mut text = format!("model {}{names}\n", config.architecture.name());
     text += &format!("  input         {:?}\n", config.input_shape());
-    text += &format!("  outputs       {} ({head})\n", config.classes());
+    text += &match &config.architecture {
+        Architecture::Clip(clip) if clip.zero_shot.is_none() => image_text(clip),
+        _ => format!("  outputs       {} ({head})\n", config.classes()),
+    };
     if !config.class_names.is_empty() {
         text += &format!("  names         {}\n", config.class_names.join(", "));
     }
     if let Some(scaling) = &config.input_scaling {
-        text += &format!("  input scaling mean {}, std {}\n", brief(&scaling.mean), brief(&scaling.std));
+        let unit = scaling.unit.as_ref().map_or(String::new(), |unit| format!(", of data in {unit}"));
+        text +=
+            &format!("  input scaling mean {}, std {}{unit}\n", brief(&scaling.mean), brief(&scaling.std));
     }
     if let Some(training) = &config.training {
         text += &format!("  training      {training}\n");
     }
     text += &format!("  sha256        {}\n", model.sha256);
     text + &tensors(&model.weights)
+}
+
+/// What an image-text model is, before it has classes.
+fn image_text(clip: &Clip) -> String {
+    let image = &clip.image.encoder;
+    let blocks = |encoder: &Encoder| {
+        format!("{} blocks of width {}, {} heads", encoder.layers, encoder.width, encoder.heads)
+    };
+    let mut text = String::from("  outputs       classes in words: [model.zero_shot] of a study\n");
+    text += &format!("  image side    patches of {}, {}\n", clip.image.patch, blocks(image));
+    let side = match &clip.text {
+        TextTower::Causal(text) => format!("causal transformer, {}", blocks(&text.encoder)),
+        TextTower::Bert(text) => format!("BERT, {}", blocks(&text.bert.encoder)),
+    };
+    text += &format!(
+        "  text side     {side}, at most {} tokens of {}\n",
+        clip.text.context(),
+        grouped(clip.text.vocabulary() as u64)
+    );
+    text + &format!("  features      {}\n", clip.features)
 }
 
 fn brief(values: &[f32]) -> String {

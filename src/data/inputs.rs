@@ -48,6 +48,28 @@ pub fn open(path: &Path, split: &str, inputs: &[InputArray]) -> Result<Dataset> 
     Ok(dataset)
 }
 
+impl Dataset {
+    /// Puts the same values behind every sample's own, such as a prompt's tokens: those that are `open` may become anything from 0 to `most`,
+    /// the others stay. A sample's shape becomes flat.
+    pub fn append(&mut self, values: &[f32], open: &[bool], most: f32) {
+        let len = self.sample_len();
+        let longer = |own: &mut Vec<f32>, value: f32| {
+            if own.len() == 1 {
+                own.resize(len, own[0]);
+            }
+            own.resize(len + values.len(), value);
+        };
+        longer(&mut self.domain.low, 0.0);
+        longer(&mut self.domain.high, values.iter().copied().fold(most, f32::max));
+        longer(&mut self.domain.scale, 1.0);
+        self.domain.immutable.resize(len, false);
+        self.domain.immutable.extend(open.iter().map(|open| !open));
+        self.values =
+            self.values.chunks(len).flat_map(|sample| sample.iter().chain(values)).copied().collect();
+        self.shape = vec![len + values.len()];
+    }
+}
+
 struct Column {
     values: Vec<f32>,
     /// Values of one sample.

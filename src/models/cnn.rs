@@ -4,7 +4,7 @@ use percuss_kernels::ops::PoolKind;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
-use super::net::{Kernel, Net};
+use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, PoolGeometry, Tensor};
 
 /// The layers, in order. A kernel, stride, padding or dilation is one number for both axes, or `[vertical, horizontal]`.
@@ -151,7 +151,15 @@ impl Cnn {
                     let follows = matches!(self.layers.get(i + 1), Some(Layer::BatchNorm {}));
                     let norm = follows.then(|| (i + 1).to_string());
                     i += usize::from(follows);
-                    net.conv(&name, x, *out, Kernel::Square(kernel.get()), geometry, *bias, norm.as_deref())
+                    net.conv(
+                        &name,
+                        x,
+                        *out,
+                        Kernel::Square(kernel.get()),
+                        geometry,
+                        *bias,
+                        norm.as_deref().map(BatchNorm::new),
+                    )
                 }
                 Layer::BatchNorm {} => net.batch_norm(&name, x, 1e-5),
                 Layer::Relu {} => net.graph.relu(x),

@@ -3,10 +3,16 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::clip::Prompts;
 use super::input::{Input, InputKind};
 use super::net::Net;
-use super::{cnn, iseeu, mlp, onnx, resnet, resnet1d};
+use super::recurrent::Cell;
+use super::resize::Samples;
+use super::{
+    clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, onnx, recurrent, resnet, resnet1d, vit,
+};
 use crate::graph::Tensor;
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -30,6 +36,10 @@ pub struct InputScaling {
     pub mean: Vec<f32>,
     /// Divided by, in the data's units, positive.
     pub std: Vec<f32>,
+    /// The data's unit that they are stated in (`pixel`: intensities from 0 to 255): data in another one are refused. Absent: whatever the
+    /// data's unit is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// The architecture families; each is one file.
@@ -49,6 +59,20 @@ pub enum Architecture {
     /// A network from an ONNX file, which no configuration describes.
     #[serde(skip_deserializing)]
     Onnx(onnx::Onnx),
+    /// Densely connected networks.
+    Densenet(densenet::Densenet),
+    /// EfficientNets.
+    Efficientnet(efficientnet::Efficientnet),
+    /// ConvNeXts.
+    Convnext(convnext::Convnext),
+    /// Vision transformers.
+    Vit(vit::Vit),
+    /// A classifier of series with gated recurrent units.
+    Gru(recurrent::Recurrent),
+    /// A classifier of series with long short-term memory.
+    Lstm(recurrent::Recurrent),
+    /// Image-text models, classifiers by prompts.
+    Clip(Box<clip::Clip>),
 }
 
 impl Architecture {
@@ -61,6 +85,23 @@ impl Architecture {
             Self::Resnet1d(_) => "resnet1d",
             Self::Iseeu(_) => "iseeu",
             Self::Onnx(_) => "onnx",
+            Self::Densenet(_) => "densenet",
+            Self::Efficientnet(_) => "efficientnet",
+            Self::Convnext(_) => "convnext",
+            Self::Vit(_) => "vit",
+            Self::Gru(_) => "gru",
+            Self::Lstm(_) => "lstm",
+            Self::Clip(_) => "clip",
+        }
+    }
+
+    /// Whose names its tensors have, where the family has several.
+    pub fn names(&self) -> Option<&'static str> {
+        match self {
+            Self::Efficientnet(net) => Some(net.names.name()),
+            Self::Convnext(net) => Some(net.names.name()),
+            Self::Vit(vit) => Some(vit.names.name()),
+            _ => None,
         }
     }
 }
@@ -80,44 +121,55 @@ pub struct Config {
     /// Scaling of the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scaling: Option<InputScaling>,
+    /// Samples of another shape than the model's own input, resized inside the attacked graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Samples>,
     /// What the model was trained on, how, and how it did: written by `percuss train`, never read by the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<serde_json::Value>,
 }
 
 /// Keys that a configuration leaves out where it has nothing to say.
-const OPTIONAL_KEYS: [&str; 3] = ["class_names", "input_scaling", "training"];
+const OPTIONAL_KEYS: [&str; 4] = ["class_names", "input_scaling", "samples", "training"];
 
 impl Config {
-    /// Whether a folder's `config.json` is one of percuss's own, which names an architecture.
-    pub(super) fn is_in(folder: &Path) -> bool {
-        let text = std::fs::read_to_string(folder.join("config.json")).unwrap_or_default();
-        let given: Result<serde_json::Value, _> = serde_json::from_str(&text);
-        given.is_ok_and(|value| value.get("architecture").is_some())
-    }
-
-    /// Reads a `config.json`.
+    /// Reads a `config.json`: percuss's own, or one that another ecosystem wrote, with what lies beside it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        Self::parse(&text, &path.display().to_string())
+        Self::parse_in(&text, &path.display().to_string(), path.parent())
     }
 
     /// Parses a configuration; `file` names it in errors.
+    ///
+    /// # Errors
+    /// No JSON object, an architecture that does not exist or cannot be, an unknown key (of percuss's own), a key that percuss has no answer
+    /// to (of others).
     pub fn parse(text: &str, file: &str) -> Result<Self> {
-        let config: Self = serde_json::from_str(text).map_err(|e| {
+        Self::parse_in(text, file, None)
+    }
+
+    fn parse_in(text: &str, file: &str, folder: Option<&Path>) -> Result<Self> {
+        let broken = |e: serde_json::Error| {
             Error::input(file, format!("line {}", e.line()), e.to_string(), "a model configuration")
-        })?;
-        config.check_keys(text, file)?;
+        };
+        let keys: Map<String, Value> = serde_json::from_str(text).map_err(broken)?;
+        if let Some(config) = dialects::translate(&keys, file, folder)? {
+            config.check(file)?;
+            return Ok(config);
+        }
+        let config: Self = serde_json::from_str(text).map_err(broken)?;
+        config.check_keys(&keys, file)?;
         config.check(file)?;
         Ok(config)
     }
 
     /// A key that the configuration does not have once it is parsed is one that would be ignored: a misspelt scaling would leave the model
     /// unscaled.
-    fn check_keys(&self, text: &str, file: &str) -> Result<()> {
-        let failed = |error: serde_json::Error| Error::Failed(error.to_string());
-        let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(failed)?;
-        let known = serde_json::to_value(self).map_err(failed)?;
+    fn check_keys(&self, given: &Map<String, Value>, file: &str) -> Result<()> {
+        let known = serde_json::to_value(self).map_err(|error| Error::Failed(error.to_string()))?;
         let mut names: Vec<&str> =
             known.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
         names.extend(OPTIONAL_KEYS.iter().filter(|name| known.get(name).is_none()));
@@ -134,15 +186,24 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.check(),
             Architecture::Resnet1d(resnet) => resnet.check(),
             Architecture::Iseeu(_) | Architecture::Onnx(_) => Ok(()),
+            Architecture::Densenet(net) => net.check(),
+            Architecture::Efficientnet(net) => net.check(),
+            Architecture::Convnext(net) => net.check(),
+            Architecture::Vit(vit) => vit.check(),
+            Architecture::Gru(net) | Architecture::Lstm(net) => net.check(),
+            Architecture::Clip(clip) => clip.check(),
         };
+        let shape = shape.and_then(|()| {
+            self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
+        });
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
         if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
             let found = format!("{} names", self.class_names.len());
             return Err(Error::input(file, "class_names", found, format!("{} names", self.classes())));
         }
         if let Some(scaling) = &self.input_scaling {
-            let sample: usize = self.input_shape().iter().product();
-            let channels = self.input_shape().last().copied().unwrap_or(1);
+            let sample: usize = self.model_shape().iter().product();
+            let channels = self.model_shape().last().copied().unwrap_or(1);
             for (key, values) in [("mean", &scaling.mean), ("std", &scaling.std)] {
                 if ![1, channels, sample].contains(&values.len()) {
                     let found = format!("{} values", values.len());
@@ -165,6 +226,30 @@ impl Config {
 
     /// The shape of one sample, channels last.
     pub fn input_shape(&self) -> Vec<usize> {
+        match self.prompts() {
+            Some(prompts) => vec![self.values_shape().iter().product::<usize>() + prompts.len()],
+            None => self.values_shape(),
+        }
+    }
+
+    /// The prompts that are part of a sample, of an image-text model whose words are open to an adversary.
+    pub fn prompts(&self) -> Option<&Prompts> {
+        match &self.architecture {
+            Architecture::Clip(clip) => clip.prompts(),
+            _ => None,
+        }
+    }
+
+    /// The shape of a sample without the prompts that may be part of it.
+    pub fn values_shape(&self) -> Vec<usize> {
+        match &self.samples {
+            Some(samples) => samples.shape.to_vec(),
+            None => self.model_shape(),
+        }
+    }
+
+    /// The shape of what the architecture takes, to which samples of another shape are brought.
+    pub fn model_shape(&self) -> Vec<usize> {
         match &self.architecture {
             Architecture::Mlp(mlp) => vec![mlp.inputs],
             Architecture::Cnn(cnn) => cnn.input.to_vec(),
@@ -172,6 +257,12 @@ impl Config {
             Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
             Architecture::Onnx(onnx) => onnx.network.input_shape.clone(),
+            Architecture::Densenet(net) => net.input.to_vec(),
+            Architecture::Efficientnet(net) => net.input.to_vec(),
+            Architecture::Convnext(net) => net.input.to_vec(),
+            Architecture::Vit(vit) => vit.input.to_vec(),
+            Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
+            Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
         }
     }
 
@@ -180,9 +271,16 @@ impl Config {
         if let Architecture::Onnx(onnx) = &self.architecture {
             return onnx.network.inputs.clone();
         }
-        let shape = self.input_shape();
+        let shape = self.values_shape();
         let range = 0..shape.iter().product();
-        vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }]
+        let Some(prompts) = self.prompts() else {
+            return vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }];
+        };
+        let text = range.end..range.end + prompts.len();
+        vec![
+            Input { name: "image".into(), shape, range, kind: InputKind::Numbers },
+            Input { name: "text".into(), shape: vec![prompts.len()], range: text, kind: InputKind::Tokens },
+        ]
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat. A network from an ONNX file
@@ -203,15 +301,27 @@ impl Config {
             Architecture::Resnet1d(resnet) => resnet.classes,
             Architecture::Iseeu(_) => 1,
             Architecture::Onnx(onnx) => onnx.network.classes,
+            Architecture::Densenet(net) => net.classes,
+            Architecture::Efficientnet(net) => net.classes,
+            Architecture::Convnext(net) => net.classes,
+            Architecture::Vit(vit) => vit.classes,
+            Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
+            Architecture::Clip(clip) => clip.classes(),
         }
     }
 
     /// Builds the model on `x` (`[.., sample shape]`): its logits `[.., classes]`.
     pub fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
-        let x = match &self.input_scaling {
-            Some(scaling) => net.scale_input(x, scaling),
-            None => x,
-        };
+        if let (Architecture::Clip(clip), Some(prompts)) = (&self.architecture, self.prompts()) {
+            let shape = self.values_shape();
+            let pixels = shape.iter().product();
+            let image = net.graph.slice(x, 0, 0..pixels);
+            let image = net.graph.reshape(image, &shape);
+            let ids = net.graph.slice(x, 0, pixels..pixels + prompts.len());
+            let image = self.prepare(net, image);
+            return clip.forward_prompts(net, image, ids, prompts);
+        }
+        let x = self.prepare(net, x);
         match &self.architecture {
             Architecture::Mlp(mlp) => mlp.forward(net, x),
             Architecture::Cnn(cnn) => cnn.forward(net, x),
@@ -223,6 +333,25 @@ impl Config {
                 features.into_iter().for_each(|features| net.reads(features));
                 logits
             }
+            Architecture::Densenet(densenet) => densenet.forward(net, x),
+            Architecture::Efficientnet(efficientnet) => efficientnet.forward(net, x),
+            Architecture::Convnext(convnext) => convnext.forward(net, x),
+            Architecture::Vit(vit) => vit.forward(net, x),
+            Architecture::Gru(recurrent) => recurrent.forward(net, x, Cell::Gru),
+            Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
+            Architecture::Clip(clip) => clip.forward(net, x),
+        }
+    }
+
+    /// What the architecture takes of x `[.., sample shape]`: resized and scaled.
+    pub fn prepare(&self, net: &mut Net, x: Tensor) -> Tensor {
+        let x = match &self.samples {
+            Some(samples) => samples.forward(net.graph, x, &self.model_shape()),
+            None => x,
+        };
+        match &self.input_scaling {
+            Some(scaling) => net.scale_input(x, scaling),
+            None => x,
         }
     }
 }

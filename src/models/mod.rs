@@ -1,46 +1,66 @@
 //! Models: one file an architecture family, read by the names that its ecosystem gives its tensors.
 
+mod activation;
+mod bert;
+pub mod clip;
 mod cnn;
 mod config;
+mod convnext;
+mod densenet;
+mod dialects;
+mod efficientnet;
 mod features;
+mod header;
 mod input;
 mod iseeu;
 mod mlp;
+mod names;
 mod net;
 pub mod onnx;
+mod recurrent;
+mod resize;
 mod resnet;
 mod resnet1d;
+mod shards;
+mod transformer;
+mod vit;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use activation::Activation;
+pub use bert::Bert;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
 pub use input::{Input, InputKind, Reading, Substitutes};
-pub use net::{Declared, Net, Role, RunningAverage, from_training_layout};
+pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
+pub use resize::{Filter, Fit, Samples};
+pub use transformer::{BlockNames, Encoder};
 pub use weights::{WeightTensor, Weights};
 pub(crate) use weights::{hex, write_whole};
 
 use crate::graph::{Graph, Shape, Tensor};
 use crate::{Error, Result};
 
-/// A trained model: its configuration and weights, checked against each other.
-#[derive(Debug)]
+/// A trained model: its configuration and weights, checked against each other. A clone shares the weights.
+#[derive(Clone, Debug)]
 pub struct Model {
     /// The folder or file it came from.
     pub path: PathBuf,
     /// What it computes.
     pub config: Config,
     /// Its tensors, under their own names.
-    pub weights: Weights,
+    pub weights: Arc<Weights>,
     /// SHA-256 over configuration and weights: a retrained model is another one.
     pub sha256: String,
 }
 
 impl Model {
-    /// Reads `config.json` and `model.safetensors` from a folder, one safetensors file whose metadata hold the configuration (key
-    /// `config`), or an ONNX file (in a folder without the other two it is `model.onnx`), whose final softmax or sigmoid is taken off.
+    /// Reads a folder: `config.json` and `model.safetensors`, in our words or as the model's own ecosystem writes them (open_clip:
+    /// `open_clip_config.json`; shards: `model.safetensors.index.json`); or one safetensors file whose metadata hold the configuration (key `config`);
+    /// or an ONNX file (in a folder without the others it is `model.onnx`), whose final softmax or sigmoid is taken off.
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
@@ -50,9 +70,7 @@ impl Model {
             return Self::from_onnx(&file);
         }
         let (config, weights, file) = if path.is_dir() {
-            let file = path.join("model.safetensors");
-            let config = Config::read(&path.join("config.json"))?;
-            (config, Weights::read(&file)?, file)
+            dialects::read(path)?
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {
@@ -65,7 +83,12 @@ impl Model {
             })?;
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };
-        let model = Self { path: path.to_path_buf(), sha256: weights.sha256(&config), config, weights };
+        let model = Self {
+            path: path.to_path_buf(),
+            sha256: weights.sha256(&config),
+            config,
+            weights: Arc::new(weights),
+        };
         model.check(&file)?;
         Ok(model)
     }
@@ -78,6 +101,7 @@ impl Model {
             class_names: read.class_names,
             head: read.head,
             input_scaling: read.input_scaling,
+            samples: None,
             training: read.training,
         };
         config.check(&path.display().to_string())?;
@@ -109,7 +133,7 @@ impl Model {
     /// A model from weights in memory.
     pub fn new(config: Config, weights: Weights) -> Result<Self> {
         let sha256 = weights.sha256(&config);
-        let model = Self { path: PathBuf::new(), sha256, config, weights };
+        let model = Self { path: PathBuf::new(), sha256, config, weights: Arc::new(weights) };
         model.check(Path::new("the weights"))?;
         Ok(model)
     }
@@ -122,7 +146,9 @@ impl Model {
 
     /// As [`Self::logits`]; where a text is part of the sample, also where it enters the graph.
     pub fn read(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Reading>) {
-        (self.logits(graph, x), None)
+        let mut net = Net::with_weights(graph, &self.weights);
+        let logits = self.config.forward(&mut net, x);
+        (logits, net.into_reading())
     }
 
     /// Features of x, per lane one sample in the data's own units: what the last linear layer reads, `[d]`.
@@ -180,8 +206,7 @@ impl Model {
             }
         }
         for name in self.weights.tensors.keys() {
-            let counter = name.ends_with("num_batches_tracked");
-            if !counter && !declared.iter().any(|wanted| wanted.name == *name) {
+            if !weights::is_skipped(name) && !declared.iter().any(|wanted| wanted.name == *name) {
                 return Err(Error::input(
                     file.display(),
                     format!("tensor {name}"),
@@ -194,11 +219,14 @@ impl Model {
     }
 }
 
-/// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no model of percuss's own.
+/// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no configuration beside its weights.
 pub(crate) fn onnx_file(path: &Path) -> Option<PathBuf> {
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) && !path.is_dir() {
-        return Some(path.to_path_buf());
+    if path.is_file() {
+        let named = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
+        return named.then(|| path.to_path_buf());
     }
-    let inside = path.join("model.onnx");
-    (inside.is_file() && !Config::is_in(path)).then_some(inside)
+    let holds = |names: &[&str]| names.iter().any(|name| path.join(name).is_file());
+    let configured = holds(&["open_clip_config.json"])
+        || holds(&["config.json"]) && holds(&["model.safetensors", "model.safetensors.index.json"]);
+    (holds(&["model.onnx"]) && !configured).then(|| path.join("model.onnx"))
 }

@@ -1,8 +1,10 @@
 //! What an architecture is written in: layers by name, whatever the weights are (a file's, an ensemble's, or only declared).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::config::InputScaling;
+use super::input::Reading;
 use super::weights::Weights;
 use crate::graph::{ConvGeometry, Graph, Shape, State, Tensor};
 
@@ -26,6 +28,10 @@ pub enum Role {
     Scale,
     /// A shift that starts at 0.
     Shift,
+    /// A token's or a position's vector, which starts normal with deviation 0.02.
+    Embedding,
+    /// A scale of a residual branch's channels, which starts at 1e-6 (ConvNeXt).
+    LayerScale,
     /// A running mean, not trained, starts at 0.
     RunningMean,
     /// A running variance, not trained, starts at 1.
@@ -52,6 +58,22 @@ pub struct Declared {
     pub fan_in: usize,
 }
 
+/// A batch norm that follows a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm<'a> {
+    /// What its tensors' names begin with.
+    pub name: &'a str,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl<'a> BatchNorm<'a> {
+    /// With PyTorch's default epsilon.
+    pub fn new(name: &'a str) -> Self {
+        Self { name, epsilon: BATCH_NORM_EPSILON }
+    }
+}
+
 /// A running average that a training step moves towards its batch's value.
 #[derive(Clone, Copy, Debug)]
 pub struct RunningAverage {
@@ -76,27 +98,56 @@ pub struct Net<'a> {
     declared: Vec<Declared>,
     averages: Vec<RunningAverage>,
     features: Option<Tensor>,
+    reading: Option<Reading>,
 }
 
 impl<'a> Net<'a> {
     /// Inference with a file's weights, shared by all lanes; batch norm is folded.
     pub fn with_weights(graph: &'a mut Graph, weights: &'a Weights) -> Self {
-        Self { graph, source: Source::Weights(weights), declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Weights(weights),
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// Training: every lane has parameters of its own, in states by name; batch norm uses the minibatch.
     pub fn training(graph: &'a mut Graph, parameters: &'a [(String, State)]) -> Self {
-        Self { graph, source: Source::Train(parameters), declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Train(parameters),
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// Inference with parameters in states by name, a lane of each; batch norm uses its running averages.
     pub fn inference(graph: &'a mut Graph, parameters: &'a [(String, State)]) -> Self {
-        Self { graph, source: Source::Infer(parameters), declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Infer(parameters),
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// Only records what tensors there are.
     pub fn declaring(graph: &'a mut Graph) -> Self {
-        Self { graph, source: Source::Declare, declared: vec![], averages: vec![], features: None }
+        Self {
+            graph,
+            source: Source::Declare,
+            declared: vec![],
+            averages: vec![],
+            features: None,
+            reading: None,
+        }
     }
 
     /// The recorded tensors.
@@ -112,6 +163,16 @@ impl<'a> Net<'a> {
     /// What the last linear layer so far reads, `[.., d]`; `None` before there is one.
     pub fn features(&self) -> Option<Tensor> {
         self.features
+    }
+
+    /// Where a text of the sample enters the graph, if there is one.
+    pub fn into_reading(self) -> Option<Reading> {
+        self.reading
+    }
+
+    /// Marks where a text of the sample enters the graph.
+    pub(super) fn reads_words(&mut self, reading: Reading) {
+        self.reading = Some(reading);
     }
 
     /// Marks what a linear layer reads.
@@ -149,14 +210,42 @@ impl<'a> Net<'a> {
         self.graph.div(centred, std)
     }
 
-    /// `x w^T + b`: tensors `NAME.weight [out, in]`, `NAME.bias [out]`.
+    /// `x w^T + b` over the last axis: tensors `NAME.weight [out, in]`, `NAME.bias [out]`.
     pub fn linear(&mut self, name: &str, x: Tensor, outputs: usize) -> Tensor {
+        self.linear_named(&format!("{name}.weight"), Some(&format!("{name}.bias")), x, outputs)
+    }
+
+    /// A linear layer whose weight and bias, if it has one, have names of their own.
+    pub fn linear_named(&mut self, weight: &str, bias: Option<&str>, x: Tensor, outputs: usize) -> Tensor {
         self.reads(x);
         let inputs = self.graph.dims(x).last().copied().unwrap_or(1);
-        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs], Role::Linear, inputs);
-        let bias = self.tensor(&format!("{name}.bias"), &[outputs], Role::Bias, inputs);
-        let y = self.graph.matmul(x, false, weight, true);
+        let weight = self.tensor(weight, &[outputs, inputs], Role::Linear, inputs);
+        let y = self.rows_times(x, weight);
+        let Some(bias) = bias else { return y };
+        let bias = self.tensor(bias, &[outputs], Role::Bias, inputs);
         self.graph.add(y, bias)
+    }
+
+    /// `x w^T` over the last axis, `w [out, in]`: all leading axes of x are rows, also where every lane has a w of its own.
+    pub(super) fn rows_times(&mut self, x: Tensor, weight: Tensor) -> Tensor {
+        let dims = self.graph.dims(x).to_vec();
+        let outputs = self.graph.dims(weight)[0];
+        let inputs = dims.last().copied().unwrap_or(1);
+        let deep = self.graph.shape(weight).lane && dims.len() > 2;
+        let rows = match deep {
+            true => self.graph.reshape(x, &[dims.iter().product::<usize>() / inputs, inputs]),
+            false => x,
+        };
+        let y = self.graph.matmul(rows, false, weight, true);
+        self.graph.reshape(y, &[&dims[..dims.len() - 1], &[outputs]].concat())
+    }
+
+    /// Layer norm over the last axis: tensors `NAME.weight`, `NAME.bias`.
+    pub fn layer_norm(&mut self, name: &str, x: Tensor, epsilon: f32) -> Tensor {
+        let width = self.graph.dims(x).last().copied().unwrap_or(1);
+        let weight = self.tensor(&format!("{name}.weight"), &[width], Role::Scale, width);
+        let bias = self.tensor(&format!("{name}.bias"), &[width], Role::Shift, width);
+        self.graph.layer_norm(x, weight, bias, epsilon)
     }
 
     /// A convolution and, if named, the batch norm after it (folded into it at inference): tensors `NAME.weight`, `NAME.bias` if
@@ -169,7 +258,7 @@ impl<'a> Net<'a> {
         kernel: Kernel,
         geometry: ConvGeometry,
         bias: bool,
-        norm: Option<&str>,
+        norm: Option<BatchNorm>,
     ) -> Tensor {
         let inputs = self.graph.dims(x).last().copied().unwrap_or(1) / geometry.groups;
         let (shape, role, window) = match kernel {
@@ -182,9 +271,10 @@ impl<'a> Net<'a> {
         if let (Source::Weights(weights), Some(norm)) = (&self.source, norm) {
             let weights = *weights;
             let fold = Fold { conv: name, bias, norm };
-            let data = weights.prepared(&format!("{weight_name} folded into {norm}"), |w| fold.weight(w));
+            let into = norm.name;
+            let data = weights.prepared(&format!("{weight_name} folded into {into}"), |w| fold.weight(w));
             let shift =
-                weights.prepared(&format!("{bias_name} folded into {norm}"), |w| fold.shift(w, outputs));
+                weights.prepared(&format!("{bias_name} folded into {into}"), |w| fold.shift(w, outputs));
             let weight = self.graph.constant(&data, &[window[0], window[1], inputs, outputs]);
             let shift = self.graph.constant(&shift, &[outputs]);
             let y = self.graph.conv(x, weight, geometry);
@@ -197,7 +287,7 @@ impl<'a> Net<'a> {
             y = self.graph.add(y, bias);
         }
         match norm {
-            Some(norm) => self.batch_norm(norm, y, BATCH_NORM_EPSILON),
+            Some(norm) => self.batch_norm(norm.name, y, norm.epsilon),
             None => y,
         }
     }
@@ -264,13 +354,35 @@ impl<'a> Net<'a> {
         }
     }
 
+    /// Rows of the tensor `name`, whose first axis they are: one part of several that are stored as one.
+    pub(super) fn rows(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        role: Role,
+        fan_in: usize,
+        rows: Range<usize>,
+    ) -> Tensor {
+        let Source::Weights(weights) = &self.source else {
+            let whole = self.tensor(name, shape, role, fan_in);
+            return self.graph.slice(whole, 0, rows);
+        };
+        let weights = *weights;
+        let each: usize = shape[1..].iter().product();
+        let at = rows.start * each..rows.end * each;
+        let data = weights.prepared(&format!("{name}, rows {rows:?}"), |w| w.tensors[name].data[at].to_vec());
+        self.graph.constant(&data, &[&[rows.len()], &shape[1..]].concat())
+    }
+
     /// The tensor `name`, in the kernels' layout.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize], role: Role, fan_in: usize) -> Tensor {
         let dims = layout(role, shape);
         match &self.source {
             Source::Declare => {
-                let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
-                self.declared.push(declared);
+                if !self.declared.iter().any(|known| known.name == name) {
+                    let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
+                    self.declared.push(declared);
+                }
                 let state = self.graph.state(name, Shape::shared(&dims));
                 self.graph.load(state)
             }
@@ -300,15 +412,15 @@ pub enum Kernel {
 struct Fold<'a> {
     conv: &'a str,
     bias: bool,
-    norm: &'a str,
+    norm: BatchNorm<'a>,
 }
 
 impl Fold<'_> {
     fn factors(&self, weights: &Weights) -> Vec<f64> {
-        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm)].data;
+        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm.name)].data;
         let variance = part("running_var");
         let scale =
-            |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(BATCH_NORM_EPSILON)).sqrt();
+            |(w, v): (&f32, &f32)| f64::from(*w) / (f64::from(*v) + f64::from(self.norm.epsilon)).sqrt();
         part("weight").iter().zip(variance).map(scale).collect()
     }
 
@@ -323,7 +435,7 @@ impl Fold<'_> {
     }
 
     fn shift(&self, weights: &Weights, outputs: usize) -> Vec<f32> {
-        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm)].data;
+        let part = |suffix: &str| &weights.tensors[&format!("{}.{suffix}", self.norm.name)].data;
         let (mean, shift) = (part("running_mean"), part("bias"));
         let own = self.bias.then(|| &weights.tensors[&format!("{}.bias", self.conv)].data);
         let factors = self.factors(weights);

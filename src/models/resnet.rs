@@ -4,7 +4,7 @@ use percuss_kernels::ops::PoolKind;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
-use super::net::{Kernel, Net};
+use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, PoolGeometry, Tensor};
 
 /// How the network begins.
@@ -79,7 +79,7 @@ fn conv(
     stride: usize,
 ) -> Tensor {
     let geometry = ConvGeometry { stride: [stride; 2], pad: [kernel / 2; 4], dilation: [1; 2], groups: 1 };
-    net.conv(name, x, width, Kernel::Square([kernel; 2]), geometry, false, Some(norm))
+    net.conv(name, x, width, Kernel::Square([kernel; 2]), geometry, false, Some(BatchNorm::new(norm)))
 }
 
 fn part(

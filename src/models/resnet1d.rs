@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
-use super::net::{Kernel, Net};
+use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, Tensor};
 
 /// Stem, stages and kernel.
@@ -95,5 +95,5 @@ fn conv(
 ) -> Tensor {
     let pad = kernel / 2;
     let geometry = ConvGeometry { stride: [1, stride], pad: [0, pad, 0, pad], dilation: [1; 2], groups: 1 };
-    net.conv(name, x, width, Kernel::Line(kernel), geometry, false, Some(norm))
+    net.conv(name, x, width, Kernel::Line(kernel), geometry, false, Some(BatchNorm::new(norm)))
 }

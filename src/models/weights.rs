@@ -1,14 +1,17 @@
 //! Named tensors from and to safetensors files, in PyTorch's layouts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use memmap2::Mmap;
+use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
-use super::Config;
+use super::header::{Entry, Header};
+use super::{Config, shards};
 use crate::{Error, Result};
 
 /// A tensor as its file holds it, widened to f32.
@@ -37,37 +40,58 @@ impl Weights {
         Self { tensors, ..Self::default() }
     }
 
-    /// Reads a safetensors file of f32, f16, bf16 or f64 tensors (integer step counters of batch norm are skipped).
+    /// Reads a model folder's tensors: `model.safetensors`, or else the files that `model.safetensors.index.json` names. Also returns the
+    /// file that errors about them should name.
+    ///
+    /// # Errors
+    /// Neither file; as [`Self::read`] and, for an index, a file that is missing or whose tensors are not those that the index says.
+    pub fn read_folder(folder: &Path) -> Result<(Self, PathBuf)> {
+        let (file, index) = (folder.join("model.safetensors"), folder.join(shards::INDEX));
+        match !file.is_file() && index.is_file() {
+            true => Ok((shards::read(&index)?, index)),
+            false => Ok((Self::read(&file)?, file)),
+        }
+    }
+
+    /// Reads a safetensors file of f32, f16, bf16 or f64 tensors. Buffers that no model here computes with are skipped: step counters of
+    /// batch norm, position numbers, torchxrayvision's `op_threshs`.
+    ///
+    /// The file is mapped, not read: only the widened tensors take memory.
     ///
     /// # Errors
     /// A file that is truncated or whose header lies (offsets out of range, overlapping, unknown dtype), or a value that is
     /// not finite, with the tensor and position.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let file = path.display().to_string();
-        let broken =
-            |e: safetensors::SafeTensorError| Error::input(&file, "header", e, "a whole safetensors file");
-        let parsed = SafeTensors::deserialize(&bytes).map_err(&broken)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(&broken)?;
-        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(Error::io(path))?;
+        if !file.metadata().map_err(Error::io(path))?.is_file() {
+            return Err(Error::input(name, "file", "something else", "a safetensors file"));
+        }
+        // SAFETY: sound while nobody changes the file: cut off, the system ends the process; overwritten, old and new values mix.
+        let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
+        Self::parse(&bytes, &name)
+    }
+
+    /// As [`Self::read`], of a file's bytes; `file` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+        let Header { metadata, tensors: entries } = Header::parse(bytes, file)?;
         let mut tensors = BTreeMap::new();
-        for (name, view) in parsed.tensors() {
-            if name.ends_with("num_batches_tracked") {
+        for (name, Entry { dtype, shape, bytes: range }) in entries {
+            if is_skipped(&name) {
                 continue;
             }
-            let data = widen(view.dtype(), view.data()).ok_or_else(|| {
-                Error::input(
-                    &file,
-                    format!("tensor {name}"),
-                    format!("dtype {:?}", view.dtype()),
-                    "F32, F16, BF16 or F64",
-                )
+            let data = widen(dtype, &bytes[range]).ok_or_else(|| {
+                let found = format!("dtype {dtype}");
+                Error::input(file, format!("tensor {name}"), found, "F32, F16, BF16 or F64")
             })?;
             if let Some(position) = data.iter().position(|value| !value.is_finite()) {
                 let place = format!("tensor {name}, element {position}");
-                return Err(Error::input(&file, place, data[position], "a finite number"));
+                return Err(Error::input(file, place, data[position], "a finite number"));
             }
-            tensors.insert(name, WeightTensor { shape: view.shape().to_vec(), data });
+            tensors.insert(name, WeightTensor { shape, data });
         }
         Ok(Self { tensors, metadata, ..Self::default() })
     }
@@ -100,6 +124,23 @@ impl Weights {
             hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
         }
         hex(&hash.finalize())
+    }
+
+    /// Adds a tensor, or puts it in the place of the one of this name.
+    pub(super) fn insert(&mut self, name: &str, tensor: WeightTensor) {
+        self.tensors.insert(name.to_string(), tensor);
+        self.forget();
+    }
+
+    /// Drops the tensors that `wanted` does not want.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| wanted(name));
+        self.forget();
+    }
+
+    /// Drops what was made of the tensors: it is made again where it is asked for.
+    fn forget(&mut self) {
+        self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The tensor `key`, made by `make` the first time.
@@ -136,12 +177,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+/// Buffers beside the parameters that no model here computes with.
+const SKIPPED: [&str; 3] = ["num_batches_tracked", "position_ids", "op_threshs"];
+
+/// Whether a tensor of this name is left in its file.
+pub(super) fn is_skipped(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| SKIPPED.contains(&last))
+}
+
+fn widen(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::F64 => bytes
+        "F32" => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        "F16" => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        "BF16" => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        "F64" => bytes
             .chunks_exact(8)
             .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
             .collect(),

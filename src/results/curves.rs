@@ -26,6 +26,7 @@ fn curve_of(cell: &CellRow) -> Option<String> {
         &cell.defense,
         cell.aim.as_deref().unwrap_or(""),
         cell.finding.as_deref().unwrap_or(""),
+        cell.inputs.as_deref().unwrap_or(""),
         norm,
     ];
     Some(format!("{parts:?} {:?}", cell.target))
@@ -170,6 +171,7 @@ fn row_of(cell: &CellRow) -> CurveRow {
         aim: cell.aim.clone(),
         target: cell.target,
         finding: cell.finding.clone(),
+        inputs: cell.inputs.clone(),
         norm: cell.norm.clone().unwrap_or_default(),
         eps: cell.eps.unwrap_or_default(),
         eps_unit: cell.eps_unit.clone(),

@@ -124,7 +124,7 @@ struct Standing {
 impl Standing {
     fn of(cell: usize, row: &CellRow, robust: f64, names: &mut Numbers) -> Self {
         let who = (&row.model, &row.model_sha256, &row.data, &row.data_sha256, &row.sample_set_sha256);
-        let what = (&row.defense, &row.threat, &row.aim, row.target, &row.finding, &row.norm);
+        let what = (&row.defense, &row.threat, &row.aim, row.target, &row.finding, &row.inputs, &row.norm);
         let params: Option<Value> = serde_json::from_str(&row.params).ok();
         let mut without = |free: &[&str]| {
             // Text that is no JSON stays.

@@ -33,7 +33,7 @@ impl OutcomeRow {
     /// The size of the change, in the budget's norm.
     pub(super) fn size(&self, norm: &str) -> f64 {
         match norm {
-            "l0" => self.l0 as f64,
+            "l0" | "tokens" => self.l0 as f64,
             "l1" => self.l1,
             "l2" => self.l2,
             _ => self.linf,

@@ -13,6 +13,8 @@ pub(super) struct Subject {
     pub(super) defense: String,
     pub(super) aim: String,
     pub(super) finding: String,
+    /// The inputs that move, where there are several.
+    pub(super) inputs: String,
 }
 
 impl Subject {
@@ -21,19 +23,21 @@ impl Subject {
         data: &str,
         defense: &str,
         aim: (Option<&str>, Option<u32>),
-        finding: Option<&str>,
+        [finding, inputs]: [Option<&str>; 2],
     ) -> Self {
         let aim = match aim {
             (Some(aim), Some(target)) => format!("{aim} {target}"),
             (aim, _) => aim.unwrap_or("any").to_owned(),
         };
-        let finding = finding.unwrap_or("").to_owned();
-        Self { model: model.to_owned(), data: data.to_owned(), defense: defense.to_owned(), aim, finding }
+        let [model, data, defense, finding, inputs] =
+            [model, data, defense, finding.unwrap_or(""), inputs.unwrap_or("")].map(str::to_owned);
+        Self { model, data, defense, aim, finding, inputs }
     }
 
     fn of_cell(cell: &CellRow) -> Self {
         let aim = (cell.aim.as_deref(), cell.target);
-        Self::new(&cell.model, &cell.data, &cell.defense, aim, cell.finding.as_deref())
+        let parts = [cell.finding.as_deref(), cell.inputs.as_deref()];
+        Self::new(&cell.model, &cell.data, &cell.defense, aim, parts)
     }
 
     fn of_curve(row: &CurveRow) -> Self {
@@ -42,7 +46,7 @@ impl Subject {
             &row.data,
             &row.defense,
             (row.aim.as_deref(), row.target),
-            row.finding.as_deref(),
+            [row.finding.as_deref(), row.inputs.as_deref()],
         )
     }
 
@@ -52,12 +56,13 @@ impl Subject {
         format!("{} on {}{synthetic}", self.model, self.data)
     }
 
-    /// What else tells this subject from others: finding, aim and defense where they are not the usual ones.
+    /// What else tells this subject from others: finding, inputs, aim and defense where they are not the usual ones.
     pub(super) fn details(&self) -> String {
         let finding = (!self.finding.is_empty()).then(|| format!("finding {}", self.finding));
         let aim = (self.aim != "any").then(|| format!("aim {}", self.aim));
         let defense = (self.defense != "none").then(|| format!("defense {}", self.defense));
-        finding.into_iter().chain(aim).chain(defense).collect::<Vec<_>>().join(", ")
+        let inputs = (!self.inputs.is_empty()).then(|| self.inputs.clone());
+        finding.into_iter().chain(inputs).chain(aim).chain(defense).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -101,7 +106,7 @@ pub(super) struct Point {
 }
 
 /// How many norms come before others in a row of panels.
-const NORMS: [&str; 4] = ["linf", "l2", "l1", "l0"];
+const NORMS: [&str; 5] = ["linf", "l2", "l1", "l0", "tokens"];
 
 /// Cells as they come, of which only what panels show is kept: the strongest configuration of each attack, budget and seed.
 #[derive(Clone, Debug, Default)]

@@ -44,11 +44,14 @@ table! {
         target: Option<u32>,
         /// The finding of a multi-label model that this cell attacks.
         finding: Option<Text>,
-        /// The norm of the budget: linf, l2, l1 or l0; null where the threat has no budget.
+        /// The inputs that move, where the model has several: the one that eps is for, and each other with its norm and budget
+        /// (`image; text tokens 2`).
+        inputs: Option<Text>,
+        /// The norm of the budget: linf, l2, l1, l0 or tokens; null where the threat has no budget.
         norm: Option<Text>,
         /// The budget in eps_unit, before any normalisation.
         eps: Option<f64>,
-        /// The unit of eps: the data's own.
+        /// The unit of eps: the data's own, or tokens.
         eps_unit: Option<Text>,
         /// Steps that a lane may take.
         steps: Option<u64>,
@@ -218,6 +221,8 @@ table! {
         target: Option<u32>,
         /// The finding of a multi-label model.
         finding: Option<Text>,
+        /// The inputs that move, where the model has several.
+        inputs: Option<Text>,
         /// The norm of the budget.
         norm: Text,
         /// The budget in eps_unit.

@@ -121,6 +121,7 @@ impl Evasion<'_> {
             aim: Some(cell.aim.name().into()),
             target: cell.target,
             finding: cell.finding.map(finding),
+            inputs: moving::text(cell, &subject.model.config.inputs()).map(Text::from),
             norm: Some(cell.norm.name().into()),
             eps: Some(cell.eps),
             eps_unit: match cell.norm {

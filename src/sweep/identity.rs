@@ -35,9 +35,15 @@ pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> Text {
     let request = &study.data[cell.data].request;
     let mut subgroups = request.subgroups.clone();
     subgroups.sort();
-    let input = model.input.as_ref().map(
-        |input| json!({ "unit": input.unit, "bounds": input.bounds, "mean": input.mean, "std": input.std }),
-    );
+    let input = model.input.as_ref().map(|input| {
+        let mut words =
+            json!({ "unit": input.unit, "bounds": input.bounds, "mean": input.mean, "std": input.std });
+        // Cells of samples as they are keep the ids that they had before there was another way.
+        if let Some(samples) = &input.samples {
+            words["samples"] = json!(samples);
+        }
+        words
+    });
     let mut all = json!({
         "version": VERSION,
         "model": contents.model_sha256,

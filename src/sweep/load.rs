@@ -8,16 +8,28 @@ use crate::models::onnx::Ending;
 use crate::models::{Architecture, Head, InputScaling, Model, onnx_file};
 use crate::{Error, Result};
 
-/// Loads the study's model at `position`, with the study's `input` in the place of its own scaling.
+/// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
+/// classifier that `zero_shot` makes of it; [`fitted`] brings its classes into the order of some data.
 ///
 /// # Errors
-/// A model that does not load; `mean` or `std` of a length that does not fit its input; an `output` that is not what an ONNX file ends in.
+/// A model that does not load; `mean` or `std` of a length that does not fit its input; samples that cannot become its input; an
+/// image-text model without prompts, or prompts that it cannot read; an `output` that is not what an ONNX file ends in.
 pub fn model(study: &Study, position: usize) -> Result<Model> {
     let entry = &study.models[position];
     let mut model = Model::load(&entry.path)?;
     settle_ending(study, entry, &mut model)?;
+    let towers = matches!(&model.config.architecture, Architecture::Clip(clip) if clip.zero_shot.is_none());
+    match &entry.zero_shot {
+        Some(prompts) => model = model.zero_shot(prompts)?,
+        None if towers => {
+            let place = format!("line {}, model.zero_shot", entry.line);
+            let expected = format!("the classes in words: {} is an image-text model", entry.id);
+            return Err(study.error(place, "no such key", expected));
+        }
+        None => {}
+    }
     if let Some(InputOverride { mean: Some(mean), std: Some(std), .. }) = &entry.input {
-        let shape = model.config.input_shape();
+        let shape = model.config.values_shape();
         let lengths = [1, shape.last().copied().unwrap_or(1), shape.iter().product()];
         for (key, values) in [("mean", mean), ("std", std)] {
             if !lengths.contains(&values.len()) {
@@ -25,7 +37,13 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
                 return Err(misfit(study, entry, key, format!("{} numbers", values.len()), expected));
             }
         }
-        model.config.input_scaling = Some(InputScaling { mean: mean.clone(), std: std.clone() });
+        model.config.input_scaling = Some(InputScaling { mean: mean.clone(), std: std.clone(), unit: None });
+    }
+    if let Some(InputOverride { samples: Some(samples), .. }) = &entry.input {
+        samples
+            .check(&model.config.model_shape())
+            .map_err(|(_, found, expected)| misfit(study, entry, "shape", found, expected))?;
+        model.config.samples = Some(samples.clone());
     }
     Ok(model)
 }
@@ -103,8 +121,51 @@ pub fn data_split(
             (dataset.domain.low, dataset.domain.high) = (vec![low], vec![high]);
         }
     }
+    let unit = model.config.input_scaling.as_ref().and_then(|scaling| scaling.unit.as_ref());
+    if let Some(unit) = unit.filter(|unit| **unit != dataset.unit) {
+        let place = format!("unit (data {} of the study, model {})", study.data[position].id, entry.id);
+        let expected =
+            format!("{unit:?}, the unit of the model's input scaling, or `input` of the model in the study");
+        return Err(Error::input(&dataset.name, place, format!("{:?}", dataset.unit), expected));
+    }
+    if let Some(prompts) = model.config.prompts() {
+        let most = prompts.substitutes.iter().max().map_or(0.0, |&number| number as f32);
+        dataset.append(&prompts.ids, &prompts.open, most);
+    }
     check_fit(study, position, entry, model, &dataset)?;
     Ok(dataset)
+}
+
+/// `model`, the study's model at `of`, for these data: classes in words are put into the order of the data's, where they have the same names;
+/// otherwise they stand in the order of the study. The weights are shared.
+///
+/// # Errors
+/// Another number of classes in words; a class in words whose name is that of another class of the data.
+pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result<Model> {
+    let entry = &study.models[of];
+    if entry.zero_shot.is_none() {
+        return Ok(model.clone());
+    }
+    let fitted = model.in_order_of(&data.classes);
+    let names = &fitted.config.class_names;
+    let error = |found: String, expected: String| {
+        Err(study.error(format!("line {}, model.zero_shot.classes", entry.line), found, expected))
+    };
+    let theirs = data.classes.join(", ");
+    if names.len() != data.classes.len() {
+        let expected = format!("{}, as many as {} has: {theirs}", data.classes.len(), data.name);
+        return error(format!("{} classes", names.len()), expected);
+    }
+    let elsewhere = |(at, name): &(usize, &String)| {
+        data.classes.iter().position(|own| own == *name).is_some_and(|own| own != *at)
+    };
+    match names.iter().enumerate().find(elsewhere) {
+        Some((at, name)) => error(
+            format!("{name} as class {at}"),
+            format!("all names of {}: {theirs}, or none out of order", data.name),
+        ),
+        None => Ok(fitted),
+    }
 }
 
 /// What was fitted with the model, if it is a model of tables.
@@ -145,7 +206,10 @@ fn check_fit(
             &data.name,
             place("samples"),
             found,
-            format!("{shape:?}, the model's input"),
+            format!(
+                "{shape:?}, the model's input; input = {{ shape = {:?} }} in the study resizes them",
+                data.shape
+            ),
         ));
     }
     let outputs = model.config.classes();

@@ -88,3 +88,13 @@ pub(super) fn parts(cell: &Cell, inputs: &[Input]) -> (Option<Range<usize>>, Vec
     };
     (range, cell.beside.iter().filter_map(part).collect())
 }
+
+/// The inputs that move in words, where the model has several: the one that the budget is for, then each other with its budget.
+pub(super) fn text(cell: &Cell, inputs: &[Input]) -> Option<String> {
+    if inputs.len() == 1 {
+        return None;
+    }
+    let main = main(inputs, cell.input.as_deref(), cell.norm).map(|input| input.name.clone());
+    let beside = |beside: &Beside| format!("{} {} {}", beside.input, beside.norm.name(), beside.eps);
+    Some(main.into_iter().chain(cell.beside.iter().map(beside)).collect::<Vec<_>>().join("; "))
+}

@@ -161,8 +161,9 @@ fn subjects(
                 to_model_units: None,
             };
             if let Ok(model) = &model {
-                match load::data(study, data, position, model, data_dir) {
-                    Ok(dataset) => subject.learn(model, &dataset),
+                let opened = load::data(study, data, position, model, data_dir);
+                match opened.and_then(|data| Ok((load::fitted(study, position, model, &data)?, data))) {
+                    Ok((fitted, dataset)) => subject.learn(&fitted, &dataset),
                     Err(error) => {
                         warnings.push(format!("data {} does not load: {error}", study.data[data].id));
                         // Class names may be the data set's, and are unknown then.

@@ -10,6 +10,7 @@ use super::load;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, prediction, threshold_logit};
 use crate::data::{Dataset, Labels};
+use crate::models::Model;
 use crate::results::statistics;
 use crate::{Error, Result};
 
@@ -26,11 +27,11 @@ pub struct ResolvedSubject {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Every model of the study on each of its data sets, clean logits computed on `device`. They are
+/// Every model of the study on each of its data sets, clean logits computed on `device`. A model is loaded once; its data sets are
 /// resolved side by side, so that one's files are read and decoded while another computes.
 ///
 /// # Errors
-/// As [`load::model`] and [`load::data`]; of several the one that comes first in the study.
+/// As [`load::model`] and [`load::data`]; of several the one that comes first in the study, models before data.
 pub fn resolve(study: &Study, device: &Device, data_dir: Option<&Path>) -> Result<Vec<ResolvedSubject>> {
     let threads = match device {
         Device::Cpu { threads } => *threads,
@@ -41,19 +42,23 @@ pub fn resolve(study: &Study, device: &Device, data_dir: Option<&Path>) -> Resul
         models.flat_map(|(m, entry)| entry.data.iter().map(move |&d| [m, d])).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|e| Error::Failed(format!("threads to load models and data: {e}")))?;
-    let resolved: Vec<Result<ResolvedSubject>> =
-        pool.install(|| pairs.par_iter().map(|&pair| resolve_one(study, pair, device, data_dir)).collect());
+    let loaded: Vec<Result<Model>> =
+        pool.install(|| (0..study.models.len()).into_par_iter().map(|m| load::model(study, m)).collect());
+    let models: Vec<Model> = loaded.into_iter().collect::<Result<_>>()?;
+    let one = |&[m, d]: &[usize; 2]| resolve_one(study, [m, d], &models[m], device, data_dir);
+    let resolved: Vec<Result<ResolvedSubject>> = pool.install(|| pairs.par_iter().map(one).collect());
     resolved.into_iter().collect()
 }
 
 fn resolve_one(
     study: &Study,
     [m, d]: [usize; 2],
+    model: &Model,
     device: &Device,
     data_dir: Option<&Path>,
 ) -> Result<ResolvedSubject> {
-    let model = load::model(study, m)?;
-    let data = load::data(study, d, m, &model, data_dir)?;
+    let data = load::data(study, d, m, model, data_dir)?;
+    let model = load::fitted(study, m, model, &data)?;
     let clean = clean_logits(&model, &data, device)?;
     let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
     subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;

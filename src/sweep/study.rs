@@ -9,6 +9,7 @@ pub mod ladder;
 mod recipes;
 mod subjects;
 mod threat_table;
+mod zero_shot;
 
 use percuss_kernels::Precision;
 use std::path::{Path, PathBuf};

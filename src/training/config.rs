@@ -189,6 +189,8 @@ impl TrainFile {
                 None if self.model.get("architecture").and_then(Json::as_str) == Some("mlp") => {
                     channel_scales(train, 1)
                 }
+                // A series has a scale for each feature, wherever time is.
+                None if self.model.get("time_axis").and_then(Json::as_u64) == Some(2) => row_scales(train),
                 None => channel_scales(train, train.shape.last().copied().unwrap_or(1)),
             };
             fill("input_scaling", json!({ "mean": mean, "std": std }));
@@ -197,8 +199,15 @@ impl TrainFile {
             let expected = "no such key: training itself writes it";
             return Err(Error::input(file, "model.training", "an unknown key", expected));
         }
-        Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
-            .map_err(|error| name_model_key(error, &file))
+        let config = Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
+            .map_err(|error| name_model_key(error, &file))?;
+        match config.input_scaling.as_ref().and_then(|scaling| scaling.unit.as_ref()) {
+            Some(unit) if *unit != train.unit => {
+                let expected = format!("{:?}, the unit of {}", train.unit, train.name);
+                Err(Error::input(file, "model.input_scaling.unit", format!("{unit:?}"), expected))
+            }
+            _ => Ok(config),
+        }
     }
 }
 
@@ -212,6 +221,21 @@ fn channel_scales(train: &Dataset, channels: usize) -> (Vec<f32>, Vec<f32>) {
         (mean as f32, if deviation > 0.0 { deviation as f32 } else { 1.0 })
     };
     (0..channels).map(of_channel).unzip()
+}
+
+/// Mean and standard deviation of each row `[1, rows, ..]` over the train split, repeated along it.
+fn row_scales(train: &Dataset) -> (Vec<f32>, Vec<f32>) {
+    let length = train.shape.last().copied().unwrap_or(1);
+    let rows = train.sample_len() / length.max(1);
+    let of_row = |row: usize| {
+        let values =
+            || train.values.chunks_exact(length).skip(row).step_by(rows).flatten().map(|&v| f64::from(v));
+        let n = (train.values.len() / rows).max(1) as f64;
+        let mean = values().sum::<f64>() / n;
+        let deviation = (values().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+        (mean as f32, if deviation > 0.0 { deviation as f32 } else { 1.0 })
+    };
+    (0..rows).flat_map(|row| std::iter::repeat_n(of_row(row), length)).unzip()
 }
 
 /// [`Config::parse`] names a line of JSON that the user never wrote; the message itself names the key.

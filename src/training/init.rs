@@ -8,7 +8,8 @@ use crate::models::{Declared, Role, WeightTensor};
 /// The tensors that `declared` calls for, in PyTorch's layouts.
 ///
 /// Linear and convolution weights are Kaiming uniform with a = sqrt 5 (He et al. 2015), that is uniform on
-/// `+-1 / sqrt(fan_in)`, as are biases; a batch norm starts as the identity with running mean 0 and variance 1. A tensor's
+/// `+-1 / sqrt(fan_in)`, as are biases; a norm starts as the identity, with running mean 0 and variance 1; vectors of
+/// tokens and positions are normal with deviation 0.02. A tensor's
 /// values depend on the seed and its name alone, so that a wider or deeper model shares what it has in common.
 pub fn initial(declared: &[Declared], seed: u64) -> BTreeMap<String, WeightTensor> {
     declared.iter().map(|tensor| (tensor.name.clone(), one(tensor, seed))).collect()
@@ -22,6 +23,11 @@ fn one(tensor: &Declared, seed: u64) -> WeightTensor {
             let mut stream = Stream::new(seed, &[name_number("parameters"), name_number(&tensor.name)]);
             (0..len).map(|_| bound * stream.signed()).collect()
         }
+        Role::Embedding => {
+            let mut stream = Stream::new(seed, &[name_number("parameters"), name_number(&tensor.name)]);
+            (0..len).map(|_| 0.02 * stream.normal()).collect()
+        }
+        Role::LayerScale => vec![1e-6; len],
         Role::Scale | Role::RunningVariance => vec![1.0; len],
         Role::Shift | Role::RunningMean => vec![0.0; len],
     };

@@ -34,14 +34,21 @@ def signed(name: str, shape, scale=1.0) -> np.ndarray:
     return (np.float32(2) * u - np.float32(1)) * np.float32(scale)
 
 
+# Vectors of tokens and places; scales of residual branches.
+EMBEDDINGS = ("cls_token", "class_token", "pos_embed", "pos_embedding", "position_embeddings")
+BRANCH_SCALES = ("gamma", "layer_scale", "layer_scale_parameter")
+
+
 def parameter(name: str, shape) -> np.ndarray:
     """A model's tensor by the last part of its state-dict name."""
     kind = name.rsplit(".", 1)[-1]
-    if kind == "running_var" or (kind == "weight" and len(shape) == 1):
+    if kind == "running_var" or kind in BRANCH_SCALES or ("weight" in kind and len(shape) == 1):
         return np.float32(0.5) + unit(name, shape)
-    if kind in ("running_mean", "bias"):
+    if kind == "running_mean" or "bias" in kind:
         return signed(name, shape, 0.1)
-    if kind == "weight":
+    if kind in EMBEDDINGS:
+        return signed(name, shape, 0.5)
+    if "weight" in kind:
         fan_in = int(np.prod(shape[1:], dtype=np.int64))
         return signed(name, shape, np.float32(np.sqrt(np.float64(3) / np.float64(fan_in))))
     raise ValueError(f"no formula for {name}")

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+pub mod clip;
 pub mod evaluate;
 pub mod evasion;
 pub mod files;
@@ -23,7 +24,7 @@ pub fn golden(name: &str) -> Weights {
 }
 
 /// Like `Weights::read`, but whole numbers are read, too.
-fn read(path: &std::path::Path) -> Weights {
+pub fn read(path: &std::path::Path) -> Weights {
     let bytes = std::fs::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
@@ -49,7 +50,7 @@ fn read(path: &std::path::Path) -> Weights {
 }
 
 /// The generator's SplitMix64 stream, seeded with the FNV-1a hash of `name` (tests/golden/formula.py).
-fn unit(name: &str, n: usize) -> Vec<f32> {
+pub fn unit(name: &str, n: usize) -> Vec<f32> {
     let seed =
         name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));
     (1..=n as u64)
@@ -73,17 +74,36 @@ pub fn signed(name: &str, n: usize, scale: f32) -> Vec<f32> {
     unit(name, n).into_iter().map(|u| (2.0 * u - 1.0) * scale).collect()
 }
 
+/// Vectors of tokens and places.
+const EMBEDDINGS: [&str; 7] = [
+    "cls_token",
+    "class_token",
+    "class_embedding",
+    "pos_embed",
+    "pos_embedding",
+    "positional_embedding",
+    "position_embeddings",
+];
+
 pub fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
     let n = shape.iter().product();
     let kind = name.rsplit('.').next().unwrap();
     match kind {
-        "running_var" => unit(name, n).into_iter().map(|u| 0.5 + u).collect(),
-        "weight" if shape.len() == 1 => unit(name, n).into_iter().map(|u| 0.5 + u).collect(),
-        "running_mean" | "bias" => signed(name, n, 0.1),
-        "weight" => {
+        "logit_scale" | "logit_bias" => unit(name, n).into_iter().map(|u| 1.0 + u).collect(),
+        "running_var" | "gamma" | "layer_scale" | "layer_scale_parameter" => {
+            unit(name, n).into_iter().map(|u| 0.5 + u).collect()
+        }
+        _ if kind.contains("weight") && shape.len() == 1 => {
+            unit(name, n).into_iter().map(|u| 0.5 + u).collect()
+        }
+        _ if kind == "running_mean" || kind.contains("bias") => signed(name, n, 0.1),
+        _ if EMBEDDINGS.contains(&kind) => signed(name, n, 0.5),
+        _ if kind.contains("weight") => {
             let fan_in: usize = shape[1..].iter().product();
             signed(name, n, (3.0 / fan_in as f64).sqrt() as f32)
         }
+        // Matrices that are stored the other way round.
+        "proj" | "text_projection" => signed(name, n, (3.0 / shape[0] as f64).sqrt() as f32),
         other => panic!("no formula for {other}"),
     }
 }
@@ -138,6 +158,14 @@ fn order(name: &str) -> (bool, u32) {
     (first == "fc", first.parse().unwrap_or(0))
 }
 
+/// SHA-256 of names and shapes, as the generator of the goldens has it.
+pub fn digest(declared: &[Declared]) -> String {
+    use sha2::Digest;
+    let mut lines: Vec<String> = declared.iter().map(|one| format!("{} {:?}", one.name, one.shape)).collect();
+    lines.sort();
+    sha2::Sha256::digest(lines.join("\n").as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A model folder with formula weights.
 pub fn write_model(folder: &Path, config: &Config) {
     std::fs::create_dir_all(folder).unwrap();
@@ -183,6 +211,7 @@ pub fn inputs(golden: &Weights) -> Vec<f32> {
     let name = input["name"].as_str().unwrap();
     match input["formula"].as_str().unwrap() {
         "unit" => unit(name, n),
+        "pixel" => unit(name, n).into_iter().map(|u| 255.0 * u).collect(),
         "signed" => signed(name, n, input["scale"].as_f64().unwrap() as f32),
         other => panic!("no formula {other}"),
     }

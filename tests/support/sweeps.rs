@@ -31,8 +31,10 @@ fn table_model(folder: &Path) {
         data.sample_len()
     );
     let (mean, std) = preprocess.input_mean_std();
-    let config =
-        Config { input_scaling: Some(InputScaling { mean, std }), ..Config::parse(&text, "test").unwrap() };
+    let config = Config {
+        input_scaling: Some(InputScaling { mean, std, unit: None }),
+        ..Config::parse(&text, "test").unwrap()
+    };
     write_model(folder, &config);
 }
 
@@ -108,9 +110,14 @@ impl Fixture {
 
     /// Runs the study, or what is left of it, into the folder `name`, on the CPU unless a device is named.
     pub fn run(&self, name: &str, options: SweepOptions) -> Report {
+        self.attempt(name, options).unwrap()
+    }
+
+    /// As [`Self::run`], and what went wrong.
+    pub fn attempt(&self, name: &str, options: SweepOptions) -> percuss::Result<Report> {
         let device = if options.device == "auto" { "cpu".into() } else { options.device.clone() };
         let options = SweepOptions { out: Some(self.out(name)), quiet: true, device, ..options };
-        sweep(&self.study, &options).unwrap()
+        sweep(&self.study, &options)
     }
 
     /// All rows but for times.

@@ -172,13 +172,16 @@ pub(super) fn to_model_units(model: &Model, data: &Dataset) -> [f64; 2] {
     for i in 0..data.sample_len() {
         let scale = &data.domain.scale;
         let scale = f64::from(if scale.len() == 1 { scale[0] } else { scale[i] });
-        let std = match std.len() {
-            1 => std[0],
-            len if len == data.sample_len() => std[i],
-            _ => std[i % channels],
+        let stds = match std.len() {
+            len if len == data.sample_len() => &std[i..=i],
+            len if len == channels => &std[i % channels..=i % channels],
+            // One for all, or a grey sample that becomes every channel.
+            _ => &std[..],
         };
-        let factor = scale / f64::from(std);
-        (least, most) = (least.min(factor), most.max(factor));
+        for &std in stds {
+            let factor = scale / f64::from(std);
+            (least, most) = (least.min(factor), most.max(factor));
+        }
     }
     [least, most]
 }

@@ -94,6 +94,13 @@ impl<'t> Table<'t> {
         })
     }
 
+    /// All entries, in the order of the file.
+    pub(super) fn entries_as_written(&self) -> Vec<(&'t str, Item<'t>)> {
+        let mut entries: Vec<_> = self.entries().collect();
+        entries.sort_by_key(|(_, item)| item.value.span().start);
+        entries
+    }
+
     /// Refuses keys other than these, with the nearest of them.
     pub(super) fn allow(&self, known: &[&str]) -> Result<()> {
         match self.entries.keys().find(|name| !known.contains(&name.get_ref().as_ref())) {

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::attack_table::ladder;
 use super::document::{Item, Table};
+use super::zero_shot::zero_shot;
 use crate::Result;
 use crate::attacks::{Parameter, Value};
 use crate::data::registry::ENTRIES;
 use crate::data::{InputArray, Request, Source};
 use crate::defenses::{self, DETECTORS, Detector};
+use crate::models::clip::ZeroShot;
+use crate::models::{Filter, Fit, Samples};
 use crate::spelling::hint;
 
 /// Metrics that `expect` may name.
@@ -55,7 +58,7 @@ impl Output {
     }
 }
 
-/// `input = { unit, bounds, mean, std }`: takes the place of what model and data say.
+/// `input = { unit, bounds, mean, std, shape, resize, fit }`: takes the place of what model and data say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InputOverride {
     /// The unit that the model's input is in; the data must be in the same.
@@ -66,6 +69,8 @@ pub struct InputOverride {
     pub mean: Option<Vec<f32>>,
     /// Then divided by, positive.
     pub std: Option<Vec<f32>>,
+    /// Samples that are not of the model's own shape: they are resized, and grey ones copied to colour, inside the attacked graph.
+    pub samples: Option<Samples>,
 }
 
 /// Which rate an operating point fixes.
@@ -103,6 +108,8 @@ pub struct ModelEntry {
     pub operating_point: Option<OperatingPoint>,
     /// The decision threshold as a probability in (0, 1), if it is given.
     pub threshold: Option<f64>,
+    /// Classes in words, of an image-text model.
+    pub zero_shot: Option<ZeroShot>,
     /// Clean metrics, by their name in [`METRICS`]: lowest and highest that is accepted, inclusive.
     pub expect: BTreeMap<String, [f64; 2]>,
     /// The line of its table.
@@ -225,7 +232,17 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
     let tables = needed(root, "model")?;
     let mut entries: Vec<ModelEntry> = Vec::new();
     for table in &tables {
-        table.allow(&["id", "path", "data", "output", "input", "operating_point", "threshold", "expect"])?;
+        table.allow(&[
+            "id",
+            "path",
+            "data",
+            "output",
+            "input",
+            "operating_point",
+            "threshold",
+            "expect",
+            "zero_shot",
+        ])?;
         let threshold = table.read("threshold", |item| {
             item.number_in((Excluded(0.0), Excluded(1.0)), "a probability between 0 and 1, neither of them")
         })?;
@@ -242,6 +259,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             input: table.read("input", input)?,
             operating_point,
             threshold,
+            zero_shot: table.read("zero_shot", zero_shot)?,
             expect: table.read("expect", expect)?.unwrap_or_default(),
             line: table.line(),
         });
@@ -250,19 +268,41 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
 }
 
 fn input(item: &Item) -> Result<InputOverride> {
-    let table = item.table("a table with unit, bounds, mean, std")?;
-    table.allow(&["unit", "bounds", "mean", "std"])?;
+    let table = item.table("a table with unit, bounds, mean, std, shape, resize, fit")?;
+    table.allow(&["unit", "bounds", "mean", "std", "shape", "resize", "fit"])?;
     let input = InputOverride {
         unit: table.read("unit", Item::text)?,
         bounds: table.read("bounds", bounds)?,
         mean: table.read("mean", |item| numbers(item, f64::from(f32::MIN), "a number"))?,
         std: table.read("std", |item| numbers(item, f64::from(f32::MIN_POSITIVE), "a positive number"))?,
+        samples: samples(&table)?,
     };
     match (&input.mean, &input.std) {
         (Some(_), None) => Err(table.error("std", "no such key", "a standard deviation beside the mean")),
         (None, Some(_)) => Err(table.error("mean", "no such key", "a mean beside the standard deviation")),
         _ => Ok(input),
     }
+}
+
+/// `shape` of the samples, and how they are resized.
+fn samples(table: &Table) -> Result<Option<Samples>> {
+    let filter = table.read("resize", |item| item.choice(&Filter::NAMES))?.and_then(Filter::named);
+    let fit = table.read("fit", |item| item.choice(&Fit::NAMES))?.and_then(Fit::named);
+    let Some(item) = table.get("shape") else {
+        return match filter.is_some() || fit.is_some() {
+            true => Err(table.error(
+                "shape",
+                "no such key",
+                "[height, width, channels] of the samples beside resize or fit",
+            )),
+            false => Ok(None),
+        };
+    };
+    let expected = "[height, width, channels] of the samples";
+    let sizes = item.values()?.iter().map(|size| size.whole(1, 8192)).collect::<Result<Vec<_>>>()?;
+    let [height, width, channels] = sizes[..] else { return Err(item.error(expected)) };
+    let shape = [height, width, channels].map(|size| size as usize);
+    Ok(Some(Samples { shape, filter: filter.unwrap_or_default(), fit: fit.unwrap_or_default() }))
 }
 
 fn numbers(item: &Item, low: f64, expected: &str) -> Result<Vec<f32>> {

@@ -1,0 +1,146 @@
+//! Prompts as part of the sample: their tokens stand behind the image's values, so that an attack may change them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, SHORTEST, Tokens, ZeroShot};
+use crate::graph::Tensor;
+use crate::models::net::Net;
+use crate::models::{Reading, Substitutes};
+use crate::{Error, Result};
+
+/// Which words an adversary may put into prompts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenWords {
+    /// These, one token each; empty means every whole word of the vocabulary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub substitutes: Vec<String>,
+    /// The largest euclidean distance between the embeddings of a word and of what takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f32>,
+}
+
+/// All prompts as the text's side reads them, padded to the longest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prompts {
+    /// Prompts of each class, in the order in which they were read.
+    pub counts: Vec<usize>,
+    /// Tokens of each prompt.
+    pub tokens: usize,
+    /// Token numbers `[prompts, tokens]`: a sample's own values.
+    pub ids: Vec<f32>,
+    /// 1 for a token, 0 behind the end of a prompt, `[prompts, tokens]`.
+    pub attended: Vec<f32>,
+    /// How much a token's last state counts for the prompt's, `[prompts, tokens]`.
+    pub pooled: Vec<f32>,
+    /// Whether a token is a word that may be replaced, `[prompts, tokens]`.
+    pub open: Vec<bool>,
+    /// Numbers of the tokens that may be put in.
+    pub substitutes: Vec<u32>,
+    /// The largest distance of a substitute, if there is one.
+    pub distance: Option<f32>,
+}
+
+impl Prompts {
+    /// The prompts of `zero_shot`, whose words `open` says what may be done to.
+    ///
+    /// # Errors
+    /// A prompt that is longer than the model's context, a substitute that is not one token of the vocabulary.
+    pub(super) fn new(clip: &Clip, zero_shot: &ZeroShot, open: &OpenWords, tokens: &Tokens) -> Result<Self> {
+        let (context, vocabulary) = (clip.text.context(), clip.text.vocabulary());
+        let texts = zero_shot.classes.iter().flat_map(|class| &class.prompts);
+        let texts: Vec<Vec<u32>> =
+            texts.map(|text| tokens.of(text, context, vocabulary)).collect::<Result<_>>()?;
+        let encoded = clip.text.encoded(&texts, 0);
+        let words = tokens.words(vocabulary);
+        let substitutes = match open.substitutes.as_slice() {
+            [] => words.clone(),
+            named => named.iter().map(|word| tokens.word(word, vocabulary)).collect::<Result<_>>()?,
+        };
+        let is_word =
+            |at: usize| encoded.attended[at] > 0.0 && words.binary_search(&(encoded.ids[at] as u32)).is_ok();
+        if !(0..encoded.ids.len()).any(is_word) {
+            return Err(Error::input(
+                tokens.file(),
+                "prompts",
+                "no whole word",
+                "a word that can be replaced",
+            ));
+        }
+        Ok(Self {
+            counts: zero_shot.classes.iter().map(|class| class.prompts.len()).collect(),
+            tokens: encoded.tokens,
+            open: (0..encoded.ids.len()).map(is_word).collect(),
+            ids: encoded.ids,
+            attended: encoded.attended,
+            pooled: encoded.pooled,
+            substitutes,
+            distance: open.distance,
+        })
+    }
+
+    /// Values behind those of the image.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+impl Clip {
+    /// Logits `[classes]` of an image in the model's own scaling, `[height, width, 3]`, against prompts of these token numbers
+    /// `[prompts * tokens]`, each lane's own; the net is told where they are read.
+    pub(in crate::models) fn forward_prompts(
+        &self,
+        net: &mut Net,
+        image: Tensor,
+        ids: Tensor,
+        prompts: &Prompts,
+    ) -> Tensor {
+        let image = self.image_features(net, image);
+        let table = self.word_table(net);
+        let embedded = net.graph.embed(table, ids);
+        let vocabulary = net.graph.dims(table)[0];
+        let mut allowed = vec![0.0; vocabulary];
+        for &number in &prompts.substitutes {
+            if let Some(place) = allowed.get_mut(number as usize) {
+                *place = 1.0;
+            }
+        }
+        let substitutes = Substitutes { allowed: Arc::new(allowed), distance: prompts.distance };
+        net.reads_words(Reading { embedded, table, substitutes });
+        let count: usize = prompts.counts.iter().sum();
+        let width = net.graph.dims(embedded)[1];
+        let words = net.graph.reshape(embedded, &[count, prompts.tokens, width]);
+        let [attended, pooled] = [&prompts.attended, &prompts.pooled]
+            .map(|values| net.graph.constant(&Arc::new(values.clone()), &[count, prompts.tokens]));
+        let features = self.text_features(net, words, attended, pooled);
+        let features = net.graph.l2_normalize(features, SHORTEST);
+        let rows = self.class_means(net, features, &prompts.counts);
+        self.logits(net, image, rows)
+    }
+
+    /// The mean of each class's features `[classes, features]`, in the order of the logits.
+    fn class_means(&self, net: &mut Net, features: Tensor, counts: &[usize]) -> Tensor {
+        let mut first = 0;
+        let mut means = Vec::new();
+        for &count in counts {
+            let own = net.graph.slice(features, 0, first..first + count);
+            let mean = net.graph.mean(own, 0..1);
+            means.push(net.graph.reshape(mean, &[1, self.features]));
+            first += count;
+        }
+        let order = self.zero_shot.as_ref().map_or(&[][..], |zero_shot| &zero_shot.order);
+        let ordered: Vec<Tensor> = match order {
+            [] => means,
+            order => order.iter().map(|&row| means[row]).collect(),
+        };
+        net.graph.concat(&ordered, 0)
+    }
+}

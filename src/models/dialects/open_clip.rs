@@ -1,0 +1,330 @@
+//! open_clip's `open_clip_config.json`: its own vision transformer or one of timm's, its own text transformer or Hugging Face's BERT.
+
+use super::json::Json;
+use super::{CLIP_MEAN, CLIP_STD, WHITE, blocks, scaling};
+use crate::models::activation::Activation;
+use crate::models::bert::Bert;
+use crate::models::clip::{
+    BertPooler, BertText, CausalText, Clip, EndOfText, ImageNames, ImagePool, ImageTower, Projection,
+    TextNames, TextTower,
+};
+use crate::models::config::{Architecture, Config, Head};
+use crate::models::transformer::{BlockNames, Encoder};
+use crate::models::weights::Weights;
+use crate::{Error, Result};
+
+/// The configuration's file.
+pub(super) const CONFIG: &str = "open_clip_config.json";
+
+/// What the tensors' file may be called.
+pub(super) const WEIGHTS: [&str; 3] =
+    ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"];
+
+/// Values of a head in the models of timm and Hugging Face that have no other number of heads in their configuration.
+const HEAD: usize = 64;
+
+/// The model that a configuration describes; `text` is that of Hugging Face's text model, if it lies beside.
+pub(super) fn config(json: &Json, weights: &Weights, text: Option<&Json>) -> Result<Config> {
+    let model = if json.get("model_cfg").is_some() { json.object("model_cfg")? } else { json.clone() };
+    model.allow(&[
+        "embed_dim",
+        "vision_cfg",
+        "text_cfg",
+        "quick_gelu",
+        "custom_text",
+        "init_logit_scale",
+        "init_logit_bias",
+        "nonscalar_logit_scale",
+        "preprocess_cfg",
+    ])?;
+    let features = model.whole("embed_dim")?;
+    let features = features.ok_or_else(|| model.error("embed_dim", "no such key", "a whole number"))?;
+    let quick = model.flag("quick_gelu")?;
+    let (vision_cfg, text_cfg) = (model.object("vision_cfg")?, model.object("text_cfg")?);
+    let image = match vision_cfg.text("timm_model_name")? {
+        Some(name) => timm(&vision_cfg, name, weights, features)?,
+        None => native_image(&vision_cfg, quick)?,
+    };
+    let text = match text_cfg.text("hf_model_name")? {
+        Some(name) => bert(&text_cfg, name, weights, text, features)?,
+        None => native_text(&text_cfg, quick, weights)?,
+    };
+    let scale_shape = weights.tensors.get("logit_scale").map_or(Vec::new(), |scale| scale.shape.clone());
+    let bias = weights.tensors.contains_key("logit_bias");
+    let clip = Clip { features, image, text, scale_shape, bias, zero_shot: None };
+    let processor = json.object("preprocess_cfg")?;
+    let mean = processor.numbers("mean")?.unwrap_or(CLIP_MEAN.to_vec());
+    let std = processor.numbers("std")?.unwrap_or(CLIP_STD.to_vec());
+    let config = Config {
+        architecture: Architecture::Clip(Box::new(clip)),
+        class_names: Vec::new(),
+        head: Head::Softmax,
+        input_scaling: Some(scaling(&mean, &std, WHITE)),
+        samples: None,
+        training: None,
+    };
+    config.check(json.file())?;
+    Ok(config)
+}
+
+fn native_image(cfg: &Json, quick: bool) -> Result<ImageTower> {
+    cfg.allow(&[
+        "image_size",
+        "layers",
+        "width",
+        "head_width",
+        "mlp_ratio",
+        "patch_size",
+        "patch_dropout",
+        "no_ln_pre",
+        "final_ln_after_pool",
+        "pool_type",
+        "act_kwargs",
+        "norm_kwargs",
+        "pos_embed_type",
+        "output_tokens",
+    ])?;
+    if let Some(kind) = cfg.text("pos_embed_type")?.filter(|kind| *kind != "learnable") {
+        return Err(cfg.error("pos_embed_type", kind, "learnable"));
+    }
+    if cfg.get("layers").is_some_and(serde_json::Value::is_array) {
+        return Err(cfg.error(
+            "layers",
+            "the four stages of a ResNet",
+            "the number of a transformer's blocks",
+        ));
+    }
+    let width = cfg.whole("width")?.unwrap_or(768);
+    let heads = width / cfg.whole("head_width")?.unwrap_or(HEAD).max(1);
+    let pool = match (cfg.text("pool_type")?.unwrap_or("tok"), cfg.flag("final_ln_after_pool")?) {
+        ("tok", _) => ImagePool::Token,
+        ("avg", false) => ImagePool::NormedAverage,
+        ("avg", true) => ImagePool::Average,
+        (other, _) => return Err(cfg.error("pool_type", other, "tok or avg")),
+    };
+    Ok(ImageTower {
+        names: ImageNames::OpenClip,
+        size: cfg.pair("image_size")?.unwrap_or([224; 2]),
+        patch: cfg.whole("patch_size")?.unwrap_or(16),
+        encoder: native_encoder(cfg, width, heads, quick)?,
+        norm_before: !cfg.flag("no_ln_pre")?,
+        pool,
+        projection: Projection::Matrix,
+    })
+}
+
+fn native_text(cfg: &Json, quick: bool, weights: &Weights) -> Result<TextTower> {
+    cfg.allow(&[
+        "context_length",
+        "vocab_size",
+        "hf_tokenizer_name",
+        "width",
+        "heads",
+        "layers",
+        "mlp_ratio",
+        "pad_id",
+        "eos_id",
+        "final_ln_after_pool",
+        "pool_type",
+        "proj_bias",
+        "proj_type",
+        "act_kwargs",
+        "norm_kwargs",
+        "output_tokens",
+        "hf_model_pretrained",
+        "hf_proj_type",
+        "hf_pooler_type",
+    ])?;
+    let width = cfg.whole("width")?.unwrap_or(512);
+    let heads = cfg.whole("heads")?.unwrap_or(8);
+    let end = match cfg.text("pool_type")?.unwrap_or("argmax") {
+        "argmax" => EndOfText::Highest,
+        "eos" => EndOfText::Token(cfg.whole("eos_id")?.unwrap_or(2) as u32),
+        "first" => EndOfText::First,
+        other => return Err(cfg.error("pool_type", other, "argmax, eos or first")),
+    };
+    let projection = match (cfg.text("proj_type")?.unwrap_or("linear"), cfg.flag("proj_bias")?) {
+        ("none", _) => Projection::None,
+        ("linear", true) => Projection::Linear { bias: true },
+        ("linear", false) => Projection::Matrix,
+        (other, _) => return Err(cfg.error("proj_type", other, "linear or none")),
+    };
+    let apart = weights.tensors.contains_key("text.positional_embedding");
+    Ok(TextTower::Causal(CausalText {
+        names: if apart { TextNames::OpenClipApart } else { TextNames::OpenClip },
+        vocabulary: cfg.whole("vocab_size")?.unwrap_or(49408),
+        context: cfg.whole("context_length")?.unwrap_or(77),
+        encoder: native_encoder(cfg, width, heads, quick)?,
+        end,
+        projection,
+    }))
+}
+
+fn native_encoder(cfg: &Json, width: usize, heads: usize, quick: bool) -> Result<Encoder> {
+    let ratio = cfg.number("mlp_ratio")?.unwrap_or(4.0);
+    let (act, norm) = (cfg.object("act_kwargs")?, cfg.object("norm_kwargs")?);
+    act.allow(&["approximate"])?;
+    norm.allow(&["eps"])?;
+    let activation = match (quick, act.text("approximate")?) {
+        (true, None) => Activation::QuickGelu,
+        (false, None | Some("none")) => Activation::Gelu,
+        (false, Some("tanh")) => Activation::GeluTanh,
+        (_, Some(other)) => return Err(act.error("approximate", other, "none or tanh, without quick_gelu")),
+    };
+    Ok(Encoder {
+        names: BlockNames::OpenClip,
+        width,
+        heads,
+        layers: cfg.whole("layers")?.unwrap_or(12),
+        hidden: (width as f64 * ratio) as usize,
+        activation,
+        epsilon: norm.number("eps")?.unwrap_or(1e-5) as f32,
+        qkv_bias: true,
+        layer_scale: false,
+    })
+}
+
+/// A plain vision transformer of timm (`vit_SIZE_patchP_PIXELS`); its sizes are those of its tensors.
+fn timm(cfg: &Json, name: &str, weights: &Weights, features: usize) -> Result<ImageTower> {
+    cfg.allow(&[
+        "timm_model_name",
+        "timm_model_pretrained",
+        "timm_pool",
+        "timm_proj",
+        "timm_proj_bias",
+        "timm_drop",
+        "timm_drop_path",
+        "image_size",
+        "patch_dropout",
+    ])?;
+    let plain = name.split('.').next().unwrap_or(name).split('_').collect::<Vec<_>>();
+    let [size, "vit"] = [plain.get(1).copied().unwrap_or_default(), plain[0]] else {
+        return Err(cfg.error("timm_model_name", name, "vit_SIZE_patchP_PIXELS, a plain vision transformer"));
+    };
+    if plain.len() != 4 || !plain[2].starts_with("patch") || plain[3].parse::<usize>().is_err() {
+        return Err(cfg.error("timm_model_name", name, "vit_SIZE_patchP_PIXELS, a plain vision transformer"));
+    }
+    let patches = shape::<4>(weights, "visual.trunk.patch_embed.proj.weight", cfg)?;
+    let positions = shape::<3>(weights, "visual.trunk.pos_embed", cfg)?;
+    let hidden = shape::<2>(weights, "visual.trunk.blocks.0.mlp.fc1.weight", cfg)?[0];
+    let [width, _, patch, _] = patches;
+    let grid = positions[1].saturating_sub(1).isqrt();
+    let heads = match size {
+        "tiny" => 3,
+        "small" => 6,
+        "base" => 12,
+        "large" | "huge" => 16,
+        _ => width / HEAD,
+    };
+    let average = weights.tensors.contains_key("visual.trunk.fc_norm.weight");
+    let pool = match cfg.text("timm_pool")?.unwrap_or("avg") {
+        "" | "token" => ImagePool::Token,
+        "avg" if average => ImagePool::Average,
+        "avg" => ImagePool::NormedAverage,
+        other => return Err(cfg.error("timm_pool", other, "token, avg or nothing")),
+    };
+    let bias = cfg.flag("timm_proj_bias")?;
+    let projection = match cfg.text("timm_proj")?.unwrap_or("linear") {
+        "linear" => Projection::Linear { bias },
+        "mlp" => Projection::Mlp { hidden: 2 * features, bias },
+        "none" => Projection::None,
+        other => return Err(cfg.error("timm_proj", format!("{other:?}"), "linear, mlp or none")),
+    };
+    let encoder = Encoder {
+        names: BlockNames::Timm,
+        width,
+        heads,
+        layers: blocks(weights, "visual.trunk.blocks."),
+        hidden,
+        activation: Activation::Gelu,
+        epsilon: 1e-6,
+        qkv_bias: true,
+        layer_scale: false,
+    };
+    let size = [grid.saturating_mul(patch); 2];
+    Ok(ImageTower { names: ImageNames::Timm, size, patch, encoder, norm_before: false, pool, projection })
+}
+
+/// Hugging Face's BERT as the text's side. Its configuration is not part of open_clip's: what the tensors do not say is what `text` says,
+/// or what every published BERT has: heads of 64 values, exact GELU, an epsilon of 1e-12.
+fn bert(
+    cfg: &Json,
+    name: &str,
+    weights: &Weights,
+    text: Option<&Json>,
+    features: usize,
+) -> Result<TextTower> {
+    cfg.allow(&[
+        "hf_model_name",
+        "hf_tokenizer_name",
+        "hf_model_pretrained",
+        "hf_proj_type",
+        "hf_pooler_type",
+        "proj",
+        "pooler_type",
+        "context_length",
+        "vocab_size",
+        "width",
+        "heads",
+        "layers",
+        "output_tokens",
+    ])?;
+    // RoBERTa's tensors have the same names, but its positions begin elsewhere.
+    let kind = text.map(|text| text.text("model_type")).transpose()?.flatten();
+    if kind.is_some_and(|kind| kind != "bert") || name.to_lowercase().contains("roberta") {
+        return Err(cfg.error("hf_model_name", kind.unwrap_or(name), "a BERT"));
+    }
+    let prefix = "text.transformer.";
+    let of = |name: &str| shape::<2>(weights, &format!("{prefix}{name}"), cfg);
+    let [vocabulary, width] = of("embeddings.word_embeddings.weight")?;
+    let [positions, _] = of("embeddings.position_embeddings.weight")?;
+    let [types, _] = of("embeddings.token_type_embeddings.weight")?;
+    let [hidden, _] = of("encoder.layer.0.intermediate.dense.weight")?;
+    let said = |key: &str| text.map(|text| text.whole(key)).transpose().map(Option::flatten);
+    let heads = said("num_attention_heads")?.unwrap_or(width / HEAD);
+    let activation = match text.map(|text| text.text("hidden_act")).transpose()?.flatten() {
+        None => Activation::Gelu,
+        Some(name) => Activation::by_name(name)
+            .ok_or_else(|| Error::input("config.json", "hidden_act", name, Activation::NAMES))?,
+    };
+    let epsilon = text.map(|text| text.number("layer_norm_eps")).transpose()?.flatten().unwrap_or(1e-12);
+    let pooler = cfg.text("hf_pooler_type")?.or(cfg.text("pooler_type")?).unwrap_or("mean_pooler");
+    let pooler = match pooler {
+        "cls_last_hidden_state_pooler" => BertPooler::First,
+        "cls_pooler" => BertPooler::Pooler,
+        "mean_pooler" => BertPooler::Mean,
+        other => {
+            let expected = "cls_last_hidden_state_pooler, cls_pooler or mean_pooler";
+            return Err(cfg.error("hf_pooler_type", other, expected));
+        }
+    };
+    let default = if width == features { "" } else { "mlp" };
+    let projection = match cfg.text("hf_proj_type")?.or(cfg.text("proj")?).unwrap_or(default) {
+        "mlp" => Projection::Sequential { hidden: (width + features) / 2 },
+        "linear" => Projection::Linear { bias: false },
+        "" if width == features => Projection::None,
+        other => return Err(cfg.error("hf_proj_type", format!("{other:?}"), "linear or mlp")),
+    };
+    let encoder = Encoder {
+        names: BlockNames::Bert,
+        width,
+        heads,
+        layers: blocks(weights, "text.transformer.encoder.layer."),
+        hidden,
+        activation,
+        epsilon: epsilon as f32,
+        qkv_bias: true,
+        layer_scale: false,
+    };
+    let bert = Bert { prefix: prefix.into(), vocabulary, positions, types, encoder };
+    let context = cfg.whole("context_length")?.unwrap_or(77);
+    Ok(TextTower::Bert(BertText { bert, context, pooler, projection }))
+}
+
+/// The shape of a tensor that must have so many axes.
+fn shape<const AXES: usize>(weights: &Weights, name: &str, cfg: &Json) -> Result<[usize; AXES]> {
+    let found = weights.tensors.get(name).map(|tensor| tensor.shape.clone());
+    let said = found.as_ref().map_or("no such tensor".to_string(), |shape| format!("shape {shape:?}"));
+    let fits = found.and_then(|shape| <[usize; AXES]>::try_from(shape).ok());
+    fits.ok_or_else(|| cfg.tensor_error(name, said, format!("a tensor of {AXES} axes")))
+}
