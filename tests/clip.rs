@@ -132,7 +132,12 @@ fn features_of_both_sides_equal_pytorch() {
         let inputs =
             [(states[0], &encoded.ids[..]), (states[1], &encoded.attended), (states[2], &encoded.pooled)];
         let lanes = encoded.ids.len() / encoded.tokens;
-        let found = run(&mut graph, &inputs, &[text], lanes);
+        // The same of the numbers alone.
+        let mut net = Net::with_weights(&mut graph, &model.weights);
+        let [attended, pooled] = clip.text.places(net.graph, ids);
+        let same = clip.text_features(&mut net, words, attended, pooled);
+        let found = run(&mut graph, &inputs, &[text, same], lanes);
+        assert_eq!(found[0], found[1], "{name}: attended and pooled by the graph");
         close(&format!("{name}: text"), &found[0], &golden.tensors["text_features"].data, 5e-6);
     }
 }
@@ -225,4 +230,33 @@ fn prompts_are_part_of_a_models_digest() {
             .keys()
             .any(|name| name.contains("token_embedding") || name.starts_with("transformer"))
     );
+}
+
+#[test]
+fn a_bert_that_classifies_equals_transformers() {
+    let golden = golden("bert");
+    let folder = folder(&golden);
+    let model = Model::load(folder.path()).unwrap();
+    let Architecture::Bert(bert) = &model.config.architecture else { panic!("a BERT") };
+    let shape = model.config.input_shape();
+    let mut graph = Graph::new();
+    let ids = graph.state("ids", Shape::lanes(&shape));
+    let words = graph.state("words", Shape::lanes(&[shape[0], bert.bert.encoder.width]));
+    let label = graph.state("label", Shape::lanes(&[]));
+    let (number, word, target) = (graph.load(ids), graph.load(words), graph.load(label));
+    let whole = model.logits(&mut graph, number);
+    let mut net = Net::with_weights(&mut graph, &model.weights);
+    let table = bert.word_table(&mut net);
+    let looked_up = net.graph.embed(table, number);
+    let logits = bert.logits(&mut net, word, number);
+    let loss = graph.cross_entropy(logits, target);
+    let gradient = graph.gradients(loss, &[word])[0];
+    let numbers = &golden.tensors["ids"].data[..];
+    let rows = run(&mut graph, &[(ids, numbers)], &[looked_up], 4).remove(0);
+    let inputs = [(ids, numbers), (words, &rows[..]), (label, &golden.tensors["labels"].data)];
+    let found = run(&mut graph, &inputs, &[logits, gradient, whole], 4);
+    close("logits", &found[0], &golden.tensors["logits"].data, 5e-6);
+    assert_eq!(found[0], found[2]);
+    let expected = &golden.tensors["grad_words"].data;
+    close("gradient to words", &found[1][..expected.len()], expected, 2e-5);
 }

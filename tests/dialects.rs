@@ -100,7 +100,7 @@ fn hugging_face_names_classes_and_says_how_pixels_are_scaled() {
 #[test]
 fn hugging_face_keys_without_an_answer_are_refused_by_name() {
     let with = |key: &str, value: Value| with(&hugging_face(), key, value);
-    refused(&with("model_type", json!("swin")), &["model_type", "swin", "vit or convnext"]);
+    refused(&with("model_type", json!("swin")), &["model_type", "swin", "vit, convnext, bert or clip"]);
     refused(&with("hidden_act", json!("mish")), &["hidden_act", "mish", "gelu"]);
     refused(
         &with("architectures", json!(["ViTModel"])),

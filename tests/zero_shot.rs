@@ -43,7 +43,7 @@ const ATTACK: &str = r#"
 kind = ["fgsm", "pgd", "mi-fgsm"]
 aim = "any"
 loss = ["cross-entropy", "margin"]
-budget = [{ norm = "linf", eps = [0, 4, 32] }]
+budget = [{ norm = "linf", eps = [1e-6, 4, 32] }]
 steps = 4
 [[attack]]
 kind = "pgd"
@@ -91,7 +91,7 @@ fn a_study_of_prompts_runs_like_any_other() {
     let results = Results::open(&folder.join("results/words")).unwrap();
     let cells = results.cells().unwrap();
     assert!(cells.iter().all(|cell| cell.model_sha256 == clean[0]["model_sha256"].as_str().unwrap()));
-    for cell in cells.iter().filter(|cell| cell.eps == Some(0.0)) {
+    for cell in cells.iter().filter(|cell| cell.eps == Some(1e-6)) {
         assert_eq!(cell.robust_accuracy, Some(accuracy), "{}", cell.attack);
     }
     // What is stored lies within the budget in pixels, whatever the model sees of it.

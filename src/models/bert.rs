@@ -1,8 +1,11 @@
-//! BERT's encoder (Devlin et al. 2019) with Hugging Face's names.
+//! BERT (Devlin et al. 2019) with Hugging Face's names: the encoder, and the classifier of texts.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
+use super::input::{Reading, Substitutes};
 use super::net::{Net, Role};
 use super::transformer::{BlockNames, Encoder, FORBIDDEN};
 use crate::graph::Tensor;
@@ -70,5 +73,57 @@ impl Bert {
     fn embeddings(&self, net: &mut Net, what: &str, rows: usize) -> Tensor {
         let name = format!("{}embeddings.{what}_embeddings.weight", self.prefix);
         net.tensor(&name, &[rows, self.encoder.width], Role::Embedding, self.encoder.width)
+    }
+}
+
+/// BertForSequenceClassification: a linear layer on the pooled first token. A sample is a text as numbers of tokens, `[positions]`, filled up
+/// with the padding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BertClassifier {
+    /// The encoder.
+    pub bert: Bert,
+    /// The token that fills up shorter texts: nothing sees it.
+    #[serde(default)]
+    pub padding: u32,
+    /// Outputs.
+    pub classes: usize,
+}
+
+impl BertClassifier {
+    pub(super) fn check(&self) -> Result<(), Misfit> {
+        positive("classes", self.classes)?;
+        self.bert.check("bert")
+    }
+
+    /// Logits `[.., classes]` of token numbers `[.., tokens]`.
+    pub(super) fn forward(&self, net: &mut Net, ids: Tensor) -> Tensor {
+        let table = self.bert.table(net);
+        let words = net.graph.embed(table, ids);
+        // Padding in the place of a word would shorten the text.
+        let allowed =
+            (0..self.bert.vocabulary).map(|number| f32::from(u8::from(number != self.padding as usize)));
+        let substitutes = Substitutes { allowed: Arc::new(allowed.collect()), distance: None };
+        net.reads_words(Reading { embedded: words, table, substitutes });
+        self.logits(net, words, ids)
+    }
+
+    /// The table of word embeddings `[vocabulary, width]`.
+    pub fn word_table(&self, net: &mut Net) -> Tensor {
+        self.bert.table(net)
+    }
+
+    /// Logits `[.., classes]` of word embeddings `[.., tokens, width]`; the numbers `[.., tokens]` say where the text has ended.
+    pub fn logits(&self, net: &mut Net, words: Tensor, ids: Tensor) -> Tensor {
+        let padding = net.graph.scalar(self.padding as f32);
+        let absent = net.graph.equal(ids, padding);
+        let one = net.graph.scalar(1.0);
+        let attended = net.graph.sub(one, absent);
+        let states = self.bert.forward(net, words, attended);
+        let dims = net.graph.dims(states).to_vec();
+        let axis = dims.len() - 2;
+        let first = net.graph.slice(states, axis, 0..1);
+        let first = net.graph.reshape(first, &[&dims[..axis], &dims[axis + 1..]].concat());
+        let pooled = self.bert.pooler(net, first);
+        net.linear("classifier", pooled, self.classes)
     }
 }

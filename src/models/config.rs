@@ -11,7 +11,8 @@ use super::net::Net;
 use super::recurrent::Cell;
 use super::resize::Samples;
 use super::{
-    clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, onnx, recurrent, resnet, resnet1d, vit,
+    bert, clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, onnx, recurrent, resnet,
+    resnet1d, vit,
 };
 use crate::graph::Tensor;
 use crate::spelling::one_of;
@@ -56,9 +57,6 @@ pub enum Architecture {
     Resnet1d(resnet1d::Resnet1d),
     /// ISeeU (Caicedo-Torres & Gutierrez 2019).
     Iseeu(iseeu::Iseeu),
-    /// A network from an ONNX file, which no configuration describes.
-    #[serde(skip_deserializing)]
-    Onnx(onnx::Onnx),
     /// Densely connected networks.
     Densenet(densenet::Densenet),
     /// EfficientNets.
@@ -73,6 +71,11 @@ pub enum Architecture {
     Lstm(recurrent::Recurrent),
     /// Image-text models, classifiers by prompts.
     Clip(Box<clip::Clip>),
+    /// Classifiers of texts.
+    Bert(bert::BertClassifier),
+    /// A network from an ONNX file, which no configuration describes.
+    #[serde(skip_deserializing)]
+    Onnx(onnx::Onnx),
 }
 
 impl Architecture {
@@ -84,7 +87,6 @@ impl Architecture {
             Self::Resnet(_) => "resnet",
             Self::Resnet1d(_) => "resnet1d",
             Self::Iseeu(_) => "iseeu",
-            Self::Onnx(_) => "onnx",
             Self::Densenet(_) => "densenet",
             Self::Efficientnet(_) => "efficientnet",
             Self::Convnext(_) => "convnext",
@@ -92,6 +94,8 @@ impl Architecture {
             Self::Gru(_) => "gru",
             Self::Lstm(_) => "lstm",
             Self::Clip(_) => "clip",
+            Self::Bert(_) => "bert",
+            Self::Onnx(_) => "onnx",
         }
     }
 
@@ -192,6 +196,7 @@ impl Config {
             Architecture::Vit(vit) => vit.check(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.check(),
             Architecture::Clip(clip) => clip.check(),
+            Architecture::Bert(bert) => bert.check(),
         };
         let shape = shape.and_then(|()| {
             self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
@@ -256,13 +261,14 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.input.to_vec(),
             Architecture::Resnet1d(resnet) => vec![1, resnet.length, resnet.in_channels],
             Architecture::Iseeu(_) => iseeu::INPUT_SHAPE.to_vec(),
-            Architecture::Onnx(onnx) => onnx.network.input_shape.clone(),
             Architecture::Densenet(net) => net.input.to_vec(),
             Architecture::Efficientnet(net) => net.input.to_vec(),
             Architecture::Convnext(net) => net.input.to_vec(),
             Architecture::Vit(vit) => vit.input.to_vec(),
             Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
             Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
+            Architecture::Bert(bert) => vec![bert.bert.positions],
+            Architecture::Onnx(onnx) => onnx.network.input_shape.clone(),
         }
     }
 
@@ -274,7 +280,11 @@ impl Config {
         let shape = self.values_shape();
         let range = 0..shape.iter().product();
         let Some(prompts) = self.prompts() else {
-            return vec![Input { name: "input".into(), shape, range, kind: InputKind::Numbers }];
+            let (name, kind) = match &self.architecture {
+                Architecture::Bert(_) => ("input_ids", InputKind::Tokens),
+                _ => ("input", InputKind::Numbers),
+            };
+            return vec![Input { name: name.into(), shape, range, kind }];
         };
         let text = range.end..range.end + prompts.len();
         vec![
@@ -300,13 +310,14 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.classes,
             Architecture::Resnet1d(resnet) => resnet.classes,
             Architecture::Iseeu(_) => 1,
-            Architecture::Onnx(onnx) => onnx.network.classes,
             Architecture::Densenet(net) => net.classes,
             Architecture::Efficientnet(net) => net.classes,
             Architecture::Convnext(net) => net.classes,
             Architecture::Vit(vit) => vit.classes,
             Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
             Architecture::Clip(clip) => clip.classes(),
+            Architecture::Bert(bert) => bert.classes,
+            Architecture::Onnx(onnx) => onnx.network.classes,
         }
     }
 
@@ -328,11 +339,6 @@ impl Config {
             Architecture::Resnet(resnet) => resnet.forward(net, x),
             Architecture::Resnet1d(resnet) => resnet.forward(net, x),
             Architecture::Iseeu(iseeu) => iseeu.forward(net, x),
-            Architecture::Onnx(onnx) => {
-                let (logits, features) = onnx.forward(net.graph, x);
-                features.into_iter().for_each(|features| net.reads(features));
-                logits
-            }
             Architecture::Densenet(densenet) => densenet.forward(net, x),
             Architecture::Efficientnet(efficientnet) => efficientnet.forward(net, x),
             Architecture::Convnext(convnext) => convnext.forward(net, x),
@@ -340,6 +346,12 @@ impl Config {
             Architecture::Gru(recurrent) => recurrent.forward(net, x, Cell::Gru),
             Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
             Architecture::Clip(clip) => clip.forward(net, x),
+            Architecture::Bert(bert) => bert.forward(net, x),
+            Architecture::Onnx(onnx) => {
+                let (logits, features) = onnx.forward(net.graph, x);
+                features.into_iter().for_each(|features| net.reads(features));
+                logits
+            }
         }
     }
 

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use activation::Activation;
-pub use bert::Bert;
+pub use bert::{Bert, BertClassifier};
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
 pub use input::{Input, InputKind, Reading, Substitutes};
@@ -58,9 +58,10 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a folder: `config.json` and `model.safetensors`, in our words or as the model's own ecosystem writes them (open_clip:
-    /// `open_clip_config.json`; shards: `model.safetensors.index.json`); or one safetensors file whose metadata hold the configuration (key `config`);
-    /// or an ONNX file (in a folder without the others it is `model.onnx`), whose final softmax or sigmoid is taken off.
+    /// Reads a folder: `config.json`, percuss's own or another ecosystem's, and `model.safetensors` (or the shards that
+    /// `model.safetensors.index.json` names); or `open_clip_config.json` and what open_clip calls its tensors; or one safetensors file whose
+    /// metadata hold the configuration (key `config`); or an ONNX file (in a folder without the others it is `model.onnx`), whose final softmax or
+    /// sigmoid is taken off.
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
@@ -70,7 +71,14 @@ impl Model {
             return Self::from_onnx(&file);
         }
         let (config, weights, file) = if path.is_dir() {
-            dialects::read(path)?
+            match dialects::open_clip(path)? {
+                Some(read) => read,
+                None => {
+                    let config = Config::read(&path.join("config.json"))?;
+                    let (weights, file) = Weights::read_folder(path)?;
+                    (config, weights, file)
+                }
+            }
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {

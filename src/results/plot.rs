@@ -369,6 +369,7 @@ mod tests {
             defense: "none".into(),
             aim: "any".into(),
             finding: String::new(),
+            inputs: String::new(),
         };
         let room = PANEL.0 - SIDES.0 - SIDES.1;
         let whole = heading(&subject("ecg-synthetic-resnet1d"), true, HEADING, room);

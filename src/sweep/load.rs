@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// classifier that `zero_shot` makes of it; [`fitted`] brings its classes into the order of some data.
 ///
 /// # Errors
-/// A model that does not load; `mean` or `std` of a length that does not fit its input; samples that cannot become its input; an
-/// image-text model without prompts, or prompts that it cannot read; an `output` that is not what an ONNX file ends in.
+/// A model that does not load; `mean` or `std` of a length that does not fit its input; samples that cannot become its input; an `output`
+/// that is not what an ONNX file ends in; an image-text model without prompts, or prompts that it cannot read.
 pub fn model(study: &Study, position: usize) -> Result<Model> {
     let entry = &study.models[position];
     let mut model = Model::load(&entry.path)?;

@@ -325,6 +325,28 @@ def golden(name):
     })
 
 
+def text_classifier():
+    """Hugging Face's BertForSequenceClassification on texts that are filled up."""
+    tokenizer = TOKENIZERS["wordpiece"]
+    torch.manual_seed(0)
+    config = transformers.BertConfig(**{**BERT, "vocab_size": len(tokenizer), "hidden_act": "gelu_new", "num_labels": 3})
+    config.architectures = ["BertForSequenceClassification"]
+    model = filled(transformers.BertForSequenceClassification(config))
+    ids = numbers(tokenizer, SENTENCES[:4], BERT["max_position_embeddings"])
+    words = []
+    handle = word_table(model).register_forward_hook(lambda module, inputs, out: words.append(out))
+    logits = model(input_ids=ids, attention_mask=(ids != 0).long()).logits
+    handle.remove()
+    labels = torch.tensor([1, 0, 2, 1])
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), words)
+    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    files = {"config.json": json.loads(config.to_json_string(use_diff=True))}
+    store.save(HERE / "bert.safetensors", {"ids": ids, "labels": labels, "logits": logits, "grad_words": gradient[:2]}, {
+        "files": files, "shapes": shapes, "tokenizer": "wordpiece",
+        "made_by": f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}",
+    })
+
+
 def resampling():
     """Images brought to a size by PyTorch as Pillow does it, and the gradients of their squares."""
     tensors = {}
@@ -350,5 +372,5 @@ TOKENIZERS = {"wordpiece": bert_tokenizer(FOLDER / "wordpiece"), "bpe": clip_tok
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    for wanted in sys.argv[1:] or [*MODELS, "resize"]:
-        resampling() if wanted == "resize" else golden(wanted)
+    for wanted in sys.argv[1:] or [*MODELS, "bert", "resize"]:
+        {"bert": text_classifier, "resize": resampling}.get(wanted, lambda: golden(wanted))()

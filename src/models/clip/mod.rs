@@ -173,7 +173,8 @@ impl Clip {
     }
 
     /// Text features `[.., features]`, not normalised, of word embeddings `[.., tokens, width]`: rows of [`Self::word_table`], or whatever
-    /// stands in their place. `attended` and `pooled` `[.., tokens]` are those of [`TextTower::encoded`]; with or without lanes.
+    /// stands in their place. `attended` and `pooled` `[.., tokens]` are those of [`TextTower::encoded`] or [`TextTower::places`]; with or without
+    /// lanes.
     pub fn text_features(&self, net: &mut Net, words: Tensor, attended: Tensor, pooled: Tensor) -> Tensor {
         self.text.forward(net, words, attended, pooled, self.features)
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use percuss_kernels::ops::Reduction;
 use serde::{Deserialize, Serialize};
 
 use super::projection::Projection;
-use crate::graph::Tensor;
+use crate::graph::{Graph, Tensor};
 use crate::models::bert::Bert;
 use crate::models::config::{Misfit, positive};
 use crate::models::net::{Net, Role};
@@ -83,6 +84,9 @@ pub struct BertText {
     pub bert: Bert,
     /// Longest text in tokens, those at its ends included.
     pub context: usize,
+    /// The token that fills up shorter texts: nothing sees it.
+    #[serde(default)]
+    pub padding: u32,
     /// What stands for the text.
     pub pooler: BertPooler,
     /// To the shared features: `text.proj`.
@@ -94,7 +98,7 @@ pub struct BertText {
 pub struct Encoded {
     /// Tokens of each.
     pub tokens: usize,
-    /// Numbers of the tokens, `[texts, tokens]`, 0 where a shorter text has ended.
+    /// Numbers of the tokens, `[texts, tokens]`, the padding where a shorter text has ended.
     pub ids: Vec<f32>,
     /// 1 for a token, 0 where the text has ended.
     pub attended: Vec<f32>,
@@ -131,7 +135,12 @@ impl TextTower {
     /// text's features depend on what follows its end: a causal tower never looks there, BERT is kept from it by its mask.
     pub fn encoded(&self, texts: &[Vec<u32>], at_least: usize) -> Encoded {
         let tokens = texts.iter().map(Vec::len).max().unwrap_or(0).max(at_least);
-        let [mut ids, mut attended, mut pooled] = [0; 3].map(|_| vec![0.0; texts.len() * tokens]);
+        let padding = match self {
+            Self::Bert(text) => text.padding as f32,
+            Self::Causal(_) => 0.0,
+        };
+        let mut ids = vec![padding; texts.len() * tokens];
+        let (mut attended, mut pooled) = (vec![0.0; ids.len()], vec![0.0; ids.len()]);
         for (i, text) in texts.iter().enumerate() {
             let at = i * tokens..i * tokens + text.len();
             ids[at.clone()].iter_mut().zip(text).for_each(|(place, &id)| *place = id as f32);
@@ -145,6 +154,49 @@ impl TextTower {
             }
         }
         Encoded { tokens, ids, attended, pooled }
+    }
+
+    /// What [`Self::encoded`] says of texts beside their numbers, for texts that only the graph knows: of `ids` `[.., tokens]`, `attended` and
+    /// `pooled`, of the same shape. Texts end with their padding, if there is any.
+    pub fn places(&self, graph: &mut Graph, ids: Tensor) -> [Tensor; 2] {
+        let axis = graph.dims(ids).len() - 1;
+        let tokens = graph.dims(ids)[axis];
+        match self {
+            Self::Bert(text) => {
+                let padding = graph.scalar(text.padding as f32);
+                let absent = graph.equal(ids, padding);
+                let one = graph.scalar(1.0);
+                let attended = graph.sub(one, absent);
+                let pooled = if text.pooler == BertPooler::Mean {
+                    let count = graph.sum(attended, axis..axis + 1);
+                    let count = graph.expand(count, 1);
+                    graph.div(attended, count)
+                } else {
+                    first(graph, attended)
+                };
+                [attended, pooled]
+            }
+            Self::Causal(text) => {
+                let seen = graph.equal(ids, ids);
+                let hits = match text.end {
+                    EndOfText::Highest => {
+                        let highest = graph.reduce(Reduction::Max, ids, axis..axis + 1);
+                        let highest = graph.expand(highest, 1);
+                        graph.equal(ids, highest)
+                    }
+                    EndOfText::Token(number) => {
+                        let number = graph.scalar(number as f32);
+                        graph.equal(ids, number)
+                    }
+                    EndOfText::First => {
+                        let place = graph.index(&[tokens], 0);
+                        let zero = graph.scalar(0.0);
+                        graph.equal(place, zero)
+                    }
+                };
+                [seen, first(graph, hits)]
+            }
+        }
     }
 
     pub(super) fn check(&self, place: &str, features: usize) -> Result<(), Misfit> {
@@ -211,6 +263,16 @@ impl TextTower {
             }
         }
     }
+}
+
+/// 1 at the first place along the last axis where `hits` is 1, else 0.
+fn first(graph: &mut Graph, hits: Tensor) -> Tensor {
+    let axis = graph.dims(hits).len() - 1;
+    let tokens = graph.dims(hits)[axis];
+    let (place, beyond) = (graph.index(&[tokens], 0), graph.scalar(tokens as f32));
+    let places = graph.select(hits, place, beyond);
+    let least = graph.reduce(Reduction::Min, places, axis..axis + 1);
+    graph.one_hot(least, tokens)
 }
 
 /// The mean of states `[.., tokens, width]` with these weights `[.., tokens]`: `[.., width]`.
