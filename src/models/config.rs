@@ -137,13 +137,6 @@ pub struct Config {
 const OPTIONAL_KEYS: [&str; 4] = ["class_names", "input_scaling", "samples", "training"];
 
 impl Config {
-    /// Whether a folder's `config.json` is one of percuss's own, which names an architecture.
-    pub(super) fn is_in(folder: &Path) -> bool {
-        let text = std::fs::read_to_string(folder.join("config.json")).unwrap_or_default();
-        let given: Result<serde_json::Value, _> = serde_json::from_str(&text);
-        given.is_ok_and(|value| value.get("architecture").is_some())
-    }
-
     /// Reads a `config.json`: percuss's own, or one that another ecosystem wrote, with what lies beside it.
     ///
     /// # Errors

@@ -227,11 +227,14 @@ impl Model {
     }
 }
 
-/// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no model of percuss's own.
+/// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no configuration beside its weights.
 pub(crate) fn onnx_file(path: &Path) -> Option<PathBuf> {
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) && !path.is_dir() {
-        return Some(path.to_path_buf());
+    if path.is_file() {
+        let named = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
+        return named.then(|| path.to_path_buf());
     }
-    let inside = path.join("model.onnx");
-    (inside.is_file() && !Config::is_in(path)).then_some(inside)
+    let holds = |names: &[&str]| names.iter().any(|name| path.join(name).is_file());
+    let configured = holds(&["open_clip_config.json"])
+        || holds(&["config.json"]) && holds(&["model.safetensors", "model.safetensors.index.json"]);
+    (holds(&["model.onnx"]) && !configured).then(|| path.join("model.onnx"))
 }
