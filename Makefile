@@ -57,8 +57,9 @@ clippy:
 models: build
 	for model in $(MODELS); do target/release/percuss train experiments/models/$$model.toml || exit 1; done
 
-# One attack, a ladder of budgets, a study and growth against PyTorch, Foolbox, torchattacks and ART, on the same cores; takes about an hour on
-# two. PYTHON needs benches/requirements.txt.
+# One attack, a ladder of budgets, a study and growth against PyTorch, Foolbox, torchattacks and ART, and ViT-B/16 against PyTorch, on the same cores;
+# takes about an hour on two. PYTHON needs benches/requirements.txt.
 PYTHON ?= python3
 bench:
 	$(PYTHON) benches/compare.py
+	$(PYTHON) benches/vit.py --write
