@@ -60,6 +60,8 @@ const CPU_BLOCK_BYTES: u64 = 4 << 20;
 /// Bytes of weights that a CPU's cache does not hold beside them: then each is fetched once a block, for so many lanes at least.
 const CPU_WEIGHT_BYTES: u64 = 4 << 20;
 const CPU_WEIGHT_LANES: usize = 8;
+/// Bytes that those lanes may take: a lane of so many values has rows enough for itself (ViT-B/16: 197 tokens, 157 MB).
+const CPU_LARGEST_BLOCK_BYTES: u64 = 512 << 20;
 /// Bytes of lanes on a GPU.
 const GPU_BLOCK_BYTES: u64 = 1 << 30;
 /// Samples of finished jobs that wait to be heard of, about: workers that are further ahead of who writes wait for it.
@@ -200,7 +202,9 @@ impl Engine {
         }
         let bytes = |lanes| Compiled::sketch(graph, phases, lanes).bytes();
         let each = (bytes(33) - bytes(1)) / 32;
-        let fewest = if graph.constant_bytes() > CPU_WEIGHT_BYTES { CPU_WEIGHT_LANES } else { FEWEST_LANES };
+        let few = (CPU_LARGEST_BLOCK_BYTES / each.max(1)).max(1) as usize;
+        let heavy = graph.constant_bytes() > CPU_WEIGHT_BYTES;
+        let fewest = if heavy { CPU_WEIGHT_LANES } else { FEWEST_LANES }.min(few);
         let (budget, least, most) =
             if self.is_cpu() { (CPU_BLOCK_BYTES, fewest, 256) } else { (GPU_BLOCK_BYTES, 32, 8192) };
         let fitting = (budget / each.max(1)) as usize;
