@@ -83,3 +83,19 @@ fn error_function(x: f32) -> f32 {
     return select(select(size, -size, x < 0.0), x, x != x);
 }
 //@end
+
+//@if GELU
+fn normal_distribution(x: f32) -> f32 {
+    return fma(0.5, error_function(x * 0.70710677), 0.5);
+}
+
+fn gaussian_unit(x: f32) -> f32 {
+    return x * normal_distribution(x);
+}
+
+// The slope of gaussian_unit; x^2 would overflow where the density has long been 0.
+fn gaussian_slope(x: f32) -> f32 {
+    let a = clamp(x, -20.0, 20.0);
+    return select(fma(a * 0.3989423, exp(-0.5 * a * a), normal_distribution(x)), x, x != x);
+}
+//@end

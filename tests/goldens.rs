@@ -257,6 +257,16 @@ fn every_gradient_rule_agrees_with_finite_differences() {
             g.mul(y, w)
         });
     }
+    for part in 0..3 {
+        check_gradient("attention", &[4, 2, 3], &x, |g, x| {
+            let w = with(g, &[4, 2, 3]);
+            let mut operands = [w; 3];
+            operands[part] = x;
+            let mask = g.constant(&Arc::new(vec![0.0, -0.5, 0.3, -1e30]), &[1, 4]);
+            let y = g.attention(operands[0], operands[1], operands[2], Some(mask), 0.7);
+            g.mul(y, w)
+        });
+    }
     check_gradient("permute, reshape, concat, slice", &[2, 3, 4], &x, |g, x| {
         let turned = g.permute(x, &[2, 0, 1], &[true, false, false]);
         let flat = g.reshape(turned, &[8, 3]);

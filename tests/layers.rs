@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use percuss::graph::{ConvGeometry, Graph, Tensor, Upsample};
 use percuss::models::{Role, Weights, from_training_layout};
+use percuss_kernels::ops::Binary;
 use serde_json::Value;
 use support::evaluate::evaluate;
 use support::{channels_last, golden, relative_error, signed};
@@ -140,6 +141,30 @@ fn attention_equals_pytorch() {
                 };
                 graph.attention(t[0], t[1], t[2], mask, 1.0 / (d as f32).sqrt())
             });
+        }
+    }
+}
+
+/// Tokens that all lanes share, a query of each lane's own: the gradient to what is shared is each lane's own.
+#[test]
+fn lanes_attend_to_shared_tokens() {
+    let (q, k) = (signed("shared.q", 12, 1.0), Arc::new(signed("shared.k", 18, 1.0)));
+    let run = |lanes: usize, q: &[f32], spread: bool| {
+        evaluate(lanes, &[(&[2, 1, 3], q)], |graph, t| {
+            let shared = graph.constant(&k, &[6, 1, 3]);
+            let mask = graph.constant(&Arc::new(vec![0.0, 0.1, -1e30, 0.2, 0.0, -0.4]), &[1, 6]);
+            let k = if spread { graph.binary(Binary::Add, shared, shared) } else { shared };
+            let y = graph.attention(t[0], k, shared, Some(mask), 0.5);
+            let gradients = graph.gradients(y, &[t[0], k]);
+            vec![y, gradients[0], gradients[1]]
+        })
+    };
+    for spread in [false, true] {
+        let both = run(2, &q, spread);
+        for (lane, q) in q.chunks(6).enumerate() {
+            for (both, one) in both.iter().zip(run(1, q, spread)) {
+                assert_eq!(both[lane * one.len()..][..one.len()], one);
+            }
         }
     }
 }

@@ -118,6 +118,20 @@ fn ops() -> Vec<(String, Arc<dyn Operation>)> {
             ops.push((format!("matmul {order} {m}x{n}x{k}"), Arc::new(op)));
         }
     }
+    for images in [1, 4] {
+        for (n, k) in [(768, 768), (3072, 768), (768, 3072)] {
+            let (m, epilogue) = (images * 197, Epilogue { bias: true, ..Epilogue::NONE });
+            let op = Matmul { batch: 1, m, n, k, a: plain, b: plain, epilogue };
+            ops.push((format!("vit matmul {m}x{n}x{k}"), Arc::new(op)));
+        }
+    }
+    let attention =
+        Attention { images: 1, queries: 197, keys: 197, heads: 12, size: 64, scale: 0.125, mask: None };
+    ops.push(("vit attention".into(), Arc::new(attention.clone())));
+    ops.push(("vit attention_grad".into(), Arc::new(AttentionGrad(attention))));
+    let norm = LayerNorm { sets: 1, rows: 197, columns: 768, epsilon: 1e-6 };
+    ops.push(("vit layer_norm".into(), Arc::new(norm.clone())));
+    ops.push(("vit layer_norm_grad".into(), Arc::new(LayerNormGrad(norm))));
     let conv = |images, size, channels, kernel: [usize; 2], stride| {
         let rows = if kernel[0] == 1 && kernel[1] > 1 { 1 } else { stride };
         shapes::padded_conv(images, size, channels, kernel, [rows, stride], relu)
@@ -169,9 +183,14 @@ fn ops() -> Vec<(String, Arc<dyn Operation>)> {
             Arc::new(Random { distribution, rows: 64, columns: 784 }),
         ));
     }
-    for (name, function) in
-        [("exp", Unary::Exp), ("tanh", Unary::Tanh), ("log", Unary::Log), ("sin", Unary::Sin)]
-    {
+    for (name, function) in [
+        ("gelu", Unary::Gelu),
+        ("gelu slope", Unary::GeluSlope),
+        ("exp", Unary::Exp),
+        ("tanh", Unary::Tanh),
+        ("log", Unary::Log),
+        ("sin", Unary::Sin),
+    ] {
         let code = vec![Instr::Input(0), Instr::Unary(function, 0)];
         let op = Pointwise { shape: vec![64 * 784], strides: vec![vec![1]], code, outputs: vec![1] };
         ops.push((format!("pointwise {name} 64x784"), Arc::new(op)));

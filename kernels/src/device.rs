@@ -148,8 +148,16 @@ impl Device {
     /// Copies read-only data to the device.
     pub fn upload(&self, data: &[f32]) -> Result<SharedArena> {
         match self {
-            Self::Cpu { .. } => Ok(SharedArena::Cpu(Arc::new(CpuShared::new(data)?))),
+            Self::Cpu { .. } => self.share(&Arc::new(data.to_vec())),
             Self::Gpu(device) => Ok(SharedArena::Gpu(Arc::new(device.upload(data)?))),
+        }
+    }
+
+    /// As [`Self::upload`]; the processor reads the data where it is.
+    pub fn share(&self, data: &Arc<Vec<f32>>) -> Result<SharedArena> {
+        match self {
+            Self::Cpu { .. } => Ok(SharedArena::Cpu(Arc::new(CpuShared::new(data.clone())))),
+            Self::Gpu(_) => self.upload(data),
         }
     }
 

@@ -159,7 +159,16 @@ fn reductions_within_subgroups_have_the_bits_of_those_in_workgroup_memory() {
     if gpu::list()[0].features.contains(&"subgroups".to_owned()) {
         assert!(gpu.adapter().subgroup >= 4, "{:?}", gpu.adapter());
     }
-    let names = ["reduce", "moments", "softmax", "cross_entropy", "cross_entropy_grad", "project"];
+    let names = [
+        "reduce",
+        "moments",
+        "layer_norm",
+        "layer_norm_grad",
+        "softmax",
+        "cross_entropy",
+        "cross_entropy_grad",
+        "project",
+    ];
     let cases = cases::all().into_iter().filter(|case| names.contains(&case.op.name()));
     let mut seen = std::collections::HashSet::new();
     for case in cases {

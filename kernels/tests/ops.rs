@@ -22,13 +22,18 @@ fn cpu() -> Device {
 
 #[test]
 fn every_op_agrees_with_f64() {
-    cases::check_all(&cpu(), 1.0);
+    cases::check_all(&cpu(), &cases::all(), 1.0);
+}
+
+#[test]
+fn blocks_of_attention_agree_with_f64() {
+    cases::check_all(&cpu(), &cases::attention::blocks(), 1.0);
 }
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    for case in cases::all() {
+    for case in cases::all().into_iter().chain(cases::attention::blocks()) {
         let alone = runner::run(&cpu(), case.op.clone(), &case.inputs, false, 1);
         let spread = pool.install(|| runner::run(&cpu(), case.op.clone(), &case.inputs, false, 3));
         for (alone, spread) in alone.iter().zip(&spread) {

@@ -69,6 +69,16 @@ fn large() -> Vec<Arc<dyn Operation>> {
         ops.push(Arc::new(ConvWeightGrad(conv.clone())));
         ops.push(Arc::new(conv));
     }
+    for (images, tokens, heads, size) in [(100_000, 197, 12, 64), (3, 5000, 1, 256)] {
+        for mask in [None, Some(Mask { count: images, rows: true })] {
+            let op = Attention { images, queries: tokens, keys: tokens + 1, heads, size, scale: 0.1, mask };
+            ops.push(Arc::new(AttentionGrad(op.clone())));
+            ops.push(Arc::new(op));
+        }
+    }
+    let norm = LayerNorm { sets: 2, rows: 100_000, columns: 768, epsilon: 1e-6 };
+    ops.push(Arc::new(LayerNormGrad(norm.clone())));
+    ops.push(Arc::new(norm));
     for (outer, len, inner) in [(100_000, 3000, 1), (7, 12_544, 64), (3, 100, 40), (1 << 22, 3, 1)] {
         ops.push(Arc::new(Reduce { kind: Reduction::Min, outer, len, inner }));
         ops.push(Arc::new(Moments { outer, len, inner }));

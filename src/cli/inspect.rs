@@ -10,12 +10,12 @@ use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
 use crate::models::clip::{Clip, TextTower};
-use crate::models::{Architecture, Encoder, Head, Model, Weights};
+use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
 /// What may be inspected, in words.
-const EXPECTED: &str = "a model (a folder, or .safetensors), data (.npz, .csv, .parquet, .hea, a folder of WFDB records, \
+const EXPECTED: &str = "a model (a folder, .safetensors or .onnx), data (.npz, .csv, .parquet, .hea, a folder of WFDB records, \
                         a registry name), or results (a folder, or .parquet)";
 
 /// Arguments of `percuss inspect`.
@@ -51,6 +51,7 @@ pub fn describe(path: &Path) -> Result<String> {
     }
     match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
         "safetensors" => safetensors(path),
+        "onnx" => onnx::describe(path),
         "npz" | "hea" => image_or_signal(path),
         "csv" => table(path),
         "parquet" => parquet(path),
@@ -59,6 +60,9 @@ pub fn describe(path: &Path) -> Result<String> {
 }
 
 fn folder(path: &Path) -> Result<String> {
+    if let Some(file) = onnx_file(path) {
+        return onnx::describe(&file);
+    }
     let of_model = ["config.json", "model.safetensors", "open_clip_config.json"];
     if of_model.iter().any(|name| path.join(name).is_file()) {
         return Ok(model(&Model::load(path)?));

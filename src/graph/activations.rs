@@ -23,11 +23,9 @@ impl Graph {
         self.mul(x, gate)
     }
 
-    /// x times the normal distribution function of x (Hendrycks & Gimpel 2016), exact.
+    /// x times the normal distribution function of x (Hendrycks & Gimpel 2016), exact. Its gradient reads x alone: nothing else is kept.
     pub fn gelu(&mut self, x: Tensor) -> Tensor {
-        let scaled = self.scale(x, FRAC_1_SQRT_2);
-        let erf = self.erf(scaled);
-        self.gated_half(x, erf)
+        self.unary(Unary::Gelu, x)
     }
 
     /// The tanh approximation of [`Self::gelu`]: `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.

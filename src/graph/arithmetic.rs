@@ -187,13 +187,16 @@ impl Graph {
         self.push(op, &[x], Shape { lane: shape.lane, dims })
     }
 
-    /// Tensors joined along `axis`.
+    /// Tensors joined along `axis`, in lanes if one of them has lanes.
     pub fn concat(&mut self, tensors: &[Tensor], axis: usize) -> Tensor {
+        let lane = tensors.iter().any(|&tensor| self.shape(tensor).lane);
+        let tensors: Vec<Tensor> =
+            tensors.iter().map(|&tensor| if lane { self.in_lanes(tensor) } else { tensor }).collect();
         let mut shape = self.shape(tensors[0]).clone();
         let parts: Vec<usize> = tensors.iter().map(|&t| self.dims(t)[axis]).collect();
         let (outer, _, inner) = split(&shape.dims, &(axis..axis + 1));
         shape.dims[axis] = parts.iter().sum();
-        self.push(NodeOp::Concat { outer, parts, inner }, tensors, shape)
+        self.push(NodeOp::Concat { outer, parts, inner }, &tensors, shape)
     }
 
     /// `range` of `axis`.

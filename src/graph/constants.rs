@@ -77,7 +77,7 @@ impl Uploads {
         if let Some((_, arena)) = self.known.get(&key) {
             return Ok(arena.clone());
         }
-        let arena = device.upload(data)?;
+        let arena = device.share(data)?;
         self.known.insert(key, (data.clone(), arena.clone()));
         Ok(arena)
     }

@@ -221,7 +221,29 @@ impl Graph {
                     give(self, 1, gradient);
                 }
             }
-            NodeOp::PoolGrad(_) | NodeOp::ConvWeightGrad(_) => {
+            NodeOp::LayerNorm { .. } => {
+                let found = self.layer_norm_gradient(node, g, [wants(0), wants(1), wants(2)]);
+                for (i, gradient) in found.into_iter().enumerate() {
+                    if let Some(gradient) = gradient {
+                        give(self, i, gradient);
+                    }
+                }
+            }
+            NodeOp::Attention(spec) => {
+                assert!(
+                    !(3..inputs.len()).any(wants),
+                    "the gradient to an attention's mask is not part of percuss"
+                );
+                for (i, gradient) in self.attention_gradient(node, spec, g).into_iter().enumerate() {
+                    if wants(i) {
+                        give(self, i, gradient);
+                    }
+                }
+            }
+            NodeOp::PoolGrad(_)
+            | NodeOp::ConvWeightGrad(_)
+            | NodeOp::LayerNormGrad
+            | NodeOp::AttentionGrad(_) => {
                 panic!("second derivatives through {:?} are not part of percuss", self.nodes[node.0].op)
             }
         }
@@ -255,6 +277,8 @@ impl Graph {
                 let bell = self.unary(Unary::Exp, minus);
                 self.scale(bell, std::f32::consts::FRAC_2_SQRT_PI)
             }
+            Unary::Gelu => self.unary(Unary::GeluSlope, x),
+            Unary::GeluSlope => panic!("second derivatives through {function:?} are not part of percuss"),
             Unary::Sin => self.unary(Unary::Cos, x),
             Unary::Cos => {
                 let sine = self.unary(Unary::Sin, x);
@@ -344,7 +368,7 @@ impl Graph {
     /// `2 (x - mean) / len * g`, over the axis that `moments` took.
     fn variance_gradient(&mut self, moments: Tensor, g: Tensor) -> Tensor {
         let NodeOp::Moments { outer, len, inner } = self.nodes[moments.0].op else {
-            panic!("only moments have a second part");
+            panic!("second derivatives are not part of percuss");
         };
         let x = self.nodes[moments.0].inputs[0];
         let dims = self.dims(x).to_vec();
@@ -431,13 +455,13 @@ impl Graph {
     }
 
     /// The shape of a tensor, with lanes if the gradient `g` that comes to it has them.
-    fn shape_of_gradient(&self, tensor: Tensor, g: Tensor) -> Shape {
+    pub(super) fn shape_of_gradient(&self, tensor: Tensor, g: Tensor) -> Shape {
         let shape = self.shape(tensor);
         Shape { lane: shape.lane || self.shape(g).lane, dims: shape.dims.clone() }
     }
 
     /// Sums a gradient over the axes along which its tensor was broadcast.
-    fn unbroadcast(&mut self, mut g: Tensor, target: Tensor) -> Tensor {
+    pub(super) fn unbroadcast(&mut self, mut g: Tensor, target: Tensor) -> Tensor {
         let shape = self.shape_of_gradient(target, g);
         let extra = self.dims(g).len() - shape.dims.len();
         if extra > 0 {

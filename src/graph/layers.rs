@@ -222,12 +222,53 @@ impl Graph {
         (y, mean, variance)
     }
 
-    /// Layer norm over the last axis (Ba et al. 2016).
+    /// Layer norm over the last axis (Ba et al. 2016); weight and bias have that axis alone.
     pub fn layer_norm(&mut self, x: Tensor, weight: Tensor, bias: Tensor, epsilon: f32) -> Tensor {
-        let rank = self.dims(x).len();
-        let (unit, ..) = self.normalize(x, rank - 1..rank, epsilon);
-        let scaled = self.mul(unit, weight);
-        self.add(scaled, bias)
+        let columns = self.dims(x).last().copied();
+        for vector in [weight, bias] {
+            assert_eq!(
+                self.dims(vector),
+                columns.as_slice(),
+                "a vector for the last axis of {:?}",
+                self.dims(x)
+            );
+        }
+        let own = self.shape(weight).lane || self.shape(bias).lane;
+        let inputs = [x, weight, bias].map(|tensor| if own { self.in_lanes(tensor) } else { tensor });
+        let shape = self.shape(inputs[0]).clone();
+        self.push(NodeOp::LayerNorm { epsilon }, &inputs, shape)
+    }
+
+    /// The gradients of a layer norm y to its x, weight and bias, from the gradient g of y; each broadcast as the rule for it is.
+    pub(super) fn layer_norm_gradient(
+        &mut self,
+        y: Tensor,
+        g: Tensor,
+        wants: [bool; 3],
+    ) -> [Option<Tensor>; 3] {
+        let inputs = self.nodes[y.0].inputs.clone();
+        let mut row = self.shape(y).clone();
+        row.dims.pop();
+        let [means, factors] = [1, 2].map(|part| self.push(NodeOp::Part(part), &[y], row.clone()));
+        let g = self.unbroadcast(g, y);
+        let dx = wants[0].then(|| {
+            let mut operands = [inputs[0], inputs[1], means, factors, g];
+            if self.shape(g).lane {
+                // The weight stays shared where it is.
+                for i in [0, 2, 3] {
+                    operands[i] = self.in_lanes(operands[i]);
+                }
+            }
+            let shape = self.shape(g).clone();
+            self.push(NodeOp::LayerNormGrad, &operands, shape)
+        });
+        let dw = wants[1].then(|| {
+            let [means, factors] = [means, factors].map(|tensor| self.expand(tensor, 1));
+            let centred = self.sub(inputs[0], means);
+            let unit = self.mul(centred, factors);
+            self.mul(g, unit)
+        });
+        [dx, dw, wants[2].then_some(g)]
     }
 
     /// Softmax over the last axis, or its logarithm.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use percuss_kernels::ops::{
-    Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad, Epilogue,
-    GatedConvInputGrad, GatedPoolGrad, Gather, Instr, Layout, Matmul, Moments, Operation, Permute, Pointwise,
-    Pool, PoolGrad, Project, Random, Reduce, ScatterAdd, Slice, Softmax,
+    Attention, AttentionGrad, Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad,
+    Epilogue, GatedConvInputGrad, GatedPoolGrad, Gather, Instr, LayerNorm, LayerNormGrad, Layout, Matmul,
+    Moments, Operation, Permute, Pointwise, Pool, PoolGrad, Project, Random, Reduce, ScatterAdd, Slice,
+    Softmax,
 };
 
 use super::kernels::Grouping;
@@ -85,6 +86,16 @@ impl Graph {
                 let columns = self.dims(node).last().copied().unwrap_or(1);
                 Arc::new(Softmax { rows: rows_of(node), columns, log })
             }
+            NodeOp::LayerNorm { epsilon } => {
+                Arc::new(self.layer_norm_spec(inputs[0], inputs[1], epsilon, lanes))
+            }
+            NodeOp::LayerNormGrad => {
+                Arc::new(LayerNormGrad(self.layer_norm_spec(node, inputs[1], 0.0, lanes)))
+            }
+            NodeOp::Attention(spec) => Arc::new(self.attention_spec(spec, inputs.get(3), here)),
+            NodeOp::AttentionGrad(spec) => {
+                Arc::new(AttentionGrad(self.attention_spec(spec, inputs.get(6), here)))
+            }
             NodeOp::CrossEntropy => Arc::new(self.cross_entropy_spec(inputs[0], rows_of(inputs[0]))),
             NodeOp::CrossEntropyGrad => {
                 Arc::new(CrossEntropyGrad(self.cross_entropy_spec(inputs[0], rows_of(inputs[0]))))
@@ -107,6 +118,22 @@ impl Graph {
             NodeOp::Project(ball) => Arc::new(Project { ball, rows: lanes, columns: shape.lane_len() }),
             other => unreachable!("{other:?} is elementwise, a leaf or a view"),
         }
+    }
+
+    fn layer_norm_spec(&self, x: Tensor, weight: Tensor, epsilon: f32, lanes: usize) -> LayerNorm {
+        let columns = self.dims(x).last().copied().unwrap_or(1);
+        let rows = self.shape(x).len(lanes) / columns;
+        let sets = if self.shape(weight).lane { lanes } else { 1 };
+        LayerNorm { sets, rows: rows / sets, columns, epsilon }
+    }
+
+    /// With as many masks as there are lanes of them.
+    fn attention_spec(&self, mut spec: Attention, mask: Option<&Tensor>, lanes: usize) -> Attention {
+        spec.images *= lanes;
+        if let (Some(layout), Some(&mask)) = (&mut spec.mask, mask) {
+            layout.count *= if self.shape(mask).lane { lanes } else { 1 };
+        }
+        spec
     }
 
     fn cross_entropy_spec(&self, logits: Tensor, rows: usize) -> CrossEntropy {

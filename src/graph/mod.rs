@@ -15,6 +15,7 @@ mod layers;
 mod lower;
 mod memory;
 mod node;
+mod splice;
 mod transformer;
 mod upsample;
 

@@ -1,6 +1,6 @@
 //! What a node can be: leaves, views, elementwise functions, and the ops of the device layer with lanes left open.
 
-use percuss_kernels::ops::{Activation, Ball, Binary, Conv, Distribution, Pool, Reduction, Unary};
+use percuss_kernels::ops::{Activation, Attention, Ball, Binary, Conv, Distribution, Pool, Reduction, Unary};
 
 use super::{Shape, State, Tensor};
 
@@ -50,6 +50,16 @@ pub(crate) enum NodeOp {
     Softmax {
         log: bool,
     },
+    /// Of x, weight and bias; its parts after y are the means and the factors.
+    LayerNorm {
+        epsilon: f32,
+    },
+    /// Of x, weight, means, factors and dy.
+    LayerNormGrad,
+    /// Of q, k, v and perhaps a mask; its second part are the statistics.
+    Attention(Attention),
+    /// Of q, k, v, y, the statistics, dy and perhaps a mask; dq, then dk and dv as parts.
+    AttentionGrad(Attention),
     CrossEntropy,
     CrossEntropyGrad,
     Gather {

@@ -1,48 +1,76 @@
 //! The layers of transformers: attention over several heads, embeddings, normalised features.
 
-use percuss_kernels::ops::Unary;
+use percuss_kernels::ops::{Attention, Mask, Unary};
 
-use super::{Graph, Tensor};
+use super::{Graph, NodeOp, Shape, Tensor};
 
 impl Graph {
     /// Scaled dot-product attention over several heads (Vaswani et al. 2017, section 3.2): `softmax(scale q k^T + mask) v`.
     ///
     /// q `[.., queries, heads, d]`, k and v `[.., keys, heads, d]`: what a linear layer gives, reshaped. The result has q's shape. The mask is
     /// added to the scores of all heads: `[queries, keys]` or `[1, keys]` for all images, or with q's leading axes before that. A forbidden
-    /// pair has a large negative, finite number there. The mask has no gradient.
+    /// pair has a large negative, finite number there. A head has at most [`Attention::MOST`] features. The mask has no gradient: asking
+    /// for one panics, as second derivatives do.
     pub fn attention(&mut self, q: Tensor, k: Tensor, v: Tensor, mask: Option<Tensor>, scale: f32) -> Tensor {
         let dims = self.dims(q).to_vec();
         let lead = dims.len() - 3;
-        let images: usize = dims[..lead].iter().product();
-        let [queries, heads] = [dims[lead], dims[lead + 1]];
+        let [queries, heads, size] = [dims[lead], dims[lead + 1], dims[lead + 2]];
         let keys = self.dims(k)[lead];
-        let lane = [q, k, v].iter().any(|&x| self.shape(x).lane);
-        let [q, k, v] = [q, k, v].map(|x| {
-            let x = if lane { self.in_lanes(x) } else { x };
-            let dims = self.dims(x).to_vec();
-            let flat = self.reshape(x, &[images, dims[lead], dims[lead + 1], dims[lead + 2]]);
-            self.permute(flat, &[0, 2, 1, 3], &[false; 4])
-        });
-        let products = self.matmul(q, false, k, true);
-        let mut scores = self.scale(products, scale);
+        let of_keys = [&dims[..lead], &[keys, heads, size]].concat();
+        for x in [k, v] {
+            assert_eq!(self.dims(x), of_keys, "keys and values beside queries of {dims:?}");
+        }
+        let lane = [Some(q), Some(k), Some(v), mask].iter().flatten().any(|&x| self.shape(x).lane);
+        let mut layout = None;
         if let Some(mask) = mask {
-            let own = self.dims(mask).to_vec();
-            let rank = own.len();
-            let [rows, columns] = [own[rank - 2], own[rank - 1]];
-            let fits = (rank == 2 || own[..rank - 2] == dims[..lead]) && columns == keys;
+            let own = self.dims(mask);
+            let (before, [rows, columns]) = (own.len() - 2, [own[own.len() - 2], own[own.len() - 1]]);
+            let fits = (before == 0 || own[..before] == dims[..lead]) && columns == keys;
             assert!(
                 fits && (rows == 1 || rows == queries),
                 "a mask {own:?} for {queries} queries, {keys} keys"
             );
-            let count = if rank == 2 { 1 } else { images };
-            let wide = self.reshape(mask, &[count, 1, rows, columns]);
-            scores = self.add(scores, wide);
+            layout = Some(Mask { count: own[..before].iter().product(), rows: rows > 1 });
         }
-        let weights = self.softmax(scores, false);
-        let mixed = self.matmul(weights, false, v, false);
-        let tokens = self.permute(mixed, &[0, 2, 1, 3], &[false; 4]);
-        let d = self.dims(v)[3];
-        self.reshape(tokens, &[&dims[..lead], &[queries, heads, d]].concat())
+        let mut inputs = vec![q, k, v];
+        inputs.extend(mask);
+        if lane {
+            self.attend_in_lanes(&mut inputs, layout, 3);
+        }
+        let images = dims[..lead].iter().product();
+        let spec = Attention { images, queries, keys, heads, size, scale, mask: layout };
+        self.push(NodeOp::Attention(spec), &inputs, Shape { lane, dims })
+    }
+
+    /// Gives all operands of an attention lanes, but for a mask (the one after `tokens` others) that all images share: lanes are the outermost
+    /// axis of images.
+    fn attend_in_lanes(&mut self, operands: &mut [Tensor], mask: Option<Mask>, tokens: usize) {
+        for (i, operand) in operands.iter_mut().enumerate() {
+            if i < tokens || mask.is_some_and(|mask| mask.count > 1) {
+                *operand = self.in_lanes(*operand);
+            }
+        }
+    }
+
+    /// The gradients of an attention y to its q, k and v, from the gradient g of y.
+    pub(super) fn attention_gradient(&mut self, y: Tensor, spec: Attention, g: Tensor) -> [Tensor; 3] {
+        let inputs = self.nodes[y.0].inputs.clone();
+        let row = [&self.dims(y)[..self.dims(y).len() - 1], &[2]].concat();
+        let statistics = Shape { lane: self.shape(y).lane, dims: row };
+        let statistics = self.push(NodeOp::Part(1), &[y], statistics);
+        let [q, k, v] = [inputs[0], inputs[1], inputs[2]];
+        let g = self.unbroadcast(g, y);
+        let mut operands = [&[q, k, v, y, statistics, g], &inputs[3..]].concat();
+        if self.shape(g).lane {
+            self.attend_in_lanes(&mut operands, spec.mask, 6);
+        }
+        let shape = self.shape(g).clone();
+        let dq = self.push(NodeOp::AttentionGrad(spec), &operands, shape);
+        let [dk, dv] = [(1, k), (2, v)].map(|(part, of)| {
+            let shape = self.shape_of_gradient(of, g);
+            self.push(NodeOp::Part(part), &[dq], shape)
+        });
+        [dq, dk, dv]
     }
 
     /// `x / max(|x|, epsilon)` with the euclidean length over the last axis; `epsilon` at least 1e-18. The gradient at 0 is 1 / epsilon.

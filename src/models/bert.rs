@@ -1,8 +1,11 @@
 //! BERT (Devlin et al. 2019) with Hugging Face's names: the encoder, and the classifier of texts.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
+use super::input::{Reading, Substitutes};
 use super::net::{Net, Role};
 use super::transformer::{BlockNames, Encoder, FORBIDDEN};
 use crate::graph::Tensor;
@@ -96,6 +99,11 @@ impl BertClassifier {
     pub(super) fn forward(&self, net: &mut Net, ids: Tensor) -> Tensor {
         let table = self.bert.table(net);
         let words = net.graph.embed(table, ids);
+        // Padding in the place of a word would shorten the text.
+        let allowed =
+            (0..self.bert.vocabulary).map(|number| f32::from(u8::from(number != self.padding as usize)));
+        let substitutes = Substitutes { allowed: Arc::new(allowed.collect()), distance: None };
+        net.reads_words(Reading { embedded: words, table, substitutes });
         self.logits(net, words, ids)
     }
 

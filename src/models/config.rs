@@ -11,7 +11,8 @@ use super::net::Net;
 use super::recurrent::Cell;
 use super::resize::Samples;
 use super::{
-    bert, clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, recurrent, resnet, resnet1d, vit,
+    bert, clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, onnx, recurrent, resnet,
+    resnet1d, vit,
 };
 use crate::graph::Tensor;
 use crate::spelling::one_of;
@@ -72,6 +73,9 @@ pub enum Architecture {
     Clip(Box<clip::Clip>),
     /// Classifiers of texts.
     Bert(bert::BertClassifier),
+    /// A network from an ONNX file, which no configuration describes.
+    #[serde(skip_deserializing)]
+    Onnx(onnx::Onnx),
 }
 
 impl Architecture {
@@ -91,6 +95,7 @@ impl Architecture {
             Self::Lstm(_) => "lstm",
             Self::Clip(_) => "clip",
             Self::Bert(_) => "bert",
+            Self::Onnx(_) => "onnx",
         }
     }
 
@@ -184,7 +189,7 @@ impl Config {
             Architecture::Cnn(cnn) => cnn.check(),
             Architecture::Resnet(resnet) => resnet.check(),
             Architecture::Resnet1d(resnet) => resnet.check(),
-            Architecture::Iseeu(_) => Ok(()),
+            Architecture::Iseeu(_) | Architecture::Onnx(_) => Ok(()),
             Architecture::Densenet(net) => net.check(),
             Architecture::Efficientnet(net) => net.check(),
             Architecture::Convnext(net) => net.check(),
@@ -263,11 +268,15 @@ impl Config {
             Architecture::Gru(net) | Architecture::Lstm(net) => net.input.to_vec(),
             Architecture::Clip(clip) => vec![clip.image.size[0], clip.image.size[1], 3],
             Architecture::Bert(bert) => vec![bert.bert.positions],
+            Architecture::Onnx(onnx) => onnx.network.input_shape.clone(),
         }
     }
 
     /// The model's inputs, in the order in which a sample holds their values.
     pub fn inputs(&self) -> Vec<Input> {
+        if let Architecture::Onnx(onnx) = &self.architecture {
+            return onnx.network.inputs.clone();
+        }
         let shape = self.values_shape();
         let range = 0..shape.iter().product();
         let Some(prompts) = self.prompts() else {
@@ -284,10 +293,13 @@ impl Config {
         ]
     }
 
-    /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat.
+    /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat. A network from an ONNX file
+    /// also takes its own shape without axes of length 1, or with more of them.
     pub fn takes(&self, shape: &[usize]) -> bool {
         let own = self.input_shape();
-        own == shape || (own.len() == 1 && own[0] == shape.iter().product::<usize>())
+        let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<usize>>();
+        let alike = matches!(self.architecture, Architecture::Onnx(_)) && long(&own) == long(shape);
+        own == shape || alike || (own.len() == 1 && own[0] == shape.iter().product::<usize>())
     }
 
     /// Number of outputs.
@@ -305,6 +317,7 @@ impl Config {
             Architecture::Gru(net) | Architecture::Lstm(net) => net.classes,
             Architecture::Clip(clip) => clip.classes(),
             Architecture::Bert(bert) => bert.classes,
+            Architecture::Onnx(onnx) => onnx.network.classes,
         }
     }
 
@@ -334,6 +347,11 @@ impl Config {
             Architecture::Lstm(recurrent) => recurrent.forward(net, x, Cell::Lstm),
             Architecture::Clip(clip) => clip.forward(net, x),
             Architecture::Bert(bert) => bert.forward(net, x),
+            Architecture::Onnx(onnx) => {
+                let (logits, features) = onnx.forward(net.graph, x);
+                features.into_iter().for_each(|features| net.reads(features));
+                logits
+            }
         }
     }
 

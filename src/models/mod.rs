@@ -16,6 +16,7 @@ mod iseeu;
 mod mlp;
 mod names;
 mod net;
+pub mod onnx;
 mod recurrent;
 mod resize;
 mod resnet;
@@ -57,15 +58,27 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a folder: `config.json` and `model.safetensors`, in our words or as the model's own ecosystem writes them (open_clip:
-    /// `open_clip_config.json`; shards: `model.safetensors.index.json`); or one safetensors file whose metadata hold the configuration (key `config`).
+    /// Reads a folder: `config.json`, percuss's own or another ecosystem's, and `model.safetensors` (or the shards that
+    /// `model.safetensors.index.json` names); or `open_clip_config.json` and what open_clip calls its tensors; or one safetensors file whose
+    /// metadata hold the configuration (key `config`); or an ONNX file (in a folder without the others it is `model.onnx`), whose final softmax or
+    /// sigmoid is taken off.
     ///
     /// # Errors
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
+        if let Some(file) = onnx_file(path) {
+            return Self::from_onnx(&file);
+        }
         let (config, weights, file) = if path.is_dir() {
-            dialects::read(path)?
+            match dialects::open_clip(path)? {
+                Some(read) => read,
+                None => {
+                    let config = Config::read(&path.join("config.json"))?;
+                    let (weights, file) = Weights::read_folder(path)?;
+                    (config, weights, file)
+                }
+            }
         } else {
             let weights = Weights::read(path)?;
             let text = weights.metadata.get("config").ok_or_else(|| {
@@ -86,6 +99,43 @@ impl Model {
         };
         model.check(&file)?;
         Ok(model)
+    }
+
+    /// A network from an ONNX file; what it computes with is in its configuration.
+    fn from_onnx(path: &Path) -> Result<Self> {
+        let read = onnx::read(path)?;
+        let config = Config {
+            architecture: Architecture::Onnx(onnx::Onnx { network: read.network, keeps_ending: false }),
+            class_names: read.class_names,
+            head: read.head,
+            input_scaling: read.input_scaling,
+            samples: None,
+            training: read.training,
+        };
+        config.check(&path.display().to_string())?;
+        Self::new(config, Weights::default()).map(|model| Self { path: path.to_path_buf(), ..model })
+    }
+
+    /// The network, if the model comes from an ONNX file.
+    pub fn network(&self) -> Option<&onnx::Network> {
+        match &self.config.architecture {
+            Architecture::Onnx(onnx) => Some(&onnx.network),
+            _ => None,
+        }
+    }
+
+    /// The ending that an ONNX file's network is attacked through: a final softmax that stays because the study calls it logits.
+    pub fn kept_ending(&self) -> Option<onnx::Ending> {
+        match &self.config.architecture {
+            Architecture::Onnx(onnx) => onnx.kept_ending(),
+            _ => None,
+        }
+    }
+
+    /// Values in its tensors.
+    pub fn parameters(&self) -> usize {
+        let own: usize = self.weights.tensors.values().map(|tensor| tensor.data.len()).sum();
+        own + self.network().map_or(0, |network| network.facts.values)
     }
 
     /// A model from weights in memory.
@@ -175,4 +225,16 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no configuration beside its weights.
+pub(crate) fn onnx_file(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        let named = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
+        return named.then(|| path.to_path_buf());
+    }
+    let holds = |names: &[&str]| names.iter().any(|name| path.join(name).is_file());
+    let configured = holds(&["open_clip_config.json"])
+        || holds(&["config.json"]) && holds(&["model.safetensors", "model.safetensors.index.json"]);
+    (holds(&["model.onnx"]) && !configured).then(|| path.join("model.onnx"))
 }

@@ -60,8 +60,8 @@ const CPU_BLOCK_BYTES: u64 = 4 << 20;
 /// Bytes of weights that a CPU's cache does not hold beside them: then each is fetched once a block, for so many lanes at least.
 const CPU_WEIGHT_BYTES: u64 = 4 << 20;
 const CPU_WEIGHT_LANES: usize = 8;
-/// Bytes that those lanes may take: a lane of so many values has rows enough for itself (ViT-B/16: 197 tokens, 157 MB).
-const CPU_LARGEST_BLOCK_BYTES: u64 = 512 << 20;
+/// Bytes of lanes that a CPU worker does not go beyond for the sake of weights: lanes this large have rows enough for each fetch.
+const CPU_MOST_BYTES: u64 = 256 << 20;
 /// Bytes of lanes on a GPU.
 const GPU_BLOCK_BYTES: u64 = 1 << 30;
 /// Samples of finished jobs that wait to be heard of, about: workers that are further ahead of who writes wait for it.
@@ -202,11 +202,10 @@ impl Engine {
         }
         let bytes = |lanes| Compiled::sketch(graph, phases, lanes).bytes();
         let each = (bytes(33) - bytes(1)) / 32;
-        let few = (CPU_LARGEST_BLOCK_BYTES / each.max(1)).max(1) as usize;
-        let heavy = graph.constant_bytes() > CPU_WEIGHT_BYTES;
-        let fewest = if heavy { CPU_WEIGHT_LANES } else { FEWEST_LANES }.min(few);
+        let fewest = if graph.constant_bytes() > CPU_WEIGHT_BYTES { CPU_WEIGHT_LANES } else { FEWEST_LANES };
+        let least = fewest.min((CPU_MOST_BYTES / each.max(1)) as usize).max(1);
         let (budget, least, most) =
-            if self.is_cpu() { (CPU_BLOCK_BYTES, fewest, 256) } else { (GPU_BLOCK_BYTES, 32, 8192) };
+            if self.is_cpu() { (CPU_BLOCK_BYTES, least, 256) } else { (GPU_BLOCK_BYTES, 32, 8192) };
         let fitting = (budget / each.max(1)) as usize;
         fitting.clamp(least, most).min(wanted.max(2))
     }

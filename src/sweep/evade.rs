@@ -78,7 +78,8 @@ impl Evasion<'_> {
             let row = self.cell_row(&self.subjects[at].subject, cell, id, &outcomes, all);
             let mut rows = maker.rows(row, cell.finding, &outcomes);
             let huge = covers_range(&self.subjects[at].subject, cell);
-            let alone = check_alone(&rows.cell, huge, false);
+            let softmax = self.subjects[at].subject.model.kept_ending().is_some();
+            let alone = check_alone(&rows.cell, huge, softmax);
             rows.cell.flags.extend(alone);
             Ok((i, rows))
         };
@@ -148,7 +149,7 @@ impl Evasion<'_> {
         let cell = &self.cells[i];
         let subject = self.subjects.iter().find(|s| (s.model, s.data) == (cell.model, cell.data));
         let (weight, samples) = subject.map_or((1, 0), |s| {
-            let weight = s.subject.model.weights.tensors.values().map(|t| t.data.len() as u64).sum();
+            let weight = s.subject.model.parameters() as u64;
             (weight, s.subject.data.len() as u64)
         });
         samples * cell.steps() * cell.restarts() * weight

@@ -2,20 +2,22 @@
 
 use std::path::Path;
 
-use super::study::{InputOverride, ModelEntry, Study};
+use super::study::{InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Dataset, Labels, Preprocess};
-use crate::models::{Architecture, Head, InputScaling, Model};
+use crate::models::onnx::Ending;
+use crate::models::{Architecture, Head, InputScaling, Model, onnx_file};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
 /// classifier that `zero_shot` makes of it; [`fitted`] brings its classes into the order of some data.
 ///
 /// # Errors
-/// A model that does not load; `mean` or `std` of a length that does not fit its input; samples that cannot become its input; an
-/// image-text model without prompts, or prompts that it cannot read.
+/// A model that does not load; `mean` or `std` of a length that does not fit its input; samples that cannot become its input; an `output`
+/// that is not what an ONNX file ends in; an image-text model without prompts, or prompts that it cannot read.
 pub fn model(study: &Study, position: usize) -> Result<Model> {
     let entry = &study.models[position];
     let mut model = Model::load(&entry.path)?;
+    settle_ending(study, entry, &mut model)?;
     let towers = matches!(&model.config.architecture, Architecture::Clip(clip) if clip.zero_shot.is_none());
     match &entry.zero_shot {
         Some(prompts) => model = model.zero_shot(prompts)?,
@@ -44,6 +46,33 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
         model.config.samples = Some(samples.clone());
     }
     Ok(model)
+}
+
+/// Whether the end of an ONNX file's network stays where it is: a softmax does where the study calls its outputs logits, so that it is
+/// attacked as it is and every row says so.
+fn settle_ending(study: &Study, entry: &ModelEntry, model: &mut Model) -> Result<()> {
+    let Architecture::Onnx(onnx) = &mut model.config.architecture else { return Ok(()) };
+    let misfit = |found: &str, expected: String| {
+        Err(study.error(
+            format!("line {}, model.output", entry.line),
+            found,
+            format!("{expected} (model {})", entry.id),
+        ))
+    };
+    match (entry.output, onnx.network.ending) {
+        (Output::Probabilities, None) => misfit(
+            "\"probabilities\"",
+            "\"logits\", since its graph ends in neither softmax nor sigmoid".into(),
+        ),
+        (Output::Logits, Some(Ending::Sigmoid)) => misfit(
+            "\"logits\"",
+            "\"probabilities\", since its graph ends in a sigmoid, which is then taken off".into(),
+        ),
+        (output, ending) => {
+            onnx.keeps_ending = output == Output::Logits && ending == Some(Ending::Softmax);
+            Ok(())
+        }
+    }
 }
 
 /// Opens the data set at `position` for `model`, the study's model at `of`: preprocessed as `preprocess.json` beside the model says, within
@@ -141,7 +170,9 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
 
 /// What was fitted with the model, if it is a model of tables.
 fn preprocess(model: &Path) -> Result<Option<Preprocess>> {
-    let file = model.join("preprocess.json");
+    let network = onnx_file(model);
+    let folder = network.as_deref().and_then(Path::parent).unwrap_or(model);
+    let file = folder.join("preprocess.json");
     if file.is_file() { Preprocess::load(&file).map(Some) } else { Ok(None) }
 }
 

@@ -137,6 +137,13 @@ fn subjects(
         if let Err(error) = &model {
             warnings.push(format!("model {} does not load: {error}", entry.id));
         }
+        if let Some(ending) = model.as_ref().ok().and_then(Model::kept_ending) {
+            warnings.push(format!(
+                "model {} ends in a {}, through which gradients vanish where it is sure: output = \"probabilities\" takes it off",
+                entry.id,
+                ending.name()
+            ));
+        }
         let flops = model.as_ref().ok().and_then(|model| estimate::gradient_flops(model).ok());
         let step = engine.zip(model.as_ref().ok()).and_then(|(engine, model)| {
             let cost = estimate::step_cost(model, study.precision, engine);

@@ -27,6 +27,8 @@ pub(super) fn unary(function: Unary, a: &[f32], y: &mut [f32]) {
         Unary::Tanh => map(a, y, math::tanh),
         Unary::Sigmoid => map(a, y, math::sigmoid),
         Unary::Erf => map(a, y, math::erf),
+        Unary::Gelu => map(a, y, math::gelu),
+        Unary::GeluSlope => map(a, y, math::gelu_slope),
         Unary::Floor => map(a, y, f32::floor),
         Unary::Sin => circular(
             a,

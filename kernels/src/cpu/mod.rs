@@ -8,9 +8,12 @@ use std::time::Instant;
 use crate::program::shape;
 use crate::{Arena, DeviceInfo, DeviceKind, Launch, ProgramSpec, Result, Span};
 
+pub(crate) mod attention;
+mod attention_rows;
 mod elements;
 pub(crate) mod images;
 mod interpreter;
+pub(crate) mod layer_norm;
 pub(crate) mod math;
 pub(crate) mod matrices;
 mod memory;
@@ -89,15 +92,14 @@ pub struct Prepared(pub Memory);
 /// Read-only data, and what ops prepared of it, shared by every program that reads it.
 #[derive(Debug)]
 pub struct CpuShared {
-    memory: Memory,
+    data: Arc<Vec<f32>>,
     prepared: Mutex<HashMap<(usize, String), Arc<Prepared>>>,
 }
 
 impl CpuShared {
-    pub(crate) fn new(data: &[f32]) -> Result<Self> {
-        let mut memory = Memory::zeroed(data.len())?;
-        memory.as_mut_slice()[..data.len()].copy_from_slice(data);
-        Ok(Self { memory, prepared: Mutex::default() })
+    /// The data itself, not a copy.
+    pub(crate) fn new(data: Arc<Vec<f32>>) -> Self {
+        Self { data, prepared: Mutex::default() }
     }
 
     /// What `launch` prepares of its input at `offset`, made by the first program that asks.
@@ -108,7 +110,7 @@ impl CpuShared {
         if let Some(found) = prepared.get(&key) {
             return Some(found.clone());
         }
-        let constant = &self.memory.as_slice()[span.offset..span.offset + span.len];
+        let constant = &self.data[span.offset..span.offset + span.len];
         let made = Arc::new(Prepared(launch.op.prepare(input, constant)?));
         prepared.insert(key, made.clone());
         Some(made)
@@ -173,7 +175,7 @@ impl CpuProgram {
             arenas.push(match *arena {
                 Arena::Private(len) => CpuArena::Private(Memory::zeroed(len)?),
                 Arena::Shared(index, len) => {
-                    let found = shared.get(index).map_or(0, |arena| arena.memory.len());
+                    let found = shared.get(index).map_or(0, |arena| arena.data.len());
                     if found < len {
                         return Err(shape("program", format!("shared arena {index}"), found, len));
                     }
@@ -236,7 +238,7 @@ impl CpuProgram {
     pub(crate) fn read(&self, span: Span, data: &mut [f32]) -> Result<()> {
         let memory = self.arenas.get(span.arena).map_or(&[][..], |arena| match arena {
             CpuArena::Private(memory) => memory.as_slice(),
-            CpuArena::Shared(shared) => shared.memory.as_slice(),
+            CpuArena::Shared(shared) => shared.data.as_slice(),
         });
         let place = span.offset.checked_add(span.len).and_then(|end| memory.get(span.offset..end));
         match place {
@@ -295,9 +297,7 @@ fn bind(launch: &Launch, arenas: &mut [CpuArena]) -> Bound {
         inputs.push(match (&mut arenas[span.arena], alias) {
             (_, Some(_)) => std::ptr::slice_from_raw_parts(std::ptr::NonNull::dangling().as_ptr(), 0),
             (CpuArena::Private(memory), None) => memory.span(span.offset, span.len),
-            (CpuArena::Shared(shared), None) => {
-                &raw const shared.memory.as_slice()[span.offset..span.offset + span.len]
-            }
+            (CpuArena::Shared(shared), None) => &raw const shared.data[span.offset..span.offset + span.len],
         });
     }
     let prepared = launch.inputs.iter().enumerate().find_map(|(i, span)| match &arenas[span.arena] {

@@ -10,11 +10,13 @@ use crate::gpu::{Adapter, Kernel, Product};
 use crate::program::shape;
 use crate::{Error, Result};
 
+mod attention;
 mod concat;
 mod conv;
 mod cross_entropy;
 mod gated;
 mod gather;
+mod layer_norm;
 mod matmul;
 mod moments;
 mod permute;
@@ -25,11 +27,13 @@ mod random;
 mod reduce;
 mod softmax;
 
+pub use attention::{Attention, AttentionGrad, Mask};
 pub use concat::{Concat, Slice};
 pub use conv::{Conv, ConvInputGrad, ConvWeightGrad};
 pub use cross_entropy::{CrossEntropy, CrossEntropyGrad};
 pub use gated::{GatedConvInputGrad, GatedPoolGrad};
 pub use gather::{Gather, ScatterAdd};
+pub use layer_norm::{LayerNorm, LayerNormGrad};
 pub use matmul::{Layout, Matmul};
 pub use moments::Moments;
 pub use permute::Permute;

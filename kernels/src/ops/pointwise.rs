@@ -27,6 +27,10 @@ pub enum Unary {
     Sigmoid,
     /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
     Erf,
+    /// x times the normal distribution function of x (Hendrycks & Gimpel 2016), exact.
+    Gelu,
+    /// The slope of [`Unary::Gelu`].
+    GeluSlope,
     /// Largest whole number not above x.
     Floor,
     /// sin x

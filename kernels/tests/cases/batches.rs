@@ -21,6 +21,7 @@ pub fn drawn<O: Operation + 'static>(op: O) -> Operands {
 pub fn batches() -> Vec<Batch> {
     let mut all: Vec<Batch> = vec![
         ("pointwise", Box::new(|lanes| drawn(step(&[lanes, 33])))),
+        ("layer_norm", Box::new(|rows| drawn(LayerNorm { sets: 1, rows, columns: 37, epsilon: 1e-5 }))),
         ("softmax", Box::new(|rows| drawn(Softmax { rows, columns: 37, log: true }))),
         (
             "random",
@@ -30,6 +31,21 @@ pub fn batches() -> Vec<Batch> {
             }),
         ),
     ];
+    {
+        let (queries, keys, size) = (5, 37, 8);
+        let spec = move |images| Attention { images, queries, keys, heads: 2, size, scale: 0.3, mask: None };
+        all.push(("attention", Box::new(move |images| drawn(spec(images)))));
+        all.push((
+            "attention_grad",
+            Box::new(move |images| {
+                let op = AttentionGrad(spec(images));
+                let mut inputs = draw_all(&op);
+                // Sums of exponentials are positive.
+                inputs[4].iter_mut().for_each(|x| *x = x.abs() + 0.5);
+                (Arc::new(op), inputs)
+            }),
+        ));
+    }
     for ball in [Ball::L1, Ball::L2] {
         let project = move |rows| -> Operands {
             let (op, inputs) = projection(ball, rows, 37, 0.5);

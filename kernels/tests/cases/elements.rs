@@ -44,6 +44,8 @@ fn functions() -> Vec<Case> {
             Unary::Erf,
             with(any(), &[0.0, 1e-30, -1e-5, 0.929_999_9, 0.930_000_1, 3.9, 4.1, -5.0, 1e30, f32::INFINITY]),
         ),
+        one_unary(Unary::Gelu, with(any(), &[0.0, 1e-30, -1e-5, 5.0, -5.0, 30.0, -30.0, 1e30])),
+        one_unary(Unary::GeluSlope, with(any(), &[0.0, 1e-30, -1e-5, 5.0, -5.0, 30.0, -30.0, 1e30])),
         one_unary(Unary::Floor, with(any(), &[0.0, -0.5, 3.0, -3.0])),
         one_unary(Unary::Sin, any()),
         one_unary(Unary::Cos, any()),

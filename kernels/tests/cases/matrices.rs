@@ -78,6 +78,9 @@ fn reductions() -> Vec<Case> {
         for kind in [Reduction::Sum, Reduction::Max, Reduction::Min] {
             cases.push(Case::drawn(Reduce { kind, outer, len, inner }, reference::reduce));
         }
+        if inner == 1 {
+            cases.extend(layer_norms(outer, len));
+        }
         let op = Moments { outer, len, inner };
         // A mean far from 0 shows a variance computed from the sum of squares.
         let x = scaled(draw(outer * len * inner, 9), 1.0, 300.0);
@@ -146,6 +149,22 @@ fn copies() -> Vec<Case> {
     }
     for (outer, len, inner, start, count) in [(1, 1, 1, 0, 1), (5, 9, 4, 3, 2), (600, 5, 3, 4, 1)] {
         cases.push(Case::drawn(Slice { outer, len, inner, start, count }, reference::slice));
+    }
+    cases
+}
+
+/// Layer norm of rows for one set of weights and for two, and its gradient from what it gives.
+fn layer_norms(rows: usize, columns: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for sets in [1, 2] {
+        let op = LayerNorm { sets, rows, columns, epsilon: 1e-5 };
+        let inputs = draw_all(&op);
+        let found = reference::layer_norm(&op, &inputs);
+        let rounded = |part: usize| found[part].iter().map(|value| value.exact as f32).collect::<Vec<f32>>();
+        let dy = draw(sets * rows * columns, 7);
+        let more = vec![inputs[0].clone(), inputs[1].clone(), rounded(1), rounded(2), dy];
+        cases.push(Case::new(op.clone(), inputs, reference::layer_norm));
+        cases.push(Case::new(LayerNormGrad(op), more, reference::layer_norm_grad));
     }
     cases
 }

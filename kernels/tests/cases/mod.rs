@@ -1,5 +1,6 @@
 //! The shapes that every executor is tested on, with their operands and exact results.
 
+pub mod attention;
 mod batches;
 pub mod elements;
 mod images;
@@ -71,14 +72,15 @@ pub fn indices(len: usize, below: usize, seed: u64) -> Vec<f32> {
 /// Every case of every op.
 pub fn all() -> Vec<Case> {
     let mut cases = matrices::all();
+    cases.extend(attention::all());
     cases.extend(images::all());
     cases.extend(elements::all());
     cases
 }
 
-/// Checks every op on a device. `slack` widens the bounds, for back ends whose elementary functions promise less.
-pub fn check_all(device: &Device, slack: f64) {
-    for case in all() {
+/// Checks ops on a device. `slack` widens the bounds, for back ends whose elementary functions promise less.
+pub fn check_all(device: &Device, cases: &[Case], slack: f64) {
+    for case in cases {
         let name = format!("{:?}", case.op);
         for constant in [false, true] {
             if constant && (case.inputs.len() < 2 || case.op.in_place()) {

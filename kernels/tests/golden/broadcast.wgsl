@@ -19,6 +19,7 @@ var<private> bits4: u32 = 0x7fc00000u;
 
 
 
+
 // A fused chain of elementwise expressions; the body is generated from the op's code.
 //
 // Computes: every output's value at every position. Layout: outputs contiguous, inputs by strides (0 broadcasts), axes merged

@@ -46,6 +46,7 @@ fn hyperbolic_tangent(x: f32) -> f32 {
 
 
 
+
 // A fused chain of elementwise expressions; the body is generated from the op's code.
 //
 // Computes: every output's value at every position. Layout: outputs contiguous, inputs by strides (0 broadcasts), axes merged

@@ -21,6 +21,7 @@ const SIZE: u32 = 256u;
 
 
 
+
 // A fused chain of elementwise expressions; the body is generated from the op's code.
 //
 // Computes: every output's value at every position. Layout: outputs contiguous, inputs by strides (0 broadcasts), axes merged

@@ -1,9 +1,11 @@
 //! Every op in f64, straight from its definition, and how far an f32 computation may be off.
 
+mod attention;
 mod images;
 mod project;
 mod rows;
 
+pub use attention::{attention, attention_grad};
 pub use images::{
     conv, conv_input_grad, conv_weight_grad, gated_conv_input_grad, gated_pool_grad, pool, pool_grad,
 };

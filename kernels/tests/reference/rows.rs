@@ -53,6 +53,57 @@ pub fn reduce(op: &Reduce, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
     vec![(0..op.outer * op.inner).map(|j| one(j / op.inner, j % op.inner)).collect()]
 }
 
+pub fn layer_norm(op: &LayerNorm, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
+    let LayerNorm { sets, rows, columns, epsilon } = *op;
+    let spread = Moments { outer: sets * rows, len: columns, inner: 1 };
+    let moments = moments(&spread, &inputs[..1]);
+    let mut out = vec![Vec::new(), moments[0].clone(), Vec::new()];
+    for row in 0..sets * rows {
+        let (mean, variance) = (moments[0][row], moments[1][row]);
+        let safe = variance.exact + f64::from(epsilon);
+        let factor = 1.0 / safe.sqrt();
+        let factor_bound = factor * (0.5 * variance.bound / safe + 4.0 * U);
+        out[2].push(Value { exact: factor, bound: factor_bound });
+        for c in 0..columns {
+            let (x, place) = (f64::from(inputs[0][row * columns + c]), row / rows * columns + c);
+            let (weight, bias) = (f64::from(inputs[1][place]), f64::from(inputs[2][place]));
+            let unit = (x - mean.exact) * factor;
+            let unit_bound = (mean.bound + U * (x - mean.exact).abs()) * factor
+                + (x - mean.exact).abs() * factor_bound
+                + 2.0 * U * unit.abs();
+            let exact = unit * weight + bias;
+            let bound = unit_bound * weight.abs() + 2.0 * U * (exact.abs() + (unit * weight).abs());
+            out[0].push(Value { exact, bound });
+        }
+    }
+    out
+}
+
+pub fn layer_norm_grad(LayerNormGrad(op): &LayerNormGrad, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
+    let LayerNorm { sets, rows, columns, .. } = *op;
+    let n = columns as f64;
+    let mut out = Vec::new();
+    for row in 0..sets * rows {
+        let (mean, factor) = (f64::from(inputs[2][row]), f64::from(inputs[3][row]));
+        let along = |c: usize| {
+            f64::from(inputs[4][row * columns + c]) * f64::from(inputs[1][row / rows * columns + c])
+        };
+        let unit = |c: usize| (f64::from(inputs[0][row * columns + c]) - mean) * factor;
+        let (mut level, mut slope) = (Sum::default(), Sum::default());
+        (0..columns).for_each(|c| level.add(along(c)));
+        (0..columns).for_each(|c| slope.add(along(c) * unit(c)));
+        let error = |sum: Sum| (columns as f64 / 32.0 + 45.0) * U * sum.magnitude / n;
+        for c in 0..columns {
+            let terms = [along(c), level.value / n, unit(c) * slope.value / n];
+            let exact = factor * (terms[0] - terms[1] - terms[2]);
+            let rounding = 6.0 * U * terms.iter().map(|term| term.abs()).sum::<f64>();
+            let bound = factor.abs() * (rounding + error(level) + unit(c).abs() * error(slope));
+            out.push(Value { exact, bound });
+        }
+    }
+    vec![out]
+}
+
 pub fn moments(op: &Moments, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
     let mut out = vec![Vec::new(), Vec::new()];
     for j in 0..op.outer * op.inner {
@@ -257,6 +308,11 @@ pub fn erf(x: f64) -> f64 {
     std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }
 
+/// The normal distribution function.
+fn normal(x: f64) -> f64 {
+    0.5 + 0.5 * erf(x * std::f64::consts::FRAC_1_SQRT_2)
+}
+
 /// Elementary functions may be off by 4 u relative besides what their argument brings.
 fn unary(function: Unary, a: Value) -> Value {
     let (x, e) = (a.exact, a.bound);
@@ -273,6 +329,12 @@ fn unary(function: Unary, a: Value) -> Value {
         Unary::Tanh => (x.tanh(), 1.0, 4.0),
         Unary::Sigmoid => (1.0 / (1.0 + (-x).exp()), 0.25, 4.0),
         Unary::Erf => (erf(x), 1.13, 4.0),
+        // Left of 0 the distribution function is a difference, good to a few units of its largest value.
+        Unary::Gelu => (x * normal(x), 1.13, 6.0 / normal(x).max(1e-300)),
+        Unary::GeluSlope => {
+            let slope = normal(x) + x * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            (slope, 0.8, 8.0 / slope.abs().max(1e-300))
+        }
         Unary::Floor => {
             assert!(e == 0.0, "a floor that rounding could turn");
             (x.floor(), 0.0, 0.0)

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
-use super::json::Json;
-use super::{WHITE, parsed, plain, scaling};
-use crate::Result;
+use serde_json::{Map, Value};
+
+use super::foreign::Foreign;
+use super::{WHITE, plain};
 use crate::models::activation::Activation;
 use crate::models::convnext::Convnext;
 use crate::models::names::Names;
 use crate::models::vit::{Pooling, Vit};
 use crate::models::{Architecture, Bert, BertClassifier, BlockNames, Config, Encoder, Head, InputScaling};
+use crate::{Error, Result};
 
 /// Reads a configuration that has a `model_type`.
-pub(super) fn read(keys: &Json, folder: Option<&Path>) -> Result<Config> {
+pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {
     let architecture = match keys.text("model_type")? {
         Some("vit") => Architecture::Vit(vit(keys)?),
         Some("convnext") => Architecture::Convnext(convnext(keys)?),
@@ -36,10 +38,10 @@ pub(super) fn read(keys: &Json, folder: Option<&Path>) -> Result<Config> {
     Ok(config)
 }
 
-fn vit(keys: &Json) -> Result<Vit> {
+fn vit(keys: &Foreign) -> Result<Vit> {
     expect_class(keys, "ViTForImageClassification")?;
     // What transformers' ViTConfig has where a file says nothing.
-    let side = keys.pair("image_size")?.unwrap_or([224; 2]);
+    let side = keys.sides("image_size")?.unwrap_or([224; 2]);
     Ok(Vit {
         names: Names::HuggingFace,
         input: [side[0], side[1], keys.whole("num_channels")?.unwrap_or(3)],
@@ -53,16 +55,14 @@ fn vit(keys: &Json) -> Result<Vit> {
         class_token: true,
         activation: activation(keys)?,
         epsilon: keys.number("layer_norm_eps")?.unwrap_or(1e-12) as f32,
-        qkv_bias: keys.choice("qkv_bias")?.unwrap_or(true),
+        qkv_bias: keys.flag("qkv_bias")?.unwrap_or(true),
         layer_scale: false,
     })
 }
 
-fn bert(keys: &Json) -> Result<BertClassifier> {
+fn bert(keys: &Foreign) -> Result<BertClassifier> {
     expect_class(keys, "BertForSequenceClassification")?;
-    if keys.text("position_embedding_type")?.is_some_and(|kind| kind != "absolute") {
-        return Err(keys.bad("position_embedding_type", "absolute"));
-    }
+    keys.refuse_unless("position_embedding_type", &Value::from("absolute"))?;
     let encoder = Encoder {
         names: BlockNames::Bert,
         width: keys.whole("hidden_size")?.unwrap_or(768),
@@ -85,9 +85,9 @@ fn bert(keys: &Json) -> Result<BertClassifier> {
     Ok(BertClassifier { bert, padding, classes: classes(keys)? })
 }
 
-fn convnext(keys: &Json) -> Result<Convnext> {
+fn convnext(keys: &Foreign) -> Result<Convnext> {
     expect_class(keys, "ConvNextForImageClassification")?;
-    let side = keys.pair("image_size")?.unwrap_or([224; 2]);
+    let side = keys.sides("image_size")?.unwrap_or([224; 2]);
     Ok(Convnext {
         names: Names::HuggingFace,
         input: [side[0], side[1], keys.whole("num_channels")?.unwrap_or(3)],
@@ -102,29 +102,29 @@ fn convnext(keys: &Json) -> Result<Convnext> {
 }
 
 /// The weights of the bare encoder have no classifier, those of other tasks another head.
-fn expect_class(keys: &Json, class: &str) -> Result<()> {
+fn expect_class(keys: &Foreign, class: &str) -> Result<()> {
     match keys.texts("architectures")? {
         Some(classes) if !classes.iter().any(|one| one == class) => Err(keys.bad("architectures", class)),
         _ => Ok(()),
     }
 }
 
-fn activation(keys: &Json) -> Result<Activation> {
+fn activation(keys: &Foreign) -> Result<Activation> {
     let name = keys.text("hidden_act")?.unwrap_or("gelu");
     Activation::by_name(name).ok_or_else(|| keys.bad("hidden_act", Activation::NAMES))
 }
 
 /// Outputs: as many as `id2label` has, else `num_labels`, else 2, which transformers leaves out.
-fn classes(keys: &Json) -> Result<usize> {
-    match keys.given("id2label")? {
+fn classes(keys: &Foreign) -> Result<usize> {
+    match keys.object("id2label")? {
         Some(labels) => Ok(labels.names().count()),
         None => Ok(keys.whole("num_labels")?.unwrap_or(2)),
     }
 }
 
 /// The names in `id2label`, in the order of their numbers; none where they are made up (`LABEL_0`).
-fn class_names(keys: &Json) -> Result<Option<Vec<String>>> {
-    let Some(labels) = keys.given("id2label")? else { return Ok(None) };
+fn class_names(keys: &Foreign) -> Result<Option<Vec<String>>> {
+    let Some(labels) = keys.object("id2label")? else { return Ok(None) };
     let count = labels.names().count();
     let names: Vec<String> = (0..count)
         .map(|i| match labels.text(&i.to_string())? {
@@ -138,21 +138,30 @@ fn class_names(keys: &Json) -> Result<Option<Vec<String>>> {
 
 /// The scaling of an image processor: `(x * rescale_factor - image_mean) / image_std`; `None` where there is no such file, or it does
 /// neither.
-fn preprocessor(path: &Path) -> Result<Option<InputScaling>> {
+pub(super) fn preprocessor(path: &Path) -> Result<Option<InputScaling>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let keys = parsed(path)?;
-    let white = match keys.choice("do_rescale")? {
-        Some(false) => 1.0,
-        _ => 1.0 / keys.number("rescale_factor")?.unwrap_or(1.0 / WHITE),
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let map: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
+        Error::input(&file, format!("line {}", e.line()), e, "an image processor's configuration")
+    })?;
+    let keys = Foreign::new(&map, &file);
+    let rescales = keys.flag("do_rescale")?.unwrap_or(true);
+    let factor = if rescales { keys.number("rescale_factor")?.unwrap_or(1.0 / WHITE) } else { 1.0 };
+    let standardises = keys.flag("do_normalize")?.unwrap_or(true);
+    let (mean, std) = match standardises {
+        true => (keys.numbers("image_mean")?, keys.numbers("image_std")?),
+        false => (Some(vec![0.0]), Some(vec![1.0])),
     };
-    if keys.choice("do_normalize")? == Some(false) {
-        return Ok((white != 1.0).then(|| scaling(&[0.0], &[1.0], white)));
+    let mean = mean.ok_or_else(|| keys.bad("image_mean", "numbers, since do_normalize is not false"))?;
+    let std = std.ok_or_else(|| keys.bad("image_std", "numbers, since do_normalize is not false"))?;
+    if !rescales && !standardises {
+        return Ok(None);
     }
-    let wanted = |key: &str| {
-        let expected = "numbers, since do_normalize is not false";
-        keys.numbers(key)?.ok_or_else(|| keys.bad(key, expected))
-    };
-    Ok(Some(scaling(&wanted("image_mean")?, &wanted("image_std")?, white)))
+    let of_data = |values: Vec<f64>| values.iter().map(|value| (value / factor) as f32).collect();
+    // Without rescaling nothing says what the numbers are.
+    let unit = (rescales && (factor * WHITE - 1.0).abs() < 1e-6).then(|| "pixel".to_string());
+    Ok(Some(InputScaling { mean: of_data(mean), std: of_data(std), unit }))
 }

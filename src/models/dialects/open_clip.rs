@@ -1,7 +1,7 @@
 //! open_clip's `open_clip_config.json`: its own vision transformer or one of timm's, its own text transformer or Hugging Face's BERT.
 
-use super::json::Json;
-use super::{CLIP_MEAN, CLIP_STD, WHITE, blocks, scaling};
+use super::foreign::Foreign;
+use super::{CLIP_MEAN, CLIP_STD, blocks, pixels, plain};
 use crate::models::activation::Activation;
 use crate::models::bert::Bert;
 use crate::models::clip::{
@@ -24,9 +24,10 @@ pub(super) const WEIGHTS: [&str; 3] =
 const HEAD: usize = 64;
 
 /// The model that a configuration describes; `text` is that of Hugging Face's text model, if it lies beside.
-pub(super) fn config(json: &Json, weights: &Weights, text: Option<&Json>) -> Result<Config> {
-    let model = if json.get("model_cfg").is_some() { json.object("model_cfg")? } else { json.clone() };
-    model.allow(&[
+pub(super) fn config(json: &Foreign, weights: &Weights, text: Option<&Foreign>) -> Result<Config> {
+    let inner = json.object("model_cfg")?;
+    let model = inner.as_ref().unwrap_or(json);
+    model.refuse_beside(&[
         "embed_dim",
         "vision_cfg",
         "text_cfg",
@@ -38,9 +39,9 @@ pub(super) fn config(json: &Json, weights: &Weights, text: Option<&Json>) -> Res
         "preprocess_cfg",
     ])?;
     let features = model.whole("embed_dim")?;
-    let features = features.ok_or_else(|| model.error("embed_dim", "no such key", "a whole number"))?;
-    let quick = model.flag("quick_gelu")?;
-    let (vision_cfg, text_cfg) = (model.object("vision_cfg")?, model.object("text_cfg")?);
+    let features = features.ok_or_else(|| model.bad("embed_dim", "a whole number"))?;
+    let quick = model.is("quick_gelu")?;
+    let (vision_cfg, text_cfg) = (model.part("vision_cfg")?, model.part("text_cfg")?);
     let image = match vision_cfg.text("timm_model_name")? {
         Some(name) => timm(&vision_cfg, name, weights, features)?,
         None => native_image(&vision_cfg, quick)?,
@@ -52,23 +53,17 @@ pub(super) fn config(json: &Json, weights: &Weights, text: Option<&Json>) -> Res
     let scale_shape = weights.tensors.get("logit_scale").map_or(Vec::new(), |scale| scale.shape.clone());
     let bias = weights.tensors.contains_key("logit_bias");
     let clip = Clip { features, image, text, scale_shape, bias, zero_shot: None };
-    let processor = json.object("preprocess_cfg")?;
+    let processor = json.part("preprocess_cfg")?;
     let mean = processor.numbers("mean")?.unwrap_or(CLIP_MEAN.to_vec());
     let std = processor.numbers("std")?.unwrap_or(CLIP_STD.to_vec());
-    let config = Config {
-        architecture: Architecture::Clip(Box::new(clip)),
-        class_names: Vec::new(),
-        head: Head::Softmax,
-        input_scaling: Some(scaling(&mean, &std, WHITE)),
-        samples: None,
-        training: None,
-    };
+    let mut config = plain(Architecture::Clip(Box::new(clip)), Head::Softmax);
+    config.input_scaling = Some(pixels(&mean, &std));
     config.check(json.file())?;
     Ok(config)
 }
 
-fn native_image(cfg: &Json, quick: bool) -> Result<ImageTower> {
-    cfg.allow(&[
+fn native_image(cfg: &Foreign, quick: bool) -> Result<ImageTower> {
+    cfg.refuse_beside(&[
         "image_size",
         "layers",
         "width",
@@ -84,37 +79,33 @@ fn native_image(cfg: &Json, quick: bool) -> Result<ImageTower> {
         "pos_embed_type",
         "output_tokens",
     ])?;
-    if let Some(kind) = cfg.text("pos_embed_type")?.filter(|kind| *kind != "learnable") {
-        return Err(cfg.error("pos_embed_type", kind, "learnable"));
+    if cfg.text("pos_embed_type")?.is_some_and(|kind| kind != "learnable") {
+        return Err(cfg.bad("pos_embed_type", "learnable"));
     }
     if cfg.get("layers").is_some_and(serde_json::Value::is_array) {
-        return Err(cfg.error(
-            "layers",
-            "the four stages of a ResNet",
-            "the number of a transformer's blocks",
-        ));
+        return Err(cfg.bad("layers", "the number of a transformer's blocks: there is no ResNet here"));
     }
     let width = cfg.whole("width")?.unwrap_or(768);
     let heads = width / cfg.whole("head_width")?.unwrap_or(HEAD).max(1);
-    let pool = match (cfg.text("pool_type")?.unwrap_or("tok"), cfg.flag("final_ln_after_pool")?) {
+    let pool = match (cfg.text("pool_type")?.unwrap_or("tok"), cfg.is("final_ln_after_pool")?) {
         ("tok", _) => ImagePool::Token,
         ("avg", false) => ImagePool::NormedAverage,
         ("avg", true) => ImagePool::Average,
-        (other, _) => return Err(cfg.error("pool_type", other, "tok or avg")),
+        _ => return Err(cfg.bad("pool_type", "tok or avg")),
     };
     Ok(ImageTower {
         names: ImageNames::OpenClip,
-        size: cfg.pair("image_size")?.unwrap_or([224; 2]),
+        size: cfg.sides("image_size")?.unwrap_or([224; 2]),
         patch: cfg.whole("patch_size")?.unwrap_or(16),
         encoder: native_encoder(cfg, width, heads, quick)?,
-        norm_before: !cfg.flag("no_ln_pre")?,
+        norm_before: !cfg.is("no_ln_pre")?,
         pool,
         projection: Projection::Matrix,
     })
 }
 
-fn native_text(cfg: &Json, quick: bool, weights: &Weights) -> Result<TextTower> {
-    cfg.allow(&[
+fn native_text(cfg: &Foreign, quick: bool, weights: &Weights) -> Result<TextTower> {
+    cfg.refuse_beside(&[
         "context_length",
         "vocab_size",
         "hf_tokenizer_name",
@@ -141,13 +132,13 @@ fn native_text(cfg: &Json, quick: bool, weights: &Weights) -> Result<TextTower> 
         "argmax" => EndOfText::Highest,
         "eos" => EndOfText::Token(cfg.whole("eos_id")?.unwrap_or(2) as u32),
         "first" => EndOfText::First,
-        other => return Err(cfg.error("pool_type", other, "argmax, eos or first")),
+        _ => return Err(cfg.bad("pool_type", "argmax, eos or first")),
     };
-    let projection = match (cfg.text("proj_type")?.unwrap_or("linear"), cfg.flag("proj_bias")?) {
+    let projection = match (cfg.text("proj_type")?.unwrap_or("linear"), cfg.is("proj_bias")?) {
         ("none", _) => Projection::None,
         ("linear", true) => Projection::Linear { bias: true },
         ("linear", false) => Projection::Matrix,
-        (other, _) => return Err(cfg.error("proj_type", other, "linear or none")),
+        _ => return Err(cfg.bad("proj_type", "linear or none")),
     };
     let apart = weights.tensors.contains_key("text.positional_embedding");
     Ok(TextTower::Causal(CausalText {
@@ -160,16 +151,16 @@ fn native_text(cfg: &Json, quick: bool, weights: &Weights) -> Result<TextTower> 
     }))
 }
 
-fn native_encoder(cfg: &Json, width: usize, heads: usize, quick: bool) -> Result<Encoder> {
+fn native_encoder(cfg: &Foreign, width: usize, heads: usize, quick: bool) -> Result<Encoder> {
     let ratio = cfg.number("mlp_ratio")?.unwrap_or(4.0);
-    let (act, norm) = (cfg.object("act_kwargs")?, cfg.object("norm_kwargs")?);
-    act.allow(&["approximate"])?;
-    norm.allow(&["eps"])?;
+    let (act, norm) = (cfg.part("act_kwargs")?, cfg.part("norm_kwargs")?);
+    act.refuse_beside(&["approximate"])?;
+    norm.refuse_beside(&["eps"])?;
     let activation = match (quick, act.text("approximate")?) {
         (true, None) => Activation::QuickGelu,
         (false, None | Some("none")) => Activation::Gelu,
         (false, Some("tanh")) => Activation::GeluTanh,
-        (_, Some(other)) => return Err(act.error("approximate", other, "none or tanh, without quick_gelu")),
+        _ => return Err(act.bad("approximate", "none or tanh, without quick_gelu")),
     };
     Ok(Encoder {
         names: BlockNames::OpenClip,
@@ -185,8 +176,8 @@ fn native_encoder(cfg: &Json, width: usize, heads: usize, quick: bool) -> Result
 }
 
 /// A plain vision transformer of timm (`vit_SIZE_patchP_PIXELS`); its sizes are those of its tensors.
-fn timm(cfg: &Json, name: &str, weights: &Weights, features: usize) -> Result<ImageTower> {
-    cfg.allow(&[
+fn timm(cfg: &Foreign, name: &str, weights: &Weights, features: usize) -> Result<ImageTower> {
+    cfg.refuse_beside(&[
         "timm_model_name",
         "timm_model_pretrained",
         "timm_pool",
@@ -199,10 +190,10 @@ fn timm(cfg: &Json, name: &str, weights: &Weights, features: usize) -> Result<Im
     ])?;
     let plain = name.split('.').next().unwrap_or(name).split('_').collect::<Vec<_>>();
     let [size, "vit"] = [plain.get(1).copied().unwrap_or_default(), plain[0]] else {
-        return Err(cfg.error("timm_model_name", name, "vit_SIZE_patchP_PIXELS, a plain vision transformer"));
+        return Err(cfg.bad("timm_model_name", "vit_SIZE_patchP_PIXELS, a plain vision transformer"));
     };
     if plain.len() != 4 || !plain[2].starts_with("patch") || plain[3].parse::<usize>().is_err() {
-        return Err(cfg.error("timm_model_name", name, "vit_SIZE_patchP_PIXELS, a plain vision transformer"));
+        return Err(cfg.bad("timm_model_name", "vit_SIZE_patchP_PIXELS, a plain vision transformer"));
     }
     let patches = shape::<4>(weights, "visual.trunk.patch_embed.proj.weight", cfg)?;
     let positions = shape::<3>(weights, "visual.trunk.pos_embed", cfg)?;
@@ -221,14 +212,14 @@ fn timm(cfg: &Json, name: &str, weights: &Weights, features: usize) -> Result<Im
         "" | "token" => ImagePool::Token,
         "avg" if average => ImagePool::Average,
         "avg" => ImagePool::NormedAverage,
-        other => return Err(cfg.error("timm_pool", other, "token, avg or nothing")),
+        _ => return Err(cfg.bad("timm_pool", "token, avg or nothing")),
     };
-    let bias = cfg.flag("timm_proj_bias")?;
+    let bias = cfg.is("timm_proj_bias")?;
     let projection = match cfg.text("timm_proj")?.unwrap_or("linear") {
         "linear" => Projection::Linear { bias },
         "mlp" => Projection::Mlp { hidden: 2 * features, bias },
         "none" => Projection::None,
-        other => return Err(cfg.error("timm_proj", format!("{other:?}"), "linear, mlp or none")),
+        _ => return Err(cfg.bad("timm_proj", "linear, mlp or none")),
     };
     let encoder = Encoder {
         names: BlockNames::Timm,
@@ -248,13 +239,13 @@ fn timm(cfg: &Json, name: &str, weights: &Weights, features: usize) -> Result<Im
 /// Hugging Face's BERT as the text's side. Its configuration is not part of open_clip's: what the tensors do not say is what `text` says,
 /// or what every published BERT has: heads of 64 values, exact GELU, an epsilon of 1e-12.
 fn bert(
-    cfg: &Json,
+    cfg: &Foreign,
     name: &str,
     weights: &Weights,
-    text: Option<&Json>,
+    text: Option<&Foreign>,
     features: usize,
 ) -> Result<TextTower> {
-    cfg.allow(&[
+    cfg.refuse_beside(&[
         "hf_model_name",
         "hf_tokenizer_name",
         "hf_model_pretrained",
@@ -272,7 +263,7 @@ fn bert(
     // RoBERTa's tensors have the same names, but its positions begin elsewhere.
     let kind = text.map(|text| text.text("model_type")).transpose()?.flatten();
     if kind.is_some_and(|kind| kind != "bert") || name.to_lowercase().contains("roberta") {
-        return Err(cfg.error("hf_model_name", kind.unwrap_or(name), "a BERT"));
+        return Err(cfg.bad("hf_model_name", "a BERT"));
     }
     let prefix = "text.transformer.";
     let of = |name: &str| shape::<2>(weights, &format!("{prefix}{name}"), cfg);
@@ -293,9 +284,9 @@ fn bert(
         "cls_last_hidden_state_pooler" => BertPooler::First,
         "cls_pooler" => BertPooler::Pooler,
         "mean_pooler" => BertPooler::Mean,
-        other => {
+        _ => {
             let expected = "cls_last_hidden_state_pooler, cls_pooler or mean_pooler";
-            return Err(cfg.error("hf_pooler_type", other, expected));
+            return Err(cfg.bad("hf_pooler_type", expected));
         }
     };
     let default = if width == features { "" } else { "mlp" };
@@ -303,7 +294,7 @@ fn bert(
         "mlp" => Projection::Sequential { hidden: (width + features) / 2 },
         "linear" => Projection::Linear { bias: false },
         "" if width == features => Projection::None,
-        other => return Err(cfg.error("hf_proj_type", format!("{other:?}"), "linear or mlp")),
+        _ => return Err(cfg.bad("hf_proj_type", "linear or mlp")),
     };
     let encoder = Encoder {
         names: BlockNames::Bert,
@@ -323,9 +314,11 @@ fn bert(
 }
 
 /// The shape of a tensor that must have so many axes.
-fn shape<const AXES: usize>(weights: &Weights, name: &str, cfg: &Json) -> Result<[usize; AXES]> {
+fn shape<const AXES: usize>(weights: &Weights, name: &str, cfg: &Foreign) -> Result<[usize; AXES]> {
     let found = weights.tensors.get(name).map(|tensor| tensor.shape.clone());
     let said = found.as_ref().map_or("no such tensor".to_string(), |shape| format!("shape {shape:?}"));
     let fits = found.and_then(|shape| <[usize; AXES]>::try_from(shape).ok());
-    fits.ok_or_else(|| cfg.tensor_error(name, said, format!("a tensor of {AXES} axes")))
+    fits.ok_or_else(|| {
+        Error::input(cfg.file(), format!("tensor {name}"), said, format!("a tensor of {AXES} axes"))
+    })
 }

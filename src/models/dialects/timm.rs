@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::json::Json;
-use super::{WHITE, plain, scaling};
+use super::foreign::Foreign;
+use super::{pixels, plain};
 use crate::models::activation::Activation;
 use crate::models::convnext::Convnext;
 use crate::models::densenet::Densenet;
@@ -35,11 +35,11 @@ const NEUTRAL: [&str; 15] = [
 ];
 
 /// Reads a configuration that has a `pretrained_cfg`.
-pub(super) fn read(keys: &Json) -> Result<Config> {
-    let Some(pretrained) = keys.given("pretrained_cfg")? else {
+pub(super) fn read(keys: &Foreign) -> Result<Config> {
+    let Some(pretrained) = keys.object("pretrained_cfg")? else {
         return Err(keys.bad("pretrained_cfg", "an object"));
     };
-    let arguments = keys.given("model_args")?;
+    let arguments = keys.object("model_args")?;
     let classes = match keys.whole("num_classes")? {
         Some(classes) => classes,
         None => pretrained.whole("num_classes")?.unwrap_or(1000),
@@ -50,7 +50,7 @@ pub(super) fn read(keys: &Json) -> Result<Config> {
     };
     let mut input = [height, width, channels];
     if let Some(arguments) = &arguments {
-        if let Some(sides) = arguments.pair("img_size")? {
+        if let Some(sides) = arguments.sides("img_size")? {
             input[..2].copy_from_slice(&sides);
         }
         input[2] = arguments.whole("in_chans")?.unwrap_or(channels);
@@ -61,15 +61,15 @@ pub(super) fn read(keys: &Json) -> Result<Config> {
     config.class_names =
         keys.texts("label_names")?.filter(|names| names.len() == classes).unwrap_or_default();
     if let (Some(mean), Some(std)) = (pretrained.numbers("mean")?, pretrained.numbers("std")?) {
-        config.input_scaling = Some(scaling(&mean, &std, WHITE));
+        config.input_scaling = Some(pixels(&mean, &std));
     }
     Ok(config)
 }
 
 fn architecture(
-    keys: &Json,
+    keys: &Foreign,
     name: &str,
-    arguments: Option<&Json>,
+    arguments: Option<&Foreign>,
     input: [usize; 3],
     classes: usize,
 ) -> Result<Architecture> {
@@ -123,7 +123,7 @@ fn architecture(
     Ok(architecture)
 }
 
-fn unknown(keys: &Json) -> Error {
+fn unknown(keys: &Foreign) -> Error {
     keys.bad(
         "architecture",
         "vit_ or deit_{tiny, small, base, large, huge}_patchP_S, densenet121 and its kin, (tf_)efficientnet_b0 to b7, \
@@ -139,7 +139,7 @@ fn vit(name: &str, input: [usize; 3], classes: usize) -> Option<Vit> {
     Vit::of_size(size, patch.strip_prefix("patch")?.parse().ok()?, Names::Timm, input, classes)
 }
 
-fn vit_arguments(vit: &mut Vit, arguments: &Json) -> Result<()> {
+fn vit_arguments(vit: &mut Vit, arguments: &Foreign) -> Result<()> {
     let known = [
         "patch_size",
         "embed_dim",
@@ -173,8 +173,8 @@ fn vit_arguments(vit: &mut Vit, arguments: &Json) -> Result<()> {
     vit.depth = arguments.whole("depth")?.unwrap_or(vit.depth);
     vit.heads = arguments.whole("num_heads")?.unwrap_or(vit.heads);
     vit.mlp = (vit.width as f64 * arguments.number("mlp_ratio")?.unwrap_or(4.0)) as usize;
-    vit.qkv_bias = arguments.choice("qkv_bias")?.unwrap_or(true);
-    vit.class_token = arguments.choice("class_token")?.unwrap_or(true);
+    vit.qkv_bias = arguments.flag("qkv_bias")?.unwrap_or(true);
+    vit.class_token = arguments.flag("class_token")?.unwrap_or(true);
     vit.layer_scale = arguments.get("init_values").is_some();
     if let Some(name) = arguments.text("act_layer")? {
         vit.activation =
@@ -183,7 +183,7 @@ fn vit_arguments(vit: &mut Vit, arguments: &Json) -> Result<()> {
     Ok(())
 }
 
-fn convnext_arguments(net: &mut Convnext, arguments: &Json) -> Result<()> {
+fn convnext_arguments(net: &mut Convnext, arguments: &Foreign) -> Result<()> {
     net.blocks = arguments.wholes("depths")?.unwrap_or_else(|| net.blocks.clone());
     net.widths = arguments.wholes("dims")?.unwrap_or_else(|| net.widths.clone());
     net.patch = arguments.side("patch_size")?.unwrap_or(net.patch);
@@ -193,7 +193,7 @@ fn convnext_arguments(net: &mut Convnext, arguments: &Json) -> Result<()> {
 }
 
 /// Refuses the first argument that is none of the known ones: it changes what is computed.
-fn allow(arguments: Option<&Json>, known: &[&str]) -> Result<()> {
+fn allow(arguments: Option<&Foreign>, known: &[&str]) -> Result<()> {
     let Some(arguments) = arguments else { return Ok(()) };
     match arguments.names().find(|key| !known.contains(key) && arguments.get(key) != Some(&Value::Null)) {
         Some(key) => Err(arguments.bad(key, format!("no such argument, or one of {}", known.join(", ")))),

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::json::Json;
+use super::foreign::Foreign;
 use crate::Result;
 use crate::models::convnext::Convnext;
 use crate::models::densenet::Densenet;
@@ -20,7 +20,7 @@ pub(super) fn knows(keys: &Map<String, Value>) -> bool {
 }
 
 /// Reads a configuration that names a builder.
-pub(super) fn read(keys: &Json) -> Result<Config> {
+pub(super) fn read(keys: &Foreign) -> Result<Config> {
     let input = match keys.wholes("input")?.as_deref() {
         None => [224, 224, 3],
         Some(&[height, width, channels]) => [height, width, channels],

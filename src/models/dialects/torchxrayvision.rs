@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::json::Json;
+use super::foreign::Foreign;
 use crate::Result;
 use crate::models::Architecture;
 use crate::models::Config;
@@ -35,7 +35,7 @@ const FINDINGS: [&str; 18] = [
 ];
 
 /// Reads a configuration whose `names` are torchxrayvision's.
-pub(super) fn read(keys: &Json) -> Result<Config> {
+pub(super) fn read(keys: &Foreign) -> Result<Config> {
     let input = match keys.wholes("input")?.as_deref() {
         None => [224, 224, 1],
         Some(&[height, width, 1]) => [height, width, 1],

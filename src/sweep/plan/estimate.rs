@@ -157,7 +157,7 @@ pub(super) fn step_cost(model: &Model, precision: Precision, engine: &Engine) ->
     }
     let workers = engine.workers();
     let gradients = (runs * lanes * workers) as f64;
-    let weights: usize = model.weights.tensors.values().map(|tensor| tensor.data.len()).sum();
+    let weights = model.parameters();
     // Weights as they are, packed for the forward pass, and packed for the gradient.
     let bytes = compiled.bytes() * workers as u64 + 3 * 4 * weights as u64;
     Ok(StepCost { seconds: began.elapsed().as_secs_f64() / gradients, bytes })

@@ -43,8 +43,8 @@ pub enum Output {
     /// Logits.
     #[default]
     Logits,
-    /// As deployed the model ends in a softmax or sigmoid. Every architecture here is built up to its logits, so nothing is left to
-    /// take off before it is attacked; the word is part of the cell's identity.
+    /// As deployed the model ends in a softmax or sigmoid. An ONNX file's is taken off before it is attacked; the families of percuss are
+    /// built up to their logits, so that nothing is left to take off. The word is part of the cell's identity.
     Probabilities,
 }
 

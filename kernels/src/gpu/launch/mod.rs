@@ -1,5 +1,6 @@
 //! The WGSL launches of every op: which template, which sizes, how many workgroups.
 
+mod attention;
 mod concat;
 mod conv;
 mod cross_entropy;
@@ -14,6 +15,7 @@ mod random;
 mod rows;
 mod variants;
 
+pub(crate) use attention::{attention, attention_grad};
 pub(crate) use concat::{concat, slice};
 pub(crate) use conv::{conv, conv_input_grad, conv_weight_grad};
 pub(crate) use cross_entropy::{cross_entropy, cross_entropy_grad};
@@ -24,7 +26,7 @@ pub(crate) use pointwise::pointwise;
 pub(crate) use pool::{pool, pool_grad};
 pub(crate) use project::project;
 pub(crate) use random::random;
-pub(crate) use rows::{moments, reduce, softmax};
+pub(crate) use rows::{layer_norm, layer_norm_grad, moments, reduce, softmax};
 pub use variants::{Product, Variant};
 
 use super::template::Template;

@@ -194,6 +194,8 @@ impl Writer<'_> {
             Unary::Tanh => self.each("hyperbolic_tangent", "", a),
             Unary::Sigmoid => self.each("logistic", "", a),
             Unary::Erf => self.each("error_function", "", a),
+            Unary::Gelu => self.each("gaussian_unit", "", a),
+            Unary::GeluSlope => self.each("gaussian_slope", "", a),
             Unary::Sin => self.each("angle", ".y", a),
             Unary::Cos => self.each("angle", ".x", a),
         }
@@ -236,6 +238,7 @@ impl Writer<'_> {
                     Unary::Tanh => used.push("TANH"),
                     Unary::Sigmoid => used.push("SIGMOID"),
                     Unary::Erf => used.push("ERF"),
+                    Unary::Gelu | Unary::GeluSlope => used.extend(["ERF", "GELU"]),
                     Unary::Sin | Unary::Cos => used.extend(["CIRCLE", "ANGLE"]),
                     _ => {}
                 }

@@ -1,13 +1,13 @@
-//! Ops along the middle axis of `[outer, len, inner]`: reductions, moments, softmax.
+//! Ops along the middle axis of `[outer, len, inner]`: reductions, moments, softmax, layer norm.
 
 use super::{Adapter, Binding, Kernel, Template, declare, grid, operands, unroll};
-use crate::ops::{Moments, Reduce, Reduction, Softmax};
+use crate::ops::{LayerNorm, Moments, Reduce, Reduction, Softmax};
 
 pub(super) const ELEMENTARY: &str = include_str!("../../../../shaders/elementary.wgsl");
 
 /// The flags of elementary.wgsl, with those named set.
 pub(super) fn elementary(used: &[&str]) -> Vec<(&'static str, bool)> {
-    let all = ["LOGARITHM", "CIRCLE", "TURN", "ANGLE", "TANH", "SIGMOID", "ERF"];
+    let all = ["LOGARITHM", "CIRCLE", "TURN", "ANGLE", "TANH", "SIGMOID", "ERF", "GELU"];
     all.map(|name| (name, used.contains(&name))).to_vec()
 }
 
@@ -89,4 +89,22 @@ pub(crate) fn softmax(op: &Softmax, adapter: &Adapter) -> Vec<Kernel> {
         .flags(&elementary(&["LOGARITHM"]))
         .flags(&[("LOG", op.log)]);
     vec![columns(template, [op.rows, op.columns, 1], 3, operands(1, 1), adapter)]
+}
+
+/// The launch of [`LayerNorm`].
+pub(crate) fn layer_norm(op: &LayerNorm, adapter: &Adapter) -> Vec<Kernel> {
+    let names = ["x", "weight", "bias", "y", "means", "factors"].map(|name| (name, "f32"));
+    let text = include_str!("../../../../shaders/layer_norm.wgsl");
+    let template = Template::new(&[&declare(&names), COLUMNS, text])
+        .sizes(&[("ROWS", op.rows)])
+        .word("EPSILON", format!("{:#010x}", op.epsilon.to_bits()));
+    vec![columns(template, [op.sets * op.rows, op.columns, 1], 3, operands(3, 3), adapter)]
+}
+
+/// The launch of [`crate::ops::LayerNormGrad`].
+pub(crate) fn layer_norm_grad(op: &LayerNorm, adapter: &Adapter) -> Vec<Kernel> {
+    let names = ["x", "weight", "means", "factors", "dy", "dx"].map(|name| (name, "f32"));
+    let text = include_str!("../../../../shaders/layer_norm_grad.wgsl");
+    let template = Template::new(&[&declare(&names), COLUMNS, text]).sizes(&[("ROWS", op.rows)]);
+    vec![columns(template, [op.sets * op.rows, op.columns, 1], 2, operands(5, 1), adapter)]
 }

@@ -1,0 +1,64 @@
+//! What a file beside the network may say of it: `NAME.json` or `config.json`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::models::{Head, InputScaling};
+use crate::{Error, Result};
+
+/// The keys of that file; all may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Beside {
+    /// Names of the classes or findings.
+    #[serde(default)]
+    pub(super) class_names: Vec<String>,
+    /// What the outputs mean; without it the network's end says so, or a single output.
+    pub(super) head: Option<Head>,
+    /// Scaling of the input before the network.
+    pub(super) input_scaling: Option<InputScaling>,
+    /// The output that is attacked, if there are several.
+    pub(super) output: Option<String>,
+    /// Lengths of axes that the file leaves open, by their names.
+    #[serde(default)]
+    pub(super) dimensions: BTreeMap<String, usize>,
+    /// Where the channels of an input image are, if nothing in the network says so.
+    pub(super) channels: Option<Channels>,
+    /// What the network was trained on.
+    pub(super) training: Option<serde_json::Value>,
+}
+
+/// Which axis of an image after the batch axis has the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Channels {
+    First,
+    Last,
+}
+
+impl Beside {
+    /// The file beside `model`, if there is one that is about it.
+    pub(super) fn read(model: &Path) -> Result<Self> {
+        let folder = model.parent().unwrap_or(Path::new(""));
+        let own = model.with_extension("json");
+        let shared = folder.join("config.json");
+        let Some(path) = [own, shared].into_iter().find(|path| path.is_file()) else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let given: Result<serde_json::Value, _> = serde_json::from_str(&text);
+        // A folder's configuration may be that of the model it was exported from, in words of its own.
+        if let Ok(value) = &given
+            && !path.with_extension("onnx").is_file()
+            && ["architectures", "model_type", "architecture"].iter().any(|key| value.get(key).is_some())
+        {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(&text).map_err(|e| {
+            let expected = "class_names, head, input_scaling, output, dimensions, channels, training";
+            Error::input(path.display(), format!("line {}", e.line()), e.to_string(), expected)
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! How a network ends: what has to be taken off so that logits are left.
+
+use super::call::Tree;
+use super::ops::CLASSICAL;
+use super::proto::{AttributeValue, NodeProto};
+
+/// What makes probabilities of a network's logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Softmax over classes, or logistic functions made to add up to one.
+    Softmax,
+    /// Its logarithm, which is as good as logits.
+    LogSoftmax,
+    /// A logistic function of each output.
+    Sigmoid,
+}
+
+impl Ending {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::LogSoftmax => "logarithm of softmax",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+}
+
+/// Logits, from a value under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Logits<'a> {
+    /// The value itself.
+    Of(&'a str),
+    /// `log sigmoid` of it: shares of logistic functions.
+    LogSigmoid(&'a str),
+    /// 0, and it: two classes told apart by one logit.
+    ZeroAnd(&'a str),
+}
+
+/// The ending before `output`, and the logits under it; without one the output itself.
+pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str) -> (Option<Ending>, Logits<'a>) {
+    let mut name = output;
+    while let Some(node) = tree.producer(name) {
+        let input = |i: usize| node.inputs.get(i).copied().unwrap_or("");
+        let found = match (node.domain, node.op) {
+            ("", "Identity" | "Cast" | "Dropout") | (CLASSICAL, "ZipMap") => {
+                name = input(0);
+                continue;
+            }
+            ("", "Softmax") => (Ending::Softmax, Logits::Of(input(0))),
+            ("", "LogSoftmax") => (Ending::LogSoftmax, Logits::Of(input(0))),
+            ("", "Sigmoid") => (Ending::Sigmoid, Logits::Of(input(0))),
+            ("", "Concat") => match two_classes(tree, node) {
+                Some(logit) => (Ending::Softmax, Logits::ZeroAnd(logit)),
+                None => break,
+            },
+            (CLASSICAL, "LinearClassifier") => match text(node, "post_transform") {
+                b"SOFTMAX" => (Ending::Softmax, Logits::Of(raw(node))),
+                b"LOGISTIC" => (Ending::Softmax, Logits::LogSigmoid(raw(node))),
+                _ => break,
+            },
+            (CLASSICAL, "Normalizer") if text(node, "norm") == b"L1" => match shares(tree, input(0)) {
+                Some(logits) => (Ending::Softmax, logits),
+                None => break,
+            },
+            _ => break,
+        };
+        return (Some(found.0), found.1);
+    }
+    (None, Logits::Of(output))
+}
+
+/// Scores of a classifier stand under the name of its label.
+fn raw<'a>(node: &NodeProto<'a>) -> &'a str {
+    node.outputs.first().copied().unwrap_or("")
+}
+
+fn text<'n>(node: &'n NodeProto, name: &str) -> &'n [u8] {
+    match node.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.value) {
+        Some(AttributeValue::Text(text)) => text,
+        _ => b"",
+    }
+}
+
+/// The logits of probabilities that are made to add up to one.
+fn shares<'a>(tree: &Tree<'a, '_>, name: &'a str) -> Option<Logits<'a>> {
+    let node = tree.producer(name)?;
+    match (node.domain, node.op) {
+        ("", "Softmax") => Some(Logits::Of(node.inputs.first()?)),
+        ("", "Sigmoid") => Some(Logits::LogSigmoid(node.inputs.first()?)),
+        (CLASSICAL, "LinearClassifier") => match text(node, "post_transform") {
+            b"SOFTMAX" => Some(Logits::Of(raw(node))),
+            b"LOGISTIC" => Some(Logits::LogSigmoid(raw(node))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// z of `[1 - p, p]`, p = sigmoid(z).
+fn two_classes<'a>(tree: &Tree<'a, '_>, node: &NodeProto<'a>) -> Option<&'a str> {
+    let [other, p] = node.inputs[..] else { return None };
+    let (one_less, sigmoid) = (tree.producer(other)?, tree.producer(p)?);
+    let one = |name: &str| tree.values.get(name).and_then(|value| value.constant()?.single()) == Some(1.0);
+    let [first, second] = one_less.inputs[..] else { return None };
+    (one_less.op == "Sub" && sigmoid.op == "Sigmoid" && second == p && one(first)).then(|| sigmoid.inputs[0])
+}

@@ -1,0 +1,386 @@
+//! From a decoded file to a network: what is needed of it, in order, every node by its op.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::beside::Beside;
+use super::call::{Call, Tree};
+use super::constant::Kind;
+use super::data::Sources;
+use super::ending::{Ending, Logits, ending};
+use super::layout::Builder;
+use super::ops;
+use super::ops::soft_plus;
+use super::proto::{AttributeValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo};
+use super::sample;
+use super::value::{Refusal, Traced, Value};
+use super::{Facts, Missing, Network};
+use crate::graph::{State, Tensor};
+use crate::models::{Head, Input, hex};
+use crate::{Error, Result};
+
+/// Oldest and newest version of ONNX's ops that is read.
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
+/// Nodes that an output may need at most, and what they may become.
+const LIVE: usize = 100_000;
+const NODES: usize = 2_000_000;
+
+/// What a file is found to be: its facts, and a network or all that is missing for one.
+pub(super) struct Found {
+    pub(super) facts: Facts,
+    pub(super) network: Result<Network, Vec<Missing>>,
+}
+
+/// Reads the network in `bytes`.
+///
+/// # Errors
+/// Bytes that are no ONNX file. What cannot be built is in the result.
+pub(super) fn read(bytes: &[u8], path: &Path, beside: &Beside, mut sources: Sources) -> Result<Found> {
+    let broken =
+        || Error::input(path.display(), "file", "bytes that are no ONNX model", "an ONNX file, whole");
+    let model = ModelProto::decode(bytes).map_err(|_| broken())?;
+    let graph = model.graph.as_ref().filter(|graph| !graph.outputs.is_empty()).ok_or_else(broken)?;
+    let mut import = Import::new(&model, graph);
+    let network = import.network(beside, &mut sources);
+    Ok(Found { facts: import.facts, network: network.ok_or(import.missing) })
+}
+
+/// A network while it is read.
+struct Import<'a, 'm> {
+    model: &'m ModelProto<'a>,
+    file: &'m GraphProto<'a>,
+    opset: i64,
+    builder: Builder,
+    tree: Tree<'a, 'm>,
+    facts: Facts,
+    missing: Vec<Missing>,
+    /// What it is computed from.
+    hash: Sha256,
+}
+
+impl<'a, 'm> Import<'a, 'm> {
+    fn new(model: &'m ModelProto<'a>, file: &'m GraphProto<'a>) -> Self {
+        let mut tree = Tree { nodes: &file.nodes, ..Tree::default() };
+        for (at, node) in file.nodes.iter().enumerate() {
+            tree.producers
+                .extend(node.outputs.iter().filter(|name| !name.is_empty()).map(|name| (*name, at)));
+        }
+        let opset = model.opsets.iter().find(|(domain, _)| matches!(*domain, "" | "ai.onnx"));
+        Self {
+            model,
+            file,
+            opset: opset.map_or(1, |opset| opset.1),
+            builder: Builder::default(),
+            tree,
+            facts: Facts::of(model, file),
+            missing: Vec::new(),
+            hash: Sha256::new(),
+        }
+    }
+
+    fn miss(&mut self, place: impl ToString, why: impl ToString) {
+        self.missing.push(Missing::of(place, why));
+    }
+
+    /// The network; without one all that keeps it from being built is in `missing`.
+    fn network(&mut self, beside: &Beside, sources: &mut Sources) -> Option<Network> {
+        if !OPSETS.contains(&self.opset) {
+            let (oldest, newest) = (OPSETS.start(), OPSETS.end());
+            self.miss("file", format!("opset {}, where {oldest} to {newest} are read", self.opset));
+        }
+        let output = output(self.file, beside).map_err(|why| self.miss("outputs", why)).ok()?;
+        let live = live(&mut self.tree, output);
+        self.facts.live_nodes = live.len();
+        if live.len() > LIVE {
+            self.miss("graph", format!("{} nodes, where {LIVE} are read", live.len()));
+            return None;
+        }
+        self.missing.extend(uncovered(self.model, &self.tree, &live));
+        let needed = needed(&self.tree, &live, output);
+        self.constants(&needed, sources);
+        let (state, inputs) = self.inputs(&needed, beside)?;
+        self.nodes(&live);
+        if !self.missing.is_empty() {
+            return None;
+        }
+        // Before anything is added for the ending.
+        let features = self.builder.features;
+        let (ending, logits) = ending(&self.tree, output);
+        let ends = finished(&mut self.builder, &self.tree, Logits::Of(output))
+            .and_then(|deployed| Ok((deployed, finished(&mut self.builder, &self.tree, logits)?)));
+        let (deployed, logits) = ends.map_err(|why| self.miss(format!("output {output}"), why)).ok()?;
+        let classes = self.builder.graph.dims(logits).iter().product();
+        let head = match ending {
+            Some(Ending::Sigmoid) => Head::Sigmoid,
+            None if classes == 1 => Head::Sigmoid,
+            _ => Head::Softmax,
+        };
+        self.hash.update(format!("{inputs:?}{output}{}", self.opset));
+        let graph = std::mem::take(&mut self.builder.graph);
+        Some(Network {
+            input_shape: graph.state_shape(state.0).dims.clone(),
+            sample: state.1,
+            graph,
+            inputs,
+            output: output.to_string(),
+            classes,
+            head: beside.head.unwrap_or(head),
+            ending,
+            logits,
+            deployed,
+            features,
+            facts: self.facts.clone(),
+            sha256: hex(&self.hash.finalize_reset()),
+        })
+    }
+
+    /// The tensors among the needed names, in the file or beside it.
+    fn constants(&mut self, needed: &[&'a str], sources: &mut Sources) {
+        let initializers: HashMap<&str, &TensorProto> =
+            self.file.initializers.iter().map(|one| (one.name, one)).collect();
+        let mut elements = 0usize;
+        for &name in needed {
+            let constant = match initializers.get(name) {
+                Some(proto) => sources.tensor(proto),
+                None if self.tree.producers.contains_key(name) => continue,
+                None => match sources.named(name) {
+                    Some(constant) => constant,
+                    None => continue,
+                },
+            };
+            match constant {
+                Ok(constant) => {
+                    elements = elements.saturating_add(constant.len());
+                    digest(&mut self.hash, name, &constant);
+                    self.tree.values.insert(name, constant.into());
+                }
+                Err(why) => self.miss(format!("tensor {name}"), why),
+            }
+        }
+        self.facts.values = elements;
+        self.builder.room = elements.saturating_mul(4).saturating_add(1 << 24);
+    }
+
+    /// The inputs among the needed names: the sample's state with its value, and where each lies in it.
+    fn inputs(&mut self, needed: &[&'a str], beside: &Beside) -> Option<((State, Tensor), Vec<Input>)> {
+        let weights: HashSet<&str> = self.file.initializers.iter().map(|one| one.name).collect();
+        let is_fed = |info: &&ValueInfo| {
+            needed.contains(&info.name)
+                && !weights.contains(info.name)
+                && !self.tree.values.contains_key(info.name)
+        };
+        let fed: Vec<&ValueInfo<'a>> = self.file.inputs.iter().filter(is_fed).collect();
+        if fed.is_empty() {
+            self.miss("inputs", "no input that the output depends on");
+            return None;
+        }
+        match sample::inputs(&mut self.builder, &self.tree, &fed, beside) {
+            Ok((state, inputs, values)) => {
+                let values = fed.iter().zip(values).map(|(info, value)| (info.name, value.into()));
+                self.tree.values.extend(values);
+                Some(((state, self.builder.graph.load(state)), inputs))
+            }
+            Err(refusals) => {
+                refusals.into_iter().for_each(|(name, why)| self.miss(format!("input {name}"), why));
+                None
+            }
+        }
+    }
+
+    /// Builds the nodes one after the other; one that cannot be built keeps those from it that need it.
+    fn nodes(&mut self, live: &[usize]) {
+        for &at in live {
+            let node = &self.file.nodes[at];
+            describe(&mut self.hash, node);
+            if let Err(Some(why)) = build(&mut self.builder, &mut self.tree, node, self.opset, self.model) {
+                self.missing.push(Missing::at(node, why));
+            }
+            if self.builder.graph.nodes.len() > NODES {
+                self.missing.push(Missing::at(node, "more than two million steps"));
+                break;
+            }
+        }
+        let is_constant = |name: &&str| matches!(self.tree.values.get(*name), Some(Value::Constant(_)));
+        let folded =
+            live.iter().filter(|&&at| self.file.nodes[at].outputs.iter().all(|name| is_constant(&name)));
+        self.facts.folded = folded.count();
+    }
+}
+
+/// The output that is attacked: the only one, the one that the configuration names, or the first that is known to hold scores.
+fn output<'a>(graph: &GraphProto<'a>, beside: &Beside) -> Result<&'a str, Refusal> {
+    let names: Vec<&str> = graph.outputs.iter().map(|output| output.name).collect();
+    if let Some(wanted) = &beside.output {
+        return names
+            .iter()
+            .find(|name| *name == wanted)
+            .copied()
+            .ok_or_else(|| format!("{names:?}, none of them {wanted:?}"));
+    }
+    let known = ["logits", "probabilities", "output_probability", "output", "image_embeds", "pooler_output"];
+    let first = known.iter().find_map(|known| names.iter().find(|name| *name == known));
+    // A label is a whole number, or a text.
+    let scores = |output: &&ValueInfo| !matches!(output.dtype, 2..=8 | 12 | 13);
+    let only: Vec<&str> = graph.outputs.iter().filter(scores).map(|output| output.name).collect();
+    match (first, names.as_slice(), only.as_slice()) {
+        (_, [one], _) => Ok(one),
+        (Some(known), ..) => Ok(known),
+        (_, _, [one]) => Ok(one),
+        _ => Err(format!("several outputs, {names:?}; name one in the configuration's output")),
+    }
+}
+
+/// The nodes that the output needs, in the file's order; counts who reads what.
+fn live<'a>(tree: &mut Tree<'a, '_>, output: &'a str) -> Vec<usize> {
+    let mut seen = HashSet::new();
+    let mut open: Vec<usize> = tree.producers.get(output).copied().into_iter().collect();
+    tree.uses.insert(output, 1);
+    while let Some(at) = open.pop() {
+        if !seen.insert(at) {
+            continue;
+        }
+        for &name in tree.nodes[at].inputs.iter().filter(|name| !name.is_empty()) {
+            *tree.uses.entry(name).or_default() += 1;
+            open.extend(tree.producers.get(name));
+        }
+    }
+    let mut live: Vec<usize> = seen.into_iter().collect();
+    live.sort_unstable();
+    live
+}
+
+/// Every name that live nodes read, each once, in order.
+fn needed<'a>(tree: &Tree<'a, '_>, live: &[usize], output: &'a str) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    let names = live.iter().flat_map(|&at| tree.nodes[at].inputs.iter().copied()).chain([output]);
+    names.filter(|name| !name.is_empty() && seen.insert(*name)).collect()
+}
+
+/// Ops that are not covered, each node of them.
+fn uncovered(model: &ModelProto, tree: &Tree, live: &[usize]) -> Vec<Missing> {
+    let nodes = live.iter().map(|&at| &tree.nodes[at]);
+    nodes
+        .filter(|node| ops::find(node.domain, node.op).is_none())
+        .map(|node| {
+            let own = model.functions.iter().any(|one| one.name == node.op && one.domain == node.domain);
+            let why = match node.op {
+                _ if own => "is a function of the file; export it with its functions inlined",
+                op if op.starts_with("TreeEnsemble") => "is a tree ensemble, which has no gradient",
+                op if op.starts_with("SVM") => "is a support vector machine, which is not covered",
+                "If" | "Loop" | "Scan" => {
+                    "depends on what is computed; export it by tracing, with fixed shapes"
+                }
+                op if op.contains("Quantize") || op.contains("Integer") => {
+                    "is quantised arithmetic, which has no gradient"
+                }
+                _ => "is not covered",
+            };
+            Missing::at(node, why)
+        })
+        .collect()
+}
+
+/// Builds a node; nothing to say where one of its inputs could not be had, which is said already.
+fn build<'a>(
+    builder: &mut Builder,
+    tree: &mut Tree<'a, '_>,
+    node: &NodeProto<'a>,
+    opset: i64,
+    model: &ModelProto,
+) -> Result<(), Option<Refusal>> {
+    let op = ops::find(node.domain, node.op).ok_or(None)?;
+    let version = if op.domain.is_empty() {
+        opset
+    } else {
+        model.opsets.iter().find(|(domain, _)| *domain == op.domain).map_or(1, |opset| opset.1)
+    };
+    let mut inputs = Vec::with_capacity(node.inputs.len());
+    for &name in &node.inputs {
+        match (name, tree.values.get(name)) {
+            ("", _) => inputs.push(None),
+            (_, Some(value)) => inputs.push(Some(value.clone())),
+            (_, None) => return Err(None),
+        }
+    }
+    let call = Call { node, opset: version, inputs, tree };
+    let values = (op.build)(builder, &call).map_err(Some)?;
+    for value in &values {
+        if let Value::Traced(traced) = value {
+            super::value::elements(&traced.dims).map_err(Some)?;
+        }
+    }
+    let wanted = node
+        .outputs
+        .iter()
+        .enumerate()
+        .filter(|(i, name)| *i >= values.len() && tree.uses.contains_key(*name));
+    if let Some((i, name)) = wanted.into_iter().next() {
+        return Err(Some(format!("output {i} ({name})")));
+    }
+    for (&name, value) in node.outputs.iter().zip(values).filter(|(name, _)| !name.is_empty()) {
+        tree.values.insert(name, value);
+    }
+    Ok(())
+}
+
+/// The logits `[classes]` of a lane.
+fn finished(builder: &mut Builder, tree: &Tree, logits: Logits) -> Result<Tensor, Refusal> {
+    let (Logits::Of(name) | Logits::LogSigmoid(name) | Logits::ZeroAnd(name)) = logits;
+    let value = tree.values.get(name).ok_or("no node computes it")?;
+    let Value::Traced(traced) = value else { return Err("it does not depend on the sample".into()) };
+    let traced: &Traced = traced;
+    let long = traced.dims.iter().filter(|&&size| size != 1).count();
+    if long > 1 || traced.kind != Kind::Float {
+        return Err(format!("shape {:?}, where a score for each class is expected", traced.dims));
+    }
+    let len: usize = traced.dims.iter().product();
+    let x = builder.natural(traced);
+    let x = builder.graph.reshape(x, &[len]);
+    if !builder.graph.shape(x).lane {
+        return Err("it does not depend on the sample".into());
+    }
+    Ok(match logits {
+        Logits::Of(_) => x,
+        Logits::LogSigmoid(_) => {
+            let graph = &mut builder.graph;
+            let turned = graph.unary(percuss_kernels::ops::Unary::Neg, x);
+            let soft = soft_plus(graph, turned);
+            graph.unary(percuss_kernels::ops::Unary::Neg, soft)
+        }
+        Logits::ZeroAnd(_) => {
+            let graph = &mut builder.graph;
+            let zero = graph.zeros(crate::graph::Shape::lanes(&[len]));
+            graph.concat(&[zero, x], 0)
+        }
+    })
+}
+
+/// A node's meaning, without its name.
+fn describe(hash: &mut Sha256, node: &NodeProto) {
+    hash.update(format!("{} {} {:?} {:?}", node.domain, node.op, node.inputs, node.outputs));
+    let mut attributes: BTreeMap<&str, String> = BTreeMap::new();
+    for attribute in &node.attributes {
+        attributes.insert(
+            attribute.name,
+            match &attribute.value {
+                AttributeValue::Tensor(tensor) => {
+                    hash.update(tensor.raw.unwrap_or_default());
+                    format!("{:?}", TensorProto { raw: None, ..tensor.clone() })
+                }
+                value => format!("{value:?}"),
+            },
+        );
+    }
+    hash.update(format!("{attributes:?}"));
+}
+
+fn digest(hash: &mut Sha256, name: &str, constant: &super::constant::Constant) {
+    hash.update(format!("{name} {:?}", constant.dims));
+    match (constant.as_floats(), constant.as_ints()) {
+        (Some(values), _) => hash.update(bytemuck::cast_slice::<f32, u8>(values)),
+        (_, Some(values)) => hash.update(bytemuck::cast_slice::<i64, u8>(values)),
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,233 @@
+//! Networks from ONNX files, <https://onnx.ai>: read once into a checked form, then attacked like any other.
+//!
+//! A file is decoded (`proto`), the data of its tensors are gathered (`data`), and its nodes are built one after the other by their `ops` onto
+//! a graph of its own, where shapes are numbers and whatever does not depend on the sample is computed at once. `forward` copies that graph
+//! into another. A lane is a batch of one, so the batch axis has length 1; axes lie as convolutions want them (`layout`).
+
+mod beside;
+mod call;
+mod constant;
+mod data;
+mod ending;
+mod import;
+mod inspect;
+mod layout;
+mod movement;
+mod ops;
+mod proto;
+mod sample;
+mod value;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+pub use ending::Ending;
+pub use inspect::describe;
+
+use super::{Head, Input, InputScaling};
+use crate::graph::{Graph, Tensor};
+use crate::{Error, Result};
+use beside::Beside;
+use data::Sources;
+use proto::{GraphProto, ModelProto, NodeProto};
+
+/// A network of an ONNX file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Onnx {
+    /// What it computes; clones share it.
+    pub network: Arc<Network>,
+    /// Whether a final softmax or sigmoid stays where it is: the outputs are then probabilities, and gradients vanish where the model is sure.
+    pub keeps_ending: bool,
+}
+
+impl Serialize for Onnx {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Onnx", 4)?;
+        fields.serialize_field("network", &self.network.sha256)?;
+        fields.serialize_field("inputs", &self.network.inputs)?;
+        fields.serialize_field("output", &self.network.output)?;
+        fields.serialize_field("keeps_ending", &self.keeps_ending)?;
+        fields.end()
+    }
+}
+
+impl Onnx {
+    /// Builds the network on x (the sample's shape): logits `[classes]`, or what the file yields if its ending is kept.
+    pub(super) fn forward(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Tensor>) {
+        let network = &self.network;
+        let x = graph.reshape(x, &network.input_shape);
+        let end = if self.keeps_ending { network.deployed } else { network.logits };
+        let wanted: Vec<Tensor> = [Some(end), network.features].into_iter().flatten().collect();
+        let found = graph.splice(&network.graph, &[(network.sample, x)], &wanted);
+        (found[0], found.get(1).copied())
+    }
+}
+
+impl Onnx {
+    /// The ending that is attacked through: a softmax that stays.
+    pub fn kept_ending(&self) -> Option<Ending> {
+        self.network.ending.filter(|_| self.keeps_ending)
+    }
+}
+
+/// A network in its checked form: a graph from the sample to the logits.
+pub struct Network {
+    /// Content of nodes and tensors, wherever the data lie.
+    pub sha256: String,
+    /// The shape of a sample: a single input's own, or all inputs one after the other.
+    pub input_shape: Vec<usize>,
+    /// The inputs, in the file's order; one of whole numbers, such as token ids, or of truth values stays as it is.
+    pub inputs: Vec<Input>,
+    /// The name of the output that is attacked.
+    pub output: String,
+    /// Number of outputs.
+    pub classes: usize,
+    /// What the outputs mean, if no configuration says so.
+    pub head: Head,
+    /// What makes probabilities of the logits, if the file ends in that.
+    pub ending: Option<Ending>,
+    /// What is known of the file.
+    pub facts: Facts,
+    graph: Graph,
+    sample: Tensor,
+    logits: Tensor,
+    /// What the file yields.
+    deployed: Tensor,
+    /// What the last linear layer reads.
+    features: Option<Tensor>,
+}
+
+impl Network {
+    /// Permutations of whole tensors that are left of the file's transpositions.
+    pub fn permutations(&self) -> usize {
+        self.graph.permutations(&[self.logits])
+    }
+}
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("sha256", &self.sha256)
+            .field("inputs", &self.inputs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a file says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Who wrote it, with the version.
+    pub producer: String,
+    /// Domains and their versions.
+    pub opsets: Vec<(String, i64)>,
+    /// Nodes by their op.
+    pub ops: BTreeMap<String, usize>,
+    /// All nodes.
+    pub nodes: usize,
+    /// Nodes that the output needs.
+    pub live_nodes: usize,
+    /// Nodes that the output needs and that do not depend on the sample: computed once.
+    pub folded: usize,
+    /// Values in the tensors that the output needs.
+    pub values: usize,
+    /// Inputs and outputs as the file declares them.
+    pub inputs: Vec<String>,
+    /// See `inputs`.
+    pub outputs: Vec<String>,
+}
+
+impl Facts {
+    fn of(model: &ModelProto, graph: &GraphProto) -> Self {
+        let mut ops = BTreeMap::new();
+        for node in &graph.nodes {
+            *ops.entry(node.op.to_string()).or_default() += 1;
+        }
+        let weights = |name: &str| graph.initializers.iter().any(|one| one.name == name);
+        Self {
+            producer: [model.producer, model.producer_version].join(" ").trim().to_string(),
+            opsets: model.opsets.iter().map(|(domain, version)| (domain.to_string(), *version)).collect(),
+            ops,
+            nodes: graph.nodes.len(),
+            inputs: graph.inputs.iter().filter(|info| !weights(info.name)).map(inspect::declared).collect(),
+            outputs: graph.outputs.iter().map(inspect::declared).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Something that keeps a file from being built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The node with its op, the tensor, the input.
+    pub place: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Missing {
+    fn of(place: impl ToString, why: impl ToString) -> Self {
+        Self { place: place.to_string(), why: why.to_string() }
+    }
+
+    fn at(node: &NodeProto, why: impl ToString) -> Self {
+        let name = if node.name.is_empty() { node.outputs.first().copied().unwrap_or("") } else { node.name };
+        Self::of(format!("{} (node {name:?})", node.op), why)
+    }
+}
+
+/// What a file beside the network says, and the network.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) network: Arc<Network>,
+    pub(super) class_names: Vec<String>,
+    pub(super) head: Head,
+    pub(super) input_scaling: Option<InputScaling>,
+    pub(super) training: Option<serde_json::Value>,
+}
+
+/// Reads an ONNX file and what lies beside it.
+///
+/// # Errors
+/// Bytes that are no ONNX file; anything in it that cannot be built, all of it named.
+pub(super) fn read(path: &Path) -> Result<Read> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let beside = Beside::read(path)?;
+    let found = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
+    let network = found.network.map_err(|missing| refused(path, &missing))?;
+    let head = network.head;
+    Ok(Read {
+        network: Arc::new(network),
+        class_names: beside.class_names,
+        head,
+        input_scaling: beside.input_scaling,
+        training: beside.training,
+    })
+}
+
+/// All that is missing, as one error.
+fn refused(path: &Path, missing: &[Missing]) -> Error {
+    let each: Vec<String> = missing.iter().map(|one| format!("{}: {}", one.place, one.why)).collect();
+    let found = format!("{} that cannot be built: {}", count(missing.len()), each.join("; "));
+    Error::input(
+        path.display(),
+        "graph",
+        found,
+        "a network of ops that percuss covers (CONTRIBUTING.md has the recipe for another)",
+    )
+}
+
+fn count(len: usize) -> String {
+    if len == 1 { "1 part".into() } else { format!("{len} parts") }
+}
