@@ -98,7 +98,7 @@ fn a_study_of_prompts_runs_like_any_other() {
     let large = cells.iter().find(|cell| cell.attack == "pgd" && cell.eps == Some(32.0)).unwrap();
     assert!(large.robust_accuracy < Some(accuracy), "an attack of 32 pixels changes something");
     assert!(cells.iter().any(|cell| cell.target == Some(1)));
-    answer(folder, &["report", "results/words"]);
+    assert!(answer(folder, &["inspect", "results/words"]).contains("clip"));
 }
 
 #[test]
