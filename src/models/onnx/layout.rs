@@ -1,6 +1,6 @@
 //! Where axes lie: transpositions that move nothing, and permutations only where an op cannot do without.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::constant::{Constant, Data};
@@ -24,6 +24,8 @@ pub(super) struct Builder {
     pub(super) room: usize,
     /// What the last linear layer so far reads.
     pub(super) features: Option<Tensor>,
+    /// Inputs of reals, which an attack may move.
+    pub(super) moving: Vec<Tensor>,
 }
 
 impl Builder {
@@ -40,6 +42,11 @@ impl Builder {
             }
             None => Err(format!("constants that take far more room than the file: shape {dims:?}")),
         }
+    }
+
+    /// Whether a tensor depends on an input that an attack may move.
+    pub(super) fn moves(&self, tensor: Tensor) -> bool {
+        self.graph.reachable(&[tensor], &HashSet::new()).iter().any(|node| self.moving.contains(node))
     }
 
     /// A traced value whose axes lie as in the file.

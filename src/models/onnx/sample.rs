@@ -52,6 +52,9 @@ pub(super) fn inputs(
         let len: usize = one.shape.iter().product();
         let own = if infos.len() == 1 { sample } else { builder.graph.slice(sample, 0, start..start + len) };
         values.push(value(builder, own, &one));
+        if one.kind == Kind::Float {
+            builder.moving.push(own);
+        }
         inputs.push(Input {
             name: info.name.to_string(),
             shape: one.shape,

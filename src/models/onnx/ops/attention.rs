@@ -36,7 +36,12 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
         let dims = mask.dims();
         mask.rank() < 3 || dims[mask.rank() - 3] == 1
     });
-    if !(fits && shared) {
+    // Nor has a mask a gradient.
+    let fixed = match &mask {
+        Some(Value::Traced(mask)) => !builder.moves(mask.tensor),
+        _ => true,
+    };
+    if !(fits && shared && fixed) {
         return Ok(None);
     }
     let dims = vec![*n, *heads, *queries, *d];
