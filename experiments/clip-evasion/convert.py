@@ -71,9 +71,8 @@ def convert(source, out):
         if not torch.isfinite(tensor).all():
             sys.exit(f"{checkpoint}: tensor {name} is not finite")
         tensors[name] = tensor.detach().contiguous().clone()
-    for needed in ["logit_scale"]:
-        if needed not in tensors:
-            sys.exit(f"{checkpoint}: no tensor {needed}; this is no image-text model of open_clip")
+    if "logit_scale" not in tensors:
+        sys.exit(f"{checkpoint}: no tensor logit_scale; this is no image-text model of open_clip")
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / WANTED)
     copied = [CONFIG, *TOKENIZERS, "tokenizer_config.json", "config.json"]
