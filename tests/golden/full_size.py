@@ -1,4 +1,4 @@
-"""Writes a folder for tests/full_size.rs: `python full_size.py FOLDER`.
+"""Writes a folder for benches/full_size.rs: `python full_size.py FOLDER`.
 
 BiomedCLIP's architecture (timm's ViT-B/16 at 224 pixels, BERT-base, the mlp projection) through open_clip with random weights from a seed,
 saved as a checkpoint of the published layout and converted by experiments/clip-evasion/convert.py; logits and image gradients of four

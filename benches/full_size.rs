@@ -1,9 +1,10 @@
 //! BiomedCLIP's architecture at its real size with random weights, against PyTorch: by hand, since it takes 1.7 GB and minutes.
 //!
-//! `python tests/golden/full_size.py FOLDER`, then `PERCUSS_FULL_SIZE=FOLDER cargo test --release --test full_size -- --ignored --nocapture`.
+//! `python tests/golden/full_size.py FOLDER`, then `PERCUSS_FULL_SIZE=FOLDER cargo bench --bench full_size`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::path::PathBuf;
@@ -26,10 +27,11 @@ fn relative(found: &[f32], expected: &[f32]) -> f32 {
     support::relative_error(found, expected)
 }
 
-#[test]
-#[ignore = "needs the folder that tests/golden/full_size.py writes, as PERCUSS_FULL_SIZE"]
-fn biomed_clip_of_full_size_equals_pytorch() {
-    let folder = PathBuf::from(std::env::var("PERCUSS_FULL_SIZE").expect("PERCUSS_FULL_SIZE"));
+fn main() {
+    let Some(folder) = std::env::var_os("PERCUSS_FULL_SIZE").map(PathBuf::from) else {
+        println!("PERCUSS_FULL_SIZE is not set: the folder that tests/golden/full_size.py writes");
+        return;
+    };
     let golden = support::read(&folder.join("expected.safetensors"));
     let start = Instant::now();
     let model = Model::load(&folder.join("model")).unwrap();
