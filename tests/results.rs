@@ -185,7 +185,7 @@ fn the_documented_columns_are_there_in_their_order() {
         random_start loss stop seed params n n_attacked n_success n_recovered n_groups clean_accuracy accuracy_adv \
         robust_accuracy robust_accuracy_low robust_accuracy_high ci_method attack_success_rate threshold median_l2 \
         median_linf forward_calls gradient_calls zero_gradient_share flags precision device version \
-        device_seconds_attributed curve n_inferred";
+        device_seconds_attributed curve n_inferred inputs";
     assert_eq!(columns(CellRow::schema()), documented.split_whitespace().collect::<Vec<_>>());
     let documented = "cell_id metric scope value_clean value low high n n_groups method";
     assert_eq!(columns(MetricRow::schema()), documented.split_whitespace().collect::<Vec<_>>());

@@ -44,9 +44,6 @@ table! {
         target: Option<u32>,
         /// The finding of a multi-label model that this cell attacks.
         finding: Option<Text>,
-        /// The inputs that move, where the model has several: the one that eps is for, and each other with its norm and budget
-        /// (`image; text tokens 2`).
-        inputs: Option<Text>,
         /// The norm of the budget: linf, l2, l1, l0 or tokens; null where the threat has no budget.
         norm: Option<Text>,
         /// The budget in eps_unit, before any normalisation.
@@ -120,6 +117,9 @@ table! {
         curve: Option<Text>,
         /// Samples that were not run at this budget: their answer follows from other budgets (curve = bisect).
         n_inferred: u64,
+        /// The inputs that move, where the model has several: the one that eps is for, and each other with its norm and budget
+        /// (`image; text tokens 2`).
+        inputs: Option<Text>,
     }
 }
 
