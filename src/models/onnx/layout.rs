@@ -28,6 +28,9 @@ pub(super) struct Builder {
     pub(super) moving: Vec<Tensor>,
 }
 
+/// Tensors that broadcast against each other, the order of their axes, and the shape of what an elementwise function makes of them.
+pub(super) type Aligned = (Vec<Tensor>, Vec<usize>, Vec<usize>);
+
 impl Builder {
     /// Takes room for a constant of this shape.
     pub(super) fn take_room(&mut self, dims: &[usize]) -> Result<(), Refusal> {
@@ -135,11 +138,8 @@ impl Builder {
         self.arrange(value, &order)
     }
 
-    /// Operands of an elementwise function: tensors that broadcast against each other, the order of their axes, and the result's shape.
-    pub(super) fn align(
-        &mut self,
-        values: &[&Value],
-    ) -> Result<(Vec<Tensor>, Vec<usize>, Vec<usize>), Refusal> {
+    /// Operands of an elementwise function.
+    pub(super) fn align(&mut self, values: &[&Value]) -> Result<Aligned, Refusal> {
         let mut dims = Vec::new();
         for value in values {
             dims = super::value::broadcast(&dims, value.dims())?;

@@ -19,6 +19,9 @@ struct Lying {
     kind: Kind,
 }
 
+/// A sample's state, its inputs, and their values in the graph.
+type Read = (State, Vec<Input>, Vec<Traced>);
+
 /// The inputs in a sample, and their values in the graph, in the order of the file. A single input's shape is the sample's; several lie
 /// one after the other in a flat one.
 pub(super) fn inputs(
@@ -26,7 +29,7 @@ pub(super) fn inputs(
     tree: &Tree,
     infos: &[&ValueInfo],
     beside: &Beside,
-) -> Result<(State, Vec<Input>, Vec<Traced>), Vec<(String, Refusal)>> {
+) -> Result<Read, Vec<(String, Refusal)>> {
     let mut lying = Vec::new();
     let mut refusals = Vec::new();
     for info in infos {

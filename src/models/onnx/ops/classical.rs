@@ -87,11 +87,8 @@ pub(super) fn linear_classifier(builder: &mut Builder, call: &Call) -> Built {
         (None, Some(labels)) => labels.len(),
         (None, None) => return Err("no class labels".into()),
     };
-    let rows = match call.floats("coefficients")?.len() / columns(call.input(0)?)?.max(1) {
-        // One row tells two classes apart.
-        1 if classes == 2 => 1,
-        rows => rows,
-    };
+    // One row tells two classes apart.
+    let rows = call.floats("coefficients")?.len() / columns(call.input(0)?)?.max(1);
     let mut raw = scores(builder, call, rows)?;
     if rows == 1 && classes == 2 {
         let other = times(builder, &raw, &Constant::floats(&[], vec![-1.0]).into())?;

@@ -63,11 +63,11 @@ fn window_padded(call: &Call) -> Result<bool, String> {
 /// Adds what the last windows reach beyond the image, as long as they begin within it; whether that is anything.
 fn ceiling(window: &mut Window, size: [usize; 2]) -> bool {
     let mut extra = false;
-    for axis in 0..2 {
-        let padded = size[axis] + window.pad[axis] + window.pad[axis + 2];
+    for (axis, size) in size.into_iter().enumerate() {
+        let padded = size + window.pad[axis] + window.pad[axis + 2];
         let Some(rest) = padded.checked_sub(window.kernel[axis]) else { continue };
         let mut count = rest.div_ceil(window.stride[axis]) + 1;
-        if (count - 1) * window.stride[axis] >= size[axis] + window.pad[axis] {
+        if (count - 1) * window.stride[axis] >= size + window.pad[axis] {
             count -= 1;
         }
         let needed = ((count - 1) * window.stride[axis] + window.kernel[axis]).saturating_sub(padded);
