@@ -133,3 +133,28 @@ fn words_that_nobody_may_change_and_unknown_substitutes_are_refused() {
     let error = Fixture::new(&unknown).attempt("out", SweepOptions::default()).unwrap_err().to_string();
     assert!(error.contains("pneumonoultramicroscopic") && error.contains("one token"), "{error}");
 }
+
+#[test]
+fn rows_do_not_depend_on_what_shares_their_lanes() {
+    let attack = r#"kind = ["fgsm", "pgd", "mi-fgsm"]
+steps = 3
+restarts = 2
+step_size = { rel = 0.4 }
+budget = [{ norm = "linf", eps = [1, 3] }, { norm = "l2", eps = 40 }]
+beside = [{}, { text = { norm = "tokens", eps = 2 } }]
+[[attack]]
+kind = "hotflip"
+steps = [1, 3]
+budget = [{ norm = "tokens", eps = [1, 2] }]
+[[attack]]
+kind = "hotflip"
+steps = 3
+curve = "bisect"
+budget = [{ norm = "tokens", eps = [1, 2, 3] }]"#;
+    let study = study("{}", attack).replace("stop = \"steps\"\nsave = \"all\"\n", "");
+    let fixture = Fixture::new(&study);
+    fixture.run("shared", SweepOptions { threads: Some(2), ..SweepOptions::default() });
+    let alone = SweepOptions { threads: Some(1), lanes: Some(3), sharing: false, ..SweepOptions::default() };
+    fixture.run("alone", alone);
+    assert_eq!(fixture.rows("shared"), fixture.rows("alone"));
+}

@@ -203,8 +203,7 @@ impl<'a, 'm> Import<'a, 'm> {
             }
         }
         let is_constant = |name: &&str| matches!(self.tree.values.get(*name), Some(Value::Constant(_)));
-        let folded =
-            live.iter().filter(|&&at| self.file.nodes[at].outputs.iter().all(&is_constant));
+        let folded = live.iter().filter(|&&at| self.file.nodes[at].outputs.iter().all(&is_constant));
         self.facts.folded = folded.count();
     }
 }
