@@ -41,6 +41,19 @@ pub struct Substitutes {
     pub distance: Option<f32>,
 }
 
+impl Substitutes {
+    /// The tokens of these numbers, out of so many.
+    pub(super) fn only(numbers: &[u32], vocabulary: usize, distance: Option<f32>) -> Self {
+        let mut allowed = vec![0.0; vocabulary];
+        for &number in numbers {
+            if let Some(place) = allowed.get_mut(number as usize) {
+                *place = 1.0;
+            }
+        }
+        Self { allowed: Arc::new(allowed), distance }
+    }
+}
+
 /// Where a text enters the graph.
 #[derive(Clone, Debug)]
 pub struct Reading {

@@ -1,7 +1,5 @@
 //! HotFlip: one word after the other is replaced by the one that adds most to the loss, by the gradient of the words' embeddings.
 
-use std::sync::Arc;
-
 use percuss_kernels::ops::Reduction;
 
 use super::StepContext;
@@ -105,15 +103,4 @@ fn near(graph: &mut Graph, table: Tensor, clean: Tensor, limit: f32) -> Tensor {
     let far = graph.less(limit, squares);
     let one = graph.scalar(1.0);
     graph.sub(one, far)
-}
-
-/// The substitutes that a list of token numbers allows, out of a vocabulary.
-pub fn only(numbers: &[u32], vocabulary: usize) -> Arc<Vec<f32>> {
-    let mut allowed = vec![0.0; vocabulary];
-    numbers.iter().for_each(|&number| {
-        if let Some(place) = allowed.get_mut(number as usize) {
-            *place = 1.0;
-        }
-    });
-    Arc::new(allowed)
 }

@@ -107,13 +107,7 @@ impl Clip {
         let table = self.word_table(net);
         let embedded = net.graph.embed(table, ids);
         let vocabulary = net.graph.dims(table)[0];
-        let mut allowed = vec![0.0; vocabulary];
-        for &number in &prompts.substitutes {
-            if let Some(place) = allowed.get_mut(number as usize) {
-                *place = 1.0;
-            }
-        }
-        let substitutes = Substitutes { allowed: Arc::new(allowed), distance: prompts.distance };
+        let substitutes = Substitutes::only(&prompts.substitutes, vocabulary, prompts.distance);
         net.reads_words(Reading { embedded, table, substitutes });
         let count: usize = prompts.counts.iter().sum();
         let width = net.graph.dims(embedded)[1];
