@@ -12,12 +12,14 @@ use arrow_array::RecordBatch;
 use arrow_select::interleave::interleave_record_batch;
 
 use super::schema::Row;
-use super::table_file::{BATCH_ROWS, held_rows, read_batches};
+use super::table_file::{BATCH_ROWS, read_batches};
 use super::text::Text;
 use crate::{Error, Result};
 
+/// Bytes of the rows that are put in order at a time, their texts left out; bounds what is held in memory.
+const WINDOW_BYTES: usize = 1 << 20;
 /// How much more a row takes as a struct with texts of its own, beside the arrays that it is read from and written to.
-const PARSED: usize = 8;
+const PARSED: usize = 2;
 
 /// Consecutive rows of one source.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +47,7 @@ impl Places {
         &'a self,
         cells: impl Iterator<Item = &'a str>,
     ) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
-        self.windowed::<R>(cells, held_rows::<R>())
+        self.windowed::<R>(cells, window_rows::<R>())
     }
 
     /// [`batches`](Self::batches) with a window of so many rows.
@@ -102,7 +104,7 @@ impl Places {
     ) -> impl Iterator<Item = Result<Vec<R>>> + 'a {
         // Types are the same in every file of a table, so any file's name would do; the first is real.
         let file = self.files.first().map_or(Path::new(R::TABLE), PathBuf::as_path);
-        self.windowed::<R>(cells, held_rows::<R>() / PARSED).map(move |batch| R::from_batch(&batch?, file))
+        self.windowed::<R>(cells, window_rows::<R>() / PARSED).map(move |batch| R::from_batch(&batch?, file))
     }
 
     /// The rows of the given cells (each of them once) in the given order.
@@ -113,6 +115,11 @@ impl Places {
         }
         Ok(rows)
     }
+}
+
+/// Rows of a table that are put in order at a time.
+fn window_rows<R: Row>() -> usize {
+    WINDOW_BYTES / size_of::<R>().max(1)
 }
 
 /// Rows of several batches, and the order in which they are wanted: a batch's position, and a row in it.

@@ -12,7 +12,7 @@ use super::records::{CellRow, MetricRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
 use super::sources::{Homes, Kind, Source, parts_in};
-use super::table_file::{publish, sync_folder, write_rows, write_temporary};
+use super::table_file::{lasting, publish, sync_folder, write_rows, write_temporary};
 use super::text::Text;
 use crate::{Error, Result};
 
@@ -146,7 +146,7 @@ impl Settling {
             CellRow::to_batch(&cells)
         });
         let file = self.target.file(CellRow::TABLE);
-        write_temporary::<CellRow>(&file, checked)?;
+        write_temporary::<CellRow>(&file, lasting(), checked)?;
         publish(&file)
     }
 
@@ -161,7 +161,7 @@ impl Settling {
     fn write<R: Row>(&self, to: &Source, cells: &[Text]) -> Result<()> {
         let file = to.file(R::TABLE);
         let places = self.homes.places::<R>()?;
-        write_temporary::<R>(&file, places.batches::<R>(cells.iter().map(Text::as_str)))?;
+        write_temporary::<R>(&file, lasting(), places.batches::<R>(cells.iter().map(Text::as_str)))?;
         publish(&file)
     }
 }

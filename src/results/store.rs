@@ -21,7 +21,9 @@ use super::sources::{
     Homes, Kind, Source, TABLES, discover, finished_shards, look_again, names, part_number, parts_folder,
     parts_of,
 };
-use super::table_file::{batches_of, is_whole, publish, sync_folder, temporary, write_rows, write_temporary};
+use super::table_file::{
+    PASSING, batches_of, is_whole, publish, sync_folder, temporary, write_rows, write_temporary,
+};
 use super::text::Text;
 use crate::{Error, Result};
 
@@ -227,11 +229,11 @@ impl Pending {
         if publishing {
             publish(&file)
         } else if table == SampleRow::TABLE {
-            write_temporary::<SampleRow>(&file, batches_of(&self.samples))
+            write_temporary::<SampleRow>(&file, PASSING, batches_of(&self.samples))
         } else if table == MetricRow::TABLE {
-            write_temporary::<MetricRow>(&file, batches_of(&self.metrics))
+            write_temporary::<MetricRow>(&file, PASSING, batches_of(&self.metrics))
         } else {
-            write_temporary::<CellRow>(&file, batches_of(&self.cells))
+            write_temporary::<CellRow>(&file, PASSING, batches_of(&self.cells))
         }
     }
 }

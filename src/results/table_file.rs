@@ -22,13 +22,16 @@ use crate::{Error, Result};
 
 /// Rows handed to the encoder at a time; fixed, so that a file's bytes depend on its rows alone.
 pub(super) const BATCH_ROWS: usize = 4096;
-/// Bytes of the rows in a row group or of what is read at a time, their texts left out; bounds what is held in memory.
-const HELD_BYTES: usize = 4 << 20;
+/// Bytes of the rows in a row group before they are encoded, their texts left out.
+const GROUP_BYTES: usize = 4 << 20;
 
-/// Rows of a table in a row group or in what is read at a time.
-pub(super) fn held_rows<R: Row>() -> usize {
-    HELD_BYTES / size_of::<R>().max(1)
+/// How a file is compressed that stays.
+pub(super) fn lasting() -> Compression {
+    Compression::ZSTD(ZstdLevel::default())
 }
+
+/// How a file is compressed that is soon read again and removed: quickly, and with no working memory for each column.
+pub(super) const PASSING: Compression = Compression::SNAPPY;
 
 /// The name that a file has until it is whole; never ends in `.parquet`.
 pub(super) fn temporary(path: &Path) -> PathBuf {
@@ -61,11 +64,12 @@ fn unreadable<R: Row>(path: &Path, error: ParquetError) -> Error {
 pub(super) fn encode<R: Row, W: Write + Send>(
     mut sink: W,
     path: &Path,
+    compression: Compression,
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<W> {
     let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(held_rows::<R>()))
+        .set_compression(compression)
+        .set_max_row_group_row_count(Some(GROUP_BYTES / size_of::<R>().max(1)))
         .build();
     let fail = |error| failure(path, error);
     let arrow = |error: arrow_schema::ArrowError| Error::Failed(format!("{}: {error}", path.display()));
@@ -89,12 +93,13 @@ pub(super) fn encode<R: Row, W: Write + Send>(
 /// Writes `batches` under the temporary name of `path` and syncs them to disk; a failure leaves no file.
 pub(super) fn write_temporary<R: Row>(
     path: &Path,
+    compression: Compression,
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<()> {
     let temporary = temporary(path);
     let written = File::create(&temporary)
         .map_err(Error::io(&temporary))
-        .and_then(|file| encode::<R, _>(file, &temporary, batches))
+        .and_then(|file| encode::<R, _>(file, &temporary, compression, batches))
         .and_then(|file| file.sync_all().map_err(Error::io(&temporary)));
     if written.is_err() {
         // The first error is the one to report; opening the folder removes what is left.
@@ -123,7 +128,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] naming the file where the system refuses (full disk, permissions); no half-written file remains.
 pub fn write_rows<R: Row>(path: &Path, rows: &[R]) -> Result<()> {
-    write_temporary::<R>(path, batches_of(rows))?;
+    write_temporary::<R>(path, lasting(), batches_of(rows))?;
     publish(path)
 }
 

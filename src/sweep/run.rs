@@ -67,6 +67,11 @@ impl Prepared {
         homes.extend(Trained::bundles(&self.trained).into_iter().map(|home| next + home));
         homes
     }
+
+    /// The ids; models, data and cells leave the memory.
+    fn into_ids(self) -> Vec<Text> {
+        self.ids
+    }
 }
 
 /// Runs a study, or what is left of it.
@@ -161,7 +166,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     outcome?;
     recorded?;
     // The ids of all shards: what another shard did is no less of this study.
-    let Prepared { ids, .. } = prepared;
+    let ids = prepared.into_ids();
     let retired = if complete { store.finish(&laid_out(&ids, &homes))? } else { 0 };
     draw(&out, &study.name, &ids)?;
     let (cells, seconds) = (mine.len(), began.elapsed().as_secs_f64());

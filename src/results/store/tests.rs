@@ -309,20 +309,21 @@ impl Write for Full {
 
 #[test]
 fn a_disk_full_after_any_byte_is_an_error_that_names_the_file() {
-    use crate::results::table_file::encode;
+    use crate::results::table_file::{PASSING, encode};
     let (_, _, samples) = rows(0);
     let path = Path::new("out/samples.tmp");
-    let whole = encode::<SampleRow, _>(Vec::new(), path, batches_of(&samples)).unwrap().len();
+    let whole = encode::<SampleRow, _>(Vec::new(), path, PASSING, batches_of(&samples)).unwrap().len();
     // The header, the footer's end, and a stride between that meets every page and the footer.
     for room in (0..16).chain((16..whole - 16).step_by(29)).chain(whole - 16..whole) {
-        let error =
-            encode::<SampleRow, _>(Full { room }, path, batches_of(&samples)).err().expect("it is full");
+        let error = encode::<SampleRow, _>(Full { room }, path, PASSING, batches_of(&samples))
+            .err()
+            .expect("it is full");
         assert!(
             matches!(&error, Error::Io { path: p, source } if p == path && source.kind() == std::io::ErrorKind::StorageFull),
             "{room} of {whole} bytes: {error}"
         );
     }
-    assert!(encode::<SampleRow, _>(Full { room: whole }, path, batches_of(&samples)).is_ok());
+    assert!(encode::<SampleRow, _>(Full { room: whole }, path, PASSING, batches_of(&samples)).is_ok());
 }
 
 #[cfg(target_os = "linux")]
