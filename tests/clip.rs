@@ -5,7 +5,8 @@
 mod support;
 
 use percuss::graph::{Compiled, Graph, Phase, Shape, State, Tensor, Uploads};
-use percuss::models::clip::{Clip, Tokens, ZeroShot};
+use percuss::models::Tokens;
+use percuss::models::clip::{Clip, ZeroShot};
 use percuss::models::{Architecture, Model, Net, Weights};
 use percuss_kernels::Device;
 use support::clip::{folder, json, prompts, tokenizers};

@@ -9,6 +9,7 @@ use std::path::Path;
 use percuss::models::Weights;
 use percuss::results::{CellRow, Results, SampleRow};
 use percuss::sweep::options::SweepOptions;
+use percuss::sweep::study::Study;
 use support::sweeps::Fixture;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -41,7 +42,11 @@ save = "all"
 
 /// The adversarial samples of a study's one cell, its row and its samples' rows.
 fn run(words: &str, attack: &str) -> (Vec<f32>, CellRow, Vec<SampleRow>) {
-    let fixture = Fixture::new(&study(words, attack));
+    only(&Fixture::new(&study(words, attack)))
+}
+
+/// Those of the one cell of a fixture's study.
+fn only(fixture: &Fixture) -> (Vec<f32>, CellRow, Vec<SampleRow>) {
     assert_eq!(fixture.run("out", SweepOptions::default()).done, 1);
     let folder = fixture.out("out");
     let results = Results::open(&folder).unwrap();
@@ -72,6 +77,9 @@ fn same_words(x: &[f32], name: &str, most: usize) {
         changed += own;
     }
     assert!(changed > 0, "{name}: nothing changed");
+    if name == "more" {
+        assert_eq!(changed, most * 6, "every word of the budget helps, so all of it is spent");
+    }
 }
 
 #[test]
@@ -121,11 +129,81 @@ beside = { text = { norm = "tokens", eps = 2 } }"#;
 }
 
 #[test]
+fn of_a_classifier_of_texts_words_alone_are_replaced() {
+    let folder = format!("{ROOT}/tests/golden/hotflip_text");
+    let golden = Weights::read(Path::new(&format!("{folder}/expected.safetensors"))).unwrap();
+    let study = |words: &str, most: usize| {
+        format!(
+            r#"
+name = "texts"
+[[data]]
+id = "texts"
+path = "{folder}/texts.npz"
+split = "all"
+[[model]]
+id = "bert"
+path = "{folder}"
+data = ["texts"]
+{words}
+[[attack]]
+kind = "hotflip"
+steps = 4
+stop = "steps"
+save = "all"
+budget = [{{ norm = "tokens", eps = {most} }}]
+"#
+        )
+    };
+    for (name, words, most) in [
+        ("words", "words = {}", 3),
+        ("list", r#"words = { substitutes = ["no", "mild", "severe"] }"#, 2),
+        ("near", "words = { distance = 2.7 }", 2),
+    ] {
+        let (x, cell, samples) = only(&Fixture::new(&study(words, most)));
+        // No end of a text, no padding and no piece of a word is among them: the implementation leaves them alone.
+        assert_eq!(x, golden.tensors[&format!("{name}.ids")].data, "{name}");
+        assert_eq!(cell.eps_unit.as_deref(), Some("tokens"));
+        assert!(samples.iter().all(|sample| sample.l0 as usize <= most), "{name}");
+        assert!(samples.iter().any(|sample| sample.l0 as usize == most), "{name}");
+    }
+    let refused =
+        |text: &str| Fixture::new(text).attempt("out", SweepOptions::default()).unwrap_err().to_string();
+    let closed = refused(&study("", 1));
+    assert!(closed.contains("`words` of the model"), "{closed}");
+    for special in ["[MASK]", "unheard"] {
+        let error = refused(&study(&format!("words = {{ substitutes = [\"{special}\"] }}"), 1));
+        assert!(error.contains(special) && error.contains("one token of the vocabulary"), "{error}");
+    }
+    let half = study("words = {}", 1).replace("eps = 1 ", "eps = 1.5 ");
+    let half = Study::parse(&half, Path::new("study.toml")).unwrap_err().to_string();
+    assert!(half.contains("1.5") && half.contains("a whole number of words"), "{half}");
+}
+
+#[test]
+fn pieces_of_words_in_prompts_stay() {
+    let attack = "kind = \"hotflip\"\nsteps = 9\nbudget = [{ norm = \"tokens\", eps = 9 }]";
+    let whole = study("{}", attack).replace("\"pneumonia\"", "\"pneumonias\"");
+    let tokens =
+        percuss::models::Tokens::read(Path::new(&format!("{ROOT}/experiments/clip-evasion/model"))).unwrap();
+    let ids = tokens.of("findings: pneumonias", 64, 1 << 20).unwrap();
+    let spelt: Vec<String> = ids.iter().map(|&id| tokens.spelling(id).unwrap()).collect();
+    assert!(spelt.iter().any(|token| token.starts_with("##")), "{spelt:?}");
+    let (x, _, samples) = only(&Fixture::new(&whole));
+    assert!(samples.iter().any(|sample| sample.l0 > 3));
+    let piece = spelt.iter().position(|token| token.starts_with("##")).unwrap();
+    let run = [ids[piece - 1] as f32, ids[piece] as f32];
+    for sample in x.chunks(x.len() / samples.len()) {
+        // Both templates of the class still hold the word and its piece.
+        assert_eq!(sample[PIXELS..].windows(2).filter(|pair| *pair == run).count(), 2);
+    }
+}
+
+#[test]
 fn words_that_nobody_may_change_and_unknown_substitutes_are_refused() {
     let closed = study("{}", "kind = \"hotflip\"\nbudget = [{ norm = \"tokens\", eps = 1 }]")
         .replace("words = {}\n", "");
     let error = Fixture::new(&closed).attempt("out", SweepOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("attack.input") && error.contains("tokens"), "{error}");
+    assert!(error.contains("attack.budget") && error.contains("texts need `words`"), "{error}");
     let unknown = study(
         r#"{ substitutes = ["pneumonoultramicroscopic"] }"#,
         "kind = \"hotflip\"\nbudget = [{ norm = \"tokens\", eps = 1 }]",

@@ -9,6 +9,7 @@ use std::path::Path;
 use percuss::models::Weights;
 use percuss::results::{CellRow, Results, SampleRow};
 use percuss::sweep::options::SweepOptions;
+use percuss::sweep::study::Study;
 use support::sweeps::Fixture;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/several_inputs");
@@ -47,7 +48,11 @@ fn stored(folder: &Path) -> Vec<f32> {
 
 /// What the one cell of a study stored, its row and its samples.
 fn run(attack: &str) -> (Vec<f32>, CellRow, Vec<SampleRow>) {
-    let fixture = Fixture::new(&study(attack));
+    only(&Fixture::new(&study(attack)))
+}
+
+/// That of a fixture's study.
+fn only(fixture: &Fixture) -> (Vec<f32>, CellRow, Vec<SampleRow>) {
     assert_eq!(fixture.run("out", SweepOptions::default()).done, 1);
     let folder = fixture.folder.path().join("out");
     let results = Results::open(&folder).unwrap();
@@ -147,4 +152,105 @@ beside = { a = { norm = "linf", eps = 1 } }"#,
 beside = { b = { norm = "tokens", eps = 1 } }"#,
     );
     assert!(words.contains("attack.beside") && words.contains("tokens"), "{words}");
+}
+
+#[test]
+fn arrays_in_another_order_and_bounds_of_all_are_refused() {
+    let attack = r#"budget = [{ norm = "linf", eps = 0.5 }]"#;
+    let refused =
+        |text: &str| Fixture::new(text).attempt("out", SweepOptions::default()).unwrap_err().to_string();
+    let arrays = r#"[{ array = "x", bounds = [-2, 2] }, { array = "b", bounds = [-100, 100] }, "c"]"#;
+    let swapped = refused(&study(attack).replace(arrays, r#"["b", "x", "c"]"#));
+    assert!(swapped.contains("[4, 6, 1]") && swapped.contains("a of 6, b of 4, c of 1"), "{swapped}");
+    let path = "model.onnx\"\n";
+    let bounds =
+        refused(&study(attack).replace(path, &format!("{path}input = {{ bounds = [-100, 100] }}\n")));
+    assert!(bounds.contains("model.input.bounds") && bounds.contains("bounds of each array"), "{bounds}");
+}
+
+#[test]
+fn naming_the_usual_input_makes_no_other_cell() {
+    let attack = r#"budget = [{ norm = "linf", eps = 0.5 }]
+[[attack]]
+kind = "bim"
+steps = 10
+step_size = { rel = 0.25 }
+stop = "steps"
+input = "a"
+budget = [{ norm = "linf", eps = 0.5 }]"#;
+    assert_eq!(Fixture::new(&study(attack)).run("out", SweepOptions::default()).done, 1);
+}
+
+#[test]
+fn what_moves_beside_moves_by_a_norm_of_the_attack() {
+    let attack = r#"budget = [{ norm = "linf", eps = 0.5 }]
+beside = { b = { norm = "l1", eps = 1 } }"#;
+    let study = study(attack).replace("\"bim\"", "\"mi-fgsm\"");
+    let error = Study::parse(&study, Path::new("study.toml")).unwrap_err().to_string();
+    assert!(error.contains("a norm that mi-fgsm has"), "{error}");
+}
+
+/// A study of a table's categories beside its numbers: of each other's, which one is the ladder's changes nothing.
+fn categories(attack: &str) -> String {
+    format!(
+        r#"
+name = "categories"
+[[data]]
+id = "patients"
+path = "{FOLDER}/categories.csv"
+split = "all"
+[[model]]
+id = "linear"
+path = "{FOLDER}/categories.onnx"
+data = ["patients"]
+[[attack]]
+kind = "bim"
+steps = 10
+step_size = {{ rel = 0.25 }}
+stop = "steps"
+save = "all"
+{attack}
+"#
+    )
+}
+
+#[test]
+fn categories_beside_other_numbers_are_paid_for_by_their_own_budget() {
+    let both = |norm: &str, eps: f64| {
+        let own = format!("{{ norm = \"{norm}\", eps = {eps} }}");
+        let numbers = r#"{ norm = "linf", eps = 0.1 }"#;
+        let beside = format!("budget = [{numbers}]\nbeside = {{ categories = {own} }}");
+        let turned = format!("input = \"categories\"\nbudget = [{own}]\nbeside = {{ numbers = {numbers} }}");
+        let beside = only(&Fixture::new(&categories(&beside))).0;
+        assert_eq!(beside, only(&Fixture::new(&categories(&turned))).0, "{norm} {eps}");
+        beside
+    };
+    let clean = only(&Fixture::new(&categories(r#"budget = [{ norm = "linf", eps = 0.1 }]"#))).0;
+    let flips = |x: &[f32]| -> Vec<usize> {
+        let of = |(x, clean): (&[f32], &[f32])| {
+            let group = |from: usize| usize::from(x[from..from + 3] != clean[from..from + 3]);
+            assert!([2, 5].iter().all(|&from| x[from..from + 3].iter().sum::<f32>() == 1.0));
+            assert_eq!(x[..2], clean[..2], "numbers have a budget of their own");
+            group(2) + group(5)
+        };
+        x.chunks(8).zip(clean.chunks(8)).map(of).collect()
+    };
+    // A flip costs the root of 2 (l2), and 1 (linf).
+    for (norm, eps, most) in
+        [("l2", 1.4, 0), ("l2", 1.5, 1), ("l2", 2.1, 2), ("linf", 0.9, 0), ("linf", 1.0, 2)]
+    {
+        let flips = flips(&both(norm, eps));
+        assert_eq!(flips.iter().max(), Some(&most), "{norm} {eps}");
+    }
+}
+
+#[test]
+fn a_category_in_two_inputs_is_refused() {
+    let study = categories(r#"budget = [{ norm = "linf", eps = 0.1 }]"#)
+        .replace("categories.onnx", "categories_cut.onnx");
+    let error = Fixture::new(&study).attempt("out", SweepOptions::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("one-hot features") && error.contains("every category within one input"),
+        "{error}"
+    );
 }

@@ -158,6 +158,7 @@ pub fn dataset(name: &str, sha256: &str, beats: &[Beat], split: &str) -> Result<
         synthetic: false,
         sha256: sha256.to_string(),
         shape: vec![1, LENGTH, 1],
+        inputs: Vec::new(),
         values: chosen.iter().flat_map(|(_, beat)| beat.signal.iter().map(to_mv)).collect(),
         labels: Labels::Class(chosen.iter().map(|(_, beat)| u32::from(beat.class)).collect()),
         classes: CLASSES.map(str::to_string).to_vec(),

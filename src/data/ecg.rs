@@ -84,6 +84,7 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
         synthetic: true,
         sha256: sha256(format!("ecg-synthetic version {VERSION} seed {seed}").as_bytes()),
         shape: vec![1, LENGTH, 1],
+        inputs: Vec::new(),
         labels: Labels::Class(beats.iter().map(|&(_, class, _)| class as u32).collect()),
         classes: CLASSES.map(str::to_string).to_vec(),
         unit: "mV".to_string(),

@@ -97,6 +97,7 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
         synthetic: true,
         sha256: sha256(format!("iseeu-cohort version {VERSION} seed {seed}\n{STATISTICS}").as_bytes()),
         shape: vec![1, variables.len(), HOURS],
+        inputs: Vec::new(),
         labels: Labels::Class(patients.iter().map(|&(label, _)| label).collect()),
         classes: vec!["survived".to_string(), "died".to_string()],
         unit: "sd".to_string(),

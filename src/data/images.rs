@@ -241,6 +241,7 @@ fn join(
         synthetic: false,
         sha256,
         shape,
+        inputs: Vec::new(),
         labels: match findings {
             // check() refuses what is not 0 or 1; the cast must not turn 256 into 0.
             Some(_) => Labels::Findings(labels.iter().map(|&l| l.min(255) as u8).collect()),

@@ -42,7 +42,8 @@ pub fn open(path: &Path, split: &str, inputs: &[InputArray]) -> Result<Dataset> 
     let row =
         |i: usize| columns.iter().flat_map(move |column| &column.values[i * column.len..][..column.len]);
     dataset.values = (0..dataset.len()).flat_map(row).copied().collect();
-    dataset.shape = vec![columns.iter().map(|column| column.len).sum()];
+    dataset.inputs = columns.iter().map(|column| column.len).collect();
+    dataset.shape = vec![dataset.inputs.iter().sum()];
     dataset.unit = "value".into();
     dataset.domain = domain;
     Ok(dataset)

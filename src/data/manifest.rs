@@ -62,6 +62,7 @@ pub fn open(path: &Path, split: &str) -> Result<Dataset> {
         synthetic: false,
         sha256: sha256(sums.as_bytes()),
         shape,
+        inputs: Vec::new(),
         values,
         labels: Labels::Class(rows.iter().map(|&row| labels[row]).collect()),
         classes,

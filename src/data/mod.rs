@@ -52,6 +52,8 @@ pub struct Dataset {
     pub sha256: String,
     /// Shape of one sample, channels last: `[height, width, channels]` (a signal has height 1), or `[features]`.
     pub shape: Vec<usize>,
+    /// Values of each array of a sample that consists of several, in their order; else empty.
+    pub inputs: Vec<usize>,
     /// `n * shape` values, row-major, in `unit`.
     pub values: Vec<f32>,
     /// The labels, `n` of them.

@@ -56,6 +56,7 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
         synthetic: true,
         sha256: sha256(format!("cxr-phantom version {VERSION} seed {seed}").as_bytes()),
         shape: vec![SIDE, SIDE, 1],
+        inputs: Vec::new(),
         labels: Labels::Class(images.iter().map(|&(label, _)| label).collect()),
         classes: vec!["clear".to_string(), "opacity".to_string()],
         unit: "pixel".to_string(),

@@ -129,6 +129,7 @@ impl Preprocess {
             synthetic: false,
             sha256: table.sha256.clone(),
             shape: vec![features.len()],
+            inputs: Vec::new(),
             values,
             labels: Labels::Class(rows.iter().map(|&(_, label)| label).collect()),
             classes: self.spec.classes.clone(),

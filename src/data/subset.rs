@@ -32,6 +32,7 @@ impl Dataset {
             split: self.split.clone(),
             sha256: self.sha256.clone(),
             shape: self.shape.clone(),
+            inputs: self.inputs.clone(),
             classes: self.classes.clone(),
             unit: self.unit.clone(),
             domain: self.domain.clone(),

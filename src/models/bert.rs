@@ -1,13 +1,12 @@
 //! BERT (Devlin et al. 2019) with Hugging Face's names: the encoder, and the classifier of texts.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::config::{Misfit, positive};
-use super::input::{Reading, Substitutes};
+use super::input::Reading;
 use super::net::{Net, Role};
 use super::transformer::{BlockNames, Encoder, FORBIDDEN};
+use super::words::Vocabulary;
 use crate::graph::Tensor;
 
 /// Token, position and type embeddings and the blocks over them.
@@ -87,6 +86,9 @@ pub struct BertClassifier {
     pub padding: u32,
     /// Outputs.
     pub classes: usize,
+    /// What an adversary may do to the texts' words, once they are open.
+    #[serde(skip)]
+    pub words: Option<Vocabulary>,
 }
 
 impl BertClassifier {
@@ -99,11 +101,11 @@ impl BertClassifier {
     pub(super) fn forward(&self, net: &mut Net, ids: Tensor) -> Tensor {
         let table = self.bert.table(net);
         let words = net.graph.embed(table, ids);
-        // Padding in the place of a word would shorten the text.
-        let allowed =
-            (0..self.bert.vocabulary).map(|number| f32::from(u8::from(number != self.padding as usize)));
-        let substitutes = Substitutes { allowed: Arc::new(allowed.collect()), distance: None };
-        net.reads_words(Reading { embedded: words, table, substitutes });
+        if let Some(open) = &self.words {
+            let substitutes = open.substitutes(self.bert.vocabulary);
+            let open = Some(open.open(net, ids, self.bert.vocabulary));
+            net.reads_words(Reading { embedded: words, table, substitutes, open });
+        }
         self.logits(net, words, ids)
     }
 

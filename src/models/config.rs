@@ -281,7 +281,8 @@ impl Config {
         let range = 0..shape.iter().product();
         let Some(prompts) = self.prompts() else {
             let (name, kind) = match &self.architecture {
-                Architecture::Bert(_) => ("input_ids", InputKind::Tokens),
+                Architecture::Bert(bert) if bert.words.is_some() => ("input_ids", InputKind::Tokens),
+                Architecture::Bert(_) => ("input_ids", InputKind::Whole),
                 _ => ("input", InputKind::Numbers),
             };
             return vec![Input { name: name.into(), shape, range, kind }];

@@ -44,13 +44,18 @@ pub struct Substitutes {
 impl Substitutes {
     /// The tokens of these numbers, out of so many.
     pub(super) fn only(numbers: &[u32], vocabulary: usize, distance: Option<f32>) -> Self {
-        let mut allowed = vec![0.0; vocabulary];
+        Self { allowed: Self::marks(numbers, vocabulary), distance }
+    }
+
+    /// 1 for the tokens of these numbers, else 0: `[vocabulary]`.
+    pub(super) fn marks(numbers: &[u32], vocabulary: usize) -> Arc<Vec<f32>> {
+        let mut marks = vec![0.0; vocabulary];
         for &number in numbers {
-            if let Some(place) = allowed.get_mut(number as usize) {
+            if let Some(place) = marks.get_mut(number as usize) {
                 *place = 1.0;
             }
         }
-        Self { allowed: Arc::new(allowed), distance }
+        Arc::new(marks)
     }
 }
 
@@ -63,4 +68,6 @@ pub struct Reading {
     pub table: Tensor,
     /// What may be put in.
     pub substitutes: Substitutes,
+    /// 1 where a token may be replaced, else 0 `[tokens]`; `None` where the sample's bounds say so.
+    pub open: Option<Tensor>,
 }

@@ -22,9 +22,11 @@ mod resize;
 mod resnet;
 mod resnet1d;
 mod shards;
+mod tokens;
 mod transformer;
 mod vit;
 mod weights;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,9 +39,11 @@ pub use input::{Input, InputKind, Reading, Substitutes};
 pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use resize::{Filter, Fit, Samples};
+pub use tokens::Tokens;
 pub use transformer::{BlockNames, Encoder};
 pub use weights::{WeightTensor, Weights};
 pub(crate) use weights::{hex, write_whole};
+pub use words::{OpenWords, Vocabulary};
 
 use crate::graph::{Graph, Shape, Tensor};
 use crate::{Error, Result};

@@ -173,7 +173,7 @@ table! {
         success: Option<bool>,
         /// Right when clean and right under attack.
         robust: bool,
-        /// How many values changed.
+        /// How many values changed, of several inputs in the one that the budget is for; so the norms below.
         l0: u64,
         /// l1 norm of the change, in eps_unit.
         l1: f64,

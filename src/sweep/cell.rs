@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::study::ladder::canonical;
 use super::study::{Aim, Beside, Curve, Save, Stop};
+use crate::attacks::evasion::hotflip::HOTFLIP;
 use crate::attacks::{Attack, Norm, Value};
 
 /// One configuration of one attack on one model over one data set.
@@ -152,7 +153,15 @@ impl Cell {
             put("input", json!(input.as_ref()));
         }
         if !self.beside.is_empty() {
-            let budget = |beside: &Beside| json!({ "input": beside.input, "norm": beside.norm.name(), "eps": beside.eps });
+            let budget = |beside: &Beside| {
+                let mut words =
+                    json!({ "input": beside.input, "norm": beside.norm.name(), "eps": beside.eps });
+                if beside.norm == Norm::Tokens {
+                    // Words beside another attack are replaced as HotFlip replaces them.
+                    words["revision"] = json!(HOTFLIP.revision);
+                }
+                words
+            };
             put("beside", json!(self.beside.iter().map(budget).collect::<Vec<_>>()));
         }
         put("aim", json!(self.aim.name()));

@@ -156,8 +156,12 @@ impl Evasion<'_> {
     }
 }
 
-/// Whether the budget lets every value take any value in its range.
+/// Whether the budget lets every value of the input that it is for take any value in its range, and the sample has no other input.
 fn covers_range(subject: &Subject, cell: &Cell) -> bool {
+    let (input, _) = moving::parts(cell, &subject.model.config.inputs());
+    if input.is_some_and(|range| range.len() < subject.data.sample_len()) {
+        return false;
+    }
     let domain = &subject.data.domain;
     let free = domain.immutable.iter().all(|fixed| !fixed);
     let spans = domain.low.iter().zip(&domain.high).enumerate().map(|(i, (low, high))| {

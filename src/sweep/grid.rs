@@ -160,9 +160,10 @@ impl Builder<'_> {
             }
             for goal in &table.goals {
                 let target = self.target(goal, outputs, model)?;
+                let inputs = outputs.map_or(&[][..], |outputs| &outputs.inputs);
                 for &finding in &findings {
-                    let frame =
-                        Frame { table, position, model, data, defense, aim: goal.aim, target, finding };
+                    let aim = goal.aim;
+                    let frame = Frame { table, position, model, data, defense, inputs, aim, target, finding };
                     self.add_attacks(&frame)?;
                 }
             }
@@ -217,6 +218,7 @@ impl Builder<'_> {
                         for (values, beside) in each_with_each(&combinations, &table.beside) {
                             let mut cell = frame.cell(attack, budget.norm, eps, stop, values.clone());
                             cell.beside = beside.clone();
+                            cell.precision = self.study.precision;
                             // A ladder of leaps costs one gradient as it is.
                             cell.bisected = ladder.clone().filter(|_| !cell.leaps());
                             self.add_seeds(frame.position, cell)?;
@@ -234,7 +236,7 @@ impl Builder<'_> {
             return self.add(position, cell);
         }
         for &seed in &self.study.seeds {
-            self.add(position, Cell { seed, precision: self.study.precision, ..cell.clone() })?;
+            self.add(position, Cell { seed, ..cell.clone() })?;
         }
         Ok(())
     }
@@ -270,6 +272,8 @@ struct Frame<'s> {
     model: usize,
     data: usize,
     defense: usize,
+    /// The model's, where it is known.
+    inputs: &'s [Input],
     aim: Aim,
     target: Option<u32>,
     finding: Option<usize>,
@@ -284,7 +288,7 @@ impl Frame<'_> {
             attack,
             norm,
             eps,
-            input: self.table.input.clone(),
+            input: moving::named(&self.table.input, self.inputs, norm),
             beside: [].into(),
             aim: self.aim,
             target: self.target,

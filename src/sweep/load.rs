@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use percuss_kernels::Precision;
+
 use super::study::{InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Dataset, Labels, Preprocess};
 use crate::models::onnx::Ending;
@@ -27,6 +29,15 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
             return Err(study.error(place, "no such key", expected));
         }
         None => {}
+    }
+    if let Some(words) = &entry.words {
+        model = model.open_words(words)?;
+    }
+    let opened =
+        entry.words.iter().chain(entry.zero_shot.iter().filter_map(|prompts| prompts.words.as_ref()));
+    if study.precision != Precision::F32 && opened.filter_map(|words| words.distance).next().is_some() {
+        let place = format!("line {}, model.words.distance", entry.line);
+        return Err(study.error(place, study.precision.name(), "f32, which distances are measured in"));
     }
     if let Some(InputOverride { mean: Some(mean), std: Some(std), .. }) = &entry.input {
         let shape = model.config.values_shape();
@@ -116,6 +127,16 @@ pub fn data_split(
             let expected = format!("{:?}, the unit of data {}", dataset.unit, study.data[position].id);
             return Err(misfit(study, entry, "unit", format!("{unit:?}"), expected));
         }
+        if input.bounds.is_some() && !request.inputs.is_empty() {
+            let expected = "bounds of each array, in `inputs` of the data";
+            return Err(misfit(
+                study,
+                entry,
+                "bounds",
+                "bounds of several inputs at once".into(),
+                expected.into(),
+            ));
+        }
         if let Some([low, high]) = input.bounds {
             check_bounds(study, entry, &dataset, [low, high])?;
             (dataset.domain.low, dataset.domain.high) = (vec![low], vec![high]);
@@ -127,6 +148,9 @@ pub fn data_split(
         let expected =
             format!("{unit:?}, the unit of the model's input scaling, or `input` of the model in the study");
         return Err(Error::input(&dataset.name, place, format!("{:?}", dataset.unit), expected));
+    }
+    if let Architecture::Bert(bert) = &model.config.architecture {
+        texts(&mut dataset, bert.bert.vocabulary)?;
     }
     if let Some(prompts) = model.config.prompts() {
         let most = prompts.substitutes.iter().max().map_or(0.0, |&number| number as f32);
@@ -166,6 +190,21 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
         ),
         None => Ok(fitted),
     }
+}
+
+/// Samples as texts of a vocabulary: every value is a token's number, and any number may take its place.
+fn texts(data: &mut Dataset, vocabulary: usize) -> Result<()> {
+    let known = |value: &f32| value.fract() == 0.0 && (0.0..vocabulary as f32).contains(value);
+    if let Some(at) = data.values.iter().position(|value| !known(value)) {
+        let (sample, value) = (at / data.sample_len(), at % data.sample_len());
+        let place = format!("sample {}, value {value}", data.index[sample]);
+        let expected = format!("a token's number, whole and below {vocabulary}");
+        return Err(Error::input(&data.name, place, data.values[at], expected));
+    }
+    (data.domain.low, data.domain.high) = (vec![0.0], vec![(vocabulary - 1) as f32]);
+    data.domain.scale = vec![1.0];
+    data.unit = "token".into();
+    Ok(())
 }
 
 /// What was fitted with the model, if it is a model of tables.
@@ -210,6 +249,30 @@ fn check_fit(
                 "{shape:?}, the model's input; input = {{ shape = {:?} }} in the study resizes them",
                 data.shape
             ),
+        ));
+    }
+    let inputs = model.config.inputs();
+    if !data.inputs.is_empty() && inputs.iter().map(|input| input.range.len()).ne(data.inputs.iter().copied())
+    {
+        let own: Vec<String> =
+            inputs.iter().map(|input| format!("{} of {}", input.name, input.range.len())).collect();
+        return Err(Error::input(
+            &data.name,
+            place("inputs"),
+            format!("arrays of {:?} values a sample", data.inputs),
+            format!("the model's inputs in its order: {}", own.join(", ")),
+        ));
+    }
+    let whole = |group: &&std::ops::Range<usize>| {
+        inputs.iter().any(|input| input.range.start <= group.start && group.end <= input.range.end)
+    };
+    if let Some(group) = data.domain.one_hot.iter().find(|group| !whole(group)) {
+        let names = data.domain.features.get((*group).clone()).unwrap_or_default().join(", ");
+        return Err(Error::input(
+            &data.name,
+            place("one-hot features"),
+            format!("{names} in several of the model's inputs"),
+            "every category within one input",
         ));
     }
     let outputs = model.config.classes();

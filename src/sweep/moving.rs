@@ -1,6 +1,7 @@
 //! Which of a model's inputs a cell moves, by their names in the study.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::cell::Cell;
 use super::study::{AttackTable, Beside, Study};
@@ -37,14 +38,18 @@ pub(super) fn check(study: &Study, table: &AttackTable, inputs: &[Input], model:
     let place = |key: &str| format!("line {}, attack.{key} (model {})", table.line, study.models[model].id);
     let unfit = |key: &str, input: &Input, norm: Norm| {
         let expected = match input.kind {
+            InputKind::Numbers if norm == Norm::Tokens => "linf, l2 or l1; texts need `words` of the model",
             InputKind::Numbers => "linf, l2 or l1, which numbers move by",
             InputKind::Tokens => "tokens, which a text changes by",
-            InputKind::Whole => "another input: whole numbers stay as they are",
+            InputKind::Whole => {
+                "another input: whole numbers stay as they are, and so do texts without `words` of the model"
+            }
         };
         study.error(place(key), format!("{} for input {}", norm.name(), input.name), expected)
     };
     for budget in &table.budgets {
-        let Some(input) = main(inputs, table.input.as_deref(), budget.norm) else {
+        let only = inputs.first().filter(|_| inputs.len() == 1 && table.input.is_none());
+        let Some(input) = main(inputs, table.input.as_deref(), budget.norm).or(only) else {
             let found = table.input.as_deref().map_or_else(
                 || format!("{}, and inputs {}", budget.norm.name(), names.join(", ")),
                 |name| format!("{name:?}"),
@@ -73,6 +78,12 @@ pub(super) fn check(study: &Study, table: &AttackTable, inputs: &[Input], model:
         }
     }
     Ok(())
+}
+
+/// The name of the input that budgets are for, unless it is the one that they would be for anyway.
+pub(super) fn named(name: &Option<Arc<str>>, inputs: &[Input], norm: Norm) -> Option<Arc<str>> {
+    let usual = main(inputs, None, norm).map(|input| input.name.as_str());
+    name.clone().filter(|name| usual != Some(name))
 }
 
 /// The place of the input that the cell's budget is for, `None` for the whole of a sample, and those that move beside. The study was

@@ -70,12 +70,11 @@ def attack(model, image, label, most, eps, listed, distance):
         gain = gradient @ model.table.T - (gradient * model.table[ids]).sum(1, keepdim=True)
         may = allowed[None, :].repeat(len(ids), 1)
         may &= model.words[clean][:, None]
-        may[torch.arange(len(ids)), ids] = False
+        changed = ids != clean
+        may &= ~changed[:, None] & (changed.sum() < most)
         if distance is not None:
             may &= torch.cdist(model.table[clean], model.table) <= distance
-        changed = ids != clean
-        if changed.sum() >= most:
-            may &= changed[:, None]
+        may[torch.arange(len(ids)), ids] = False
         gain = torch.where(may, gain, torch.tensor(-torch.inf))
         best = gain.flatten().topk(2)
         if best.values[0] > 0:

@@ -2,7 +2,8 @@
 
     python several_inputs.py
 
-Writes several_inputs/model.onnx, several_inputs/data.npz (arrays x, b, c, y) and several_inputs/expected.safetensors.
+Writes several_inputs/model.onnx, several_inputs/data.npz (arrays x, b, c, y) and several_inputs/expected.safetensors; and a linear model of
+numbers and categories (categories.onnx, with two inputs that cut a category in two: categories_cut.onnx) with a synthetic table.
 """
 
 from pathlib import Path
@@ -41,7 +42,38 @@ def attack(net, a0, b0, c, y, move_b):
     return a.detach(), b.detach()
 
 
+class Linear(nn.Module):
+    """Class 1 by two numbers and two categories of three, one-hot, each in the order of its names."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, generator=generator))
+
+    def forward(self, first, second):
+        z = (torch.cat([first, second], 1) * self.weight).sum(1)
+        return torch.stack([-z, z], 1)
+
+
+def categories():
+    generator = torch.Generator().manual_seed(4)
+    net = Linear(generator).eval()
+    numbers = (torch.randn(SAMPLES * 2, 2, generator=generator) * 100).round() / 100
+    codes = torch.randint(0, 3, (SAMPLES * 2, 2), generator=generator)
+    x = torch.cat([numbers, nn.functional.one_hot(codes, 3).flatten(1).float()], 1)
+    for name, at in [("categories", 2), ("categories_cut", 3)]:
+        torch.onnx.export(
+            net, (x[:1, :at], x[:1, at:]), HERE / f"{name}.onnx", input_names=["numbers", "categories"], output_names=["logits"], opset_version=17,
+            dynamo=False, dynamic_axes={name: {0: "batch"} for name in ["numbers", "categories", "logits"]},
+        )
+    rows = ["a,b,k,m,dead"]
+    for (a, b), (k, m), z in zip(numbers.tolist(), codes.tolist(), net(x[:, :2], x[:, 2:])[:, 1].tolist()):
+        rows.append(f"{a:.2f},{b:.2f},{'pqr'[k]},{'uvw'[m]},{int(z > 0)}")
+    (HERE / "categories.csv").write_text("\n".join(rows) + "\n")
+    (HERE / "categories.toml").write_text('outcome = "dead == 1"\nclasses = ["no", "yes"]\n')
+
+
 def main():
+    categories()
     torch.manual_seed(3)
     HERE.mkdir(exist_ok=True)
     net = Network().eval()

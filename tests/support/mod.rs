@@ -189,6 +189,7 @@ pub fn dataset(
         synthetic: true,
         sha256: "test".into(),
         shape,
+        inputs: Vec::new(),
         values,
         labels,
         classes: (0..classes).map(|class| class.to_string()).collect(),

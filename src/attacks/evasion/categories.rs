@@ -1,10 +1,10 @@
 //! One-hot groups: from the relaxed values that steps move to the categories that the model is asked about.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use percuss_kernels::ops::{Reduction, Unary};
 
-use super::Settings;
 use super::ball::Region;
 use crate::attacks::Norm;
 use crate::graph::{Graph, Tensor};
@@ -28,13 +28,13 @@ struct Flip {
 /// bounds are open only where every flip is paid for.
 pub(super) fn round(
     graph: &mut Graph,
-    settings: &Settings,
+    norm: Norm,
+    groups: &[Range<usize>],
     relaxed: Tensor,
     gradient: Tensor,
     region: Region,
 ) -> Tensor {
-    let flips: Vec<Flip> = settings
-        .one_hot
+    let flips: Vec<Flip> = groups
         .iter()
         .map(|group| {
             let mut part = |x: Tensor| graph.slice(x, 0, group.clone());
@@ -49,7 +49,7 @@ pub(super) fn round(
                 chosen,
                 clean,
                 gain: total(graph, gain),
-                price: price(graph, settings.norm, units),
+                price: price(graph, norm, units),
                 room: total(graph, span),
             }
         })
@@ -61,15 +61,15 @@ pub(super) fn round(
     let (gains, prices, rooms) = (all(|flip| flip.gain), all(|flip| flip.price), all(|flip| flip.room));
     let zero = graph.scalar(0.0);
     let open = graph.less(zero, rooms);
-    let (accepted, others) = if settings.norm == Norm::Linf {
+    let (accepted, others) = if norm == Norm::Linf {
         (open, relaxed)
     } else {
         let flips = [gains, prices, open];
-        share_budget(graph, settings, flips, relaxed, gradient, region)
+        share_budget(graph, norm, groups, flips, relaxed, gradient, region)
     };
     let mut parts = Vec::new();
     let mut at = 0;
-    for (g, (group, flip)) in settings.one_hot.iter().zip(&flips).enumerate() {
+    for (g, (group, flip)) in groups.iter().zip(&flips).enumerate() {
         if at < group.start {
             parts.push(graph.slice(others, 0, at..group.start));
         }
@@ -127,24 +127,25 @@ fn price(graph: &mut Graph, norm: Norm, units: Tensor) -> Tensor {
 /// to the rest: whichever adds more to the loss, to first order.
 fn share_budget(
     graph: &mut Graph,
-    settings: &Settings,
+    norm: Norm,
+    groups: &[Range<usize>],
     [gains, prices, open]: [Tensor; 3],
     relaxed: Tensor,
     gradient: Tensor,
     region: Region,
 ) -> (Tensor, Tensor) {
     let features = graph.dims(relaxed)[0];
-    let plain = |i: usize| !settings.one_hot.iter().any(|group| group.contains(&i));
+    let plain = |i: usize| !groups.iter().any(|group| group.contains(&i));
     let mask: Vec<f32> = (0..features).map(|i| f32::from(u8::from(plain(i)))).collect();
     let mask = graph.constant(&Arc::new(mask), &[features]);
     let moved = graph.sub(relaxed, region.x0);
     let moved = graph.mul(moved, mask);
     let units = graph.div(moved, region.scale);
-    let spent = price(graph, settings.norm, units);
+    let spent = price(graph, norm, units);
     let gain = graph.mul(moved, gradient);
     let gain = total(graph, gain);
     let radius = graph.expand(region.radius, 1);
-    let budget = if settings.norm == Norm::L2 { graph.mul(radius, radius) } else { radius };
+    let budget = if norm == Norm::L2 { graph.mul(radius, radius) } else { radius };
 
     let left = graph.sub(budget, spent);
     let last = affordable(graph, gains, prices, left);
@@ -158,7 +159,7 @@ fn share_budget(
     let rest = graph.max(rest, zero);
     let spent = graph.max(spent, tiny);
     let share = graph.div(rest, spent);
-    let share = if settings.norm == Norm::L2 { graph.unary(Unary::Sqrt, share) } else { share };
+    let share = if norm == Norm::L2 { graph.unary(Unary::Sqrt, share) } else { share };
     let share = graph.min(share, one);
 
     let by_last = graph.mul(last, gains);

@@ -15,7 +15,7 @@ pub static HOTFLIP: Attack = Attack {
     paper: "Ebrahimi et al. 2018, HotFlip: white-box adversarial examples for text classification (arXiv 1712.06751), \
             sections 3 and 5",
     knowledge: Knowledge::WhiteBox,
-    revision: 1,
+    revision: 2,
     norms: &[Norm::Tokens],
     parameters: &[STEPS, LOSS],
     deterministic: |_| true,
@@ -24,8 +24,9 @@ pub static HOTFLIP: Attack = Attack {
     step_size: |_| Value::Absolute(1.0),
 };
 
-/// The text with at most one word changed: of all that are allowed the change with the largest first-order gain `(e' - e) . g`, if that is
-/// positive. Once the budget is spent, a word that was replaced may still be replaced by another.
+/// The text with at most one more word changed: of all that are allowed the change with the largest first-order gain `(e' - e) . g`, if
+/// that is positive. Every word is replaced once at most, so that steps spend the budget instead of going back and forth, and what a smaller
+/// budget finds is the beginning of what a larger one does.
 pub(super) fn flip(context: &mut StepContext) -> Tensor {
     let Some(reading) = context.reading.clone() else {
         unreachable!("a budget in tokens is for an input of tokens")
@@ -58,8 +59,11 @@ pub(super) fn flip(context: &mut StepContext) -> Tensor {
     let count = graph.sum_lane(changed);
     let left = graph.less(count, context.region.radius);
     let left = graph.expand(left, 1);
-    let paid = graph.max(changed, left);
-    let open = graph.mul(open, paid);
+    let fresh = graph.mul(kept, left);
+    let mut open = graph.mul(open, fresh);
+    if let Some(words) = reading.open {
+        open = graph.mul(open, words);
+    }
     let open = graph.reshape(open, &[tokens, 1]);
     let may = graph.mul(may, open);
     let gain = graph.select(may, gain, lowest);

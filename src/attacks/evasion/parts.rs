@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::ball::{self, Region};
 use super::program::{Slots, View, every_scale};
-use super::{Settings, StepContext, hotflip};
+use super::{Settings, StepContext, categories, hotflip};
 use crate::attacks::Norm;
 use crate::graph::{Graph, State, Tensor};
 
@@ -25,23 +25,33 @@ struct Moving {
     step_size: State,
 }
 
-/// Every lane's next iterate within budget and bounds, and the new values of the attack's own memory.
-pub(super) fn moved(
+/// Where a step leads.
+pub(super) struct Next {
+    /// The next iterate, within budget and bounds.
+    pub(super) x: Tensor,
+    /// The same before one-hot groups are rounded.
+    pub(super) relaxed: Tensor,
+    /// New values of the attack's own memory.
+    pub(super) memory: Vec<(State, Tensor)>,
+}
+
+/// Every lane's next iterate.
+pub(super) fn next(
     graph: &mut Graph,
     slots: &mut Slots,
     settings: &Settings,
     x: Tensor,
     view: &View,
     region: Region,
-) -> (Tensor, Vec<(State, Tensor)>) {
+) -> Next {
     let mut memory = Vec::new();
-    let mut main =
-        Moving { range: 0..0, norm: settings.norm, radius: region.radius, step_size: slots.step_size };
-    let Some(range) = settings.input.clone() else {
-        let next = step(graph, slots, settings, &main, [x, view.gradient], view, region, &mut memory);
-        return (next, memory);
-    };
-    main.range = range;
+    let whole = || 0..graph.dims(x).iter().product();
+    let range = settings.input.clone().unwrap_or_else(whole);
+    let main = Moving { range, norm: settings.norm, radius: region.radius, step_size: slots.step_size };
+    if settings.input.is_none() {
+        let [relaxed, x] = step(graph, slots, settings, &main, [x, view.gradient], view, region, &mut memory);
+        return Next { x, relaxed, memory };
+    }
     let mut moving = vec![main];
     for (part, &[radius, step_size]) in settings.beside.iter().zip(&slots.beside) {
         let radius = graph.load(radius);
@@ -49,11 +59,12 @@ pub(super) fn moved(
     }
     moving.sort_by_key(|part| part.range.start);
     let all = graph.dims(x)[0];
-    let mut pieces = Vec::new();
+    let mut pieces: [Vec<Tensor>; 2] = Default::default();
     let mut at = 0;
     for part in &moving {
         if at < part.range.start {
-            pieces.push(graph.slice(region.x0, 0, at..part.range.start));
+            let still = graph.slice(region.x0, 0, at..part.range.start);
+            pieces.iter_mut().for_each(|pieces| pieces.push(still));
         }
         at = part.range.end;
         let mut own = |whole: Tensor| graph.slice(whole, 0, part.range.clone());
@@ -64,16 +75,21 @@ pub(super) fn moved(
             false => graph.slice(region.scale, 0, part.range.clone()),
         };
         let region = Region { x0, low, high, scale, radius: part.radius };
-        pieces.push(step(graph, slots, settings, part, [x, gradient], view, region, &mut memory));
+        let own = step(graph, slots, settings, part, [x, gradient], view, region, &mut memory);
+        pieces.iter_mut().zip(own).for_each(|(pieces, own)| pieces.push(own));
     }
     if at < all {
-        pieces.push(graph.slice(region.x0, 0, at..all));
+        let still = graph.slice(region.x0, 0, at..all);
+        pieces.iter_mut().for_each(|pieces| pieces.push(still));
     }
-    let next = if pieces.len() == 1 { pieces[0] } else { graph.concat(&pieces, 0) };
-    (next, memory)
+    let [relaxed, x] = pieces.map(|pieces| match pieces[..] {
+        [one] => one,
+        _ => graph.concat(&pieces, 0),
+    });
+    Next { x, relaxed, memory }
 }
 
-/// The next iterate of one input.
+/// The next iterate of one input, before and after its one-hot groups are rounded.
 fn step(
     graph: &mut Graph,
     slots: &mut Slots,
@@ -83,13 +99,14 @@ fn step(
     view: &View,
     region: Region,
     memory: &mut Vec<(State, Tensor)>,
-) -> Tensor {
+) -> [Tensor; 2] {
     let text = part.norm == Norm::Tokens;
+    let slope = gradient;
     let gradient = match view.words {
         Some(words) if text => words,
         // In scaled units; a scale of 1 everywhere is left out.
-        _ if *settings.scale == [1.0] => gradient,
-        _ => graph.mul(gradient, region.scale),
+        _ if *settings.scale == [1.0] => slope,
+        _ => graph.mul(slope, region.scale),
     };
     let mut context = StepContext {
         graph,
@@ -108,12 +125,20 @@ fn step(
     memory.append(&mut context.moved);
     let dims = graph.dims(x).to_vec();
     let whole = Region { scale: spread(graph, settings, part, region.scale, &dims), ..region };
-    ball::project(graph, part.norm, settings.exact, candidate, whole)
+    let relaxed = ball::project(graph, part.norm, settings.exact, candidate, whole);
+    let within = settings.one_hot.iter().filter(|group| part.range.contains(&group.start));
+    let groups: Vec<Range<usize>> =
+        within.map(|group| group.start - part.range.start..group.end - part.range.start).collect();
+    if groups.is_empty() {
+        return [relaxed, relaxed];
+    }
+    [relaxed, categories::round(graph, part.norm, &groups, relaxed, slope, whole)]
 }
 
-/// A scale for every value, as projections want it.
+/// A scale for every value, as projections and categories want it.
 fn spread(graph: &mut Graph, settings: &Settings, part: &Moving, scale: Tensor, dims: &[usize]) -> Tensor {
-    if part.norm == Norm::Linf || part.norm == Norm::Tokens || graph.dims(scale) == dims {
+    let bare = matches!(part.norm, Norm::Linf | Norm::Tokens) && settings.one_hot.is_empty();
+    if bare || graph.dims(scale) == dims {
         return scale;
     }
     every_scale(graph, &settings.scale[..1], dims)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use percuss_kernels::ops::Unary;
 
 use super::ball::Region;
-use super::{Settings, categories, loss, parts};
+use super::{Settings, loss, parts};
 use crate::graph::{Graph, Phase, Shape, State, Tensor};
 use crate::models::{Head, Model, Reading};
 
@@ -148,7 +148,7 @@ fn leap(
         scale: scale_tensor(graph, &settings.scale, &dims),
         radius: graph.load(slots.radius),
     };
-    let (inside, moved) = parts::moved(graph, &mut slots, settings, x, &view, region);
+    let parts::Next { x, relaxed, memory } = parts::next(graph, &mut slots, settings, x, &view, region);
 
     let mut phase = Phase::new();
     let wide = graph.expand(running, dims.len());
@@ -157,16 +157,11 @@ fn leap(
         let value = graph.select(wide, value, before);
         phase.assign(graph, state, value);
     };
-    match slots.relaxed {
-        Some(relaxed) => {
-            keep(graph, relaxed, inside);
-            let region = Region { scale: every_scale(graph, &settings.scale, &dims), ..region };
-            let rounded = categories::round(graph, settings, inside, view.gradient, region);
-            keep(graph, slots.x, rounded);
-        }
-        None => keep(graph, slots.x, inside),
+    keep(graph, slots.x, x);
+    if let Some(state) = slots.relaxed {
+        keep(graph, state, relaxed);
     }
-    for (state, value) in moved {
+    for (state, value) in memory {
         keep(graph, state, value);
     }
     let attacked = parts::attacked_gradient(graph, settings, &view);

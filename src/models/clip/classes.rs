@@ -6,11 +6,11 @@ use std::sync::Arc;
 use percuss_kernels::Device;
 use sha2::{Digest, Sha256};
 
-use super::{CLASSES, Clip, Encoded, Prompts, Tokens, ZeroShot};
+use super::{CLASSES, Clip, Encoded, Prompts, ZeroShot};
 use crate::graph::{Compiled, Graph, Phase, Shape, Uploads};
 use crate::models::config::Architecture;
 use crate::models::net::Net;
-use crate::models::{Config, Model, WeightTensor, Weights, hex};
+use crate::models::{Config, Model, Tokens, WeightTensor, Weights, hex};
 use crate::{Error, Result};
 
 /// Texts in one launch.

@@ -5,18 +5,17 @@ mod image;
 mod projection;
 mod prompt;
 mod text;
-mod tokens;
 
 use serde::{Deserialize, Serialize};
 
 pub use image::{ImageNames, ImagePool, ImageTower};
 pub use projection::Projection;
-pub use prompt::{OpenWords, Prompts};
+pub use prompt::Prompts;
 pub use text::{BertPooler, BertText, CausalText, Encoded, EndOfText, TextNames, TextTower};
-pub use tokens::Tokens;
 
 use super::config::{Misfit, positive};
 use super::net::{Net, Role};
+use super::words::OpenWords;
 use crate::graph::Tensor;
 
 /// The rows of a zero-shot classifier, made of the prompts: its name among a model's tensors.

@@ -4,23 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, SHORTEST, Tokens, ZeroShot};
+use super::{Clip, SHORTEST, ZeroShot};
 use crate::graph::Tensor;
 use crate::models::net::Net;
-use crate::models::{Reading, Substitutes};
+use crate::models::{OpenWords, Reading, Substitutes, Tokens};
 use crate::{Error, Result};
-
-/// Which words an adversary may put into prompts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OpenWords {
-    /// These, one token each; empty means every whole word of the vocabulary.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub substitutes: Vec<String>,
-    /// The largest euclidean distance between the embeddings of a word and of what takes its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distance: Option<f32>,
-}
 
 /// All prompts as the text's side reads them, padded to the longest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,18 +39,21 @@ impl Prompts {
     /// A prompt that is longer than the model's context, a substitute that is not one token of the vocabulary.
     pub(super) fn new(clip: &Clip, zero_shot: &ZeroShot, open: &OpenWords, tokens: &Tokens) -> Result<Self> {
         let (context, vocabulary) = (clip.text.context(), clip.text.vocabulary());
-        let texts = zero_shot.classes.iter().flat_map(|class| &class.prompts);
+        let prompts = || zero_shot.classes.iter().flat_map(|class| &class.prompts);
         let texts: Vec<Vec<u32>> =
-            texts.map(|text| tokens.of(text, context, vocabulary)).collect::<Result<_>>()?;
+            prompts().map(|text| tokens.of(text, context, vocabulary)).collect::<Result<_>>()?;
         let encoded = clip.text.encoded(&texts, 0);
         let words = tokens.words(vocabulary);
-        let substitutes = match open.substitutes.as_slice() {
-            [] => words.clone(),
-            named => named.iter().map(|word| tokens.word(word, vocabulary)).collect::<Result<_>>()?,
-        };
-        let is_word =
-            |at: usize| encoded.attended[at] > 0.0 && words.binary_search(&(encoded.ids[at] as u32)).is_ok();
-        if !(0..encoded.ids.len()).any(is_word) {
+        let substitutes = open.numbers(tokens, &words, vocabulary)?;
+        let mut is_word = vec![false; encoded.ids.len()];
+        for (text, row) in prompts().zip(is_word.chunks_mut(encoded.tokens)) {
+            let whole = tokens.whole(text)?;
+            row.iter_mut().zip(whole).for_each(|(is_word, whole)| *is_word = whole);
+        }
+        for (is_word, id) in is_word.iter_mut().zip(&encoded.ids) {
+            *is_word &= words.binary_search(&(*id as u32)).is_ok();
+        }
+        if !is_word.contains(&true) {
             return Err(Error::input(
                 tokens.file(),
                 "prompts",
@@ -73,7 +64,7 @@ impl Prompts {
         Ok(Self {
             counts: zero_shot.classes.iter().map(|class| class.prompts.len()).collect(),
             tokens: encoded.tokens,
-            open: (0..encoded.ids.len()).map(is_word).collect(),
+            open: is_word,
             ids: encoded.ids,
             attended: encoded.attended,
             pooled: encoded.pooled,
@@ -108,7 +99,7 @@ impl Clip {
         let embedded = net.graph.embed(table, ids);
         let vocabulary = net.graph.dims(table)[0];
         let substitutes = Substitutes::only(&prompts.substitutes, vocabulary, prompts.distance);
-        net.reads_words(Reading { embedded, table, substitutes });
+        net.reads_words(Reading { embedded, table, substitutes, open: None });
         let count: usize = prompts.counts.iter().sum();
         let width = net.graph.dims(embedded)[1];
         let words = net.graph.reshape(embedded, &[count, prompts.tokens, width]);

@@ -82,7 +82,7 @@ fn bert(keys: &Foreign) -> Result<BertClassifier> {
         encoder,
     };
     let padding = keys.whole("pad_token_id")?.unwrap_or(0) as u32;
-    Ok(BertClassifier { bert, padding, classes: classes(keys)? })
+    Ok(BertClassifier { bert, padding, classes: classes(keys)?, words: None })
 }
 
 fn convnext(keys: &Foreign) -> Result<Convnext> {

@@ -11,7 +11,7 @@ use crate::attacks::evasion::{EvasionProgram, Settings};
 use crate::attacks::{Norm, REGISTRY};
 use crate::data::Dataset;
 use crate::graph::{Compiled, Uploads};
-use crate::models::Model;
+use crate::models::{InputKind, Model};
 use crate::sweep::engine::Engine;
 use crate::sweep::grid::{Cell, Grid};
 use crate::sweep::sharing::{path, runs};
@@ -169,7 +169,9 @@ pub(super) fn to_model_units(model: &Model, data: &Dataset) -> [f64; 2] {
     let ones = vec![1.0];
     let std = model.config.input_scaling.as_ref().map_or(&ones, |scaling| &scaling.std);
     let (mut least, mut most) = (f64::INFINITY, 0.0f64);
-    for i in 0..data.sample_len() {
+    let inputs = model.config.inputs();
+    let numbers = inputs.iter().filter(|input| input.kind == InputKind::Numbers);
+    for i in numbers.flat_map(|input| input.range.clone()) {
         let scale = &data.domain.scale;
         let scale = f64::from(if scale.len() == 1 { scale[0] } else { scale[i] });
         let stds = match std.len() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::budgets::{Beside, Budget, beside, budgets, positive, refuse_norms};
+use super::budgets::{Beside, Budget, beside, budgets, positive, refuse_beside, refuse_norms};
 use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
 use super::subjects::{DataEntry, DefenseEntry, ModelEntry, chosen_defenses, positions};
@@ -177,6 +177,8 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
     let attacks = kinds(&table.require("kind", "the name of an attack, or a list of them")?)?;
     let budgets = budgets(table)?;
     refuse_norms(table, &attacks, &budgets)?;
+    let beside = table.read("beside", beside)?.unwrap_or_else(|| vec![[].into()]);
+    refuse_beside(table, &attacks, &beside)?;
     let stops = table.read("stop", |item| item.values()?.iter().map(stop).collect::<Result<Vec<Stop>>>())?;
     let curve = table.read("curve", curve)?.unwrap_or_default();
     refuse_bisected_steps(table, curve, stops.as_deref().unwrap_or_default())?;
@@ -187,7 +189,7 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
         goals: goals(table)?,
         budgets,
         input: table.read("input", |item| item.text().map(Arc::from))?,
-        beside: table.read("beside", beside)?.unwrap_or_else(|| vec![[].into()]),
+        beside,
         curve,
         stops: stops.unwrap_or_else(|| vec![Stop::default()]),
         save: table.read("save", save)?.unwrap_or_default(),

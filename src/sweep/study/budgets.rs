@@ -34,12 +34,11 @@ pub(super) fn budgets(table: &Table) -> Result<Vec<Budget>> {
     for value in table.require("budget", example)?.values()? {
         let budget = value.table(example)?;
         budget.allow(&["norm", "eps"])?;
-        let eps = rungs(&budget.require("eps", "a positive number, or several")?)?
-            .iter()
-            .map(positive)
-            .collect::<Result<Vec<f64>>>()?;
-        for norm in budget.require("norm", "linf, l2 or l1")?.values()? {
-            budgets.push(Budget { norm: known_norm(&norm)?, eps: eps.clone() });
+        let eps = rungs(&budget.require("eps", "a positive number, or several")?)?;
+        for norm in budget.require("norm", "linf, l2, l1 or tokens")?.values()? {
+            let norm = known_norm(&norm)?;
+            let eps = eps.iter().map(|eps| size(eps, norm)).collect::<Result<Vec<f64>>>()?;
+            budgets.push(Budget { norm, eps });
         }
     }
     Ok(budgets)
@@ -61,10 +60,19 @@ pub(super) fn beside(item: &Item) -> Result<Vec<Arc<[Beside]>>> {
         let [eps] = eps.as_slice() else {
             return Err(budget.error("one eps; another one is another table of the list"));
         };
-        Ok(Beside { input: input.to_string(), norm, eps: positive(eps)? })
+        Ok(Beside { input: input.to_string(), norm, eps: size(eps, norm)? })
     };
     let all = |value: &Item| value.table(example)?.entries().map(one).collect::<Result<_>>();
     item.values()?.iter().map(all).collect()
+}
+
+/// How large a budget is: a positive number, of words a whole one.
+fn size(rung: &Rung, norm: Norm) -> Result<f64> {
+    let eps = positive(rung)?;
+    if norm == Norm::Tokens && eps.fract() != 0.0 {
+        return Err(rung.item.error_found(rung.found(), "a whole number of words"));
+    }
+    Ok(eps)
 }
 
 /// A positive number that f32 holds.
@@ -97,6 +105,23 @@ pub(super) fn refuse_norms(table: &Table, attacks: &[&'static Attack], budgets: 
                     .error_found(format!("\"{}\"", budget.norm.name()), expected),
                 None => table.error("budget", budget.norm.name(), expected),
             });
+        }
+    }
+    Ok(())
+}
+
+/// What moves beside moves by the attack's own step, or word by word: a norm that an attack lacks is an error.
+pub(super) fn refuse_beside(
+    table: &Table,
+    attacks: &[&'static Attack],
+    beside: &[Arc<[Beside]>],
+) -> Result<()> {
+    for budget in beside.iter().flat_map(|all| all.iter()).filter(|budget| budget.norm != Norm::Tokens) {
+        if let Some(attack) = attacks.iter().find(|attack| !attack.norms.contains(&budget.norm)) {
+            let norms: Vec<&str> = attack.norms.iter().map(|norm| norm.name()).collect();
+            let found = format!("{} for {}", budget.norm.name(), budget.input);
+            let expected = format!("a norm that {} has, or tokens: {}", attack.name, norms.join(", "));
+            return Err(table.error("beside", found, expected));
         }
     }
     Ok(())

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::attack_table::ladder;
 use super::document::{Item, Table};
-use super::zero_shot::zero_shot;
+use super::zero_shot::{open_words, zero_shot};
 use crate::Result;
 use crate::attacks::{Parameter, Value};
 use crate::data::registry::ENTRIES;
 use crate::data::{InputArray, Request, Source};
 use crate::defenses::{self, DETECTORS, Detector};
+use crate::models::OpenWords;
 use crate::models::clip::ZeroShot;
 use crate::models::{Filter, Fit, Samples};
 use crate::spelling::hint;
@@ -110,6 +111,8 @@ pub struct ModelEntry {
     pub threshold: Option<f64>,
     /// Classes in words, of an image-text model.
     pub zero_shot: Option<ZeroShot>,
+    /// Which words of its texts are open to an adversary, of a classifier of texts.
+    pub words: Option<OpenWords>,
     /// Clean metrics, by their name in [`METRICS`]: lowest and highest that is accepted, inclusive.
     pub expect: BTreeMap<String, [f64; 2]>,
     /// The line of its table.
@@ -242,6 +245,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             "threshold",
             "expect",
             "zero_shot",
+            "words",
         ])?;
         let threshold = table.read("threshold", |item| {
             item.number_in((Excluded(0.0), Excluded(1.0)), "a probability between 0 and 1, neither of them")
@@ -260,6 +264,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             operating_point,
             threshold,
             zero_shot: table.read("zero_shot", zero_shot)?,
+            words: table.read("words", open_words)?,
             expect: table.read("expect", expect)?.unwrap_or_default(),
             line: table.line(),
         });

@@ -1,8 +1,9 @@
-//! `[model.zero_shot]`: classes in words, for an image-text model.
+//! Words of a `[[model]]`: classes in words for an image-text model, and which words an adversary may change.
 
 use super::document::{Item, Table};
 use crate::Result;
-use crate::models::clip::{OpenWords, ZeroShot};
+use crate::models::OpenWords;
+use crate::models::clip::ZeroShot;
 
 /// Where a template takes the class's text.
 const GAP: &str = "{}";
@@ -29,8 +30,8 @@ pub(super) fn zero_shot(item: &Item) -> Result<ZeroShot> {
     Ok(ZeroShot { words, ..ZeroShot::new(&read, &templates) })
 }
 
-/// `{ substitutes = [WORD, ...], distance = NUMBER }`, both of them as one likes: the prompts' words are open to an adversary.
-fn open_words(item: &Item) -> Result<OpenWords> {
+/// `{ substitutes = [WORD, ...], distance = NUMBER }`, both of them as one likes: words are open to an adversary.
+pub(super) fn open_words(item: &Item) -> Result<OpenWords> {
     let table = item.table("a table with substitutes and distance, or an empty one")?;
     table.allow(&["substitutes", "distance"])?;
     let words = |item: &Item| item.values()?.iter().map(Item::text).collect::<Result<Vec<_>>>();

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use tokenizers::Tokenizer;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
+use tokenizers::{Encoding, Tokenizer};
 
 use crate::{Error, Result};
 
@@ -57,11 +57,7 @@ impl Tokens {
     /// # Errors
     /// More tokens than `context`, a number that is not below `vocabulary`, no token at all, each with the text.
     pub fn of(&self, text: &str, context: usize, vocabulary: usize) -> Result<Vec<u32>> {
-        let failed = |e| Error::Failed(format!("{}: {text:?}: {e}", self.file));
-        // Line breaks and runs of spaces are one space, as open_clip cleans its texts.
-        let clean: Vec<&str> = text.split_whitespace().collect();
-        let encoding = self.tokenizer.encode(clean.join(" "), true).map_err(failed)?;
-        let ids = encoding.get_ids().to_vec();
+        let ids = self.encode(text)?.get_ids().to_vec();
         let misfit = |found: String, expected: String| {
             Err(Error::input(&self.file, format!("prompt {text:?}"), found, expected))
         };
@@ -76,6 +72,25 @@ impl Tokens {
         }
     }
 
+    /// Which of a text's tokens, as [`of`](Self::of) has them, are words of their own: not special, and not a piece beside others.
+    ///
+    /// # Errors
+    /// A text that the tokenizer cannot read.
+    pub(super) fn whole(&self, text: &str) -> Result<Vec<bool>> {
+        let encoding = self.encode(text)?;
+        let words = encoding.get_word_ids();
+        let alone =
+            |word: &Option<u32>| word.is_some() && words.iter().filter(|own| *own == word).count() == 1;
+        Ok(words.iter().map(alone).collect())
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoding> {
+        // Line breaks and runs of spaces are one space, as open_clip cleans its texts.
+        let clean: Vec<&str> = text.split_whitespace().collect();
+        let failed = |e| Error::Failed(format!("{}: {text:?}: {e}", self.file));
+        self.tokenizer.encode(clean.join(" "), true).map_err(failed)
+    }
+
     /// The file that it was read from.
     pub(super) fn file(&self) -> &str {
         &self.file
@@ -83,32 +98,52 @@ impl Tokens {
 
     /// The numbers of the tokens that are whole words of letters, ascending: not special ones, and no pieces of words.
     pub fn words(&self, vocabulary: usize) -> Vec<u32> {
-        let added = self.tokenizer.get_added_vocabulary();
-        let special = |number: u32| {
-            added.simple_id_to_token(number).is_some_and(|token| added.is_special_token(&token))
-        };
         // CLIP's pieces say where a word ends, BERT's where one goes on.
         let ends = self.number("</w>").is_some() || self.number("a</w>").is_some();
         let is_word = |number: &u32| {
             let Some(token) = self.spelling(*number) else { return false };
             let stem = if ends { token.strip_suffix("</w>") } else { Some(token.as_str()) };
             let letters = stem.is_some_and(|stem| !stem.is_empty() && stem.chars().all(char::is_alphabetic));
-            letters && !special(*number)
+            letters && !self.is_special(*number)
         };
         (0..vocabulary as u32).filter(is_word).collect()
+    }
+
+    /// The numbers of the tokens that go on with a word, as BERT spells them (`##ing`), ascending.
+    pub(super) fn pieces(&self, vocabulary: usize) -> Vec<u32> {
+        let goes_on = |number: &u32| {
+            self.spelling(*number).is_some_and(|token| token.len() > 2 && token.starts_with("##"))
+        };
+        (0..vocabulary as u32).filter(goes_on).collect()
+    }
+
+    /// Whether a token stands for something else than its letters: an end, a gap, what the vocabulary lacks.
+    fn is_special(&self, number: u32) -> bool {
+        let added = self.tokenizer.get_added_vocabulary();
+        let named = |token: &str| ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "<unk>"].contains(&token);
+        self.spelling(number).is_some_and(|token| added.is_special_token(&token) || named(&token))
     }
 
     /// The number of a word that is one token.
     ///
     /// # Errors
-    /// Another word.
+    /// Another word, or one that the vocabulary lacks.
     pub fn word(&self, word: &str, vocabulary: usize) -> Result<u32> {
         let encoding = self
             .tokenizer
             .encode(word, false)
             .map_err(|e| Error::Failed(format!("{}: {word:?}: {e}", self.file)))?;
         match encoding.get_ids() {
-            [number] if (*number as usize) < vocabulary => Ok(*number),
+            [number] if (*number as usize) < vocabulary && !self.is_special(*number) => Ok(*number),
+            [number] => {
+                let found = format!("token {:?}", self.spelling(*number).unwrap_or_default());
+                Err(Error::input(
+                    &self.file,
+                    format!("substitute {word:?}"),
+                    found,
+                    "one token of the vocabulary",
+                ))
+            }
             numbers => {
                 let found = format!("{} tokens", numbers.len());
                 Err(Error::input(
