@@ -14,6 +14,7 @@ pub mod models;
 mod normal;
 pub mod results;
 mod spelling;
+pub mod statistics;
 pub mod sweep;
 pub mod training;
 

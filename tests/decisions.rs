@@ -10,7 +10,7 @@ use percuss::attacks::Norm;
 use percuss::attacks::evasion::loss::Loss;
 use percuss::data::{Domain, Labels};
 use percuss::models::{Config, Model, WeightTensor, Weights};
-use percuss::results::statistics::{sensitivity, specificity};
+use percuss::statistics::{sensitivity, specificity};
 use percuss::sweep::engine::Goal;
 use percuss::sweep::resolve::{clean_metrics, fit_threshold};
 use percuss::sweep::study::Rate;

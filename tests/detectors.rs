@@ -13,7 +13,7 @@ use percuss::defenses::spectral::outlier_scores;
 use percuss::defenses::strip::{entropies, entropy};
 use percuss::defenses::{self, Attraction, Evidence};
 use percuss::models::Weights;
-use percuss::results::statistics::auroc;
+use percuss::statistics::auroc;
 use percuss::training::random::Stream;
 use support::{golden, signed};
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use percuss::results::roc::{Roc, area_interval, balanced_accuracy_at, best_threshold, clopper_pearson};
+use percuss::statistics::roc::{Roc, area_interval, balanced_accuracy_at, best_threshold, clopper_pearson};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Statistics against scikit-learn 1.9.1, SciPy 1.17.1 and NumPy 2.4.6 (constants below), and against brute force.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use percuss::results::statistics::*;
+use percuss::statistics::*;
 
 /// Sums of fewer than a hundred f64 terms near 1, in another order than the reference's.
 const ROUNDING: f64 = 1e-13;

@@ -9,8 +9,8 @@ use percuss::attacks::Value;
 use percuss::attacks::privacy::{Answers, Evidence, MembershipAttack, Population, REGISTRY, Shadow, find};
 use percuss::data::{Dataset, Labels};
 use percuss::models::{Model, Weights};
-use percuss::results::roc::area_interval;
-use percuss::results::statistics::auroc;
+use percuss::statistics::auroc;
+use percuss::statistics::roc::area_interval;
 use percuss::training::random::permutation;
 use percuss::training::{
     Course, Lesson, Member, Options, Prepared, TrainFile, Workshop, evaluate, prepare, train_members,

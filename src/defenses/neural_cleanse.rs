@@ -5,7 +5,7 @@ use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::{entry, is_immutable};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::data::Domain;
-use crate::results::statistics::median;
+use crate::statistics::median;
 use crate::{Error, Result};
 
 /// The constant that makes the median absolute deviation of normal numbers their standard deviation.

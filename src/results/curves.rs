@@ -6,10 +6,10 @@ use std::num::NonZeroU32;
 use super::outcomes::OutcomeRow;
 use super::reader::Results;
 use super::records::{CellRow, CurveRow};
-use super::statistics::{mean, share_interval};
 use super::summary::FEW_GROUPS;
 use super::table_file::write_rows;
 use super::text::Text;
+use crate::statistics::{mean, share_interval};
 use crate::{Error, Result};
 
 /// What the cells of one curve have in common; contents and not only names, so that stale cells never mix with new ones.

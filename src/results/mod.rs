@@ -4,7 +4,6 @@
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
 mod axis;
-mod binomial;
 pub mod curves;
 pub mod flags;
 mod joint;
@@ -14,13 +13,11 @@ mod panels;
 mod places;
 pub mod plot;
 pub mod records;
-pub mod roc;
 mod schema;
 pub mod seeds;
 mod settle;
 mod shard;
 mod sources;
-pub mod statistics;
 mod store;
 pub mod summary;
 pub mod table;

@@ -39,7 +39,7 @@ pub struct Spread {
 /// The mean of `values` and its interval; `None` for none.
 pub fn spread(values: &[f64]) -> Option<Spread> {
     let n = values.len();
-    let mean = super::statistics::mean(values.iter().copied())?;
+    let mean = crate::statistics::mean(values.iter().copied())?;
     let interval = (n > 1).then(|| {
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
         let half = student(n - 1) * (variance / n as f64).sqrt();

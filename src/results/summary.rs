@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::records::{CellRow, MetricRow, SampleRow};
-use super::statistics::{
+use super::text::Text;
+use crate::statistics::{
     Interval, auroc, auroc_macro, balanced_accuracy, brier, brier_multiclass, expected_calibration_error,
     macro_f1, mean, median, sensitivity, share_interval, specificity,
 };
-use super::text::Text;
 
 /// The flag of a cell whose interval rests on fewer than ten groups.
 pub const FEW_GROUPS: &str = "few-groups";

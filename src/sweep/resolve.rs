@@ -11,7 +11,7 @@ use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, prediction, threshold_logit};
 use crate::data::{Dataset, Labels};
 use crate::models::Model;
-use crate::results::statistics;
+use crate::statistics;
 use crate::{Error, Result};
 
 /// A model of the study on one of its data sets.

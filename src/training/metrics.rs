@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::loss::Loss;
 use crate::data::{Dataset, Labels};
 use crate::models::Head;
-use crate::results::statistics::auroc;
+use crate::statistics::auroc;
 
 /// A metric by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

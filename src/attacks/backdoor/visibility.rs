@@ -4,7 +4,7 @@ use crate::attacks::Norm;
 use crate::attacks::columns::entry;
 use crate::attacks::evasion::start::distance;
 use crate::data::Dataset;
-use crate::results::statistics::mean;
+use crate::statistics::mean;
 
 /// How much a trigger changes samples, in the domain's scaled units.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use super::evidence::{Answer, SOURCE};
 use super::parameters::word;
 use super::{Evidence, need_shadows};
 use crate::attacks::Chosen;
-use crate::results::roc::best_threshold;
+use crate::statistics::roc::best_threshold;
 use crate::{Error, Result};
 
 /// The statistic of each candidate, less the threshold of its class where `threshold = "class"`.

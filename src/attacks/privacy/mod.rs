@@ -22,7 +22,7 @@ mod shadow;
 pub use evidence::{Answers, Evidence, NoiseDecisions, Population, Shadow};
 
 use super::{Chosen, Parameter};
-use crate::results::roc;
+use crate::statistics::roc;
 use crate::{Error, Result};
 
 /// Every membership attack, in the order in which it is listed.

@@ -2,8 +2,8 @@
 
 use super::TrainedCell;
 use crate::attacks::Value;
-use crate::results::statistics::share_interval;
 use crate::results::{MetricRow, SampleRow, Text};
+use crate::statistics::share_interval;
 use crate::sweep::subject::Subject;
 
 /// Seed of the bootstrap: one for all, so that a cell's interval does not depend on its company.

@@ -11,7 +11,7 @@ use super::{Class, School, Taker, TrainedCell};
 use crate::attacks::privacy::{self, Asks, Evidence, MembershipAttack, NoiseDecisions, Population, Shadow};
 use crate::data::Dataset;
 use crate::results::Text;
-use crate::results::roc::Roc;
+use crate::statistics::roc::Roc;
 use crate::sweep::rows::{Rows, salted_groups};
 use crate::{Error, Result};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::membership::Ground;
 use super::rates::Judged;
 use crate::attacks::privacy::Answers;
-use crate::results::roc::{Roc, balanced_accuracy_at};
 use crate::results::{MetricRow, SampleRow, Text};
+use crate::statistics::roc::{Roc, balanced_accuracy_at};
 
 /// False positive rates at which the true positive rate is a metric of its own.
 const RATES: [f64; 2] = [0.01, 0.001];
@@ -34,7 +34,7 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// Where the adversary says "member": by the shadow models, else where the balanced accuracy is best.
     pub(super) fn threshold(&self) -> Option<f64> {
-        self.transferred.or_else(|| crate::results::roc::best_threshold(self.scores, self.member))
+        self.transferred.or_else(|| crate::statistics::roc::best_threshold(self.scores, self.member))
     }
 
     pub(super) fn samples(&self) -> Vec<SampleRow> {

@@ -1,8 +1,8 @@
 //! The ROC of suspicions as rows: area, true positive rates at fixed false positive rates, and the curve.
 
-use crate::results::roc::{Roc, area_interval, clopper_pearson};
-use crate::results::statistics::Interval;
 use crate::results::{MetricRow, Text};
+use crate::statistics::Interval;
+use crate::statistics::roc::{Roc, area_interval, clopper_pearson};
 
 /// Points of the curve that are stored, at equal ratios of the false positive rate from 1e-4 to 1, and 0.
 const POINTS: usize = 41;

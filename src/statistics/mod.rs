@@ -2,8 +2,11 @@
 //!
 //! Every function is pure and defined for empty input (`None`). Scores are probabilities unless said otherwise.
 
+mod binomial;
+pub mod roc;
+
 /// The 97.5% point of the normal distribution.
-pub(super) const Z: f64 = 1.959_963_984_540_054;
+const Z: f64 = 1.959_963_984_540_054;
 /// Resamples of the cluster bootstrap.
 pub const RESAMPLES: usize = 2000;
 /// With fewer groups than this the bootstrap's own interval is too narrow to trust; such results are flagged.

@@ -1,6 +1,6 @@
 //! Exact intervals of a share (Clopper & Pearson 1934), by inverting the binomial distribution's incomplete beta function.
 
-use super::statistics::Interval;
+use super::Interval;
 
 /// The 95% Clopper-Pearson interval of `successes` of `n` independent trials; `None` for no trials.
 ///

@@ -1,6 +1,6 @@
 //! The ROC curve of scores: points, rates at a false positive rate, thresholds, and the interval of the area under it.
 
-use super::statistics::{Interval, MIN_GROUPS, Z, auroc};
+use super::{Interval, MIN_GROUPS, Z, auroc};
 
 pub use super::binomial::clopper_pearson;
 
@@ -120,7 +120,7 @@ pub fn best_threshold(scores: &[f64], positive: &[bool]) -> Option<f64> {
 pub fn balanced_accuracy_at(scores: &[f64], positive: &[bool], threshold: f64) -> Option<f64> {
     let share = |kind: bool| {
         let of_kind = scores.iter().zip(positive).filter(|(_, p)| **p == kind);
-        super::statistics::mean(of_kind.map(|(s, _)| f64::from(u8::from((*s >= threshold) == kind))))
+        super::mean(of_kind.map(|(s, _)| f64::from(u8::from((*s >= threshold) == kind))))
     };
     Some(0.5 * (share(true)? + share(false)?))
 }
