@@ -95,8 +95,8 @@ fn errors(path: &Path, goldens: &Weights, name: &str) -> Result<[f32; 2], percus
     Ok([error, worst])
 }
 
-fn check_all(wanted: impl Fn(&str) -> bool) -> usize {
-    let goldens = golden("onnx");
+fn check_all(goldens: &str, wanted: impl Fn(&str) -> bool) -> usize {
+    let goldens = golden(goldens);
     let mut names: Vec<String> =
         goldens.tensors.keys().filter_map(|key| key.strip_suffix(".output").map(str::to_string)).collect();
     names.retain(|name| wanted(name));
@@ -119,17 +119,22 @@ fn check_all(wanted: impl Fn(&str) -> bool) -> usize {
 
 #[test]
 fn traced_exports_equal_onnxruntime_and_pytorch() {
-    assert!(check_all(|name| name.contains(".trace")) >= 25);
+    assert!(check_all("onnx", |name| name.contains(".trace")) >= 25);
 }
 
 #[test]
 fn exports_through_torch_export_equal_onnxruntime_and_pytorch() {
-    assert!(check_all(|name| name.contains(".export")) >= 18);
+    assert!(check_all("onnx", |name| name.contains(".export")) >= 18);
 }
 
 #[test]
 fn files_of_other_tools_equal_onnxruntime() {
-    assert!(check_all(|name| !name.contains('.')) >= 7);
+    assert!(check_all("onnx", |name| !name.contains('.')) >= 7);
+}
+
+#[test]
+fn keras_models_through_tf2onnx_equal_onnxruntime_and_tensorflow() {
+    assert_eq!(check_all("onnx_keras", |_| true), 8);
 }
 
 #[test]

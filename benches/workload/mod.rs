@@ -50,6 +50,7 @@ pub fn subject(config: &str, n: usize) -> Subject {
         sha256: "formula".into(),
         values: support::signed("bench", n * len, 0.5).into_iter().map(|v| v + 0.5).collect(),
         shape,
+        inputs: Vec::new(),
         labels: Labels::Class(vec![0; n]),
         classes: vec![],
         unit: "unit".into(),
