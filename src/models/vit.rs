@@ -7,7 +7,7 @@ use super::activation::Activation;
 use super::config::{Misfit, positive};
 use super::names::Names;
 use super::net::{Kernel, Net, Role};
-use super::transformer::{BlockNames, Encoder};
+use super::transformer::{BlockNames, Encoder, check_heads};
 use crate::graph::{ConvGeometry, Shape, Tensor};
 
 /// Sizes; by default ViT-B/16's.
@@ -90,17 +90,37 @@ fn yes() -> bool {
     true
 }
 
-/// Width, depth and heads by the size's name.
-const SIZES: [(&str, [usize; 3]); 5] = [
-    ("tiny", [192, 12, 3]),
-    ("small", [384, 12, 6]),
-    ("base", [768, 12, 12]),
-    ("large", [1024, 24, 16]),
-    ("huge", [1280, 32, 16]),
+/// A usual size, as timm has it.
+pub(super) struct Size {
+    name: &'static str,
+    width: usize,
+    depth: usize,
+    pub(super) heads: usize,
+    /// Width between a block's two linear layers, as a share of the width.
+    mlp_ratio: f64,
+}
+
+const SIZES: [Size; 7] = [
+    Size { name: "tiny", width: 192, depth: 12, heads: 3, mlp_ratio: 4.0 },
+    Size { name: "small", width: 384, depth: 12, heads: 6, mlp_ratio: 4.0 },
+    Size { name: "base", width: 768, depth: 12, heads: 12, mlp_ratio: 4.0 },
+    Size { name: "large", width: 1024, depth: 24, heads: 16, mlp_ratio: 4.0 },
+    Size { name: "huge", width: 1280, depth: 32, heads: 16, mlp_ratio: 4.0 },
+    Size { name: "giant", width: 1408, depth: 40, heads: 16, mlp_ratio: 48.0 / 11.0 },
+    Size { name: "gigantic", width: 1664, depth: 48, heads: 16, mlp_ratio: 64.0 / 13.0 },
 ];
 
+impl Size {
+    /// Their names, for messages.
+    pub(super) const NAMES: &str = "tiny, small, base, large, huge, giant, gigantic";
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        SIZES.into_iter().find(|size| size.name == name)
+    }
+}
+
 impl Vit {
-    /// The usual size of this name: `tiny`, `small`, `base`, `large` or `huge`.
+    /// The usual size of this name: one of [`Size::NAMES`].
     pub(super) fn of_size(
         size: &str,
         patch: usize,
@@ -108,7 +128,7 @@ impl Vit {
         input: [usize; 3],
         classes: usize,
     ) -> Option<Self> {
-        let (_, [width, depth, heads]) = SIZES.into_iter().find(|(name, _)| *name == size)?;
+        let Size { width, depth, heads, mlp_ratio, .. } = Size::named(size)?;
         Some(Self {
             names,
             input,
@@ -117,7 +137,7 @@ impl Vit {
             width,
             depth,
             heads,
-            mlp: 4 * width,
+            mlp: (width as f64 * mlp_ratio) as usize,
             pooling: Pooling::Token,
             class_token: true,
             activation: Activation::Gelu,
@@ -140,13 +160,7 @@ impl Vit {
             positive(place, size)?;
         }
         let misfit = |place: &str, found: String, expected: String| Err((place.to_string(), found, expected));
-        if !self.width.is_multiple_of(self.heads) {
-            return misfit(
-                "heads",
-                self.heads.to_string(),
-                format!("a divisor of the width, {}", self.width),
-            );
-        }
+        check_heads("heads", self.heads, self.width)?;
         for axis in 0..2 {
             if !self.input[axis].is_multiple_of(self.patch) {
                 let expected = format!("a multiple of the patch, {}", self.patch);
