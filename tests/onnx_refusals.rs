@@ -127,7 +127,10 @@ fn constants_do_not_grow_without_bound() {
         ])
     };
     refused(&empty(1 << 62, "ReduceSum", &["zeros", "second"], &[]), &["ConstantOfShape", "2^27 elements"]);
-    refused(&empty(1 << 45, "ArgMax", &["zeros"], &[whole("axis", 1)]), &["ConstantOfShape", "2^27 elements"]);
+    refused(
+        &empty(1 << 45, "ArgMax", &["zeros"], &[whole("axis", 1)]),
+        &["ConstantOfShape", "2^27 elements"],
+    );
     refused(&empty(1 << 26, "ReduceSum", &["zeros", "second"], &[]), &["ConstantOfShape", "far more room"]);
     refused(&empty(8, "ArgMax", &["zeros"], &[whole("axis", 1)]), &["ArgMax", "the largest of no values"]);
     let reshaped = empty(8, "Reshape", &["nothing", "wide"], &[whole("allowzero", 1)]);
@@ -162,8 +165,7 @@ fn what_the_device_layer_has_no_op_for_is_refused_before_it_gets_there() {
             ],
         )
     };
-    let turned =
-        |order: &[i64]| seven(node("Transpose", &["wide"], &["turned"], &[ints("perm", order)]));
+    let turned = |order: &[i64]| seven(node("Transpose", &["wide"], &["turned"], &[ints("perm", order)]));
     refused(&turned(&[0, 6, 5, 4, 3, 2, 1]), &["Reshape (node \"node_y\")", "a permutation of 6 axes"]);
     let (_folder, path) = saved(&turned(&[0, 5, 6, 3, 4, 1, 2]));
     assert!(Model::load(&path).is_ok(), "three pairs of neighbours");
@@ -435,17 +437,20 @@ fn nodes_thrown_together_do_no_harm() {
             numbers("j", &[-1]),
             numbers("k", &[1, 3, 6, 6]),
             numbers("l", &[0, 0, 1, 1, 0, 0, 1, 1]),
+            numbers("z", &[1 << 45, 0]),
         ];
         let mut names: Vec<String> =
-            ["x", "x", "x", "w", "m", "c", "s", "e", "i", "j", "k", "l"].map(String::from).to_vec();
+            ["x", "x", "x", "w", "m", "c", "s", "e", "i", "j", "k", "l", "z"].map(String::from).to_vec();
         for at in 0..1 + random.below(3) {
             let op = ops[random.below(ops.len())];
             let last = names.last().cloned().unwrap_or_default();
             let first = if at > 0 { last } else { "x".to_string() };
             let others: Vec<String> =
                 (0..random.below(5)).map(|_| names[random.below(names.len())].clone()).collect();
-            let inputs: Vec<&str> = std::iter::once(&first).chain(&others).map(String::as_str).collect();
             let own = format!("v{at}");
+            // Now and then from itself.
+            let first = if random.below(50) == 0 { own.clone() } else { first };
+            let inputs: Vec<&str> = std::iter::once(&first).chain(&others).map(String::as_str).collect();
             parts.push(node(op, &inputs, &[&own], &attributes(&mut random)));
             names.push(own);
         }

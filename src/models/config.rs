@@ -229,7 +229,8 @@ impl Config {
             for input in self.scaled_inputs().iter().filter(|input| input.kind != InputKind::Numbers) {
                 let changed = input.range.clone().map(|at| values[at % values.len()]).find(|v| *v != neutral);
                 if let Some(value) = changed {
-                    let expected = format!("{neutral} for {}, whose whole numbers stay as they are", input.name);
+                    let expected =
+                        format!("{neutral} for {}, whose whole numbers stay as they are", input.name);
                     return Err((key.into(), value.to_string(), expected));
                 }
             }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::activation::Activation;
 use super::config::{Misfit, positive};
 use super::names::Names;
-use super::net::{Kernel, Net, Role};
+use super::net::Net;
+use super::patches::{PatchEmbedding, first_token, mean_token};
 use super::transformer::{BlockNames, Encoder, check_heads};
-use crate::graph::{ConvGeometry, Shape, Tensor};
+use crate::graph::Tensor;
 
 /// Sizes; by default ViT-B/16's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -192,21 +193,18 @@ impl Vit {
 
     pub(super) fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
         let names = Layers::of(self.names);
-        let tokens = self.tokens(net, &names, x);
+        let embedding = PatchEmbedding {
+            patches: names.patches,
+            bias: true,
+            class: self.class_token.then_some(names.class_token),
+            positions: names.positions,
+            lead: [2, 1],
+        };
+        let tokens = embedding.tokens(net, x, self.patch, self.width);
         let x = self.encoder().forward(net, names.blocks, tokens, None);
-        let axis = net.graph.dims(x).len() - 2;
-        let count = net.graph.dims(x)[axis];
         let (pooled, norm) = match self.pooling {
-            Pooling::Token => {
-                let token = net.graph.slice(x, axis, 0..1);
-                let dims = net.graph.dims(token).to_vec();
-                let token = net.graph.reshape(token, &[&dims[..axis], &dims[axis + 1..]].concat());
-                (token, names.norm)
-            }
-            Pooling::Average => {
-                let patches = net.graph.slice(x, axis, usize::from(self.class_token)..count);
-                (net.graph.mean(patches, axis..axis + 1), names.norm_of_average)
-            }
+            Pooling::Token => (first_token(net, x), names.norm),
+            Pooling::Average => (mean_token(net, x, usize::from(self.class_token)), names.norm_of_average),
         };
         let features = net.layer_norm(norm, pooled, self.epsilon);
         net.linear(names.head, features, self.classes)
@@ -228,32 +226,6 @@ impl Vit {
             qkv_bias: self.qkv_bias,
             layer_scale: self.layer_scale,
         }
-    }
-
-    /// The image as tokens that know their places: `[.., tokens, width]`.
-    fn tokens(&self, net: &mut Net, names: &Layers, x: Tensor) -> Tensor {
-        let geometry = ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
-        let y = net.conv(names.patches, x, self.width, Kernel::Square([self.patch; 2]), geometry, true, None);
-        let dims = net.graph.dims(y).to_vec();
-        let (lead, count) = (&dims[..dims.len() - 3], dims[dims.len() - 3] * dims[dims.len() - 2]);
-        let patches = net.graph.reshape(y, &[lead, &[count, self.width]].concat());
-        let all = count + usize::from(self.class_token);
-        let shape = [1, all, self.width];
-        let places = net.tensor(names.positions, &shape, Role::Embedding, self.width);
-        let places = net.graph.reshape(places, &shape[1..]);
-        if !self.class_token {
-            return net.graph.add(patches, places);
-        }
-        let token = net.tensor(names.class_token, &[1, 1, self.width], Role::Embedding, self.width);
-        let token = net.graph.reshape(token, &[1, self.width]);
-        let (first, rest) = (net.graph.slice(places, 0, 0..1), net.graph.slice(places, 0, 1..all));
-        let token = net.graph.add(token, first);
-        let patches = net.graph.add(patches, rest);
-        // Every sample begins with the same token.
-        let lane = net.graph.shape(patches).lane;
-        let zeros = net.graph.zeros(Shape { lane, dims: [lead, &[1, self.width]].concat() });
-        let token = net.graph.add(token, zeros);
-        net.graph.concat(&[token, patches], lead.len())
     }
 }
 

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::foreign::Foreign;
 use super::{WHITE, object, plain};
+use crate::Result;
 use crate::models::activation::Activation;
 use crate::models::convnext::Convnext;
 use crate::models::names::Names;
 use crate::models::vit::{Pooling, Vit};
 use crate::models::{Architecture, Bert, BertClassifier, BlockNames, Config, Encoder, Head, InputScaling};
-use crate::Result;
 
 /// Reads a configuration that has a `model_type`.
 pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {

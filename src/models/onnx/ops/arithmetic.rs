@@ -77,10 +77,8 @@ pub(super) fn mean(builder: &mut Builder, call: &Call) -> Built {
 pub(super) fn modulo(builder: &mut Builder, call: &Call) -> Built {
     let [a, b] = [call.constant(0, "operands")?, call.constant(1, "operands")?];
     let truncated = call.int("fmod", 0)? == 1;
-    let remainder = Host {
-        float: |a, b| a % b,
-        int: if truncated { i64::checked_rem } else { i64::checked_rem_euclid },
-    };
+    let remainder =
+        Host { float: |a, b| a % b, int: if truncated { i64::checked_rem } else { i64::checked_rem_euclid } };
     // With a negative divisor the result has its sign.
     if !truncated && b.as_ints().is_none_or(|values| values.iter().any(|value| *value <= 0)) {
         return Err("a remainder by what is not positive".into());

@@ -32,7 +32,8 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
         return Ok(None);
     };
     let ([n, heads, queries, d], [_, _, _, keys]) = (&q.dims[..], &k.dims[..]) else { return Ok(None) };
-    let fits = k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d] && *d <= Attention::MOST;
+    let fits =
+        k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d] && *d <= Attention::MOST;
     let mask = match scores.mask.map(value) {
         None => None,
         Some(Some(mask)) => Some(mask),
@@ -189,7 +190,8 @@ fn product_below<'a, 'm>(call: &Call<'_, 'a, 'm>, name: &str) -> Option<&'m Node
 
 /// Whether a softmax is one over the last axis.
 fn last_axis<'a>(node: &NodeProto<'a>, call: &Call<'_, 'a, '_>) -> bool {
-    let Some(rank) = node.outputs.first().and_then(|name| call.tree.values.get(*name)).map(Value::rank) else {
+    let Some(rank) = node.outputs.first().and_then(|name| call.tree.values.get(*name)).map(Value::rank)
+    else {
         return false;
     };
     softmax_axis(&call.of(node), rank).is_ok_and(|axis| axis + 1 == rank)
