@@ -101,7 +101,8 @@ pub(super) fn check_heads(place: &str, heads: usize, width: usize) -> Result<(),
     if width.is_multiple_of(heads) && width / heads <= Attention::MOST {
         return Ok(());
     }
-    let expected = format!("a divisor of the width, {width}, of at most {} features a head", Attention::MOST);
+    let most = Attention::MOST;
+    let expected = format!("a divisor of the width, {width}, that leaves a head at most {most} features");
     Err((place.into(), heads.to_string(), expected))
 }
 

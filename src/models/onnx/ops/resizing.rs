@@ -96,6 +96,7 @@ fn resized(
 ) -> Result<Value, Refusal> {
     let mut dims = value.dims().to_vec();
     axes.iter().zip(sizes).for_each(|(&axis, &size)| dims[axis] = size);
+    elements(value.dims())?;
     elements(&dims)?;
     let mut factors = vec![1.0; dims.len()];
     axes.iter().zip(scales).for_each(|(&axis, &scale)| factors[axis] = scale);
