@@ -11,87 +11,28 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
-use std::sync::Arc;
 use std::time::Instant;
 
-use percuss::graph::{Compiled, ConvGeometry, Executable, Graph, Phase, Shape, State, Tensor, Uploads};
+use percuss::graph::{Compiled, Executable, Graph, Phase, Shape, State, Uploads};
+use percuss::models::{Config, Model, WeightTensor, Weights};
 use percuss_kernels::Device;
 
-const WIDTH: usize = 768;
-const HEADS: usize = 12;
-const BLOCKS: usize = 12;
 const SIZE: usize = 224;
 const CLASSES: usize = 1000;
 
-/// A tensor under timm's name, from the formula.
-fn weight(graph: &mut Graph, name: &str, dims: &[usize]) -> Tensor {
-    let data = match name {
-        "cls_token" | "pos_embed" => support::signed(name, dims.iter().product(), 0.02),
-        _ => support::parameter(name, dims),
-    };
-    graph.constant(&Arc::new(data), dims)
-}
-
-fn linear(graph: &mut Graph, x: Tensor, name: &str, [inputs, outputs]: [usize; 2]) -> Tensor {
-    let w = weight(graph, &format!("{name}.weight"), &[outputs, inputs]);
-    let bias = weight(graph, &format!("{name}.bias"), &[outputs]);
-    let y = graph.matmul(x, false, w, true);
-    graph.add(y, bias)
-}
-
-fn norm(graph: &mut Graph, x: Tensor, name: &str) -> Tensor {
-    let w = weight(graph, &format!("{name}.weight"), &[WIDTH]);
-    let bias = weight(graph, &format!("{name}.bias"), &[WIDTH]);
-    graph.layer_norm(x, w, bias, 1e-6)
-}
-
-/// A third of the weight and bias that give queries, keys and values: constants, cut once.
-fn part(graph: &mut Graph, x: Tensor, name: &str, which: usize) -> Tensor {
-    let w = weight(graph, &format!("{name}.weight"), &[3 * WIDTH, WIDTH]);
-    let bias = weight(graph, &format!("{name}.bias"), &[3 * WIDTH]);
-    let range = which * WIDTH..(which + 1) * WIDTH;
-    let (w, bias) = (graph.slice(w, 0, range.clone()), graph.slice(bias, 0, range));
-    let y = graph.matmul(x, false, w, true);
-    let y = graph.add(y, bias);
-    let tokens = graph.dims(y)[0];
-    graph.reshape(y, &[tokens, HEADS, WIDTH / HEADS])
-}
-
-fn logits(graph: &mut Graph, x: Tensor) -> Tensor {
-    let w = weight(graph, "patch_embed.proj.weight", &[WIDTH, 3, 16, 16]);
-    let bias = weight(graph, "patch_embed.proj.bias", &[WIDTH]);
-    let w = graph.permute(w, &[2, 3, 1, 0], &[false; 4]);
-    let geometry = ConvGeometry { stride: [16, 16], pad: [0; 4], dilation: [1, 1], groups: 1 };
-    let y = graph.conv(x, w, geometry);
-    let y = graph.add(y, bias);
-    let side = SIZE / 16;
-    let y = graph.reshape(y, &[side * side, WIDTH]);
-    let class = weight(graph, "cls_token", &[1, WIDTH]);
-    let tokens = graph.concat(&[class, y], 0);
-    let position = weight(graph, "pos_embed", &[side * side + 1, WIDTH]);
-    let mut x = graph.add(tokens, position);
-    for block in 0..BLOCKS {
-        let name = |what: &str| format!("blocks.{block}.{what}");
-        let h = norm(graph, x, &name("norm1"));
-        let [q, k, v] = [0, 1, 2].map(|which| part(graph, h, &name("attn.qkv"), which));
-        let scale = 1.0 / ((WIDTH / HEADS) as f32).sqrt();
-        let y = graph.attention(q, k, v, None, scale);
-        let y = graph.reshape(y, &[side * side + 1, WIDTH]);
-        let y = linear(graph, y, &name("attn.proj"), [WIDTH, WIDTH]);
-        x = graph.add(y, x);
-        let h = norm(graph, x, &name("norm2"));
-        let h = linear(graph, h, &name("mlp.fc1"), [WIDTH, 4 * WIDTH]);
-        let h = graph.gelu(h);
-        let y = linear(graph, h, &name("mlp.fc2"), [4 * WIDTH, WIDTH]);
-        x = graph.add(y, x);
+/// The network under timm's names, its weights from the formula.
+fn network() -> Model {
+    let text = serde_json::json!({ "architecture": "vit", "input": [SIZE, SIZE, 3], "classes": CLASSES });
+    let config = Config::parse(&text.to_string(), "ViT-B/16").unwrap();
+    let mut weights = support::formula_weights(&Model::declare(&config));
+    for name in ["cls_token", "pos_embed"] {
+        let WeightTensor { data, .. } = weights.get_mut(name).unwrap();
+        *data = support::signed(name, data.len(), 0.02);
     }
-    let x = norm(graph, x, "norm");
-    let class = graph.slice(x, 0, 0..1);
-    let logits = linear(graph, class, "head", [WIDTH, CLASSES]);
-    graph.reshape(logits, &[CLASSES])
+    Model::new(config, Weights::new(weights)).unwrap()
 }
 
-struct Model {
+struct Run {
     compiled: Compiled,
     x: State,
     label: State,
@@ -99,7 +40,7 @@ struct Model {
     gradient: State,
 }
 
-fn model(lanes: usize, uploads: &mut Uploads) -> Model {
+fn compiled(network: &Model, lanes: usize, uploads: &mut Uploads) -> Run {
     let mut graph = Graph::new();
     let dims = [SIZE, SIZE, 3];
     let x = graph.state("x", Shape::lanes(&dims));
@@ -107,7 +48,7 @@ fn model(lanes: usize, uploads: &mut Uploads) -> Model {
     let logits_state = graph.state("logits", Shape::lanes(&[CLASSES]));
     let gradient_state = graph.state("gradient", Shape::lanes(&dims));
     let (input, labels) = (graph.load(x), graph.load(label));
-    let logits = logits(&mut graph, input);
+    let logits = network.logits(&mut graph, input);
     let loss = graph.cross_entropy(logits, labels);
     let gradient = graph.gradients(loss, &[input])[0];
     let mut phases = [Phase::new(), Phase::new()];
@@ -118,7 +59,7 @@ fn model(lanes: usize, uploads: &mut Uploads) -> Model {
         }
     }
     let compiled = Compiled::on(&Device::Cpu { threads: 1 }, uploads, &graph, &phases, lanes).unwrap();
-    Model { compiled, x, label, logits: logits_state, gradient: gradient_state }
+    Run { compiled, x, label, logits: logits_state, gradient: gradient_state }
 }
 
 /// Runs a phase in every executable, each on a thread of its own: seconds by the clock and of all processors.
@@ -143,7 +84,7 @@ fn processor_seconds() -> f64 {
     fields.get(11..13).map_or(0.0, |times| times.iter().sum::<f64>() / 100.0)
 }
 
-fn profile(model: &Model, executable: &mut Executable) {
+fn profile(model: &Run, executable: &mut Executable) {
     executable.run(0, 1).unwrap();
     let mut best = executable.profile(0).unwrap();
     for _ in 0..3 {
@@ -178,7 +119,7 @@ fn main() {
     let (threads, images) = (number(0, 1), number(1, 2));
     let lanes = images / threads;
     let mut uploads = Uploads::default();
-    let model = model(lanes, &mut uploads);
+    let model = compiled(&network(), lanes, &mut uploads);
     let device = Device::Cpu { threads };
     let mut executables: Vec<Executable> =
         (0..threads).map(|_| model.compiled.instantiate(&device, &mut uploads, 1).unwrap()).collect();

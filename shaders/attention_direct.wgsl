@@ -1,6 +1,6 @@
 // Attention and its gradients, a token an invocation: for software adapters, where workgroup memory and barriers cost more than they save.
 //
-// Computes: as attention.wgsl (FORWARD), attention_query_grad.wgsl (QUERY_GRAD) and attention_key_grad.wgsl; sums run over tokens upwards.
+// Computes: as attention.wgsl (FORWARD), attention_key_grad.wgsl (KEY_GRAD) and, with neither flag, attention_query_grad.wgsl; sums run over tokens upwards.
 // Layout: attention_scores.wgsl.
 // Dispatch: one invocation a token and head, SIZE a workgroup.
 

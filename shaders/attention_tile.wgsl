@@ -3,8 +3,8 @@
 //
 // Computes: nothing by itself. product_*: scores of a block, four an invocation; gather_*: what the weights in a tile sum up.
 // Layout: tokens [images, tokens, HEADS, FEATURES]; tiles are rows of LINE, one element of padding against bank conflicts.
-// Dispatch: SIZE invocations, a quarter of a tile's elements. In products an invocation has rows and columns `SIDE` apart, in sums ROWS rows and
-// every CHUNK-th feature.
+// Dispatch: SIZE invocations, a quarter of a tile's elements. In products an invocation has rows and columns `SIDE` apart, in sums four rows
+// and every TILE-th feature.
 
 const LINE: u32 = TILE + 1u;
 const SIDE: u32 = TILE / 2u;

@@ -12,12 +12,14 @@ use percuss_kernels::Device;
 use support::clip::{folder, json, prompts, tokenizers};
 use support::{channels_last, golden, relative_error, unit};
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "clip_open_clip",
     "clip_open_clip_apart",
     "clip_biomed",
     "clip_biomed_mean",
     "clip_biomed_pooler",
+    "clip_biomed_silent",
+    "clip_biomed_null",
     "clip_hugging_face",
 ];
 

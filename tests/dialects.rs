@@ -107,6 +107,10 @@ fn hugging_face_keys_without_an_answer_are_refused_by_name() {
         &["architectures", "ViTModel", "ViTForImageClassification"],
     );
     refused(&with("problem_type", json!("regression")), &["problem_type", "regression"]);
+    let one = with("id2label", json!({ "0": "severity" }));
+    refused(&one, &["problem_type", "no such key", "one label alone is regression"]);
+    let finding = self::with(&one, "problem_type", json!("multi_label_classification"));
+    assert_eq!(read(&finding, None).unwrap().classes(), 1);
     refused(&with("patch_size", json!([8, 4])), &["patch_size", "[8,4]", "a square"]);
     refused(&with("image_size", json!(33)), &["input[0]", "33", "a multiple of the patch, 8"]);
     refused(&with("num_attention_heads", json!(5)), &["heads", "5", "24"]);
@@ -134,6 +138,39 @@ fn timm_arguments_come_on_top_of_the_builder() {
     assert_eq!((scaling.mean, scaling.std), (vec![127.5; 3], vec![63.75; 3]));
     let Architecture::Vit(vit) = config.architecture else { panic!("a ViT") };
     assert_eq!((vit.width, vit.depth, vit.heads, vit.mlp), (192, 2, 3, 768));
+}
+
+#[test]
+fn timm_s_largest_vits_have_heads_and_layers_of_their_own() {
+    for (name, sizes) in [("giant", (1408, 40, 16, 6144)), ("gigantic", (1664, 48, 16, 8192))] {
+        let named = with(&timm(), "architecture", json!(format!("vit_{name}_patch14_224")));
+        // With other arguments than the MLP's width, and without any.
+        for arguments in [json!({ "img_size": 224 }), json!(null)] {
+            let config = read(&with(&named, "model_args", arguments), None).unwrap();
+            let Architecture::Vit(vit) = config.architecture else { panic!("a ViT") };
+            assert_eq!((vit.width, vit.depth, vit.heads, vit.mlp), sizes, "{name}");
+        }
+    }
+}
+
+#[test]
+fn hugging_face_clip_says_everything_twice_in_older_files() {
+    let clip = json!({
+        "model_type": "clip", "projection_dim": 24,
+        "text_config": { "hidden_size": 96, "num_attention_heads": 3, "vocab_size": 200 },
+        "vision_config": { "hidden_size": 96, "num_attention_heads": 3, "image_size": 64 },
+    });
+    let towers = |config: &Value| {
+        let Architecture::Clip(clip) = read(config, None).unwrap().architecture else { panic!("a CLIP") };
+        (clip.text.width(), clip.text.vocabulary(), clip.image.encoder.width, clip.image.size)
+    };
+    assert_eq!(towers(&clip), (96, 200, 96, [64, 64]));
+    // transformers takes what the second says, and its defaults for what it does not.
+    let twice = with(&clip, "text_config_dict", json!({ "vocab_size": 300 }));
+    assert_eq!(towers(&twice), (512, 300, 96, [64, 64]));
+    let twice = with(&clip, "vision_config_dict", json!({}));
+    assert_eq!(towers(&twice), (96, 200, 768, [224, 224]));
+    assert_eq!(towers(&with(&clip, "vision_config_dict", Value::Null)), (96, 200, 96, [64, 64]));
 }
 
 #[test]
@@ -217,6 +254,17 @@ fn what_a_family_cannot_be_is_refused() {
         &["pooling", "average", "huggingface"],
     );
     refused(&vit(json!({ "widht": 24 })), &["widht", "width"]);
+    let wide = json!({ "width": 600, "heads": 2 });
+    refused(&vit(wide), &["heads", "2", "600, that leaves a head at most 256 features"]);
+    let bert = json!({
+        "model_type": "bert", "architectures": ["BertForSequenceClassification"], "hidden_size": 24, "num_attention_heads": 2,
+        "intermediate_size": 40, "vocab_size": 60, "max_position_embeddings": 8, "num_hidden_layers": 1,
+    });
+    refused(&with(&bert, "hidden_size", json!(600)), &["encoder.heads", "2", "a head at most 256 features"]);
+    let bert = serde_json::to_value(read(&bert, None).unwrap()).unwrap();
+    assert!(read(&bert, None).is_ok());
+    let scaled = with(&bert, "input_scaling", json!({ "mean": [0.0], "std": [2.0] }));
+    refused(&scaled, &["input_scaling.std", "2", "1 for input_ids", "stay as they are"]);
     let efficientnet = own(json!({ "architecture": "efficientnet", "names": "huggingface" }));
     refused(&efficientnet, &["names", "huggingface", "timm or torchvision"]);
     refused(

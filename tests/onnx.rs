@@ -129,7 +129,7 @@ fn exports_through_torch_export_equal_onnxruntime_and_pytorch() {
 
 #[test]
 fn files_of_other_tools_equal_onnxruntime() {
-    assert!(check_all("onnx", |name| !name.contains('.')) >= 7);
+    assert!(check_all("onnx", |name| !name.contains('.')) >= 15);
 }
 
 #[test]
@@ -164,6 +164,7 @@ fn a_final_softmax_or_sigmoid_is_taken_off() {
         ("keras_mlp", Ending::Sigmoid, Head::Sigmoid),
         ("two.trace17", Ending::Softmax, Head::Softmax),
         ("binary.export21", Ending::Sigmoid, Head::Sigmoid),
+        ("alias", Ending::Softmax, Head::Softmax),
     ] {
         let model = Model::load(&folder().join(format!("{name}.onnx"))).unwrap();
         assert_eq!(model.network().unwrap().ending, Some(ending), "{name}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use percuss::graph::{Compiled, Graph, Phase, Shape};
 use percuss::models::Model;
-use percuss::models::onnx::describe;
+use percuss::models::onnx::{Ending, describe};
 use support::onnx::{elsewhere, file, input, ints, node, numbers, output, reals, text, whole};
 
 /// A model file in a folder of its own.
@@ -112,6 +112,144 @@ fn constants_do_not_grow_without_bound() {
         node("Add", &["x", "sum"], &["y"], &[]),
     ]);
     refused(&bomb, &["ConstantOfShape", "far more room than the file"]);
+    // An axis without elements does not make the others short.
+    let empty = |size: i64, op: &str, inputs: &[&str], attributes: &[Vec<u8>]| {
+        graph(&[
+            numbers("size", &[size, 0]),
+            numbers("second", &[1]),
+            numbers("wide", &[1 << 40, 0]),
+            reals("nothing", &[0], &[]),
+            node("ConstantOfShape", &["size"], &["zeros"], &[]),
+            node(op, inputs, &["found"], attributes),
+            node("Cast", &["found"], &["real"], &[whole("to", 1)]),
+            node("ReduceSum", &["real"], &["sum"], &[whole("keepdims", 0)]),
+            node("Add", &["x", "sum"], &["y"], &[]),
+        ])
+    };
+    refused(&empty(1 << 62, "ReduceSum", &["zeros", "second"], &[]), &["ConstantOfShape", "2^27 elements"]);
+    refused(
+        &empty(1 << 45, "ArgMax", &["zeros"], &[whole("axis", 1)]),
+        &["ConstantOfShape", "2^27 elements"],
+    );
+    refused(&empty(1 << 26, "ReduceSum", &["zeros", "second"], &[]), &["ReduceSum", "far more room"]);
+    refused(&empty(8, "ArgMax", &["zeros"], &[whole("axis", 1)]), &["ArgMax", "the largest of no values"]);
+    let reshaped = empty(8, "Reshape", &["nothing", "wide"], &[whole("allowzero", 1)]);
+    refused(&reshaped, &["Reshape", "2^27 elements"]);
+    for op in ["Pow", "Mod"] {
+        let bytes = graph(&[
+            numbers("tall", &[1 << 22, 1]),
+            numbers("wide", &[1, 1 << 22]),
+            node("ConstantOfShape", &["tall"], &["a"], &[]),
+            node("ConstantOfShape", &["wide"], &["b"], &[]),
+            node(op, &["a", "b"], &["c"], &[whole("fmod", 1)]),
+            node("ReduceSum", &["c"], &["sum"], &[whole("keepdims", 0)]),
+            node("Add", &["x", "sum"], &["y"], &[]),
+        ]);
+        refused(&bytes, &[op, "2^27 elements"]);
+    }
+}
+
+#[test]
+fn an_image_without_rows_is_not_resized() {
+    let bytes = graph(&[
+        numbers("size", &[1, 1, 0, 2]),
+        numbers("sizes", &[1, 1, 4, 4]),
+        node("ConstantOfShape", &["size"], &["image"], &[]),
+        node("Resize", &["image", "", "", "sizes"], &["large"], &[text("mode", "linear")]),
+        node("Flatten", &["large"], &["flat"], &[]),
+        node("MatMul", &["flat", "w"], &["z"], &[]),
+        reals("w", &[16, 4], &[0.5; 64]),
+        node("Add", &["x", "z"], &["y"], &[]),
+    ]);
+    refused(&bytes, &["Resize", "a tensor without elements"]);
+}
+
+#[test]
+fn what_the_device_layer_has_no_op_for_is_refused_before_it_gets_there() {
+    let seven = |after: Vec<u8>| {
+        file(
+            17,
+            &[
+                numbers("seven", &[-1, 2, 3, 2, 3, 2, 3]),
+                numbers("flat", &[1, -1]),
+                node("Reshape", &["x", "seven"], &["wide"], &[]),
+                after,
+                node("Reshape", &["turned", "flat"], &["y"], &[]),
+                input("x", &[-1, 216]),
+                output("y", &[-1, -1]),
+            ],
+        )
+    };
+    let turned = |order: &[i64]| seven(node("Transpose", &["wide"], &["turned"], &[ints("perm", order)]));
+    refused(&turned(&[0, 6, 5, 4, 3, 2, 1]), &["Reshape (node \"node_y\")", "a permutation of 6 axes"]);
+    let (_folder, path) = saved(&turned(&[0, 5, 6, 3, 4, 1, 2]));
+    assert!(Model::load(&path).is_ok(), "three pairs of neighbours");
+    let reduced = node("ReduceLogSumExp", &["wide"], &["turned"], &[ints("axes", &[2, 4, 6])]);
+    refused(&seven(reduced), &["ReduceLogSumExp", "elements of 6 axes"]);
+}
+
+#[test]
+fn names_that_are_computed_from_themselves_end() {
+    let itself = graph(&[node("Dropout", &["y", "x"], &["y"], &[])]);
+    refused(&itself, &["output y", "no node computes it"]);
+    let around = [node("Dropout", &["b", "x"], &["y"], &[]), node("Identity", &["y"], &["b"], &[])];
+    refused(&graph(&around), &["output y", "no node computes it"]);
+    // The output is an input, too.
+    let input_too = [node("Identity", &["y"], &["y"], &[]), input("y", &[-1, 4]), output("y", &[-1, 4])];
+    let (_folder, path) = saved(&file(17, &input_too));
+    assert!(Model::load(&path).is_ok());
+}
+
+#[test]
+fn a_softmax_beside_the_classes_is_no_ending() {
+    let over = |axis: i64| {
+        graph(&[
+            numbers("second", &[1]),
+            node("Unsqueeze", &["x", "second"], &["wide"], &[]),
+            node("Softmax", &["wide"], &["y"], &[whole("axis", axis)]),
+        ])
+    };
+    for (axis, ending) in [(1, None), (2, Some(Ending::Softmax)), (-1, Some(Ending::Softmax))] {
+        let (_folder, path) = saved(&over(axis));
+        assert_eq!(Model::load(&path).unwrap().network().unwrap().ending, ending, "axis {axis}");
+    }
+}
+
+#[test]
+fn sums_along_an_axis_are_no_layer() {
+    let (_folder, path) = saved(&graph(&[
+        reals("w", &[4, 3], &[0.5; 12]),
+        numbers("axis", &[1]),
+        node("MatMul", &["x", "w"], &["z"], &[]),
+        node("CumSum", &["z", "axis"], &["y"], &[]),
+    ]));
+    let model = Model::load(&path).unwrap();
+    let mut built = Graph::new();
+    let state = built.state("x", Shape::lanes(&model.config.input_shape()));
+    let x = built.load(state);
+    let features = model.features(&mut built, x).unwrap();
+    assert_eq!(built.dims(features), [4], "what the layer reads, not what it gives");
+}
+
+#[test]
+fn scaling_leaves_whole_numbers_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx/bert.trace20.onnx");
+    std::fs::copy(golden, &path).unwrap();
+    let with = |mean: &[f32], std: &[f32]| {
+        let text = serde_json::json!({ "input_scaling": { "mean": mean, "std": std } });
+        std::fs::write(folder.path().join("model.json"), text.to_string()).unwrap();
+        Model::load(&path)
+    };
+    let error = with(&[0.0], &[50.0]).unwrap_err().to_string();
+    for part in ["input_scaling.std", "50", "1 for input1", "whole numbers stay as they are"] {
+        assert!(error.contains(part), "{error} does not say {part:?}");
+    }
+    let each = |of_words: f32, of_mask: f32| [vec![of_words; 7 * 16], vec![of_mask; 7]].concat();
+    let error = with(&each(0.5, 1.0), &[1.0]).unwrap_err().to_string();
+    assert!(error.contains("input_scaling.mean") && error.contains("0 for input1"), "{error}");
+    assert!(with(&each(0.5, 0.0), &each(2.0, 1.0)).is_ok(), "each value has its own");
 }
 
 #[test]
@@ -180,6 +318,11 @@ fn victims() -> Vec<Vec<u8>> {
         "odd",
         "signal.export18",
         "vit_timm.export20",
+        "resizing",
+        "transposed",
+        "norms",
+        "attentions",
+        "attention_masks",
     ];
     names.iter().map(|name| std::fs::read(folder.join(format!("{name}.onnx"))).unwrap()).collect()
 }
@@ -314,17 +457,20 @@ fn nodes_thrown_together_do_no_harm() {
             numbers("j", &[-1]),
             numbers("k", &[1, 3, 6, 6]),
             numbers("l", &[0, 0, 1, 1, 0, 0, 1, 1]),
+            numbers("z", &[1 << 45, 0]),
         ];
         let mut names: Vec<String> =
-            ["x", "x", "x", "w", "m", "c", "s", "e", "i", "j", "k", "l"].map(String::from).to_vec();
+            ["x", "x", "x", "w", "m", "c", "s", "e", "i", "j", "k", "l", "z"].map(String::from).to_vec();
         for at in 0..1 + random.below(3) {
             let op = ops[random.below(ops.len())];
             let last = names.last().cloned().unwrap_or_default();
             let first = if at > 0 { last } else { "x".to_string() };
             let others: Vec<String> =
                 (0..random.below(5)).map(|_| names[random.below(names.len())].clone()).collect();
-            let inputs: Vec<&str> = std::iter::once(&first).chain(&others).map(String::as_str).collect();
             let own = format!("v{at}");
+            // Now and then from itself.
+            let first = if random.below(50) == 0 { own.clone() } else { first };
+            let inputs: Vec<&str> = std::iter::once(&first).chain(&others).map(String::as_str).collect();
             parts.push(node(op, &inputs, &[&own], &attributes(&mut random)));
             names.push(own);
         }

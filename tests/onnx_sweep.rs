@@ -109,6 +109,20 @@ fn a_softmax_that_stays_is_said_in_the_plan_and_in_every_row() {
 }
 
 #[test]
+fn a_study_does_not_scale_whole_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let bert = root().join("tests/golden/onnx/bert.trace20.onnx");
+    let scaled = |input: &str| load::model(&study(folder.path(), &bert, input), 0);
+    let error = scaled("input = { mean = [0], std = [50] }").unwrap_err().to_string();
+    for part in ["model.input.std", "50", "1 for input1", "(model mlp)"] {
+        assert!(error.contains(part), "{error} does not say {part:?}");
+    }
+    assert!(scaled("input = { mean = [0], std = [1] }").is_ok());
+    let error = scaled("input = { mean = [0, 0], std = [1] }").unwrap_err().to_string();
+    assert!(error.contains("model.input.mean") && error.contains("2 numbers"), "{error}");
+}
+
+#[test]
 fn what_is_said_of_outputs_must_be_so() {
     let folder = tempfile::tempdir().unwrap();
     let golden = |name: &str| root().join(format!("tests/golden/onnx/{name}.onnx"));

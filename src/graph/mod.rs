@@ -28,6 +28,7 @@ pub use executable::Executable;
 pub use layers::{ConvGeometry, PoolGeometry};
 pub(crate) use node::{Node, NodeOp};
 pub use upsample::Upsample;
+pub(crate) use upsample::interpolation;
 
 /// A value in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

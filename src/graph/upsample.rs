@@ -49,7 +49,8 @@ impl Graph {
                 self.push(NodeOp::Binary(Binary::Add), &[pixels, zero], shape)
             }
             Upsample::Bilinear => {
-                let weights = self.constant(&Arc::new(bilinear(len, factor)), &[len * factor, len]);
+                let at = (0..len * factor).map(|to| (to as f64 + 0.5) / factor as f64 - 0.5);
+                let weights = self.constant(&Arc::new(interpolation(len, at)), &[len * factor, len]);
                 let x = self.reshape(x, &[outer, len, inner]);
                 self.matmul(weights, false, x, false)
             }
@@ -57,12 +58,12 @@ impl Graph {
     }
 }
 
-/// The matrix `[len * factor, len]` of linear interpolation along one axis.
-fn bilinear(len: usize, factor: usize) -> Vec<f32> {
-    let mut weights = vec![0.0; len * factor * len];
-    for (to, row) in weights.chunks_exact_mut(len).enumerate() {
-        let from = ((to as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
-        let (low, share) = (from.floor() as usize, from.fract());
+/// The matrix `[positions, len]` of linear interpolation at these positions of an axis; beyond its ends lie its outermost values.
+pub(crate) fn interpolation(len: usize, at: impl ExactSizeIterator<Item = f64>) -> Vec<f32> {
+    let mut weights = vec![0.0; at.len() * len];
+    for (row, at) in weights.chunks_exact_mut(len).zip(at) {
+        let at = at.clamp(0.0, (len - 1) as f64);
+        let (low, share) = (at.floor() as usize, at.fract());
         row[low] += (1.0 - share) as f32;
         row[(low + 1).min(len - 1)] += share as f32;
     }
@@ -75,7 +76,10 @@ mod tests {
 
     #[test]
     fn a_row_of_the_matrix_lies_between_two_pixels() {
-        assert_eq!(bilinear(2, 2), [1.0, 0.0, 0.75, 0.25, 0.25, 0.75, 0.0, 1.0]);
-        assert_eq!(bilinear(1, 3), [1.0; 3]);
+        assert_eq!(
+            interpolation(2, [-0.25, 0.25, 0.75, 1.25].into_iter()),
+            [1.0, 0.0, 0.75, 0.25, 0.25, 0.75, 0.0, 1.0]
+        );
+        assert_eq!(interpolation(1, [-0.4, 0.0, 0.4].into_iter()), [1.0; 3]);
     }
 }

@@ -206,27 +206,41 @@ impl Config {
             let found = format!("{} names", self.class_names.len());
             return Err(Error::input(file, "class_names", found, format!("{} names", self.classes())));
         }
-        if let Some(scaling) = &self.input_scaling {
-            let sample: usize = self.model_shape().iter().product();
-            let channels = self.model_shape().last().copied().unwrap_or(1);
-            for (key, values) in [("mean", &scaling.mean), ("std", &scaling.std)] {
-                if ![1, channels, sample].contains(&values.len()) {
-                    let found = format!("{} values", values.len());
-                    return Err(Error::input(
-                        file,
-                        format!("input_scaling.{key}"),
-                        found,
-                        format!("1, {channels} or {sample}"),
-                    ));
-                }
-                let bad = values.iter().find(|v| !v.is_finite() || (key == "std" && **v <= 0.0));
-                if let Some(bad) = bad {
-                    let expected = if key == "std" { "positive numbers" } else { "finite numbers" };
-                    return Err(Error::input(file, format!("input_scaling.{key}"), bad, expected));
+        let scaling = self.check_scaling();
+        scaling.map_err(|(key, found, expected)| {
+            Error::input(file, format!("input_scaling.{key}"), found, expected)
+        })
+    }
+
+    /// Whether the input scaling fits: a value for all, for each channel or for each value, and none that changes whole numbers or tokens.
+    pub(crate) fn check_scaling(&self) -> Result<(), Misfit> {
+        let Some(scaling) = &self.input_scaling else { return Ok(()) };
+        let sample: usize = self.model_shape().iter().product();
+        let channels = self.model_shape().last().copied().unwrap_or(1);
+        for (key, values, neutral) in [("mean", &scaling.mean, 0.0), ("std", &scaling.std, 1.0)] {
+            if ![1, channels, sample].contains(&values.len()) {
+                let found = format!("{} numbers", values.len());
+                return Err((key.into(), found, format!("1, {channels} or {sample} of them")));
+            }
+            if let Some(bad) = values.iter().find(|v| !v.is_finite() || (key == "std" && **v <= 0.0)) {
+                let expected = if key == "std" { "positive numbers" } else { "finite numbers" };
+                return Err((key.into(), bad.to_string(), expected.into()));
+            }
+            for input in self.scaled_inputs().iter().filter(|input| input.kind != InputKind::Numbers) {
+                let changed = input.range.clone().map(|at| values[at % values.len()]).find(|v| *v != neutral);
+                if let Some(value) = changed {
+                    let expected =
+                        format!("{neutral} for {}, whose whole numbers stay as they are", input.name);
+                    return Err((key.into(), value.to_string(), expected));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The inputs that an input scaling reaches: all, but for a text beside an image.
+    fn scaled_inputs(&self) -> Vec<Input> {
+        if self.prompts().is_some() { Vec::new() } else { self.inputs() }
     }
 
     /// The shape of one sample, channels last.

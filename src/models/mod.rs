@@ -17,6 +17,7 @@ mod mlp;
 mod names;
 mod net;
 pub mod onnx;
+mod patches;
 mod recurrent;
 mod resize;
 mod resnet;

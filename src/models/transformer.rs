@@ -1,5 +1,6 @@
 //! The blocks of transformers (Vaswani et al. 2017), under the names that the ecosystems give their tensors.
 
+use percuss_kernels::ops::Attention;
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
@@ -95,6 +96,16 @@ impl BlockNames {
     }
 }
 
+/// Heads share the width, and each has as many features as the kernel can at most.
+pub(super) fn check_heads(place: &str, heads: usize, width: usize) -> Result<(), Misfit> {
+    if width.is_multiple_of(heads) && width / heads <= Attention::MOST {
+        return Ok(());
+    }
+    let most = Attention::MOST;
+    let expected = format!("a divisor of the width, {width}, that leaves a head at most {most} features");
+    Err((place.into(), heads.to_string(), expected))
+}
+
 /// A stack of blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,10 +145,7 @@ impl Encoder {
         if self.layers > 1000 {
             return Err((format!("{place}.layers"), self.layers.to_string(), "at most 1000".into()));
         }
-        if !self.width.is_multiple_of(self.heads) {
-            let expected = format!("a divisor of the width, {}", self.width);
-            return Err((format!("{place}.heads"), self.heads.to_string(), expected));
-        }
+        check_heads(&format!("{place}.heads"), self.heads, self.width)?;
         if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
             let found = self.epsilon.to_string();
             return Err((format!("{place}.epsilon"), found, "a number between 0 and 1".into()));

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::activation::Activation;
 use super::config::{Misfit, positive};
 use super::names::Names;
-use super::net::{Kernel, Net, Role};
-use super::transformer::{BlockNames, Encoder};
-use crate::graph::{ConvGeometry, Shape, Tensor};
+use super::net::Net;
+use super::patches::{PatchEmbedding, first_token, mean_token};
+use super::transformer::{BlockNames, Encoder, check_heads};
+use crate::graph::Tensor;
 
 /// Sizes; by default ViT-B/16's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,17 +91,37 @@ fn yes() -> bool {
     true
 }
 
-/// Width, depth and heads by the size's name.
-const SIZES: [(&str, [usize; 3]); 5] = [
-    ("tiny", [192, 12, 3]),
-    ("small", [384, 12, 6]),
-    ("base", [768, 12, 12]),
-    ("large", [1024, 24, 16]),
-    ("huge", [1280, 32, 16]),
+/// A usual size, as timm has it.
+pub(super) struct Size {
+    name: &'static str,
+    width: usize,
+    depth: usize,
+    pub(super) heads: usize,
+    /// Width between a block's two linear layers, as a share of the width.
+    mlp_ratio: f64,
+}
+
+const SIZES: [Size; 7] = [
+    Size { name: "tiny", width: 192, depth: 12, heads: 3, mlp_ratio: 4.0 },
+    Size { name: "small", width: 384, depth: 12, heads: 6, mlp_ratio: 4.0 },
+    Size { name: "base", width: 768, depth: 12, heads: 12, mlp_ratio: 4.0 },
+    Size { name: "large", width: 1024, depth: 24, heads: 16, mlp_ratio: 4.0 },
+    Size { name: "huge", width: 1280, depth: 32, heads: 16, mlp_ratio: 4.0 },
+    Size { name: "giant", width: 1408, depth: 40, heads: 16, mlp_ratio: 48.0 / 11.0 },
+    Size { name: "gigantic", width: 1664, depth: 48, heads: 16, mlp_ratio: 64.0 / 13.0 },
 ];
 
+impl Size {
+    /// Their names, for messages.
+    pub(super) const NAMES: &str = "tiny, small, base, large, huge, giant, gigantic";
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        SIZES.into_iter().find(|size| size.name == name)
+    }
+}
+
 impl Vit {
-    /// The usual size of this name: `tiny`, `small`, `base`, `large` or `huge`.
+    /// The usual size of this name: one of [`Size::NAMES`].
     pub(super) fn of_size(
         size: &str,
         patch: usize,
@@ -108,7 +129,7 @@ impl Vit {
         input: [usize; 3],
         classes: usize,
     ) -> Option<Self> {
-        let (_, [width, depth, heads]) = SIZES.into_iter().find(|(name, _)| *name == size)?;
+        let Size { width, depth, heads, mlp_ratio, .. } = Size::named(size)?;
         Some(Self {
             names,
             input,
@@ -117,7 +138,7 @@ impl Vit {
             width,
             depth,
             heads,
-            mlp: 4 * width,
+            mlp: (width as f64 * mlp_ratio) as usize,
             pooling: Pooling::Token,
             class_token: true,
             activation: Activation::Gelu,
@@ -140,13 +161,7 @@ impl Vit {
             positive(place, size)?;
         }
         let misfit = |place: &str, found: String, expected: String| Err((place.to_string(), found, expected));
-        if !self.width.is_multiple_of(self.heads) {
-            return misfit(
-                "heads",
-                self.heads.to_string(),
-                format!("a divisor of the width, {}", self.width),
-            );
-        }
+        check_heads("heads", self.heads, self.width)?;
         for axis in 0..2 {
             if !self.input[axis].is_multiple_of(self.patch) {
                 let expected = format!("a multiple of the patch, {}", self.patch);
@@ -178,21 +193,18 @@ impl Vit {
 
     pub(super) fn forward(&self, net: &mut Net, x: Tensor) -> Tensor {
         let names = Layers::of(self.names);
-        let tokens = self.tokens(net, &names, x);
+        let embedding = PatchEmbedding {
+            patches: names.patches,
+            bias: true,
+            class: self.class_token.then_some(names.class_token),
+            positions: names.positions,
+            lead: [2, 1],
+        };
+        let tokens = embedding.tokens(net, x, self.patch, self.width);
         let x = self.encoder().forward(net, names.blocks, tokens, None);
-        let axis = net.graph.dims(x).len() - 2;
-        let count = net.graph.dims(x)[axis];
         let (pooled, norm) = match self.pooling {
-            Pooling::Token => {
-                let token = net.graph.slice(x, axis, 0..1);
-                let dims = net.graph.dims(token).to_vec();
-                let token = net.graph.reshape(token, &[&dims[..axis], &dims[axis + 1..]].concat());
-                (token, names.norm)
-            }
-            Pooling::Average => {
-                let patches = net.graph.slice(x, axis, usize::from(self.class_token)..count);
-                (net.graph.mean(patches, axis..axis + 1), names.norm_of_average)
-            }
+            Pooling::Token => (first_token(net, x), names.norm),
+            Pooling::Average => (mean_token(net, x, usize::from(self.class_token)), names.norm_of_average),
         };
         let features = net.layer_norm(norm, pooled, self.epsilon);
         net.linear(names.head, features, self.classes)
@@ -214,32 +226,6 @@ impl Vit {
             qkv_bias: self.qkv_bias,
             layer_scale: self.layer_scale,
         }
-    }
-
-    /// The image as tokens that know their places: `[.., tokens, width]`.
-    fn tokens(&self, net: &mut Net, names: &Layers, x: Tensor) -> Tensor {
-        let geometry = ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
-        let y = net.conv(names.patches, x, self.width, Kernel::Square([self.patch; 2]), geometry, true, None);
-        let dims = net.graph.dims(y).to_vec();
-        let (lead, count) = (&dims[..dims.len() - 3], dims[dims.len() - 3] * dims[dims.len() - 2]);
-        let patches = net.graph.reshape(y, &[lead, &[count, self.width]].concat());
-        let all = count + usize::from(self.class_token);
-        let shape = [1, all, self.width];
-        let places = net.tensor(names.positions, &shape, Role::Embedding, self.width);
-        let places = net.graph.reshape(places, &shape[1..]);
-        if !self.class_token {
-            return net.graph.add(patches, places);
-        }
-        let token = net.tensor(names.class_token, &[1, 1, self.width], Role::Embedding, self.width);
-        let token = net.graph.reshape(token, &[1, self.width]);
-        let (first, rest) = (net.graph.slice(places, 0, 0..1), net.graph.slice(places, 0, 1..all));
-        let token = net.graph.add(token, first);
-        let patches = net.graph.add(patches, rest);
-        // Every sample begins with the same token.
-        let lane = net.graph.shape(patches).lane;
-        let zeros = net.graph.zeros(Shape { lane, dims: [lead, &[1, self.width]].concat() });
-        let token = net.graph.add(token, zeros);
-        net.graph.concat(&[token, patches], lead.len())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// classifier that `zero_shot` makes of it; [`fitted`] brings its classes into the order of some data.
 ///
 /// # Errors
-/// A model that does not load; `mean` or `std` of a length that does not fit its input; samples that cannot become its input; an `output`
+/// A model that does not load; `mean` or `std` that do not fit its input; samples that cannot become its input; an `output`
 /// that is not what an ONNX file ends in; an image-text model without prompts, or prompts that it cannot read.
 pub fn model(study: &Study, position: usize) -> Result<Model> {
     let entry = &study.models[position];
@@ -40,15 +40,10 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
         return Err(study.error(place, study.precision.name(), "f32, which distances are measured in"));
     }
     if let Some(InputOverride { mean: Some(mean), std: Some(std), .. }) = &entry.input {
-        let shape = model.config.values_shape();
-        let lengths = [1, shape.last().copied().unwrap_or(1), shape.iter().product()];
-        for (key, values) in [("mean", mean), ("std", std)] {
-            if !lengths.contains(&values.len()) {
-                let expected = format!("1, {} or {} of them (model {})", lengths[1], lengths[2], entry.id);
-                return Err(misfit(study, entry, key, format!("{} numbers", values.len()), expected));
-            }
-        }
         model.config.input_scaling = Some(InputScaling { mean: mean.clone(), std: std.clone(), unit: None });
+        model.config.check_scaling().map_err(|(key, found, expected)| {
+            misfit(study, entry, &key, found, format!("{expected} (model {})", entry.id))
+        })?;
     }
     if let Some(InputOverride { samples: Some(samples), .. }) = &entry.input {
         samples

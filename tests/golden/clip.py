@@ -155,10 +155,10 @@ def mask_after_end(ids):
 
 
 @register_model
-def vit_micro_patch4_16(pretrained=False, **kwargs):
-    """A ViT of two blocks whose heads have 64 values, as all of timm's have."""
+def vit_tiny_patch4_16(pretrained=False, **kwargs):
+    """A ViT of two blocks with the number of heads that timm's tiny ones have, which is not one for each 64 values."""
     kwargs.pop("pretrained_cfg", None), kwargs.pop("pretrained_cfg_overlay", None), kwargs.pop("cache_dir", None)
-    model = VisionTransformer(img_size=16, patch_size=4, embed_dim=128, depth=2, num_heads=2, mlp_ratio=2.0, **kwargs)
+    model = VisionTransformer(img_size=16, patch_size=4, embed_dim=96, depth=2, num_heads=3, mlp_ratio=2.0, **kwargs)
     model.default_cfg = {}
     return model
 
@@ -167,6 +167,10 @@ BERT = {
     "model_type": "bert", "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 192,
     "max_position_embeddings": 40, "type_vocab_size": 2, "pad_token_id": 0,
 }
+
+
+# What BiomedCLIP's configuration says of its text's side.
+PUBLISHED = {"hf_proj_type": "mlp", "hf_pooler_type": "cls_last_hidden_state_pooler"}
 
 
 def open_clip_model(model_cfg, bert=None):
@@ -211,29 +215,38 @@ def native_apart(tokenizer):
     return *open_clip_model(cfg), 24, 0
 
 
-def biomed(tokenizer, pooler="cls_last_hidden_state_pooler", text_proj="mlp", image_proj="linear", pool=""):
-    """BiomedCLIP's configuration with small towers."""
+def biomed(tokenizer, text=PUBLISHED, image_proj="linear", pool="", features=24):
+    """BiomedCLIP's configuration with small towers; `text` is what it says of the text's pooler and projection."""
     cfg = {
-        "embed_dim": 24,
+        "embed_dim": features,
         "vision_cfg": {
-            "timm_model_name": "vit_micro_patch4_16", "timm_model_pretrained": False, "timm_pool": pool,
+            "timm_model_name": "vit_tiny_patch4_16", "timm_model_pretrained": False, "timm_pool": pool,
             "timm_proj": image_proj, "image_size": 16,
         },
         "text_cfg": {
             "hf_model_name": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract",
             "hf_tokenizer_name": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract",
-            "hf_proj_type": text_proj, "hf_pooler_type": pooler, "context_length": 32,
+            **text, "context_length": 32,
         },
     }
     return *open_clip_model(cfg, {**BERT, "vocab_size": len(tokenizer)}), 32, None
 
 
 def biomed_mean(tokenizer):
-    return biomed(tokenizer, "mean_pooler", "linear", "mlp", "avg")
+    return biomed(tokenizer, {"hf_pooler_type": "mean_pooler", "hf_proj_type": "linear"}, "mlp", "avg")
 
 
 def biomed_pooler(tokenizer):
-    return biomed(tokenizer, "cls_pooler")
+    return biomed(tokenizer, {**PUBLISHED, "hf_pooler_type": "cls_pooler"})
+
+
+def biomed_silent(tokenizer):
+    """Nothing said of the text's pooler and projection, which is another thing than null; features as many as the text is wide."""
+    return biomed(tokenizer, {}, features=128)
+
+
+def biomed_null(tokenizer):
+    return biomed(tokenizer, {"hf_pooler_type": None, "hf_proj_type": None}, features=128)
 
 
 def hugging_face(tokenizer):
@@ -256,6 +269,8 @@ MODELS = {
     "clip_biomed": (biomed, "wordpiece"),
     "clip_biomed_mean": (biomed_mean, "wordpiece"),
     "clip_biomed_pooler": (biomed_pooler, "wordpiece"),
+    "clip_biomed_silent": (biomed_silent, "wordpiece"),
+    "clip_biomed_null": (biomed_null, "wordpiece"),
     "clip_hugging_face": (hugging_face, "bpe"),
 }
 

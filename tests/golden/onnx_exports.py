@@ -16,6 +16,7 @@ import torch
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
+from onnx_corners import CORNERS
 from onnx_models import MODELS
 from onnx_others import OTHERS
 from store import save
@@ -139,7 +140,7 @@ def main(wanted):
                 export(model, inputs, path, opset, bool(dynamo))
                 bare(path)
                 record(tensors, key, path, inputs, model.double())
-    for name, make in OTHERS.items():
+    for name, make in (OTHERS | CORNERS).items():
         if wanted and name not in wanted:
             continue
         torch.manual_seed(1)

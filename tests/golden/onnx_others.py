@@ -54,8 +54,10 @@ def constant(name, values, dtype=np.float32):
     return numpy_helper.from_array(np.asarray(values, dtype=dtype), name)
 
 
-def model(nodes, inputs, outputs, constants, opset):
-    proto = helper.make_model(helper.make_graph(nodes, "graph", inputs, outputs, constants), opset_imports=[helper.make_opsetid("", opset)])
+def model(nodes, inputs, outputs, constants, opset, classical=None):
+    """A file; `classical` is the version of scikit-learn's domain, where there are nodes of it."""
+    opsets = [helper.make_opsetid("", opset)] + ([] if classical is None else [helper.make_opsetid("ai.onnx.ml", classical)])
+    proto = helper.make_model(helper.make_graph(nodes, "graph", inputs, outputs, constants), opset_imports=opsets)
     proto.ir_version = 8
     proto.producer_name = "percuss's tests"
     checker.check_model(proto)

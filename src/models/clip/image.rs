@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::projection::Projection;
-use crate::graph::{ConvGeometry, Shape, Tensor};
+use crate::graph::Tensor;
 use crate::models::config::{Misfit, positive};
-use crate::models::net::{Kernel, Net, Role};
+use crate::models::net::Net;
+use crate::models::patches::{PatchEmbedding, first_token, mean_token};
 use crate::models::transformer::{BlockNames, Encoder};
 
 /// Whose names the tensors have.
@@ -54,12 +55,7 @@ pub struct ImageTower {
 
 /// The names of the tensors beside the blocks.
 struct Names {
-    patches: &'static str,
-    patch_bias: bool,
-    class: &'static str,
-    /// Axes of length 1 before the class token's own, and before the positions' two.
-    lead: [usize; 2],
-    positions: &'static str,
+    embedding: PatchEmbedding,
     norm_before: &'static str,
     blocks: &'static str,
     norm: &'static str,
@@ -71,33 +67,39 @@ impl ImageTower {
     fn names(&self) -> Names {
         match self.names {
             ImageNames::OpenClip => Names {
-                patches: "visual.conv1",
-                patch_bias: false,
-                class: "visual.class_embedding",
-                lead: [0, 0],
-                positions: "visual.positional_embedding",
+                embedding: PatchEmbedding {
+                    patches: "visual.conv1",
+                    bias: false,
+                    class: Some("visual.class_embedding"),
+                    positions: "visual.positional_embedding",
+                    lead: [0, 0],
+                },
                 norm_before: "visual.ln_pre",
                 blocks: "visual.transformer.resblocks",
                 norm: "visual.ln_post",
                 norm_of_average: "visual.ln_post",
             },
             ImageNames::Timm => Names {
-                patches: "visual.trunk.patch_embed.proj",
-                patch_bias: true,
-                class: "visual.trunk.cls_token",
-                lead: [2, 1],
-                positions: "visual.trunk.pos_embed",
+                embedding: PatchEmbedding {
+                    patches: "visual.trunk.patch_embed.proj",
+                    bias: true,
+                    class: Some("visual.trunk.cls_token"),
+                    positions: "visual.trunk.pos_embed",
+                    lead: [2, 1],
+                },
                 norm_before: "visual.trunk.norm_pre",
                 blocks: "visual.trunk.blocks",
                 norm: "visual.trunk.norm",
                 norm_of_average: "visual.trunk.fc_norm",
             },
             ImageNames::HuggingFace => Names {
-                patches: "vision_model.embeddings.patch_embedding",
-                patch_bias: false,
-                class: "vision_model.embeddings.class_embedding",
-                lead: [0, 0],
-                positions: "vision_model.embeddings.position_embedding.weight",
+                embedding: PatchEmbedding {
+                    patches: "vision_model.embeddings.patch_embedding",
+                    bias: false,
+                    class: Some("vision_model.embeddings.class_embedding"),
+                    positions: "vision_model.embeddings.position_embedding.weight",
+                    lead: [0, 0],
+                },
                 // As it is spelt there.
                 norm_before: "vision_model.pre_layrnorm",
                 blocks: "vision_model.encoder.layers",
@@ -146,55 +148,26 @@ impl ImageTower {
 
     /// Features `[.., features]` of x `[.., height, width, 3]`.
     pub(super) fn forward(&self, net: &mut Net, x: Tensor, features: usize) -> Tensor {
-        let (names, width, epsilon) = (self.names(), self.encoder.width, self.encoder.epsilon);
-        let mut x = self.tokens(net, &names, x);
+        let (names, epsilon) = (self.names(), self.encoder.epsilon);
+        let mut x = names.embedding.tokens(net, x, self.patch, self.encoder.width);
         if self.norm_before {
             x = net.layer_norm(names.norm_before, x, epsilon);
         }
         let x = self.encoder.forward(net, names.blocks, x, None);
-        let dims = net.graph.dims(x).to_vec();
-        let axis = dims.len() - 2;
-        let lead = [&dims[..axis], &[width]].concat();
         let pooled = match self.pool {
             ImagePool::Token => {
-                let token = net.graph.slice(x, axis, 0..1);
-                let token = net.graph.reshape(token, &lead);
+                let token = first_token(net, x);
                 net.layer_norm(names.norm, token, epsilon)
             }
             ImagePool::NormedAverage => {
                 let normed = net.layer_norm(names.norm, x, epsilon);
-                let patches = net.graph.slice(normed, axis, 1..dims[axis]);
-                net.graph.mean(patches, axis..axis + 1)
+                mean_token(net, normed, 1)
             }
             ImagePool::Average => {
-                let patches = net.graph.slice(x, axis, 1..dims[axis]);
-                let mean = net.graph.mean(patches, axis..axis + 1);
+                let mean = mean_token(net, x, 1);
                 net.layer_norm(names.norm_of_average, mean, epsilon)
             }
         };
         self.projection.forward(net, self.projection_name(), pooled, features)
-    }
-
-    /// The class token and the patches, each with its place: `[.., 1 + patches, width]`.
-    fn tokens(&self, net: &mut Net, names: &Names, x: Tensor) -> Tensor {
-        let width = self.encoder.width;
-        let geometry = ConvGeometry { stride: [self.patch; 2], pad: [0; 4], dilation: [1; 2], groups: 1 };
-        let kernel = Kernel::Square([self.patch; 2]);
-        let grid = net.conv(names.patches, x, width, kernel, geometry, names.patch_bias, None);
-        let shape = net.graph.shape(grid).clone();
-        let lead = &shape.dims[..shape.dims.len() - 3];
-        let count = self.size[0] / self.patch * (self.size[1] / self.patch);
-        let patches = net.graph.reshape(grid, &[lead, &[count, width]].concat());
-        let ones = |axes: usize, own: &[usize]| [&vec![1; axes][..], own].concat();
-        let class = net.tensor(names.class, &ones(names.lead[0], &[width]), Role::Embedding, width);
-        let class = net.graph.reshape(class, &[1, width]);
-        // Materialised for every image, as a part of a concatenation has to be.
-        let places = net.graph.zeros(Shape { lane: shape.lane, dims: [lead, &[1, width]].concat() });
-        let class = net.graph.add(places, class);
-        let tokens = net.graph.concat(&[class, patches], lead.len());
-        let rows = [count + 1, width];
-        let positions = net.tensor(names.positions, &ones(names.lead[1], &rows), Role::Embedding, width);
-        let positions = net.graph.reshape(positions, &rows);
-        net.graph.add(tokens, positions)
     }
 }

@@ -68,6 +68,11 @@ impl<'a> Foreign<'a> {
         self.keys.keys().map(String::as_str)
     }
 
+    /// Whether `key` is there, be it with null.
+    pub(super) fn says(&self, key: &str) -> bool {
+        self.keys.contains_key(key)
+    }
+
     /// The value at a key that is there and not null.
     pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         self.keys.get(key).filter(|value| !value.is_null())

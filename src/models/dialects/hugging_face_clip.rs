@@ -15,12 +15,12 @@ use crate::models::transformer::{BlockNames, Encoder};
 /// Reads a configuration whose `model_type` is `clip`.
 pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {
     let features = keys.whole("projection_dim")?.unwrap_or(512);
-    let (vision, text) = (Side::new(keys, "vision_config")?, Side::new(keys, "text_config")?);
+    let (vision, text) = (side(keys, "vision_config")?, side(keys, "text_config")?);
     let image = ImageTower {
         names: ImageNames::HuggingFace,
         size: vision.sides("image_size")?.unwrap_or([224; 2]),
         patch: vision.whole("patch_size")?.unwrap_or(32),
-        encoder: vision.encoder([768, 3072, 12, 12])?,
+        encoder: encoder(&vision, [768, 3072, 12, 12])?,
         norm_before: true,
         pool: ImagePool::Token,
         projection: Projection::Linear { bias: false },
@@ -34,7 +34,7 @@ pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {
         names: TextNames::HuggingFace,
         vocabulary: text.whole("vocab_size")?.unwrap_or(49408),
         context: text.whole("max_position_embeddings")?.unwrap_or(77),
-        encoder: text.encoder([512, 2048, 12, 8])?,
+        encoder: encoder(&text, [512, 2048, 12, 8])?,
         end,
         projection: Projection::Linear { bias: false },
     });
@@ -49,45 +49,27 @@ pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {
     Ok(config)
 }
 
-/// The configuration of one side. Older files say everything twice; the second is what counts.
-struct Side<'a> {
-    first: Foreign<'a>,
-    second: Foreign<'a>,
+/// The configuration of one side. Older files say everything twice: where the second is there, its keys and the defaults are what counts.
+fn side<'a>(keys: &Foreign<'a>, key: &str) -> Result<Foreign<'a>> {
+    match keys.object(&format!("{key}_dict"))? {
+        Some(second) => Ok(second),
+        None => keys.part(key),
+    }
 }
 
-impl<'a> Side<'a> {
-    fn new(keys: &Foreign<'a>, key: &str) -> Result<Self> {
-        Ok(Self { first: keys.part(key)?, second: keys.part(&format!("{key}_dict"))? })
-    }
-
-    /// Where `key` is to be looked for.
-    fn of(&self, key: &str) -> &Foreign<'a> {
-        if self.second.get(key).is_some() { &self.second } else { &self.first }
-    }
-
-    fn whole(&self, key: &str) -> Result<Option<usize>> {
-        self.of(key).whole(key)
-    }
-
-    fn sides(&self, key: &str) -> Result<Option<[usize; 2]>> {
-        self.of(key).sides(key)
-    }
-
-    /// The blocks; sizes where the configuration says none: width, the MLP's, blocks, heads.
-    fn encoder(&self, [width, hidden, layers, heads]: [usize; 4]) -> Result<Encoder> {
-        let keys = self.of("hidden_act");
-        let activation = Activation::by_name(keys.text("hidden_act")?.unwrap_or("quick_gelu"));
-        let activation = activation.ok_or_else(|| keys.bad("hidden_act", Activation::NAMES))?;
-        Ok(Encoder {
-            names: BlockNames::HuggingFaceClip,
-            width: self.whole("hidden_size")?.unwrap_or(width),
-            heads: self.whole("num_attention_heads")?.unwrap_or(heads),
-            layers: self.whole("num_hidden_layers")?.unwrap_or(layers),
-            hidden: self.whole("intermediate_size")?.unwrap_or(hidden),
-            activation,
-            epsilon: self.of("layer_norm_eps").number("layer_norm_eps")?.unwrap_or(1e-5) as f32,
-            qkv_bias: true,
-            layer_scale: false,
-        })
-    }
+/// The blocks; sizes where the configuration says none: width, the MLP's, blocks, heads.
+fn encoder(keys: &Foreign, [width, hidden, layers, heads]: [usize; 4]) -> Result<Encoder> {
+    let activation = Activation::by_name(keys.text("hidden_act")?.unwrap_or("quick_gelu"));
+    let activation = activation.ok_or_else(|| keys.bad("hidden_act", Activation::NAMES))?;
+    Ok(Encoder {
+        names: BlockNames::HuggingFaceClip,
+        width: keys.whole("hidden_size")?.unwrap_or(width),
+        heads: keys.whole("num_attention_heads")?.unwrap_or(heads),
+        layers: keys.whole("num_hidden_layers")?.unwrap_or(layers),
+        hidden: keys.whole("intermediate_size")?.unwrap_or(hidden),
+        activation,
+        epsilon: keys.number("layer_norm_eps")?.unwrap_or(1e-5) as f32,
+        qkv_bias: true,
+        layer_scale: false,
+    })
 }

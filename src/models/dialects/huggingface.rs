@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::foreign::Foreign;
-use super::{WHITE, plain};
+use super::{WHITE, object, plain};
+use crate::Result;
 use crate::models::activation::Activation;
 use crate::models::convnext::Convnext;
 use crate::models::names::Names;
 use crate::models::vit::{Pooling, Vit};
 use crate::models::{Architecture, Bert, BertClassifier, BlockNames, Config, Encoder, Head, InputScaling};
-use crate::{Error, Result};
 
 /// Reads a configuration that has a `model_type`.
 pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {
@@ -29,6 +29,10 @@ pub(super) fn read(keys: &Foreign, folder: Option<&Path>) -> Result<Config> {
         }
     };
     let mut config = plain(architecture, head);
+    if head == Head::Softmax && config.classes() == 1 {
+        let expected = "multi_label_classification, or two labels at least: one label alone is regression";
+        return Err(keys.bad("problem_type", expected));
+    }
     config.class_names = class_names(keys)?.unwrap_or_default();
     // Numbers of tokens are not scaled.
     let images = !matches!(config.architecture, Architecture::Bert(_));
@@ -143,10 +147,7 @@ pub(super) fn preprocessor(path: &Path) -> Result<Option<InputScaling>> {
         return Ok(None);
     }
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    let map: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
-        Error::input(&file, format!("line {}", e.line()), e, "an image processor's configuration")
-    })?;
+    let map = object(path)?;
     let keys = Foreign::new(&map, &file);
     let rescales = keys.flag("do_rescale")?.unwrap_or(true);
     let factor = if rescales { keys.number("rescale_factor")?.unwrap_or(1.0 / WHITE) } else { 1.0 };

@@ -10,6 +10,7 @@ use crate::models::clip::{
 };
 use crate::models::config::{Architecture, Config, Head};
 use crate::models::transformer::{BlockNames, Encoder};
+use crate::models::vit::Size;
 use crate::models::weights::Weights;
 use crate::{Error, Result};
 
@@ -20,7 +21,7 @@ pub(super) const CONFIG: &str = "open_clip_config.json";
 pub(super) const WEIGHTS: [&str; 3] =
     ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"];
 
-/// Values of a head in the models of timm and Hugging Face that have no other number of heads in their configuration.
+/// Values of a head where a configuration does not say how many heads there are.
 const HEAD: usize = 64;
 
 /// The model that a configuration describes; `text` is that of Hugging Face's text model, if it lies beside.
@@ -200,13 +201,10 @@ fn timm(cfg: &Foreign, name: &str, weights: &Weights, features: usize) -> Result
     let hidden = shape::<2>(weights, "visual.trunk.blocks.0.mlp.fc1.weight", cfg)?[0];
     let [width, _, patch, _] = patches;
     let grid = positions[1].saturating_sub(1).isqrt();
-    let heads = match size {
-        "tiny" => 3,
-        "small" => 6,
-        "base" => 12,
-        "large" | "huge" => 16,
-        _ => width / HEAD,
-    };
+    let heads = Size::named(size).map(|size| size.heads).ok_or_else(|| {
+        let expected = format!("vit_SIZE_patchP_PIXELS, of a size whose heads are known: {}", Size::NAMES);
+        cfg.bad("timm_model_name", expected)
+    })?;
     let average = weights.tensors.contains_key("visual.trunk.fc_norm.weight");
     let pool = match cfg.text("timm_pool")?.unwrap_or("avg") {
         "" | "token" => ImagePool::Token,
@@ -279,22 +277,25 @@ fn bert(
             .ok_or_else(|| Error::input("config.json", "hidden_act", name, Activation::NAMES))?,
     };
     let epsilon = text.map(|text| text.number("layer_norm_eps")).transpose()?.flatten().unwrap_or(1e-12);
-    let pooler = cfg.text("hf_pooler_type")?.or(cfg.text("pooler_type")?).unwrap_or("mean_pooler");
-    let pooler = match pooler {
-        "cls_last_hidden_state_pooler" => BertPooler::First,
-        "cls_pooler" => BertPooler::Pooler,
-        "mean_pooler" => BertPooler::Mean,
+    let pooler = match said_or_left_out(cfg, ["hf_pooler_type", "pooler_type"], "mean_pooler")? {
+        // BERT's own, cls_pooler: but open_clip then builds no pooler's layer, and it takes the first token as it is.
+        None => BertPooler::First,
+        Some("cls_last_hidden_state_pooler") => BertPooler::First,
+        Some("cls_pooler") => BertPooler::Pooler,
+        Some("mean_pooler") => BertPooler::Mean,
         _ => {
             let expected = "cls_last_hidden_state_pooler, cls_pooler or mean_pooler";
             return Err(cfg.bad("hf_pooler_type", expected));
         }
     };
-    let default = if width == features { "" } else { "mlp" };
-    let projection = match cfg.text("hf_proj_type")?.or(cfg.text("proj")?).unwrap_or(default) {
-        "mlp" => Projection::Sequential { hidden: (width + features) / 2 },
-        "linear" => Projection::Linear { bias: false },
-        "" if width == features => Projection::None,
-        _ => return Err(cfg.bad("hf_proj_type", "linear or mlp")),
+    let projection = match said_or_left_out(cfg, ["hf_proj_type", "proj"], "mlp")? {
+        Some("mlp") => Projection::Sequential { hidden: (width + features) / 2 },
+        Some("linear") => Projection::Linear { bias: false },
+        None if width == features => Projection::None,
+        _ => {
+            let expected = format!("linear or mlp, or null where the text's width is embed_dim, {features}");
+            return Err(cfg.bad("hf_proj_type", expected));
+        }
     };
     let encoder = Encoder {
         names: BlockNames::Bert,
@@ -311,6 +312,16 @@ fn bert(
     let context = cfg.whole("context_length")?.unwrap_or(77);
     let padding = said("pad_token_id")?.unwrap_or(0) as u32;
     Ok(TextTower::Bert(BertText { bert, context, padding, pooler, projection }))
+}
+
+/// The text under a key or its older name; `default` where both are left out, nothing where null is said.
+fn said_or_left_out<'a>(
+    cfg: &Foreign<'a>,
+    [key, older]: [&str; 2],
+    default: &'static str,
+) -> Result<Option<&'a str>> {
+    let key = if cfg.says(key) { key } else { older };
+    if cfg.says(key) { cfg.text(key) } else { Ok(Some(default)) }
 }
 
 /// The shape of a tensor that must have so many axes.

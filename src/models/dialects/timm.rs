@@ -11,7 +11,7 @@ use crate::models::densenet::Densenet;
 use crate::models::efficientnet::{Efficientnet, Padding};
 use crate::models::names::Names;
 use crate::models::resnet::{Resnet, Stem};
-use crate::models::vit::{Pooling, Vit};
+use crate::models::vit::{Pooling, Size, Vit};
 use crate::models::{Architecture, Config, Head};
 use crate::{Error, Result};
 
@@ -126,8 +126,11 @@ fn architecture(
 fn unknown(keys: &Foreign) -> Error {
     keys.bad(
         "architecture",
-        "vit_ or deit_{tiny, small, base, large, huge}_patchP_S, densenet121 and its kin, (tf_)efficientnet_b0 to b7, \
-         convnext_{tiny, small, base, large} or resnet18, 34, 50",
+        format!(
+            "vit_ or deit_{{{}}}_patchP_S, densenet121 and its kin, (tf_)efficientnet_b0 to b7, \
+             convnext_{{tiny, small, base, large}} or resnet18, 34, 50",
+            Size::NAMES
+        ),
     )
 }
 
@@ -169,10 +172,11 @@ fn vit_arguments(vit: &mut Vit, arguments: &Foreign) -> Result<()> {
     }
     allow(Some(arguments), &[&NEUTRAL[..], &known, &neutral.each_ref().map(|(key, _)| *key)].concat())?;
     vit.patch = arguments.side("patch_size")?.unwrap_or(vit.patch);
+    let ratio = arguments.number("mlp_ratio")?.unwrap_or(vit.mlp as f64 / vit.width as f64);
     vit.width = arguments.whole("embed_dim")?.unwrap_or(vit.width);
     vit.depth = arguments.whole("depth")?.unwrap_or(vit.depth);
     vit.heads = arguments.whole("num_heads")?.unwrap_or(vit.heads);
-    vit.mlp = (vit.width as f64 * arguments.number("mlp_ratio")?.unwrap_or(4.0)) as usize;
+    vit.mlp = (vit.width as f64 * ratio) as usize;
     vit.qkv_bias = arguments.flag("qkv_bias")?.unwrap_or(true);
     vit.class_token = arguments.flag("class_token")?.unwrap_or(true);
     vit.layer_scale = arguments.get("init_values").is_some();

@@ -23,6 +23,12 @@ impl<'a, 'm> Tree<'a, 'm> {
         self.producers.get(name).map(|&node| &self.nodes[node])
     }
 
+    /// A node that is built already, with the values of its inputs.
+    pub(super) fn call<'c>(&'c self, node: &'c NodeProto<'a>, opset: i64) -> Call<'c, 'a, 'm> {
+        let inputs = node.inputs.iter().map(|name| self.values.get(name).cloned()).collect();
+        Call { node, opset, inputs, tree: self }
+    }
+
     /// The node that computes `name`, if nobody else reads it.
     pub(super) fn only_for_me(&self, name: &str) -> Option<&'m NodeProto<'a>> {
         if self.uses.get(name) == Some(&1) { self.producer(name) } else { None }
@@ -36,6 +42,16 @@ pub(super) struct Call<'c, 'a, 'm> {
     pub(super) opset: i64,
     pub(super) inputs: Vec<Option<Value>>,
     pub(super) tree: &'c Tree<'a, 'm>,
+}
+
+impl<'c, 'a, 'm> Call<'c, 'a, 'm> {
+    /// Another node of the same domain, as it was built.
+    pub(super) fn of<'n>(&self, node: &'n NodeProto<'a>) -> Call<'n, 'a, 'm>
+    where
+        'c: 'n,
+    {
+        self.tree.call(node, self.opset)
+    }
 }
 
 impl<'a> Call<'_, 'a, '_> {

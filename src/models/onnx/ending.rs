@@ -1,8 +1,9 @@
 //! How a network ends: what has to be taken off so that logits are left.
 
 use super::call::Tree;
-use super::ops::CLASSICAL;
+use super::ops::{CLASSICAL, softmax_axis};
 use super::proto::{AttributeValue, NodeProto};
+use super::value::Value;
 
 /// What makes probabilities of a network's logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +39,19 @@ pub(super) enum Logits<'a> {
 }
 
 /// The ending before `output`, and the logits under it; without one the output itself.
-pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str) -> (Option<Ending>, Logits<'a>) {
-    let mut name = output;
-    while let Some(node) = tree.producer(name) {
+pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str, opset: i64) -> (Option<Ending>, Logits<'a>) {
+    let (mut name, mut below) = (output, usize::MAX);
+    // Nodes stand in order: one that reads what it computes itself, or what comes later, is not followed.
+    while let Some(&at) = tree.producers.get(name).filter(|at| **at < below) {
+        below = at;
+        let node = &tree.nodes[at];
         let input = |i: usize| node.inputs.get(i).copied().unwrap_or("");
         let found = match (node.domain, node.op) {
             ("", "Identity" | "Cast" | "Dropout") | (CLASSICAL, "ZipMap") => {
                 name = input(0);
                 continue;
             }
+            ("", "Softmax" | "LogSoftmax") if !over_classes(tree, node, opset) => break,
             ("", "Softmax") => (Ending::Softmax, Logits::Of(input(0))),
             ("", "LogSoftmax") => (Ending::LogSoftmax, Logits::Of(input(0))),
             ("", "Sigmoid") => (Ending::Sigmoid, Logits::Of(input(0))),
@@ -59,7 +64,7 @@ pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str) -> (Option<Ending
                 b"LOGISTIC" => (Ending::Softmax, Logits::LogSigmoid(raw(node))),
                 _ => break,
             },
-            (CLASSICAL, "Normalizer") if text(node, "norm") == b"L1" => match shares(tree, input(0)) {
+            (CLASSICAL, "Normalizer") if text(node, "norm") == b"L1" => match shares(tree, input(0), opset) {
                 Some(logits) => (Ending::Softmax, logits),
                 None => break,
             },
@@ -83,10 +88,10 @@ fn text<'n>(node: &'n NodeProto, name: &str) -> &'n [u8] {
 }
 
 /// The logits of probabilities that are made to add up to one.
-fn shares<'a>(tree: &Tree<'a, '_>, name: &'a str) -> Option<Logits<'a>> {
+fn shares<'a>(tree: &Tree<'a, '_>, name: &'a str, opset: i64) -> Option<Logits<'a>> {
     let node = tree.producer(name)?;
     match (node.domain, node.op) {
-        ("", "Softmax") => Some(Logits::Of(node.inputs.first()?)),
+        ("", "Softmax") if over_classes(tree, node, opset) => Some(Logits::Of(node.inputs.first()?)),
         ("", "Sigmoid") => Some(Logits::LogSigmoid(node.inputs.first()?)),
         (CLASSICAL, "LinearClassifier") => match text(node, "post_transform") {
             b"SOFTMAX" => Some(Logits::Of(raw(node))),
@@ -95,6 +100,13 @@ fn shares<'a>(tree: &Tree<'a, '_>, name: &'a str) -> Option<Logits<'a>> {
         },
         _ => None,
     }
+}
+
+/// Whether a softmax is one over all scores, not over an axis of length 1 beside them.
+fn over_classes<'a>(tree: &Tree<'a, '_>, node: &NodeProto<'a>, opset: i64) -> bool {
+    let call = tree.call(node, opset);
+    let Some(dims) = call.optional(0).map(Value::dims) else { return false };
+    softmax_axis(&call, dims.len()).is_ok_and(|axis| dims[axis] == dims.iter().product::<usize>())
 }
 
 /// z of `[1 - p, p]`, p = sigmoid(z).

@@ -67,7 +67,7 @@ impl<'a, 'm> Import<'a, 'm> {
             tree.producers
                 .extend(node.outputs.iter().filter(|name| !name.is_empty()).map(|name| (*name, at)));
         }
-        let opset = model.opsets.iter().find(|(domain, _)| matches!(*domain, "" | "ai.onnx"));
+        let opset = model.opsets.iter().find(|(domain, _)| domain.is_empty());
         Self {
             model,
             file,
@@ -107,7 +107,7 @@ impl<'a, 'm> Import<'a, 'm> {
         }
         // Before anything is added for the ending.
         let features = self.builder.features;
-        let (ending, logits) = ending(&self.tree, output);
+        let (ending, logits) = ending(&self.tree, output, self.opset);
         let ends = finished(&mut self.builder, &self.tree, Logits::Of(output))
             .and_then(|deployed| Ok((deployed, finished(&mut self.builder, &self.tree, logits)?)));
         let (deployed, logits) = ends.map_err(|why| self.miss(format!("output {output}"), why)).ok()?;
@@ -335,7 +335,7 @@ fn finished(builder: &mut Builder, tree: &Tree, logits: Logits) -> Result<Tensor
         return Err(format!("shape {:?}, where a score for each class is expected", traced.dims));
     }
     let len: usize = traced.dims.iter().product();
-    let x = builder.natural(traced);
+    let x = builder.natural(traced)?;
     let x = builder.graph.reshape(x, &[len]);
     if !builder.graph.shape(x).lane {
         return Err("it does not depend on the sample".into());

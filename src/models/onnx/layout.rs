@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::constant::{Constant, Data};
-use super::value::{Refusal, Traced, Value, elements};
+use super::value::{Refusal, Traced, Value, bounded, elements};
 use crate::graph::{Graph, Tensor};
 
 /// What infinities become: masks add it, and several of them add up to a finite number.
-const LARGE: f32 = f32::MAX / 4.0;
+pub(super) const LARGE: f32 = f32::MAX / 4.0;
 /// Axes that every op of the device layer can have after the lanes.
 const AXES: usize = 5;
 
@@ -34,10 +34,7 @@ pub(super) type Aligned = (Vec<Tensor>, Vec<usize>, Vec<usize>);
 impl Builder {
     /// Takes room for a constant of this shape.
     pub(super) fn take_room(&mut self, dims: &[usize]) -> Result<(), Refusal> {
-        if dims.contains(&0) {
-            return Ok(());
-        }
-        let len = elements(dims)?;
+        let len = bounded(dims)?;
         match self.room.checked_sub(len) {
             Some(rest) => {
                 self.room = rest;
@@ -104,13 +101,13 @@ impl Builder {
     }
 
     /// The tensor with its axes in `order`, all of them.
-    pub(super) fn arrange(&mut self, value: &Traced, order: &[usize]) -> Tensor {
+    pub(super) fn arrange(&mut self, value: &Traced, order: &[usize]) -> Result<Tensor, Refusal> {
         let dims: Vec<usize> = order.iter().map(|&axis| value.dims[axis]).collect();
         let long =
             |order: &[usize]| order.iter().copied().filter(|&a| value.dims[a] != 1).collect::<Vec<usize>>();
         let (from, to) = (long(&value.order), long(order));
         if from == to {
-            return self.graph.reshape(value.tensor, &dims);
+            return Ok(self.graph.reshape(value.tensor, &dims));
         }
         // Neighbours that stay neighbours are moved as one axis.
         let place = |axis: usize| to.iter().position(|&other| other == axis).unwrap_or(0);
@@ -124,16 +121,19 @@ impl Builder {
             }
             last = Some(at);
         }
+        if groups.len() > AXES {
+            return Err(format!("a permutation of {} axes, shape {:?}", groups.len(), value.dims));
+        }
         let sizes: Vec<usize> = groups.iter().map(|group| group.1).collect();
         let mut axes: Vec<usize> = (0..groups.len()).collect();
         axes.sort_by_key(|&group| groups[group].0);
         let merged = self.graph.reshape(value.tensor, &sizes);
         let moved = self.graph.permute(merged, &axes, &vec![false; axes.len()]);
-        self.graph.reshape(moved, &dims)
+        Ok(self.graph.reshape(moved, &dims))
     }
 
     /// The value with its axes lying as in the file.
-    pub(super) fn natural(&mut self, value: &Traced) -> Tensor {
+    pub(super) fn natural(&mut self, value: &Traced) -> Result<Tensor, Refusal> {
         let order: Vec<usize> = (0..value.dims.len()).collect();
         self.arrange(value, &order)
     }
@@ -162,7 +162,7 @@ impl Builder {
         for value in &widened {
             let tensor = match value {
                 Value::Constant(constant) => self.lift(constant, &order, true),
-                Value::Traced(traced) => self.arrange(traced, &order),
+                Value::Traced(traced) => self.arrange(traced, &order)?,
             };
             tensors.push(tensor);
         }

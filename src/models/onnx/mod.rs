@@ -88,7 +88,7 @@ pub struct Network {
     pub output: String,
     /// Number of outputs.
     pub classes: usize,
-    /// What the outputs mean, if no configuration says so.
+    /// What the outputs mean: as the file beside the network says, else as its end or a single output does.
     pub head: Head,
     /// What makes probabilities of the logits, if the file ends in that.
     pub ending: Option<Ending>,

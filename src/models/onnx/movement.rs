@@ -6,7 +6,7 @@ use percuss_kernels::ops::Reduction;
 
 use super::constant::{Constant, Data, Kind};
 use super::layout::Builder;
-use super::value::{Refusal, Traced, Value, elements};
+use super::value::{Refusal, Traced, Value, bounded, elements};
 use crate::graph::Tensor;
 
 /// Pieces of which a selection is put together at most; else it is gathered.
@@ -37,13 +37,19 @@ impl Builder {
             return Err(format!("shape {:?} as {dims:?}", value.dims()));
         }
         let traced = match value {
-            Value::Constant(constant) => return Ok(constant.with_dims(dims.to_vec()).into()),
+            Value::Constant(constant) => {
+                // An empty one may claim any length along its other axes.
+                if constant.len() == 0 {
+                    bounded(dims)?;
+                }
+                return Ok(constant.with_dims(dims.to_vec()).into());
+            }
             Value::Traced(traced) => traced,
         };
         let order = match kept_order(traced, dims) {
             Some(order) => order,
             None => {
-                let tensor = self.natural(traced);
+                let tensor = self.natural(traced)?;
                 let tensor = self.graph.reshape(tensor, dims);
                 return Ok(self.plain(tensor, traced).into());
             }
@@ -91,7 +97,7 @@ impl Builder {
             Value::Traced(traced) => traced,
         };
         elements(&dims)?;
-        let x = self.arrange(traced, &traced.order);
+        let x = self.arrange(traced, &traced.order)?;
         let place = traced.order.iter().position(|&other| other == axis).unwrap_or(0);
         let tensor = self.take_physical(x, place, positions)?;
         Ok(Traced { tensor, dims, order: traced.order.clone(), kind: traced.kind }.into())
@@ -122,7 +128,6 @@ impl Builder {
                     )
                 })
                 .collect();
-            let pieces: Vec<Tensor> = pieces.into_iter().map(|piece| self.with_lanes(piece)).collect();
             self.graph.concat(&pieces, 1)
         } else {
             let rows = self.graph.permute(flat, &[1, 0, 2], &[false; 3]);
@@ -153,7 +158,6 @@ impl Builder {
             let most = self.take_evenly(x, lowest, apart as i64, count - 1);
             let at = lowest + (count - 1) * apart;
             let last = self.graph.slice(x, 1, at..at + 1);
-            let (most, last) = (self.with_lanes(most), self.with_lanes(last));
             y = self.graph.concat(&[most, last], 1);
         } else {
             y = self.graph.slice(y, 1, lowest..lowest + 1);
@@ -197,9 +201,9 @@ impl Builder {
         for value in values.iter().filter(|value| value.dims()[axis] > 0) {
             let tensor = match value {
                 Value::Constant(constant) => self.lift(constant, &order, false),
-                Value::Traced(traced) => self.arrange(traced, &order),
+                Value::Traced(traced) => self.arrange(traced, &order)?,
             };
-            tensors.push(self.with_lanes(tensor));
+            tensors.push(tensor);
         }
         let place = order.iter().position(|&other| other == axis).unwrap_or(0);
         let tensor = if tensors.len() == 1 { tensors[0] } else { self.graph.concat(&tensors, place) };
@@ -245,8 +249,14 @@ impl Builder {
     }
 
     /// Axes reduced to one value; they keep the length 1 if `keep`.
-    pub(super) fn reduce(&mut self, kind: Reduction, traced: &Traced, axes: &[usize], keep: bool) -> Traced {
-        let mut x = self.arrange(traced, &traced.order);
+    pub(super) fn reduce(
+        &mut self,
+        kind: Reduction,
+        traced: &Traced,
+        axes: &[usize],
+        keep: bool,
+    ) -> Result<Traced, Refusal> {
+        let mut x = self.arrange(traced, &traced.order)?;
         let mut place = traced.order.len();
         // From the back, so that places in front stay what they are.
         while place > 0 {
@@ -273,7 +283,7 @@ impl Builder {
         };
         let physical: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
         let tensor = self.graph.reshape(x, &physical);
-        Traced { tensor, dims, order, kind: traced.kind }
+        Ok(Traced { tensor, dims, order, kind: traced.kind })
     }
 
     /// Elements at these places of the tensor, its axes as in the file.
@@ -292,7 +302,7 @@ impl Builder {
         };
         elements(dims)?;
         let len: usize = traced.dims.iter().product();
-        let x = self.natural(&traced);
+        let x = self.natural(&traced)?;
         let flat = self.graph.reshape(x, &[len]);
         let picked = self.take_physical(flat, 0, places)?;
         let tensor = self.graph.reshape(picked, dims);

@@ -22,7 +22,6 @@ pub(super) struct ModelProto<'a> {
 pub(super) struct GraphProto<'a> {
     pub(super) nodes: Vec<NodeProto<'a>>,
     pub(super) initializers: Vec<TensorProto<'a>>,
-    pub(super) sparse_initializers: usize,
     pub(super) inputs: Vec<ValueInfo<'a>>,
     pub(super) outputs: Vec<ValueInfo<'a>>,
 }
@@ -32,6 +31,7 @@ pub(super) struct GraphProto<'a> {
 pub(super) struct NodeProto<'a> {
     pub(super) name: &'a str,
     pub(super) op: &'a str,
+    /// Empty for ONNX's own.
     pub(super) domain: &'a str,
     pub(super) inputs: Vec<&'a str>,
     pub(super) outputs: Vec<&'a str>,
@@ -93,15 +93,11 @@ pub(super) enum Dimension<'a> {
     Dynamic(&'a str),
 }
 
-/// A function that the model brings along.
+/// A function that the model brings along, by its name: what it does is not read.
 #[derive(Debug, Default)]
 pub(super) struct FunctionProto<'a> {
     pub(super) name: &'a str,
     pub(super) domain: &'a str,
-    pub(super) inputs: Vec<&'a str>,
-    pub(super) outputs: Vec<&'a str>,
-    pub(super) nodes: Vec<NodeProto<'a>>,
-    pub(super) opsets: Vec<(&'a str, i64)>,
 }
 
 /// Calls `read` for every field of a message.
@@ -129,16 +125,24 @@ impl<'a> ModelProto<'a> {
 }
 
 fn opset(bytes: &[u8]) -> Decoded<(&str, i64)> {
-    let (mut domain, mut version) = ("", 0);
+    let (mut name, mut version) = ("", 0);
     each(bytes, |number, value| {
         match number {
-            1 => domain = value.text()?,
+            1 => name = domain(value)?,
             2 => version = value.int()?,
             _ => {}
         }
         Ok(())
     })?;
-    Ok((domain, version))
+    Ok((name, version))
+}
+
+/// A domain; ONNX's own has two names.
+fn domain(value: Wire<'_>) -> Decoded<&str> {
+    Ok(match value.text()? {
+        "ai.onnx" => "",
+        name => name,
+    })
 }
 
 impl<'a> GraphProto<'a> {
@@ -151,7 +155,6 @@ impl<'a> GraphProto<'a> {
                 5 => graph.initializers.push(TensorProto::decode(value.bytes()?)?),
                 11 => graph.inputs.push(ValueInfo::decode(value.bytes()?)?),
                 12 => graph.outputs.push(ValueInfo::decode(value.bytes()?)?),
-                15 => graph.sparse_initializers += 1,
                 _ => {}
             }
             Ok(())
@@ -170,7 +173,7 @@ impl<'a> NodeProto<'a> {
                 3 => node.name = value.text()?,
                 4 => node.op = value.text()?,
                 5 => node.attributes.push(Attribute::decode(value.bytes()?)?),
-                7 => node.domain = value.text()?,
+                7 => node.domain = domain(value)?,
                 _ => {}
             }
             Ok(())
@@ -314,11 +317,7 @@ impl<'a> FunctionProto<'a> {
         each(bytes, |number, value| {
             match number {
                 1 => function.name = value.text()?,
-                4 => function.inputs.push(value.text()?),
-                5 => function.outputs.push(value.text()?),
-                7 => function.nodes.push(NodeProto::decode(value.bytes()?)?),
-                9 => function.opsets.push(opset(value.bytes()?)?),
-                10 => function.domain = value.text()?,
+                10 => function.domain = domain(value)?,
                 _ => {}
             }
             Ok(())

@@ -98,14 +98,21 @@ pub(super) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Refusal> 
 
 /// The number of elements of a shape that is not empty and not too large.
 pub(super) fn elements(dims: &[usize]) -> Result<usize, Refusal> {
+    match bounded(dims)? {
+        0 => Err(format!("a tensor without elements: shape {dims:?}")),
+        len => Ok(len),
+    }
+}
+
+/// The number of elements of a shape whose axes are not too long, those beside an empty one neither.
+pub(super) fn bounded(dims: &[usize]) -> Result<usize, Refusal> {
     if dims.len() > 32 {
         return Err(format!("{} axes", dims.len()));
     }
-    let product = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    match product {
-        Some(0) => Err(format!("a tensor without elements: shape {dims:?}")),
-        Some(product) if product <= ELEMENTS => Ok(product),
-        _ => Err(format!("a tensor of more than 2^27 elements: shape {dims:?}")),
+    let product = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
+    match product.filter(|product| *product <= ELEMENTS) {
+        Some(_) => Ok(dims.iter().product()),
+        None => Err(format!("a tensor of more than 2^27 elements: shape {dims:?}")),
     }
 }
 

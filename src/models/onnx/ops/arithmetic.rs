@@ -10,19 +10,31 @@ use crate::models::onnx::constant::{Constant, Data, Kind};
 use crate::models::onnx::layout::Builder;
 use crate::models::onnx::value::{Built, Refusal, Value, broadcast};
 
-/// A function of two numbers: of reals, of whole numbers (where there is a result), and in the graph.
-pub(super) struct Function {
+/// A function of two constants' numbers: of reals, and of whole numbers where there is a result.
+#[derive(Clone, Copy)]
+struct Host {
     float: fn(f64, f64) -> f64,
     int: fn(i64, i64) -> Option<i64>,
+}
+
+/// The same, and the function in the graph.
+struct Function {
+    host: Host,
     graph: fn(&mut Graph, Tensor, Tensor) -> Tensor,
 }
 
-const ADD: Function = Function { float: |a, b| a + b, int: i64::checked_add, graph: Graph::add };
-const SUB: Function = Function { float: |a, b| a - b, int: i64::checked_sub, graph: Graph::sub };
-const MUL: Function = Function { float: |a, b| a * b, int: i64::checked_mul, graph: Graph::mul };
-const DIV: Function = Function { float: |a, b| a / b, int: i64::checked_div, graph: Graph::div };
-const MAX: Function = Function { float: f64::max, int: |a, b| Some(a.max(b)), graph: Graph::max };
-const MIN: Function = Function { float: f64::min, int: |a, b| Some(a.min(b)), graph: Graph::min };
+const ADD: Function =
+    Function { host: Host { float: |a, b| a + b, int: i64::checked_add }, graph: Graph::add };
+const SUB: Function =
+    Function { host: Host { float: |a, b| a - b, int: i64::checked_sub }, graph: Graph::sub };
+const MUL: Function =
+    Function { host: Host { float: |a, b| a * b, int: i64::checked_mul }, graph: Graph::mul };
+const DIV: Function =
+    Function { host: Host { float: |a, b| a / b, int: i64::checked_div }, graph: Graph::div };
+const MAX: Function =
+    Function { host: Host { float: f64::max, int: |a, b| Some(a.max(b)) }, graph: Graph::max };
+const MIN: Function =
+    Function { host: Host { float: f64::min, int: |a, b| Some(a.min(b)) }, graph: Graph::min };
 
 pub(super) fn add(builder: &mut Builder, call: &Call) -> Built {
     binary(builder, call, &ADD)
@@ -62,33 +74,26 @@ pub(super) fn mean(builder: &mut Builder, call: &Call) -> Built {
     Ok(vec![apply(builder, &sum[0], &count, &DIV)?])
 }
 
-pub(super) fn modulo(_: &mut Builder, call: &Call) -> Built {
+pub(super) fn modulo(builder: &mut Builder, call: &Call) -> Built {
     let [a, b] = [call.constant(0, "operands")?, call.constant(1, "operands")?];
     let truncated = call.int("fmod", 0)? == 1;
-    let function = Function {
-        float: |a, b| a % b,
-        int: if truncated { i64::checked_rem } else { i64::checked_rem_euclid },
-        graph: Graph::sub,
-    };
+    let remainder =
+        Host { float: |a, b| a % b, int: if truncated { i64::checked_rem } else { i64::checked_rem_euclid } };
     // With a negative divisor the result has its sign.
     if !truncated && b.as_ints().is_none_or(|values| values.iter().any(|value| *value <= 0)) {
         return Err("a remainder by what is not positive".into());
     }
-    Ok(vec![constants(a, b, &function)?.into()])
+    Ok(vec![constants(builder, a, b, remainder)?.into()])
 }
 
 pub(super) fn pow(builder: &mut Builder, call: &Call) -> Built {
     let (x, y) = (call.input(0)?, call.input(1)?);
     let base = match (x, y) {
         (Value::Constant(x), Value::Constant(y)) => {
-            let function = Function {
-                float: f64::powf,
-                int: |a, b| a.checked_pow(u32::try_from(b).ok()?),
-                graph: Graph::mul,
-            };
+            let power = Host { float: f64::powf, int: |a, b| a.checked_pow(u32::try_from(b).ok()?) };
             // The result is of the base's type.
             let y = if x.kind() == Kind::Float { reals(y) } else { y.clone() };
-            return Ok(vec![constants(x, &y, &function)?.into()]);
+            return Ok(vec![constants(builder, x, &y, power)?.into()]);
         }
         (Value::Traced(base), _) => base.clone(),
         _ => return Err("an exponent that depends on the sample".into()),
@@ -111,20 +116,27 @@ fn power(graph: &mut Graph, x: Tensor, exponent: f64) -> Tensor {
     if exponent == 0.5 {
         return graph.unary(Unary::Sqrt, x);
     }
-    if exponent.fract() != 0.0 || exponent > 16.0 {
-        let log = graph.unary(Unary::Log, x);
-        let scaled = graph.scale(log, exponent as f32);
-        return graph.unary(Unary::Exp, scaled);
-    }
-    let mut result = graph.scalar(1.0);
-    for i in 0..exponent as usize {
-        result = if i == 0 { x } else { graph.mul(result, x) };
-    }
     if exponent == 0.0 {
         let nothing = graph.scale(x, 0.0);
         return graph.shift(nothing, 1.0);
     }
-    result
+    if exponent.fract() != 0.0 {
+        let log = graph.unary(Unary::Log, x);
+        let scaled = graph.scale(log, exponent as f32);
+        return graph.unary(Unary::Exp, scaled);
+    }
+    // A whole power, of negative numbers too: squares of squares, those that the exponent's bits ask for multiplied.
+    let (mut rest, mut square, mut result) = (exponent as u64, x, None);
+    loop {
+        if rest & 1 == 1 {
+            result = Some(result.map_or(square, |result| graph.mul(result, square)));
+        }
+        rest /= 2;
+        if rest == 0 {
+            return result.unwrap_or(x);
+        }
+        square = graph.mul(square, square);
+    }
 }
 
 fn reals(constant: &Constant) -> Constant {
@@ -146,31 +158,35 @@ fn many(builder: &mut Builder, call: &Call, function: &Function) -> Built {
 
 fn apply(builder: &mut Builder, a: &Value, b: &Value, function: &Function) -> Result<Value, Refusal> {
     if let (Value::Constant(a), Value::Constant(b)) = (a, b) {
-        let dims = broadcast(&a.dims, &b.dims)?;
-        builder.take_room(&dims)?;
-        return Ok(constants(a, b, function)?.into());
+        return Ok(constants(builder, a, b, function.host)?.into());
     }
     let (tensors, order, dims) = builder.align(&[a, b])?;
     let tensor = (function.graph)(&mut builder.graph, tensors[0], tensors[1]);
     Ok(builder.spread(tensor, order, dims, a.kind()).into())
 }
 
-/// a function of two constants.
-pub(super) fn constants(a: &Constant, b: &Constant, function: &Function) -> Result<Constant, Refusal> {
-    let dims = broadcast(&a.dims, &b.dims)?;
-    let (a, b) = (a.broadcast(&dims), b.broadcast(&dims));
+/// A function of two constants.
+fn constants(builder: &mut Builder, a: &Constant, b: &Constant, host: Host) -> Result<Constant, Refusal> {
+    let [a, b] = together(builder, a, b)?;
     let data = match (a.as_ints(), b.as_ints()) {
         (Some(x), Some(y)) => {
-            let values: Option<Vec<i64>> = x.iter().zip(y).map(|(&x, &y)| (function.int)(x, y)).collect();
+            let values: Option<Vec<i64>> = x.iter().zip(y).map(|(&x, &y)| (host.int)(x, y)).collect();
             Data::Int(Arc::new(values.ok_or("whole numbers without a result")?))
         }
         (None, None) => {
-            let values = (0..a.len()).map(|i| (function.float)(a.number(i), b.number(i)) as f32).collect();
+            let values = (0..a.len()).map(|i| (host.float)(a.number(i), b.number(i)) as f32).collect();
             Data::Float(Arc::new(values))
         }
         _ => return Err("a real and a whole number".into()),
     };
-    Ok(Constant { dims, data })
+    Ok(Constant { dims: a.dims, data })
+}
+
+/// Two constants broadcast to one shape.
+fn together(builder: &mut Builder, a: &Constant, b: &Constant) -> Result<[Constant; 2], Refusal> {
+    let dims = broadcast(&a.dims, &b.dims)?;
+    builder.take_room(&dims)?;
+    Ok([a.broadcast(&dims), b.broadcast(&dims)])
 }
 
 /// The sum of two values.
@@ -198,15 +214,13 @@ pub(super) fn compare(
     relation: &Relation,
 ) -> Result<Value, Refusal> {
     if let (Value::Constant(a), Value::Constant(b)) = (a, b) {
-        let dims = broadcast(&a.dims, &b.dims)?;
-        builder.take_room(&dims)?;
-        let (a, b) = (a.broadcast(&dims), b.broadcast(&dims));
+        let [a, b] = together(builder, a, b)?;
         let holds = |i: usize| match (a.as_ints(), b.as_ints()) {
             (Some(x), Some(y)) => (relation.ints)(x[i], y[i]),
             _ => (relation.reals)(a.number(i), b.number(i)),
         };
         let data = Data::Bool(Arc::new((0..a.len()).map(|i| i64::from(holds(i))).collect()));
-        return Ok(Constant { dims, data }.into());
+        return Ok(Constant { dims: a.dims, data }.into());
     }
     let (tensors, order, dims) = builder.align(&[a, b])?;
     let tensor = (relation.graph)(&mut builder.graph, tensors[0], tensors[1]);

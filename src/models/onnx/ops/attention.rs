@@ -1,10 +1,15 @@
 //! Attention that is written as products and a softmax, recognised: `softmax(q k^T scale + mask) v` of several heads.
 
+use percuss_kernels::ops::{Attention, Reduction};
+
+use super::logic::forbidden;
+use super::softmax_axis;
+use crate::graph::Tensor;
 use crate::models::onnx::call::Call;
-use crate::models::onnx::constant::Constant;
-use crate::models::onnx::layout::Builder;
-use crate::models::onnx::proto::{AttributeValue, NodeProto};
-use crate::models::onnx::value::{Refusal, Traced, Value, axis_of};
+use crate::models::onnx::constant::{Constant, Kind};
+use crate::models::onnx::layout::{Builder, LARGE};
+use crate::models::onnx::proto::NodeProto;
+use crate::models::onnx::value::{Refusal, Traced, Value};
 
 /// The scores under a softmax: their factors, what scales them, what is added.
 struct Scores<'a> {
@@ -12,6 +17,8 @@ struct Scores<'a> {
     key: &'a str,
     scale: f32,
     mask: Option<&'a str>,
+    /// Whether rows that the mask forbids as a whole are 0: PyTorch's guard around a softmax over a mask of infinities.
+    guarded: bool,
 }
 
 /// The attention that ends in this product, if it is one.
@@ -25,22 +32,19 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
         return Ok(None);
     };
     let ([n, heads, queries, d], [_, _, _, keys]) = (&q.dims[..], &k.dims[..]) else { return Ok(None) };
-    let fits = k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d];
+    let fits =
+        k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d] && *d <= Attention::MOST;
     let mask = match scores.mask.map(value) {
         None => None,
-        Some(Some(mask)) if mask.rank() <= 4 => Some(mask),
-        Some(_) => return Ok(None),
+        Some(Some(mask)) => Some(mask),
+        Some(None) => return Ok(None),
     };
-    // A mask that differs between heads is another matter.
-    let shared = mask.as_ref().is_none_or(|mask| {
-        let dims = mask.dims();
-        mask.rank() < 3 || dims[mask.rank() - 3] == 1
-    });
     // Nor has a mask a gradient.
     let fixed = match &mask {
         Some(Value::Traced(mask)) => !builder.moves(mask.tensor),
         _ => true,
     };
+    let shared = mask.as_ref().is_none_or(|mask| is_shared(mask, [*n, *queries, *keys]));
     if !(fits && shared && fixed) {
         return Ok(None);
     }
@@ -48,69 +52,96 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
     let [n, heads, queries, keys, d] = [*n, *heads, *queries, *keys, *d];
     // Tokens first, so that a linear layer's result is an operand as it lies.
     let tokens = |builder: &mut Builder, x: &Traced, order: &[usize], count: usize| {
-        let x = builder.arrange(x, order);
-        builder.graph.reshape(x, &[n, count, heads, d])
+        let x = builder.arrange(x, order)?;
+        Ok::<Tensor, Refusal>(builder.graph.reshape(x, &[n, count, heads, d]))
     };
-    let q = tokens(builder, q, &[0, 2, 1, 3], queries);
-    let k = tokens(builder, k, &[0, 3, 1, 2], keys);
-    let v = tokens(builder, v, &[0, 2, 1, 3], keys);
-    let mask = match mask {
-        None => None,
-        Some(mask) => Some(one_mask(builder, &mask, [n, queries, keys])?),
+    let q = tokens(builder, q, &[0, 2, 1, 3], queries)?;
+    let k = tokens(builder, k, &[0, 3, 1, 2], keys)?;
+    let v = tokens(builder, v, &[0, 2, 1, 3], keys)?;
+    let tensor = match &mask {
+        None => builder.graph.attention(q, k, v, None, scores.scale),
+        Some(value) => {
+            let mask = without_heads(builder, value, n)?;
+            let seen = builder.graph.attention(q, k, v, Some(mask), scores.scale);
+            if scores.guarded && forbids_rows(value) { emptied(builder, seen, mask) } else { seen }
+        }
     };
-    let tensor = builder.graph.attention(q, k, v, mask, scores.scale);
-    Ok(Some(
-        Traced { tensor, dims, order: vec![0, 2, 1, 3], kind: crate::models::onnx::constant::Kind::Float }
-            .into(),
-    ))
+    Ok(Some(Traced { tensor, dims, order: vec![0, 2, 1, 3], kind: Kind::Float }.into()))
 }
 
-/// A mask of `[.., queries | 1, keys]` without heads: shared by all lanes `[queries, keys]`, or `[n, queries | 1, keys]`.
-fn one_mask(
-    builder: &mut Builder,
-    mask: &Value,
-    [n, queries, keys]: [usize; 3],
-) -> Result<crate::graph::Tensor, Refusal> {
-    match mask {
-        Value::Constant(constant) => {
-            let own: Vec<usize> =
-                constant.dims.iter().copied().skip(constant.dims.len().saturating_sub(2)).collect();
-            if constant.len() != own.iter().product::<usize>() {
-                return Err(format!("a mask of shape {:?}", constant.dims));
-            }
-            let whole = constant.with_dims(own).broadcast(&[queries, keys]);
-            Ok(builder.lift(&whole, &[0, 1], false))
+/// Whether a mask is one that all heads share: `[.., 1, queries | 1, keys]`, before that the images of the batch or 1.
+fn is_shared(mask: &Value, [n, queries, keys]: [usize; 3]) -> bool {
+    let lead = match mask {
+        // The kernel has a mask for each image, or one for all that is the same in all lanes.
+        Value::Traced(_) => [n, n],
+        Value::Constant(_) => [1, n],
+    };
+    match *mask.dims() {
+        [columns] => columns == keys && lead.contains(&1),
+        [rows, columns] | [1, rows, columns] => {
+            columns == keys && [1, queries].contains(&rows) && lead.contains(&1)
         }
-        Value::Traced(traced) => {
-            let rank = traced.dims.len();
-            let x = builder.natural(traced);
-            let rows = if rank < 2 { 1 } else { traced.dims[rank - 2] };
-            let columns = traced.dims.last().copied().unwrap_or(1);
-            if columns != keys {
-                return Err(format!("a mask of shape {:?}", traced.dims));
-            }
-            let own: usize = traced.dims.iter().product::<usize>() / (rows * columns);
-            if own != n {
-                return Err(format!("a mask of shape {:?}", traced.dims));
-            }
-            let x = builder.with_lanes(x);
-            Ok(builder.graph.reshape(x, &[n, rows, columns]))
+        [images, 1, rows, columns] => {
+            columns == keys && [1, queries].contains(&rows) && lead.contains(&images)
         }
+        _ => false,
     }
+}
+
+/// Such a mask without the heads' axis: shared by all images and lanes `[queries | 1, keys]`, or `[n, queries | 1, keys]`.
+fn without_heads(builder: &mut Builder, mask: &Value, n: usize) -> Result<Tensor, Refusal> {
+    let dims = mask.dims();
+    let [rows, columns] = [dims.len().checked_sub(2).map_or(1, |at| dims[at]), dims[dims.len() - 1]];
+    let one = [rows, columns];
+    let each = [n, rows, columns];
+    Ok(match mask {
+        Value::Constant(constant) if constant.len() == rows * columns => {
+            builder.lift(&constant.with_dims(one.to_vec()), &[0, 1], false)
+        }
+        Value::Constant(constant) => builder.lift(&constant.with_dims(each.to_vec()), &[0, 1, 2], false),
+        Value::Traced(traced) => {
+            let x = builder.natural(traced)?;
+            let x = builder.with_lanes(x);
+            builder.graph.reshape(x, &each)
+        }
+    })
+}
+
+/// Whether a mask may forbid all keys to a query; one that is known says whether it does.
+fn forbids_rows(mask: &Value) -> bool {
+    let Some(constant) = mask.constant() else { return true };
+    let keys = mask.dims().last().copied().unwrap_or(1).max(1);
+    let low = |i: usize| constant.number(i) < f64::from(-LARGE / 2.0);
+    (0..constant.len() / keys).any(|row| (row * keys..(row + 1) * keys).all(low))
+}
+
+/// What queries `[n, queries, heads, d]` saw, 0 where the mask forbids all keys to them.
+fn emptied(builder: &mut Builder, seen: Tensor, mask: Tensor) -> Tensor {
+    let graph = &mut builder.graph;
+    let last = graph.dims(mask).len() - 1;
+    let largest = graph.reduce(Reduction::Max, mask, last..last + 1);
+    let none = forbidden(graph, largest);
+    let wide = [graph.dims(none), &[1, 1]].concat();
+    let none = graph.reshape(none, &wide);
+    let zero = graph.scalar(0.0);
+    graph.select(none, zero, seen)
 }
 
 /// The scores, if the first factor is a softmax of them over the last axis that nobody else reads.
 fn scores<'a>(call: &Call<'_, 'a, '_>) -> Option<Scores<'a>> {
     let tree = call.tree;
     let mut name = *call.node.inputs.first()?;
-    // Rows that are masked as a whole are 0 in some exports; here every row is finite.
     let mut node = tree.producer(name)?;
+    let mut guarded = false;
     if node.op == "Where" {
-        let condition = tree.values.get(*node.inputs.first()?)?.constant()?;
-        if (0..condition.len()).any(|i| condition.number(i) != 0.0) {
+        let [condition, other, own] = node.inputs[..] else { return None };
+        let asked = tree.producer(condition)?;
+        let nothing = tree.values.get(other)?.constant()?.single() == Some(0.0);
+        guarded = asked.op == "IsNaN" && asked.inputs[..] == [own] && nothing;
+        if !guarded {
             return None;
         }
-        name = node.inputs.get(2)?;
+        name = own;
         node = tree.producer(name)?;
     }
     if node.op != "Softmax" || !last_axis(node, call) {
@@ -142,7 +173,7 @@ fn scores<'a>(call: &Call<'_, 'a, '_>) -> Option<Scores<'a>> {
         return None;
     }
     let [query, key] = node.inputs[..] else { return None };
-    Some(Scores { query, key, scale: scale as f32, mask })
+    Some(Scores { query, key, scale: scale as f32, mask, guarded })
 }
 
 /// The product that a scaled product is made of.
@@ -157,13 +188,11 @@ fn product_below<'a, 'm>(call: &Call<'_, 'a, 'm>, name: &str) -> Option<&'m Node
     }
 }
 
-fn last_axis(node: &NodeProto, call: &Call) -> bool {
-    let axis =
-        node.attributes.iter().find(|attribute| attribute.name == "axis").map(|attribute| &attribute.value);
-    let rank = node.outputs.first().and_then(|name| call.tree.values.get(*name)).map_or(0, Value::rank);
-    match axis {
-        None => call.opset >= 13,
-        Some(AttributeValue::Int(axis)) => axis_of(*axis, rank).is_ok_and(|axis| axis + 1 == rank),
-        Some(_) => false,
-    }
+/// Whether a softmax is one over the last axis.
+fn last_axis<'a>(node: &NodeProto<'a>, call: &Call<'_, 'a, '_>) -> bool {
+    let Some(rank) = node.outputs.first().and_then(|name| call.tree.values.get(*name)).map(Value::rank)
+    else {
+        return false;
+    };
+    softmax_axis(&call.of(node), rank).is_ok_and(|axis| axis + 1 == rank)
 }

@@ -1,14 +1,15 @@
 //! What skl2onnx writes for linear models and their preprocessing, in the domain `ai.onnx.ml`.
 
-use percuss_kernels::ops::{Reduction, Unary};
+use percuss_kernels::ops::Unary;
 
 use super::arithmetic::{plus, times};
 use super::linear::product;
+use super::normalisation::{Norm, by_norm};
 use super::softmax::over;
 use crate::models::onnx::call::Call;
 use crate::models::onnx::constant::{Constant, Kind};
 use crate::models::onnx::layout::Builder;
-use crate::models::onnx::value::{Built, Refusal, Traced, Value};
+use crate::models::onnx::value::{Built, Refusal, Value};
 
 /// Numbers along the last axis, or one for all.
 fn along(values: &[f32], columns: usize) -> Result<Value, Refusal> {
@@ -100,7 +101,7 @@ pub(super) fn linear_classifier(builder: &mut Builder, call: &Call) -> Built {
     let traced = builder.traced(&raw)?;
     let said = match call.text("post_transform", "NONE")? {
         "NONE" => raw.clone(),
-        "SOFTMAX" => over(builder, &traced, traced.dims.len() - 1, false).into(),
+        "SOFTMAX" => over(builder, &traced, traced.dims.len() - 1, false)?.into(),
         "LOGISTIC" => builder.each(&traced, |graph, x| graph.unary(Unary::Sigmoid, x)).into(),
         other => return Err(format!("post_transform {other:?}")),
     };
@@ -117,27 +118,15 @@ pub(super) fn linear_regressor(builder: &mut Builder, call: &Call) -> Built {
 
 /// Divided by its norm along the last axis.
 pub(super) fn normalizer(builder: &mut Builder, call: &Call) -> Built {
-    let x: Traced = builder.traced(call.input(0)?)?;
-    let kind = call.text("norm", "MAX")?.to_string();
+    let x = builder.traced(call.input(0)?)?;
     let axis = x.dims.len().checked_sub(1).ok_or("a single number")?;
-    let sizes = builder.each(&x, |graph, x| match kind.as_str() {
-        "L2" => graph.mul(x, x),
-        _ => graph.unary(Unary::Abs, x),
-    });
-    let norm = match kind.as_str() {
-        "L1" => builder.reduce(Reduction::Sum, &sizes, &[axis], true),
-        "L2" => {
-            let sum = builder.reduce(Reduction::Sum, &sizes, &[axis], true);
-            builder.each(&sum, |graph, sum| graph.unary(Unary::Sqrt, sum))
-        }
-        "MAX" => builder.reduce(Reduction::Max, &sizes, &[axis], true),
+    let norm = match call.text("norm", "MAX")? {
+        "L1" => Norm::Sum,
+        "L2" => Norm::Euclidean,
+        "MAX" => Norm::Largest,
         other => return Err(format!("norm {other:?}")),
     };
-    let factor = builder.each(&norm, |graph, norm| {
-        let one = graph.scalar(1.0);
-        graph.div(one, norm)
-    });
-    Ok(vec![times(builder, &x.into(), &factor.into())?])
+    Ok(vec![by_norm(builder, &x, axis, norm)?])
 }
 
 /// Columns by index.

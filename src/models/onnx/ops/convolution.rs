@@ -80,10 +80,10 @@ impl Window {
 pub(super) fn image(builder: &mut Builder, x: &Traced) -> Result<(Tensor, [usize; 2]), Refusal> {
     match x.dims[..] {
         [n, channels, length] => {
-            let tensor = builder.arrange(x, &[0, 2, 1]);
+            let tensor = builder.arrange(x, &[0, 2, 1])?;
             Ok((builder.graph.reshape(tensor, &[n, 1, length, channels]), [1, length]))
         }
-        [_, _, height, width] => Ok((builder.arrange(x, &[0, 2, 3, 1]), [height, width])),
+        [_, _, height, width] => Ok((builder.arrange(x, &[0, 2, 3, 1])?, [height, width])),
         _ => Err(format!("windows over {} axes, shape {:?}", x.dims.len().saturating_sub(2), x.dims)),
     }
 }
@@ -211,7 +211,8 @@ pub(super) fn conv_transpose(builder: &mut Builder, call: &Call) -> Built {
             size.filter(|&size| size > 0 && size <= out[axis]).ok_or("an output smaller than its padding")?;
         if wanted.is_some() || same.starts_with("SAME") {
             let all = out[axis] - size;
-            let before = if same == "SAME_LOWER" { all.div_ceil(2) } else { all / 2 };
+            // What is odd is cut at the front, but for SAME_UPPER: the other way round than in a convolution without padding of its own.
+            let before = if same == "SAME_UPPER" { all / 2 } else { all.div_ceil(2) };
             (window.pad[axis], window.pad[axis + 2]) = (before, all - before);
         }
         out[axis] = size;

@@ -47,7 +47,7 @@ fn single(builder: &mut Builder, x: &Value, own: &[char], result: &[char]) -> Re
     let traced = builder.traced(x)?;
     let gone: Vec<char> = own.iter().copied().filter(|name| !result.contains(name)).collect();
     let kept: Vec<char> = own.iter().copied().filter(|name| result.contains(name)).collect();
-    let sum = builder.reduce(percuss_kernels::ops::Reduction::Sum, &traced, &places(&gone, own)?, false);
+    let sum = builder.reduce(percuss_kernels::ops::Reduction::Sum, &traced, &places(&gone, own)?, false)?;
     builder.transpose(&sum.into(), &places(result, &kept)?)
 }
 

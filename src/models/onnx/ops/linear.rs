@@ -78,13 +78,29 @@ pub(in crate::models::onnx) fn product(
     elements(&dims)?;
     match (a, b) {
         (Value::Traced(x), Value::Constant(weight)) if is_matrix(weight) && ra >= rb => {
-            Ok(by_weight(builder, x, weight).into())
+            Ok(by_weight(builder, x, weight)?.into())
         }
         (Value::Constant(weight), Value::Traced(x)) if is_matrix(weight) && rb >= ra => {
-            Ok(of_weight(builder, weight, x).into())
+            Ok(of_weight(builder, weight, x)?.into())
         }
         _ => in_pairs(builder, a, b, &lead),
     }
+}
+
+/// A map `[from, to]` along one axis. It is no layer: what the last linear layer reads stays what it is.
+pub(super) fn along_axis(
+    builder: &mut Builder,
+    value: &Value,
+    axis: usize,
+    map: Constant,
+) -> Result<Value, Refusal> {
+    let mut axes: Vec<usize> = (0..value.rank()).collect();
+    axes.swap(axis, value.rank() - 1);
+    let last = builder.transpose(value, &axes)?;
+    let features = builder.features;
+    let y = product(builder, &last, &map.into())?;
+    builder.features = features;
+    builder.transpose(&y, &axes)
 }
 
 /// Whether all axes but the last two have length 1.
@@ -93,32 +109,32 @@ fn is_matrix(constant: &Constant) -> bool {
 }
 
 /// x `[.., m, k]` times a weight `[k, n]`, wherever x's other axes lie.
-fn by_weight(builder: &mut Builder, x: &Traced, weight: &Constant) -> Traced {
+fn by_weight(builder: &mut Builder, x: &Traced, weight: &Constant) -> Result<Traced, Refusal> {
     let rank = x.dims.len();
     let [k, n] = [weight.dims[weight.dims.len() - 2], weight.dims[weight.dims.len() - 1]];
     let order: Vec<usize> =
         x.order.iter().copied().filter(|&axis| axis != rank - 1).chain([rank - 1]).collect();
-    let rows = builder.arrange(x, &order);
+    let rows = builder.arrange(x, &order)?;
     builder.features = Some(rows);
     let matrix = builder.lift(&weight.with_dims(vec![k, n]), &[0, 1], false);
     let tensor = builder.graph.matmul(rows, false, matrix, false);
     let mut dims = x.dims.clone();
     dims[rank - 1] = n;
-    Traced { tensor, dims, order, kind: Kind::Float }
+    Ok(Traced { tensor, dims, order, kind: Kind::Float })
 }
 
 /// A weight `[m, k]` times x `[.., k, n]`: the rows are x's columns.
-fn of_weight(builder: &mut Builder, weight: &Constant, x: &Traced) -> Traced {
+fn of_weight(builder: &mut Builder, weight: &Constant, x: &Traced) -> Result<Traced, Refusal> {
     let rank = x.dims.len();
     let [m, k] = [weight.dims[weight.dims.len() - 2], weight.dims[weight.dims.len() - 1]];
     let order: Vec<usize> =
         x.order.iter().copied().filter(|&axis| axis != rank - 2).chain([rank - 2]).collect();
-    let rows = builder.arrange(x, &order);
+    let rows = builder.arrange(x, &order)?;
     let matrix = builder.lift(&weight.with_dims(vec![m, k]), &[0, 1], false);
     let tensor = builder.graph.matmul(rows, false, matrix, true);
     let mut dims = x.dims.clone();
     dims[rank - 2] = m;
-    Traced { tensor, dims, order, kind: Kind::Float }
+    Ok(Traced { tensor, dims, order, kind: Kind::Float })
 }
 
 /// Products of matrices in pairs.
@@ -139,7 +155,7 @@ fn in_pairs(builder: &mut Builder, a: &Value, b: &Value, lead: &[usize]) -> Resu
         let turned = traced.order.ends_with(&[rank - 1, rank - 2]);
         let last = if turned { [rank - 1, rank - 2] } else { [rank - 2, rank - 1] };
         let order = [leading.as_slice(), &last].concat();
-        tensors.push((builder.arrange(traced, &order), turned));
+        tensors.push((builder.arrange(traced, &order)?, turned));
     }
     let [(x, x_turned), (y, y_turned)] = [tensors[0], tensors[1]];
     let tensor = builder.graph.matmul(x, x_turned, y, y_turned);

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use percuss_kernels::ops::Reduction;
+
 use super::arithmetic::{Relation, at_most, compare};
+use super::softmax_axis;
 use crate::graph::{Graph, Tensor};
 use crate::models::onnx::call::Call;
 use crate::models::onnx::constant::{Constant, Data, Kind};
-use crate::models::onnx::layout::Builder;
+use crate::models::onnx::layout::{Builder, LARGE};
 use crate::models::onnx::value::{Built, Refusal, Value, broadcast};
 
 const EQUAL: Relation = Relation { ints: |a, b| a == b, reals: |a, b| a == b, graph: Graph::equal };
@@ -78,12 +81,33 @@ pub(super) fn not(builder: &mut Builder, call: &Call) -> Built {
     }])
 }
 
-/// No number here is infinite or none: masks are finite, and so is everything that is computed from finite numbers.
+/// Never: samples are finite, and so are masks here, which `layout` makes large numbers. What else comes of a finite sample is taken to be.
 pub(super) fn never(builder: &mut Builder, call: &Call) -> Built {
     let dims = call.input(0)?.dims().to_vec();
     builder.take_room(&dims)?;
     let len = dims.iter().product();
     Ok(vec![Constant { dims, data: Data::Bool(Arc::new(vec![0; len])) }.into()])
+}
+
+/// As [`never`], but for a softmax over scores of which all are infinitely low: rows of an attention that are masked as a whole.
+pub(super) fn is_nan(builder: &mut Builder, call: &Call) -> Built {
+    let (value, name) = (call.input(0)?, call.node.inputs[0]);
+    let Some(node) = call.tree.producer(name).filter(|node| (node.domain, node.op) == ("", "Softmax")) else {
+        return never(builder, call);
+    };
+    let softmax = call.of(node);
+    let scores = builder.traced(softmax.input(0)?)?;
+    let axis = softmax_axis(&softmax, scores.dims.len())?;
+    let largest = builder.reduce(Reduction::Max, &scores, &[axis], true)?;
+    let mut none = builder.each(&largest, forbidden);
+    none.kind = Kind::Bool;
+    Ok(vec![builder.expand(&none.into(), value.dims())?])
+}
+
+/// Whether the largest score of a row, or what its mask adds, stands for minus infinity.
+pub(super) fn forbidden(graph: &mut Graph, largest: Tensor) -> Tensor {
+    let low = graph.scalar(-LARGE / 2.0);
+    graph.less(largest, low)
 }
 
 pub(super) fn select(builder: &mut Builder, call: &Call) -> Built {

@@ -20,6 +20,7 @@ mod shapes;
 mod softmax;
 
 pub(super) use activation::soft_plus;
+pub(super) use softmax::axis as softmax_axis;
 
 use super::call::Call;
 use super::layout::Builder;
@@ -91,7 +92,7 @@ pub(super) const REGISTRY: &[Op] = &[
     op("Identity", activation::identity),
     op("InstanceNormalization", normalisation::instance),
     op("IsInf", logic::never),
-    op("IsNaN", logic::never),
+    op("IsNaN", logic::is_nan),
     op("LSTM", recurrent::lstm),
     op("LayerNormalization", normalisation::layer),
     op("LeakyRelu", activation::leaky_relu),
@@ -171,6 +172,5 @@ pub(super) const REGISTRY: &[Op] = &[
 
 /// The op of this name and domain.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Op> {
-    let domain = if domain == "ai.onnx" { "" } else { domain };
     REGISTRY.iter().find(|op| op.name == name && op.domain == domain)
 }

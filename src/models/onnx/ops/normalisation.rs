@@ -35,9 +35,7 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
     if let Some(node) =
         call.tree.only_for_me(call.node.inputs[0]).filter(|node| node.op == "Conv" && node.domain.is_empty())
     {
-        let inputs = node.inputs.iter().map(|name| call.tree.values.get(name).cloned()).collect();
-        let before = Call { node, opset: call.opset, inputs, tree: call.tree };
-        return Ok(vec![folded(builder, &before, Some(&affine))?.into()]);
+        return Ok(vec![folded(builder, &call.of(node), Some(&affine))?.into()]);
     }
     let wide = [vec![channels], vec![1; x.rank() - 2]].concat();
     let along = |pick: fn(&(f64, f64)) -> f64| {
@@ -79,7 +77,7 @@ pub(super) fn layer(builder: &mut Builder, call: &Call) -> Built {
     // The normalised axes last, as they are in the file; the others wherever they lie.
     let others = x.order.iter().copied().filter(|&other| other < axis);
     let order: Vec<usize> = others.chain(axis..rank).collect();
-    let tensor = builder.arrange(&x, &order);
+    let tensor = builder.arrange(&x, &order)?;
     let before = builder.graph.dims(tensor).to_vec();
     let merged = [&before[..axis], &[len]].concat();
     let tensor = builder.graph.reshape(tensor, &merged);
@@ -90,12 +88,12 @@ pub(super) fn layer(builder: &mut Builder, call: &Call) -> Built {
 
 /// `(x - mean) / sqrt(variance + epsilon)` over axes.
 fn normalised(builder: &mut Builder, x: &Traced, axes: &[usize], epsilon: f32) -> Result<Value, Refusal> {
-    let mean = average(builder, x, axes, true);
+    let mean = average(builder, x, axes, true)?;
     let (tensors, order, dims) = builder.align(&[&x.clone().into(), &mean.into()])?;
     let centred = builder.graph.sub(tensors[0], tensors[1]);
     let centred = builder.spread(centred, order, dims, x.kind);
     let squares = builder.each(&centred, |graph, x| graph.mul(x, x));
-    let variance = average(builder, &squares, axes, true);
+    let variance = average(builder, &squares, axes, true)?;
     let factor = builder.each(&variance, |graph, variance| {
         let safe = graph.shift(variance, epsilon);
         let deviation = graph.unary(Unary::Sqrt, safe);
@@ -161,18 +159,39 @@ pub(super) fn group(builder: &mut Builder, call: &Call) -> Built {
 pub(super) fn lp(builder: &mut Builder, call: &Call) -> Built {
     let x = builder.traced(call.input(0)?)?;
     let axis = axis_of(call.int("axis", -1)?, x.dims.len())?;
-    let squared = match call.int("p", 2)? {
-        1 => false,
-        2 => true,
+    let norm = match call.int("p", 2)? {
+        1 => Norm::Sum,
+        2 => Norm::Euclidean,
         p => return Err(format!("a norm of order {p}")),
     };
-    let sizes =
-        builder.each(&x, |graph, x| if squared { graph.mul(x, x) } else { graph.unary(Unary::Abs, x) });
-    let sum = builder.reduce(Reduction::Sum, &sizes, &[axis], true);
-    let factor = builder.each(&sum, |graph, sum| {
-        let norm = if squared { graph.unary(Unary::Sqrt, sum) } else { sum };
-        let one = graph.scalar(1.0);
-        graph.div(one, norm)
+    Ok(vec![by_norm(builder, &x, axis, norm)?])
+}
+
+/// What is divided by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Norm {
+    /// The sum of absolute values.
+    Sum,
+    Euclidean,
+    /// The largest value as it is, not the largest absolute value.
+    Largest,
+}
+
+/// x divided by its norm along an axis, and by 1 where that is 0, as onnxruntime has it.
+pub(super) fn by_norm(builder: &mut Builder, x: &Traced, axis: usize, norm: Norm) -> Result<Value, Refusal> {
+    let (kind, sizes) = match norm {
+        Norm::Sum => (Reduction::Sum, builder.each(x, |graph, x| graph.unary(Unary::Abs, x))),
+        Norm::Euclidean => (Reduction::Sum, builder.each(x, |graph, x| graph.mul(x, x))),
+        Norm::Largest => (Reduction::Max, x.clone()),
+    };
+    let size = builder.reduce(kind, &sizes, &[axis], true)?;
+    let factor = builder.each(&size, |graph, size| {
+        let (zero, one) = (graph.scalar(0.0), graph.scalar(1.0));
+        let none = graph.equal(size, zero);
+        // Before the root, whose slope at 0 is infinite.
+        let safe = graph.select(none, one, size);
+        let size = if norm == Norm::Euclidean { graph.unary(Unary::Sqrt, safe) } else { safe };
+        graph.div(one, size)
     });
-    Ok(vec![times(builder, &x.into(), &factor.into())?])
+    times(builder, &x.clone().into(), &factor.into())
 }

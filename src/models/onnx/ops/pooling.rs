@@ -80,11 +80,11 @@ fn ceiling(window: &mut Window, size: [usize; 2]) -> bool {
 pub(super) fn global_average(builder: &mut Builder, call: &Call) -> Built {
     let x = builder.traced(call.input(0)?)?;
     let axes: Vec<usize> = (2..x.dims.len()).collect();
-    Ok(vec![mean(builder, &x, &axes, true).into()])
+    Ok(vec![mean(builder, &x, &axes, true)?.into()])
 }
 
 pub(super) fn global_max(builder: &mut Builder, call: &Call) -> Built {
     let x = builder.traced(call.input(0)?)?;
     let axes: Vec<usize> = (2..x.dims.len()).collect();
-    Ok(vec![builder.reduce(Reduction::Max, &x, &axes, true).into()])
+    Ok(vec![builder.reduce(Reduction::Max, &x, &axes, true)?.into()])
 }

@@ -156,7 +156,7 @@ fn sizes(call: &Call, gates: usize, functions: &[&str]) -> Result<Sizes, Refusal
 /// All steps `[steps, inputs]`.
 fn steps(builder: &mut Builder, call: &Call, sizes: &Sizes) -> Result<Tensor, Refusal> {
     let x = builder.traced(call.input(0)?)?;
-    let x = builder.natural(&x);
+    let x = builder.natural(&x)?;
     let x = builder.with_lanes(x);
     Ok(builder.graph.reshape(x, &[sizes.steps, sizes.inputs]))
 }
@@ -173,7 +173,7 @@ fn state(builder: &mut Builder, call: &Call, i: usize, sizes: &Sizes) -> Result<
         return Err(format!("a first state of shape {:?}", value.dims()));
     }
     let traced = builder.traced(&value)?;
-    let whole = builder.natural(&traced);
+    let whole = builder.natural(&traced)?;
     let whole = builder.graph.reshape(whole, &[count, sizes.hidden]);
     Ok((0..count)
         .map(|direction| {

@@ -26,10 +26,15 @@ pub(super) fn mean(builder: &mut Builder, call: &Call) -> Built {
 }
 
 /// The mean over axes.
-pub(super) fn average(builder: &mut Builder, x: &Traced, axes: &[usize], keep: bool) -> Traced {
+pub(super) fn average(
+    builder: &mut Builder,
+    x: &Traced,
+    axes: &[usize],
+    keep: bool,
+) -> Result<Traced, Refusal> {
     let count: usize = axes.iter().map(|&axis| x.dims[axis]).product();
-    let sum = builder.reduce(Reduction::Sum, x, axes, keep);
-    builder.each(&sum, |graph, sum| graph.scale(sum, 1.0 / count as f32))
+    let sum = builder.reduce(Reduction::Sum, x, axes, keep)?;
+    Ok(builder.each(&sum, |graph, sum| graph.scale(sum, 1.0 / count as f32)))
 }
 
 pub(super) fn max(builder: &mut Builder, call: &Call) -> Built {
@@ -43,13 +48,12 @@ pub(super) fn min(builder: &mut Builder, call: &Call) -> Built {
 }
 
 pub(super) fn product(builder: &mut Builder, call: &Call) -> Built {
-    call.constant(0, "factors")?;
     over(
         builder,
         call,
         17,
         |values| values.iter().product(),
-        |b, x, axes, keep| b.reduce(Reduction::Sum, x, axes, keep),
+        |_, _, _, _| Err("factors that depend on the sample".into()),
     )
 }
 
@@ -64,8 +68,8 @@ pub(super) fn l1(builder: &mut Builder, call: &Call) -> Built {
 pub(super) fn l2(builder: &mut Builder, call: &Call) -> Built {
     let host = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
     over(builder, call, 17, host, |b, x, axes, keep| {
-        let sum = squares(b, x, axes, keep);
-        b.each(&sum, |graph, sum| graph.unary(Unary::Sqrt, sum))
+        let sum = squares(b, x, axes, keep)?;
+        Ok(b.each(&sum, |graph, sum| graph.unary(Unary::Sqrt, sum)))
     })
 }
 
@@ -73,7 +77,7 @@ pub(super) fn sum_square(builder: &mut Builder, call: &Call) -> Built {
     over(builder, call, 17, |values| values.iter().map(|value| value * value).sum(), squares)
 }
 
-fn squares(builder: &mut Builder, x: &Traced, axes: &[usize], keep: bool) -> Traced {
+fn squares(builder: &mut Builder, x: &Traced, axes: &[usize], keep: bool) -> Result<Traced, Refusal> {
     let squares = builder.each(x, |graph, x| graph.mul(x, x));
     builder.reduce(Reduction::Sum, &squares, axes, keep)
 }
@@ -85,8 +89,8 @@ pub(super) fn log_sum(builder: &mut Builder, call: &Call) -> Built {
         17,
         |values| values.iter().sum::<f64>().ln(),
         |b, x, axes, keep| {
-            let sum = b.reduce(Reduction::Sum, x, axes, keep);
-            b.each(&sum, |graph, sum| graph.unary(Unary::Log, sum))
+            let sum = b.reduce(Reduction::Sum, x, axes, keep)?;
+            Ok(b.each(&sum, |graph, sum| graph.unary(Unary::Log, sum)))
         },
     )
 }
@@ -97,18 +101,18 @@ pub(super) fn log_sum_exp(builder: &mut Builder, call: &Call) -> Built {
         largest + values.iter().map(|value| (value - largest).exp()).sum::<f64>().ln()
     };
     over(builder, call, 17, host, |b, x, axes, keep| {
-        let largest = b.reduce(Reduction::Max, x, axes, true);
+        let largest = b.reduce(Reduction::Max, x, axes, true)?;
         let wide: Value = largest.into();
-        let Ok((tensors, order, dims)) = b.align(&[&x.clone().into(), &wide]) else { return x.clone() };
+        let (tensors, order, dims) = b.align(&[&x.clone().into(), &wide])?;
         let shifted = b.graph.sub(tensors[0], tensors[1]);
         let power = b.graph.unary(Unary::Exp, shifted);
         let power = b.spread(power, order, dims, x.kind);
-        let sum = b.reduce(Reduction::Sum, &power, axes, true);
+        let sum = b.reduce(Reduction::Sum, &power, axes, true)?;
         let log = b.each(&sum, |graph, sum| graph.unary(Unary::Log, sum));
-        let Ok((tensors, order, dims)) = b.align(&[&log.into(), &wide]) else { return x.clone() };
+        let (tensors, order, dims) = b.align(&[&log.into(), &wide])?;
         let total = b.graph.add(tensors[0], tensors[1]);
         let total = b.spread(total, order, dims, x.kind);
-        if keep { total } else { b.reduce(Reduction::Sum, &total, axes, false) }
+        if keep { Ok(total) } else { b.reduce(Reduction::Sum, &total, axes, false) }
     })
 }
 
@@ -118,7 +122,7 @@ fn over(
     call: &Call,
     until: i64,
     host: impl Fn(&[f64]) -> f64,
-    graph: impl FnOnce(&mut Builder, &Traced, &[usize], bool) -> Traced,
+    graph: impl FnOnce(&mut Builder, &Traced, &[usize], bool) -> Result<Traced, Refusal>,
 ) -> Built {
     let value = call.input(0)?;
     let keep = call.int("keepdims", 1)? == 1;
@@ -128,12 +132,13 @@ fn over(
         None => (0..value.rank()).collect(),
     };
     Ok(vec![match value {
-        Value::Constant(constant) => reduced(constant, &axes, keep, host)?.into(),
-        Value::Traced(traced) => graph(builder, traced, &axes, keep).into(),
+        Value::Constant(constant) => reduced(builder, constant, &axes, keep, host)?.into(),
+        Value::Traced(traced) => graph(builder, traced, &axes, keep)?.into(),
     }])
 }
 
 fn reduced(
+    builder: &mut Builder,
     constant: &Constant,
     axes: &[usize],
     keep: bool,
@@ -142,6 +147,7 @@ fn reduced(
     let all: Vec<usize> = constant.dims.clone();
     let size = |axis: usize| if axes.contains(&axis) { 1 } else { all[axis] };
     let wide: Vec<usize> = (0..all.len()).map(size).collect();
+    builder.take_room(&wide)?;
     let (from, to) = (strides(&all), strides(&wide));
     let mut groups = vec![Vec::new(); wide.iter().product()];
     for i in 0..constant.len() {

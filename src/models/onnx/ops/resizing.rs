@@ -1,7 +1,7 @@
 //! Images made larger or smaller: each axis is a linear map, known when the network is read.
 
-use super::linear::product;
-use crate::graph::Upsample;
+use super::linear::along_axis;
+use crate::graph::{Upsample, interpolation};
 use crate::models::onnx::call::Call;
 use crate::models::onnx::constant::Constant;
 use crate::models::onnx::layout::Builder;
@@ -53,7 +53,7 @@ pub(super) fn resize(builder: &mut Builder, call: &Call) -> Built {
         (None, Some(sizes)) => {
             let sizes: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
             let sizes = sizes.filter(|sizes| sizes.len() == axes.len()).ok_or("sizes that do not fit")?;
-            let scale = |(size, axis): (&usize, &usize)| *size as f64 / value.dims()[*axis] as f64;
+            let scale = |(size, axis): (&usize, &usize)| *size as f32 / value.dims()[*axis] as f32;
             (sizes.iter().zip(&axes).map(scale).collect(), sizes)
         }
         (None, None) => return Err("neither scales nor sizes".into()),
@@ -62,26 +62,27 @@ pub(super) fn resize(builder: &mut Builder, call: &Call) -> Built {
 }
 
 /// Factors, if there are any.
-fn scales(call: &Call, i: usize) -> Result<Option<Vec<f64>>, Refusal> {
+fn scales(call: &Call, i: usize) -> Result<Option<Vec<f32>>, Refusal> {
     if call.optional(i).is_none() {
         return Ok(None);
     }
     let constant = call.constant(i, "scales")?;
-    let scales: Vec<f64> = (0..constant.len()).map(|i| constant.number(i)).collect();
+    let scales: Vec<f32> = (0..constant.len()).map(|i| constant.number(i) as f32).collect();
     if scales.iter().any(|scale| !(*scale > 0.0 && *scale < 1e6)) {
         return Err(format!("scales {scales:?}"));
     }
     Ok(Some(scales).filter(|scales| !scales.is_empty()))
 }
 
-fn sized(value: &Value, axes: &[usize], scales: &[f64]) -> Result<Vec<usize>, Refusal> {
+/// Sizes, rounded down. All arithmetic of positions is in f32, as onnxruntime's is: 3 times the f32 that 5/3 is nearest to is 5.
+fn sized(value: &Value, axes: &[usize], scales: &[f32]) -> Result<Vec<usize>, Refusal> {
     if scales.len() != axes.len() {
         return Err(format!("{} scales of {} axes", scales.len(), axes.len()));
     }
     Ok(axes
         .iter()
         .zip(scales)
-        .map(|(&axis, scale)| (value.dims()[axis] as f64 * scale).floor() as usize)
+        .map(|(&axis, scale)| (value.dims()[axis] as f32 * scale).floor() as usize)
         .collect())
 }
 
@@ -89,14 +90,17 @@ fn resized(
     builder: &mut Builder,
     mut value: Value,
     axes: &[usize],
-    scales: &[f64],
+    scales: &[f32],
     sizes: &[usize],
     how: &How,
 ) -> Result<Value, Refusal> {
     let mut dims = value.dims().to_vec();
     axes.iter().zip(sizes).for_each(|(&axis, &size)| dims[axis] = size);
+    elements(value.dims())?;
     elements(&dims)?;
-    if let Some(value) = by_factors(builder, &value, &dims, how) {
+    let mut factors = vec![1.0; dims.len()];
+    axes.iter().zip(scales).for_each(|(&axis, &scale)| factors[axis] = scale);
+    if let Some(value) = by_factors(builder, &value, &factors, how)? {
         return Ok(value);
     }
     for ((&axis, &scale), &size) in axes.iter().zip(scales).zip(sizes) {
@@ -104,45 +108,52 @@ fn resized(
         if size == len && scale == 1.0 {
             continue;
         }
-        let at: Result<Vec<f64>, Refusal> =
-            (0..size).map(|o| coordinate(o as f64, len as f64, size as f64, scale, how)).collect();
+        let at: Result<Vec<f32>, Refusal> =
+            (0..size).map(|o| coordinate(o as f32, len as f32, size as f32, scale, how)).collect();
         let at = at?;
         value = if how.nearest {
             let positions: Result<Vec<usize>, Refusal> = at.iter().map(|&at| nearest(at, len, how)).collect();
             builder.take(&value, axis, &positions?)?
         } else {
-            interpolated(builder, &value, axis, &at)?
+            builder.take_room(&[len, size])?;
+            let rows = interpolation(len, at.iter().map(|&at| f64::from(at)));
+            along_axis(builder, &value, axis, Constant::floats(&[size, len], rows).permuted(&[1, 0]))?
         };
     }
     Ok(value)
 }
 
-/// An image that becomes a whole number of times as large, by the op for that.
-fn by_factors(builder: &mut Builder, value: &Value, dims: &[usize], how: &How) -> Option<Value> {
-    let Value::Traced(traced) = value else { return None };
-    let ([n, c, height, width], [m, d, high, wide]) = (&traced.dims[..], dims) else { return None };
-    let whole = n == m && c == d && high % height == 0 && wide % width == 0;
-    let kind = match (how.nearest, how.coordinates.as_str(), how.rounding.as_str()) {
-        (true, "asymmetric", "floor") | (true, "half_pixel", "round_prefer_floor" | "floor") => {
-            Upsample::Nearest
-        }
-        (false, "half_pixel", _) => Upsample::Bilinear,
-        _ => return None,
+/// An image that becomes exactly a whole number of times as large, by the op for that.
+fn by_factors(
+    builder: &mut Builder,
+    value: &Value,
+    scales: &[f32],
+    how: &How,
+) -> Result<Option<Value>, Refusal> {
+    let Value::Traced(traced) = value else { return Ok(None) };
+    let (&[n, c, height, width], &[1.0, 1.0, tall, wide]) = (&traced.dims[..], scales) else {
+        return Ok(None);
     };
-    // Of two positions half a pixel apart the nearest is the same under both mappings only for these factors.
-    let factors = [high / height, wide / width];
-    if !whole || (how.nearest && how.coordinates == "half_pixel" && factors.iter().any(|factor| *factor > 2))
-    {
-        return None;
+    if [tall, wide].iter().any(|scale| scale.fract() != 0.0) {
+        return Ok(None);
     }
-    let x = builder.arrange(traced, &[0, 2, 3, 1]);
+    let kind = match (how.nearest, how.coordinates.as_str(), how.rounding.as_str()) {
+        (true, "asymmetric", "floor") => Upsample::Nearest,
+        // Half a pixel apart, the nearest is the same one only for these factors.
+        (true, "half_pixel", "round_prefer_floor") if tall <= 2.0 && wide <= 2.0 => Upsample::Nearest,
+        (false, "half_pixel", _) => Upsample::Bilinear,
+        _ => return Ok(None),
+    };
+    let x = builder.arrange(traced, &[0, 2, 3, 1])?;
     let x = builder.with_lanes(x);
+    let factors = [tall as usize, wide as usize];
     let tensor = builder.graph.upsample(x, factors, kind);
-    Some(Traced { tensor, dims: dims.to_vec(), order: vec![0, 2, 3, 1], kind: traced.kind }.into())
+    let dims = vec![n, c, height * factors[0], width * factors[1]];
+    Ok(Some(Traced { tensor, dims, order: vec![0, 2, 3, 1], kind: traced.kind }.into()))
 }
 
 /// The position in the image of position `o` of the result.
-fn coordinate(o: f64, len: f64, size: f64, scale: f64, how: &How) -> Result<f64, Refusal> {
+fn coordinate(o: f32, len: f32, size: f32, scale: f32, how: &How) -> Result<f32, Refusal> {
     Ok(match how.coordinates.as_str() {
         "half_pixel" => (o + 0.5) / scale - 0.5,
         "pytorch_half_pixel" => {
@@ -164,7 +175,7 @@ fn coordinate(o: f64, len: f64, size: f64, scale: f64, how: &How) -> Result<f64,
     })
 }
 
-fn nearest(at: f64, len: usize, how: &How) -> Result<usize, Refusal> {
+fn nearest(at: f32, len: usize, how: &How) -> Result<usize, Refusal> {
     let rounded = match how.rounding.as_str() {
         "round_prefer_floor" => (at - 0.5).ceil(),
         "round_prefer_ceil" => (at + 0.5).floor(),
@@ -172,28 +183,5 @@ fn nearest(at: f64, len: usize, how: &How) -> Result<usize, Refusal> {
         "ceil" => at.ceil(),
         other => return Err(format!("nearest_mode {other:?}")),
     };
-    Ok(rounded.clamp(0.0, len as f64 - 1.0) as usize)
-}
-
-/// Between the two neighbours of each position, as a product with a matrix.
-fn interpolated(builder: &mut Builder, value: &Value, axis: usize, at: &[f64]) -> Result<Value, Refusal> {
-    let (rank, len) = (value.rank(), value.dims()[axis]);
-    builder.take_room(&[len, at.len()])?;
-    let size = at.len();
-    let mut matrix = vec![0.0f32; len * size];
-    for (o, &at) in at.iter().enumerate() {
-        let at = at.clamp(0.0, len as f64 - 1.0);
-        let low = at.floor() as usize;
-        let high = (low + 1).min(len - 1);
-        matrix[low * size + o] += (1.0 - (at - low as f64)) as f32;
-        matrix[high * size + o] += (at - low as f64) as f32;
-    }
-    let matrix = Constant::floats(&[len, size], matrix);
-    let mut axes: Vec<usize> = (0..rank).collect();
-    axes.swap(axis, rank - 1);
-    let last = builder.transpose(value, &axes)?;
-    let features = builder.features;
-    let y = product(builder, &last, &matrix.into())?;
-    builder.features = features;
-    builder.transpose(&y, &axes)
+    Ok(rounded.clamp(0.0, len as f32 - 1.0) as usize)
 }

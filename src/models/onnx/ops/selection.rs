@@ -72,7 +72,7 @@ fn embedded(builder: &mut Builder, table: &Value, ids: &Traced, axis: usize) -> 
     }
     elements(&[ids.dims.iter().product(), table.dims[1]])?;
     let rows = builder.lift(table, &[0, 1], false);
-    let index = builder.natural(ids);
+    let index = builder.natural(ids)?;
     let tensor = builder.graph.embed(rows, index);
     let mut result = builder.plain(tensor, ids);
     result.kind = Kind::Float;
@@ -165,7 +165,7 @@ pub(super) fn scatter_nd(builder: &mut Builder, call: &Call) -> Built {
 }
 
 /// The position of the largest value: a label, which has no gradient.
-pub(super) fn arg_max(_: &mut Builder, call: &Call) -> Built {
+pub(super) fn arg_max(builder: &mut Builder, call: &Call) -> Built {
     let constant = call.constant(0, "values")?;
     let axis = axis_of(call.int("axis", 0)?, constant.dims.len())?;
     if call.int("select_last_index", 0)? != 0 {
@@ -174,6 +174,12 @@ pub(super) fn arg_max(_: &mut Builder, call: &Call) -> Built {
     let len = constant.dims[axis];
     let inner: usize = constant.dims[axis + 1..].iter().product();
     let outer: usize = constant.dims[..axis].iter().product();
+    let mut dims = constant.dims.clone();
+    dims[axis] = 1;
+    builder.take_room(&dims)?;
+    if len == 0 {
+        return Err(format!("the largest of no values, shape {:?}", constant.dims));
+    }
     let mut values = Vec::with_capacity(outer * inner);
     for i in 0..outer * inner {
         let start = i / inner * len * inner + i % inner;
@@ -185,10 +191,7 @@ pub(super) fn arg_max(_: &mut Builder, call: &Call) -> Built {
         }
         values.push(best as i64);
     }
-    let mut dims = constant.dims.clone();
-    if call.int("keepdims", 1)? == 1 {
-        dims[axis] = 1;
-    } else {
+    if call.int("keepdims", 1)? != 1 {
         dims.remove(axis);
     }
     Ok(vec![Constant { dims, data: Data::Int(Arc::new(values)) }.into()])
@@ -224,16 +227,13 @@ pub(super) fn cumulative_sum(builder: &mut Builder, call: &Call) -> Built {
     }
     builder.take_room(&[len, len])?;
     let triangle = (0..len * len).map(|i| f32::from(u8::from(counts(i / len, i % len)))).collect();
-    let mut axes: Vec<usize> = (0..value.rank()).collect();
-    axes.swap(axis, value.rank() - 1);
-    let last = builder.transpose(value, &axes)?;
-    let mut traced = builder.traced(&last)?;
+    let mut traced = builder.traced(value)?;
     let kind = std::mem::replace(&mut traced.kind, Kind::Float);
-    let sums =
-        super::linear::product(builder, &traced.into(), &Constant::floats(&[len, len], triangle).into())?;
+    let triangle = Constant::floats(&[len, len], triangle);
+    let sums = super::linear::along_axis(builder, &traced.into(), axis, triangle)?;
     let mut sums = builder.traced(&sums)?;
     sums.kind = kind;
-    Ok(vec![builder.transpose(&sums.into(), &axes)?])
+    Ok(vec![sums.into()])
 }
 
 /// Positions of what is not zero, of a constant.
@@ -260,7 +260,7 @@ pub(super) fn one_hot(builder: &mut Builder, call: &Call) -> Built {
     let index = builder.traced(call.input(0)?)?;
     let dims = [index.dims.as_slice(), &[depth as usize]].concat();
     elements(&dims)?;
-    let x = builder.natural(&index);
+    let x = builder.natural(&index)?;
     let tensor = builder.graph.one_hot(x, depth as usize);
     let mut result = builder.plain(tensor, &index);
     result.kind = values.kind();

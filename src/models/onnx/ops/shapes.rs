@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::models::onnx::call::Call;
-use crate::models::onnx::constant::{Constant, Data};
+use crate::models::onnx::constant::{Constant, Data, Kind};
 use crate::models::onnx::data::Sources;
 use crate::models::onnx::layout::Builder;
 use crate::models::onnx::value::{Built, Refusal, Value, axes_of, axis_of};
@@ -83,13 +83,19 @@ pub(super) fn range(builder: &mut Builder, call: &Call) -> Built {
 }
 
 pub(super) fn eye_like(builder: &mut Builder, call: &Call) -> Built {
-    let (dims, k) = (call.input(0)?.dims().to_vec(), call.int("k", 0)?);
+    let like = call.input(0)?;
+    let (dims, k) = (like.dims().to_vec(), call.int("k", 0)?);
+    let dtype = match like.kind() {
+        Kind::Float => 1,
+        Kind::Int => 7,
+        Kind::Bool => 9,
+    };
     if dims.len() != 2 {
         return Err(format!("a unit matrix of shape {dims:?}"));
     }
     builder.take_room(&dims)?;
     let ones = (0..dims[0] * dims[1]).map(|i| (i % dims[1]) as i64 - (i / dims[1]) as i64 == k);
-    let data = match call.int("dtype", 1)? {
+    let data = match call.int("dtype", dtype)? {
         1 | 10 | 11 | 16 => Data::Float(Arc::new(ones.map(|one| f32::from(u8::from(one))).collect())),
         9 => Data::Bool(Arc::new(ones.map(i64::from).collect())),
         _ => Data::Int(Arc::new(ones.map(i64::from).collect())),
