@@ -2,7 +2,7 @@
 
     python hotflip.py
 
-An implementation of its own (Ebrahimi et al. 2018) over the model of experiments/clip-evasion. Writes hotflip.npz (images x, labels y) and
+An implementation of its own (Ebrahimi et al. 2018; a change after which the loss is lower is taken back, and its place closed) over the model of experiments/clip-evasion. Writes hotflip.npz (images x, labels y) and
 hotflip.safetensors: token numbers `[samples, prompts * tokens]` after each setting, adversarial images, and the margin by which each flip was
 the best (a smaller one may go the other way in another order of sums).
 """
@@ -21,7 +21,7 @@ FOLDER = HERE.parent.parent / "experiments/clip-evasion"
 sys.path.insert(0, str(FOLDER))
 from train import MEAN, STD, Clip  # noqa: E402
 
-SAMPLES, STEPS = 6, 4
+SAMPLES, STEPS = 6, 9
 TEMPLATES = ["a chest x-ray of {}", "findings: {}"]
 CLASSES = [["normal lungs", "no finding"], ["pneumonia", "lung opacity"]]
 SUBSTITUTES = ["mild", "severe", "old", "normal", "infection", "clear", "film", "baby", "without", "effusion"]
@@ -61,24 +61,31 @@ def attack(model, image, label, most, eps, listed, distance):
         allowed = torch.zeros_like(allowed)
         allowed[[model.tokens.encode(word, add_special_tokens=False).ids[0] for word in SUBSTITUTES]] = True
     margins = []
+    before, height, tried, closed = ids.clone(), None, None, torch.zeros(len(ids), dtype=torch.bool)
     for _ in range(STEPS):
         words = model.table[ids].reshape(*model.ids.shape, -1).requires_grad_(True)
         point = x.clone().requires_grad_(True)
         loss = F.cross_entropy(model.logits(point, words, mask), label[None])
         gradient, slope = torch.autograd.grad(loss, [words, point])
         gradient = gradient.reshape(len(ids), -1)
+        if tried is not None and loss < height:
+            ids, closed[tried] = before.clone(), True
+        else:
+            height = loss.item()
         gain = gradient @ model.table.T - (gradient * model.table[ids]).sum(1, keepdim=True)
         may = allowed[None, :].repeat(len(ids), 1)
         may &= model.words[clean][:, None]
         changed = ids != clean
-        may &= ~changed[:, None] & (changed.sum() < most)
+        may &= ((changed | (changed.sum() < most)) & ~closed)[:, None]
         if distance is not None:
             may &= torch.cdist(model.table[clean], model.table) <= distance
         may[torch.arange(len(ids)), ids] = False
         gain = torch.where(may, gain, torch.tensor(-torch.inf))
         best = gain.flatten().topk(2)
+        before, tried = ids.clone(), None
         if best.values[0] > 0:
             at = best.indices[0].item()
+            tried = at // gain.shape[1]
             ids[at // gain.shape[1]] = at % gain.shape[1]
             margins.append((best.values[0] - best.values[1].clamp(min=0)).item() / best.values[0].item())
         else:

@@ -24,23 +24,41 @@ pub static HOTFLIP: Attack = Attack {
     step_size: |_| Value::Absolute(1.0),
 };
 
-/// The text with at most one more word changed: of all that are allowed the change with the largest first-order gain `(e' - e) . g`, if
-/// that is positive. Every word is replaced once at most, so that steps spend the budget instead of going back and forth, and what a smaller
-/// budget finds is the beginning of what a larger one does.
+/// The text with at most one word changed: of all that are allowed the change with the largest first-order gain `(e' - e) . g`, if that is
+/// positive. Where the loss is lower than before the last change, that one is taken back and its place is closed: a gain to first order often
+/// is none, and without this the same places would be changed to and fro. Once the budget is spent, a word that was replaced may still be
+/// replaced by another.
 pub(super) fn flip(context: &mut StepContext) -> Tensor {
     let Some(reading) = context.reading.clone() else {
         unreachable!("a budget in tokens is for an input of tokens")
     };
-    let (ids, clean) = (context.x, context.region.x0);
+    let [before, height, tried, closed] =
+        ["words before", "loss before", "place tried", "places closed"].map(|name| context.state(name));
+    let (read, clean, region) = (context.x, context.region.x0, context.region);
+    let gradient = context.gradient;
     let graph = &mut *context.graph;
-    let tokens = graph.dims(ids)[0];
+    let tokens = graph.dims(read)[0];
     let vocabulary = graph.dims(reading.table)[0];
-    let ids_wide = graph.reshape(ids, &[tokens, 1]);
-    let number = graph.index(&[tokens, vocabulary], 1);
     let (zero, one, lowest) = (graph.scalar(0.0), graph.scalar(1.0), graph.scalar(f32::MIN));
 
-    let along = graph.matmul(context.gradient, false, reading.table, true);
-    let own = graph.mul(context.gradient, reading.embedded);
+    let loss = graph.expand(context.loss, 1);
+    let earlier = graph.load(height);
+    let lower = graph.less(loss, earlier);
+    let last = graph.load(tried);
+    let failed = graph.mul(last, lower);
+    let base = graph.load(before);
+    let ids = graph.select(failed, base, read);
+    let any = graph.sum_lane(failed);
+    let any = graph.expand(any, 1);
+    let reached = graph.select(any, earlier, loss);
+    let shut = graph.load(closed);
+    let shut = graph.max(shut, failed);
+
+    let ids_wide = graph.reshape(ids, &[tokens, 1]);
+    let number = graph.index(&[tokens, vocabulary], 1);
+    let along = graph.matmul(gradient, false, reading.table, true);
+    let embedded = graph.embed(reading.table, ids);
+    let own = graph.mul(gradient, embedded);
     let own = graph.sum(own, 1..2);
     let own = graph.reshape(own, &[tokens, 1]);
     let gain = graph.sub(along, own);
@@ -52,18 +70,20 @@ pub(super) fn flip(context: &mut StepContext) -> Tensor {
         let near = near(graph, reading.table, clean, limit);
         may = graph.mul(may, near);
     }
-    let span = graph.sub(context.region.high, context.region.low);
-    let open = graph.less(zero, span);
-    let kept = graph.equal(ids, clean);
-    let changed = graph.sub(one, kept);
-    let count = graph.sum_lane(changed);
-    let left = graph.less(count, context.region.radius);
-    let left = graph.expand(left, 1);
-    let fresh = graph.mul(kept, left);
-    let mut open = graph.mul(open, fresh);
+    let span = graph.sub(region.high, region.low);
+    let mut open = graph.less(zero, span);
     if let Some(words) = reading.open {
         open = graph.mul(open, words);
     }
+    let kept = graph.equal(ids, clean);
+    let changed = graph.sub(one, kept);
+    let count = graph.sum_lane(changed);
+    let left = graph.less(count, region.radius);
+    let left = graph.expand(left, 1);
+    let paid = graph.max(changed, left);
+    let open = graph.mul(open, paid);
+    let untried = graph.sub(one, shut);
+    let open = graph.mul(open, untried);
     let open = graph.reshape(open, &[tokens, 1]);
     let may = graph.mul(may, open);
     let gain = graph.select(may, gain, lowest);
@@ -85,7 +105,11 @@ pub(super) fn flip(context: &mut StepContext) -> Tensor {
     let chosen = graph.one_hot(first, tokens);
     let gains = graph.less(zero, most_wide);
     let chosen = graph.mul(chosen, gains);
-    graph.select(chosen, substitute, ids)
+    let next = graph.select(chosen, substitute, ids);
+    for (state, value) in [(before, ids), (height, reached), (tried, chosen), (closed, shut)] {
+        context.assign(state, value);
+    }
+    next
 }
 
 /// 1 where the embeddings of a text's word and of a token are no farther apart than `limit`: `[tokens, vocabulary]`.

@@ -40,7 +40,9 @@ pub struct StepContext<'g> {
     pub norm: Norm,
     /// The current iterate.
     pub x: Tensor,
-    /// The ascended loss's gradient, in scaled units; of a text by its words' embeddings `[tokens, width]`.
+    /// The ascended loss at the iterate, one a lane.
+    loss: Tensor,
+    /// Its gradient, in scaled units; of a text by its words' embeddings `[tokens, width]`.
     pub gradient: Tensor,
     region: Region,
     step_size: State,

@@ -112,6 +112,7 @@ fn step(
         graph,
         norm: part.norm,
         x,
+        loss: view.loss,
         gradient,
         region,
         step_size: part.step_size,

@@ -63,7 +63,9 @@ pub struct EvasionProgram {
 
 /// What a step knows of the model at the iterate.
 pub(super) struct View {
-    /// The gradient of the ascended loss.
+    /// The ascended loss, one a lane.
+    pub(super) loss: Tensor,
+    /// Its gradient.
     pub(super) gradient: Tensor,
     /// That by the embeddings of a text's words, where there is a text.
     pub(super) words: Option<Tensor>,
@@ -96,6 +98,8 @@ impl EvasionProgram {
         let mut look = Phase::new();
         look.assign(&mut graph, gradient, view.gradient);
         look.assign(&mut graph, success, view.success);
+        let loss = graph.state("loss", Shape::lanes(&[]));
+        look.assign(&mut graph, loss, view.loss);
         let words = view.words.map(|words| {
             let shape = graph.shape(words).clone();
             let kept = graph.state("words' gradient", shape);
@@ -103,6 +107,7 @@ impl EvasionProgram {
             graph.load(kept)
         });
         let kept = View {
+            loss: graph.load(loss),
             gradient: graph.load(gradient),
             success: graph.load(success),
             words,
@@ -127,7 +132,7 @@ fn look(model: &Model, settings: &Settings) -> (Graph, Slots, View) {
     let gradients = loss::gradients(&mut graph, settings.precision, value, &by);
     let success = success(&mut graph, logits, label, target);
     let words = gradients.get(1).copied();
-    (graph, slots, View { gradient: gradients[0], words, reading, success })
+    (graph, slots, View { loss: value, gradient: gradients[0], words, reading, success })
 }
 
 /// From the iterate to the next one, within budget and bounds, for every lane that takes a step.
