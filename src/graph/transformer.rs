@@ -9,8 +9,8 @@ impl Graph {
     ///
     /// q `[.., queries, heads, d]`, k and v `[.., keys, heads, d]`: what a linear layer gives, reshaped. The result has q's shape. The mask is
     /// added to the scores of all heads: `[queries, keys]` or `[1, keys]` for all images, or with q's leading axes before that. A forbidden
-    /// pair has a large negative, finite number there. A head has at most [`Attention::MOST`] features. The mask has no gradient: asking
-    /// for one panics, as second derivatives do.
+    /// pair has a large negative, finite number there. Heads of more than [`Attention::MOST`] features keep their scores in memory whole; of
+    /// smaller ones the mask has no gradient: asking for one panics, as second derivatives do.
     pub fn attention(&mut self, q: Tensor, k: Tensor, v: Tensor, mask: Option<Tensor>, scale: f32) -> Tensor {
         let dims = self.dims(q).to_vec();
         let lead = dims.len() - 3;
@@ -19,6 +19,9 @@ impl Graph {
         let of_keys = [&dims[..lead], &[keys, heads, size]].concat();
         for x in [k, v] {
             assert_eq!(self.dims(x), of_keys, "keys and values beside queries of {dims:?}");
+        }
+        if size > Attention::MOST {
+            return self.attention_in_products([q, k, v], mask, scale);
         }
         let lane = [Some(q), Some(k), Some(v), mask].iter().flatten().any(|&x| self.shape(x).lane);
         let mut layout = None;
@@ -40,6 +43,30 @@ impl Graph {
         let images = dims[..lead].iter().product();
         let spec = Attention { images, queries, keys, heads, size, scale, mask: layout };
         self.push(NodeOp::Attention(spec), &inputs, Shape { lane, dims })
+    }
+
+    /// Attention as two products with a softmax between them.
+    fn attention_in_products(&mut self, tokens: [Tensor; 3], mask: Option<Tensor>, scale: f32) -> Tensor {
+        let rank = self.dims(tokens[0]).len();
+        // Heads before tokens, and back.
+        let mut turned: Vec<usize> = (0..rank).collect();
+        turned.swap(rank - 3, rank - 2);
+        let lane = tokens.iter().any(|&x| self.shape(x).lane);
+        let [q, k, v] = tokens.map(|x| {
+            let x = if lane { self.in_lanes(x) } else { x };
+            self.permute(x, &turned, &vec![false; rank])
+        });
+        let scores = self.matmul(q, false, k, true);
+        let mut scores = self.scale(scores, scale);
+        if let Some(mask) = mask {
+            let mut dims = self.dims(mask).to_vec();
+            dims.insert(dims.len() - 2, 1);
+            let mask = self.reshape(mask, &dims);
+            scores = self.add(scores, mask);
+        }
+        let weights = self.softmax(scores, false);
+        let seen = self.matmul(weights, false, v, false);
+        self.permute(seen, &turned, &vec![false; rank])
     }
 
     /// Gives all operands of an attention lanes, but for a mask (the one after `tokens` others) that all images share: lanes are the outermost

@@ -29,6 +29,7 @@ ATTENTION = [
     {"name": "causal", "images": 2, "queries": 6, "keys": 6, "heads": 1, "d": 4, "mask": [6, 6]},
     {"name": "full", "images": 2, "queries": 3, "keys": 4, "heads": 2, "d": 3, "mask": [2, 3, 4]},
     {"name": "blocks", "images": 1, "queries": 70, "keys": 131, "heads": 2, "d": 33, "mask": []},
+    {"name": "wide", "images": 2, "queries": 3, "keys": 4, "heads": 2, "d": 260, "mask": [2, 1, 4]},
 ]
 TRANSPOSED = [
     {"name": "stride", "x": [2, 4, 5, 3], "out": 6, "kernel": [3, 3], "stride": [2, 2], "padding": [1, 1],
