@@ -16,17 +16,23 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/several_
 const EPS: [f64; 2] = [0.5, 0.8];
 
 fn study(attack: &str) -> String {
+    let inputs = r#"[{ array = "x", bounds = [-2, 2] }, { array = "b", bounds = [-100, 100] }, "c"]"#;
+    study_of("data.npz", "model.onnx", &format!("inputs = {inputs}"), attack)
+}
+
+/// A study of the data and the model in these files, with further lines on the data.
+fn study_of(data: &str, model: &str, lines: &str, attack: &str) -> String {
     format!(
         r#"
 name = "several"
 [[data]]
 id = "all"
-path = "{FOLDER}/data.npz"
+path = "{FOLDER}/{data}"
 split = "all"
-inputs = [{{ array = "x", bounds = [-2, 2] }}, {{ array = "b", bounds = [-100, 100] }}, "c"]
+{lines}
 [[model]]
 id = "net"
-path = "{FOLDER}/model.onnx"
+path = "{FOLDER}/{model}"
 data = ["all"]
 [[attack]]
 kind = "bim"
@@ -192,26 +198,7 @@ beside = { b = { norm = "l1", eps = 1 } }"#;
 
 /// A study of a table's categories beside its numbers: of each other's, which one is the ladder's changes nothing.
 fn categories(attack: &str) -> String {
-    format!(
-        r#"
-name = "categories"
-[[data]]
-id = "patients"
-path = "{FOLDER}/categories.csv"
-split = "all"
-[[model]]
-id = "linear"
-path = "{FOLDER}/categories.onnx"
-data = ["patients"]
-[[attack]]
-kind = "bim"
-steps = 10
-step_size = {{ rel = 0.25 }}
-stop = "steps"
-save = "all"
-{attack}
-"#
-    )
+    study_of("categories.csv", "categories.onnx", "", attack)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
     python hotflip.py
 
-An implementation of its own (Ebrahimi et al. 2018; a change after which the loss is lower is taken back, and its place closed) over the model of experiments/clip-evasion. Writes hotflip.npz (images x, labels y) and
+An implementation of its own (`flips.py`) over the model of experiments/clip-evasion. Writes hotflip.npz (images x, labels y) and
 hotflip.safetensors: token numbers `[samples, prompts * tokens]` after each setting, adversarial images, and the margin by which each flip was
 the best (a smaller one may go the other way in another order of sums).
 """
@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
+
+from flips import Flips
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent.parent / "experiments/clip-evasion"
@@ -54,45 +56,22 @@ class Model:
 
 
 def attack(model, image, label, most, eps, listed, distance):
-    clean, ids, x = model.ids.reshape(-1), model.ids.reshape(-1).clone(), image.clone()
+    clean, x = model.ids.reshape(-1), image.clone()
     mask = (model.ids > 0).long()
-    allowed = model.words.clone()
+    allowed = model.words
     if listed:
         allowed = torch.zeros_like(allowed)
         allowed[[model.tokens.encode(word, add_special_tokens=False).ids[0] for word in SUBSTITUTES]] = True
-    margins = []
-    before, height, tried, closed = ids.clone(), None, None, torch.zeros(len(ids), dtype=torch.bool)
+    flips = Flips(clean, model.table, model.words[clean], allowed, most, distance)
     for _ in range(STEPS):
-        words = model.table[ids].reshape(*model.ids.shape, -1).requires_grad_(True)
+        words = model.table[flips.ids].reshape(*model.ids.shape, -1).requires_grad_(True)
         point = x.clone().requires_grad_(True)
         loss = F.cross_entropy(model.logits(point, words, mask), label[None])
         gradient, slope = torch.autograd.grad(loss, [words, point])
-        gradient = gradient.reshape(len(ids), -1)
-        if tried is not None and loss < height:
-            ids, closed[tried] = before.clone(), True
-        else:
-            height = loss.item()
-        gain = gradient @ model.table.T - (gradient * model.table[ids]).sum(1, keepdim=True)
-        may = allowed[None, :].repeat(len(ids), 1)
-        may &= model.words[clean][:, None]
-        changed = ids != clean
-        may &= ((changed | (changed.sum() < most)) & ~closed)[:, None]
-        if distance is not None:
-            may &= torch.cdist(model.table[clean], model.table) <= distance
-        may[torch.arange(len(ids)), ids] = False
-        gain = torch.where(may, gain, torch.tensor(-torch.inf))
-        best = gain.flatten().topk(2)
-        before, tried = ids.clone(), None
-        if best.values[0] > 0:
-            at = best.indices[0].item()
-            tried = at // gain.shape[1]
-            ids[at // gain.shape[1]] = at % gain.shape[1]
-            margins.append((best.values[0] - best.values[1].clamp(min=0)).item() / best.values[0].item())
-        else:
-            margins.append(1.0)
+        flips.step(loss, gradient.reshape(len(clean), -1))
         if eps:
             x = (x + 0.25 * eps * slope.sign()).clamp(image - eps, image + eps).clamp(0, 255)
-    return ids, x.detach(), min(margins)
+    return flips.ids, x.detach(), min(flips.margins, default=1.0)
 
 
 def main():

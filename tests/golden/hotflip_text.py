@@ -2,7 +2,7 @@
 
     python hotflip_text.py
 
-An implementation of its own (Ebrahimi et al. 2018; a change after which the loss is lower is taken back, and its place closed) over a small BertForSequenceClassification of transformers with random weights. Writes the
+An implementation of its own (`flips.py`) over a small BertForSequenceClassification of transformers with random weights. Writes the
 model with its vocabulary, texts.npz (token numbers x, labels y) and expected.safetensors: token numbers `[samples, tokens]` after each
 setting, and the margin by which each flip was the best.
 """
@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForSequenceClassification
+
+from flips import Flips
 
 HERE = Path(__file__).parent / "hotflip_text"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -32,38 +34,17 @@ STEPS = 9
 
 def attack(net, vocabulary, ids, label, most, listed, distance):
     table = net.bert.embeddings.word_embeddings.weight.detach()
-    clean, ids = ids, ids.clone()
-    mask = (clean != 0).long()[None]
+    mask = (ids != 0).long()[None]
     is_word = torch.tensor([token.isalpha() for token in vocabulary])
     is_piece = torch.tensor([token.startswith("##") for token in vocabulary])
     allowed = is_word if listed is None else torch.tensor([token in listed for token in vocabulary])
-    followed = torch.cat([is_piece[clean][1:], torch.tensor([False])])
-    margins = []
-    before, height, tried, closed = ids.clone(), None, None, torch.zeros(len(ids), dtype=torch.bool)
+    followed = torch.cat([is_piece[ids][1:], torch.tensor([False])])
+    flips = Flips(ids, table, is_word[ids] & ~followed, allowed, most, distance)
     for _ in range(STEPS):
-        words = table[ids][None].requires_grad_(True)
+        words = table[flips.ids][None].requires_grad_(True)
         loss = F.cross_entropy(net(inputs_embeds=words, attention_mask=mask).logits, label[None])
-        gradient = torch.autograd.grad(loss, words)[0][0]
-        if tried is not None and loss < height:
-            ids, closed[tried] = before.clone(), True
-        else:
-            height = loss.item()
-        gain = gradient @ table.T - (gradient * table[ids]).sum(1, keepdim=True)
-        changed = ids != clean
-        open_ = is_word[clean] & ~followed & (changed | (changed.sum() < most)) & ~closed
-        may = open_[:, None] & allowed[None, :]
-        may[torch.arange(len(ids)), ids] = False
-        if distance is not None:
-            may &= torch.cdist(table[clean], table) <= distance
-        gain = torch.where(may, gain, torch.tensor(-torch.inf))
-        best = gain.flatten().topk(2)
-        before, tried = ids.clone(), None
-        if best.values[0] > 0:
-            at = best.indices[0].item()
-            tried = at // gain.shape[1]
-            ids[at // gain.shape[1]] = at % gain.shape[1]
-            margins.append((best.values[0] - best.values[1].clamp(min=0)).item() / best.values[0].item())
-    return ids, min(margins, default=1.0)
+        flips.step(loss, torch.autograd.grad(loss, words)[0][0])
+    return flips.ids, min(flips.margins, default=1.0)
 
 
 def main():
