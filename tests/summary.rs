@@ -252,9 +252,14 @@ fn the_worst_case_is_per_sample_and_not_the_worst_cell() {
         (attack("d", "fgsm", 1.0, 0), [(true, 1.0), (true, 1.0), (false, 1.0)]),
     ]);
     let results = Results::open(dir.path()).unwrap();
-    let rows = write_curves(&results).unwrap();
+    let outlines = write_curves(&results).unwrap();
+    let rows = worst_cases(&results).unwrap();
     assert_eq!(results.curves().unwrap(), rows);
-    assert_eq!(worst_cases(&results).unwrap(), rows);
+    for (outline, row) in outlines.iter().zip(&rows) {
+        assert!(outline.samples.is_empty() && outline.robust.is_empty() && outline.broken_by.is_empty());
+        assert_eq!((outline.robust_accuracy, outline.eps), (row.robust_accuracy, row.eps));
+    }
+    assert_eq!(outlines.len(), rows.len());
     assert_eq!(rows.iter().map(|row| row.eps).collect::<Vec<_>>(), [1.0, 2.0]);
     let row = &rows[1];
     assert_eq!((row.n, row.n_cells), (4, 3));

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use super::outcomes::OutcomeRow;
 use super::reader::Results;
 use super::records::{CellRow, CurveRow};
+use super::schema::Row;
 use super::summary::FEW_GROUPS;
-use super::table_file::write_rows;
+use super::table_file::{lasting, publish, write_temporary};
 use super::text::Text;
 use crate::statistics::{mean, share_interval};
 use crate::{Error, Result};
@@ -101,6 +103,10 @@ struct Open {
     row: CurveRow,
     /// Whose cells they are.
     attacks: BTreeSet<Text>,
+    /// The cells, by their positions among all that have a budget.
+    cells: Vec<usize>,
+    /// Samples of the largest of them.
+    samples: u64,
     /// By sample, ascending.
     cases: Vec<Case>,
 }
@@ -141,14 +147,16 @@ impl Rows {
         let next = self.order.len();
         let curve = *self.order.entry(curve).or_insert(next);
         let at = *self.index.entry((curve, eps.to_bits())).or_insert_with(|| {
-            let (row, attacks, cases) = (row_of(cell), BTreeSet::new(), Vec::new());
-            self.open.push(Open { curve, row, attacks, cases });
+            let (row, attacks) = (row_of(cell), BTreeSet::new());
+            self.open.push(Open { curve, row, attacks, cells: vec![], samples: 0, cases: vec![] });
             self.open.len() - 1
         });
         let open = &mut self.open[at];
         open.row.n_cells += 1;
         open.row.n_bisected += u64::from(cell.curve.as_deref() == Some("bisect"));
         open.attacks.insert(cell.attack.clone());
+        open.cells.push(self.cells.len());
+        open.samples = open.samples.max(cell.n);
         let attack = self.attacks.number(&cell.attack)?;
         self.homes.insert(cell.cell_id.clone(), (at, attack));
         self.cells.push(cell.cell_id.clone());
@@ -179,47 +187,124 @@ fn row_of(cell: &CellRow) -> CurveRow {
     }
 }
 
-/// The curves of every evasion cell in the folder, in the cells' order and by ascending budget.
-///
-/// The samples are read once, in file order. Memory holds the curves, and while they are made 32 bytes for each sample
-/// of each curve row: attacks, seeds and other settings of one budget add the cells' names alone.
-pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
-    let mut rows = Rows::default();
-    results.for_each_cell(|cell| rows.add(&cell))?;
-    let Rows { mut open, attacks: came, homes, cells, .. } = rows;
-    let (mut attacks, mut groups) = (Names::default(), Names::default());
-    // By name, so that numbers compare as names do.
-    for attack in came.names.iter().collect::<BTreeSet<_>>() {
-        attacks.number(attack)?;
-    }
-    for batch in results.outcomes(cells.iter().map(Text::as_str))? {
-        for outcomes in batch?.chunk_by(|a, b| a.cell_id == b.cell_id) {
-            let home = outcomes.first().and_then(|first| homes.get(&first.cell_id));
-            let Some((row, attack)) = home else { continue };
-            let (row, attack) = (&mut open[*row], attacks.number(&came.name(*attack))?);
-            for outcome in outcomes {
-                let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
-                let size = outcome.size(&row.row.norm);
-                row.case(outcome.sample).add(outcome, size, attack, group);
-            }
-        }
-    }
-    let mut curves: Vec<(usize, CurveRow)> =
-        open.into_iter().map(|open| (open.curve, worst_case(open, &attacks, &groups))).collect();
-    curves.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.eps.total_cmp(&y.eps)));
-    Ok(curves.into_iter().map(|(_, row)| row).collect())
+/// Samples of curve rows that are held at a time, about.
+const CASES: u64 = 1 << 16;
+
+/// The curve rows of a folder, in their order, on the way to their worst cases.
+struct Curves<'r> {
+    results: &'r Results,
+    open: Vec<Open>,
+    /// The row and the attack of each cell that has a budget, by id.
+    homes: HashMap<Text, (usize, Number)>,
+    /// Those cells in the folder's order.
+    cells: Vec<Text>,
+    /// Numbered by name, so that numbers compare as names do.
+    attacks: Names,
+    groups: Names,
 }
 
-/// [`worst_cases`], written to `curves.parquet` in the folder.
+impl<'r> Curves<'r> {
+    /// The rows of all cells, no sample read yet.
+    fn of(results: &'r Results) -> Result<Self> {
+        let mut rows = Rows::default();
+        results.for_each_cell(|cell| rows.add(&cell))?;
+        let Rows { open, attacks: came, mut homes, cells, .. } = rows;
+        let mut attacks = Names::default();
+        for attack in came.names.iter().collect::<BTreeSet<_>>() {
+            attacks.number(attack)?;
+        }
+        let mut order: Vec<(usize, Open)> = open.into_iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| a.curve.cmp(&b.curve).then(a.row.eps.total_cmp(&b.row.eps)));
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, (before, _))| places[*before] = place);
+        for (row, attack) in homes.values_mut() {
+            (*row, *attack) = (places[*row], attacks.number(&came.name(*attack))?);
+        }
+        let open = order.into_iter().map(|(_, open)| open).collect();
+        Ok(Self { results, open, homes, cells, attacks, groups: Names::default() })
+    }
+
+    /// The rows in parts of so many samples, about.
+    fn parts(&self) -> Vec<Range<usize>> {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut held = CASES;
+        for (i, open) in self.open.iter().enumerate() {
+            match parts.last_mut() {
+                Some(part) if held + open.samples <= CASES => part.end = i + 1,
+                _ => {
+                    parts.push(i..i + 1);
+                    held = 0;
+                }
+            }
+            held += open.samples;
+        }
+        parts
+    }
+
+    /// A part's rows; its cells' samples are read once, in file order, and let go of.
+    fn read(&mut self, part: Range<usize>) -> Result<Vec<CurveRow>> {
+        let Self { results, open, homes, cells, attacks, groups } = self;
+        let mut own: Vec<usize> =
+            open[part.clone()].iter_mut().flat_map(|open| std::mem::take(&mut open.cells)).collect();
+        own.sort_unstable();
+        for batch in results.outcomes(own.iter().map(|&at| cells[at].as_str()))? {
+            for outcomes in batch?.chunk_by(|a, b| a.cell_id == b.cell_id) {
+                let home = outcomes.first().and_then(|first| homes.get(&first.cell_id));
+                let Some((row, attack)) = home else { continue };
+                let row = &mut open[*row];
+                for outcome in outcomes {
+                    let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
+                    let size = outcome.size(&row.row.norm);
+                    row.case(outcome.sample).add(outcome, size, *attack, group);
+                }
+            }
+        }
+        Ok(open[part].iter_mut().map(|open| worst_case(open, attacks, groups)).collect())
+    }
+}
+
+/// The curves of every evasion cell in the folder, in the cells' order and by ascending budget.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn worst_cases(results: &Results) -> Result<Vec<CurveRow>> {
+    let mut curves = Curves::of(results)?;
+    let mut rows = Vec::new();
+    for part in curves.parts() {
+        rows.extend(curves.read(part)?);
+    }
+    Ok(rows)
+}
+
+/// [`worst_cases`], written to `curves.parquet` in the folder, some rows after the other; what comes back has no columns a sample.
+///
+/// Every cell's samples are read once. Memory holds the cells' names, the rows without their samples, and 32 bytes for each of some 65,000
+/// samples: neither the number of budgets nor that of samples adds to it.
+///
+/// # Errors
+/// A file that cannot be read or written.
 pub fn write_curves(results: &Results) -> Result<Vec<CurveRow>> {
-    let curves = worst_cases(results)?;
-    write_rows(&results.dir().join("curves.parquet"), &curves)?;
-    Ok(curves)
+    let mut curves = Curves::of(results)?;
+    let mut outlines = Vec::new();
+    let batches = curves.parts().into_iter().map(|part| {
+        let rows = curves.read(part)?;
+        let batch = CurveRow::to_batch(&rows);
+        outlines.extend(rows.into_iter().map(without_samples));
+        batch
+    });
+    let path = results.dir().join("curves.parquet");
+    write_temporary::<CurveRow>(&path, lasting(), batches)?;
+    publish(&path)?;
+    Ok(outlines)
+}
+
+fn without_samples(row: CurveRow) -> CurveRow {
+    CurveRow { samples: Vec::new(), robust: Vec::new(), broken_by: Vec::new(), ..row }
 }
 
 /// One row, all of its cells' samples read.
-fn worst_case(open: Open, attacks: &Names, groups: &Names) -> CurveRow {
-    let Open { mut row, mut cases, attacks: own, .. } = open;
+fn worst_case(open: &mut Open, attacks: &Names, groups: &Names) -> CurveRow {
+    let (mut row, mut cases) = (std::mem::take(&mut open.row), std::mem::take(&mut open.cases));
     // A sample that one of the cells lacks has no worst case over all of them.
     cases.retain(|case| u64::from(case.cells) == row.n_cells);
     row.n = cases.len() as u64;
@@ -227,7 +312,7 @@ fn worst_case(open: Open, attacks: &Names, groups: &Names) -> CurveRow {
     row.samples = cases.iter().map(|case| case.sample).collect();
     row.robust = cases.iter().map(|case| case.right && case.broken_by.is_none()).collect();
     row.broken_by = cases.iter().map(|case| Some(attacks.name(case.broken_by?))).collect();
-    count_attacks(&mut row, &own);
+    count_attacks(&mut row, &open.attacks);
     let of: Option<Vec<Text>> = cases.iter().map(|case| Some(groups.name(case.group?))).collect();
     let of = of.filter(|groups| !groups.is_empty());
     row.n_groups = of.as_ref().map(|groups| groups.iter().collect::<BTreeSet<_>>().len() as u64);

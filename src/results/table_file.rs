@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
-use arrow_select::coalesce::BatchCoalescer;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
@@ -20,7 +19,7 @@ use super::schema::Row;
 use super::text::Text;
 use crate::{Error, Result};
 
-/// Rows handed to the encoder at a time; fixed, so that a file's bytes depend on its rows alone.
+/// Rows handed to the encoder at a time, at most; fixed, so that a file's bytes depend on its rows alone.
 pub(super) const BATCH_ROWS: usize = 4096;
 /// Bytes of the rows in a row group before they are encoded, their texts left out.
 const GROUP_BYTES: usize = 4 << 20;
@@ -72,18 +71,9 @@ pub(super) fn encode<R: Row, W: Write + Send>(
         .set_max_row_group_row_count(Some(GROUP_BYTES / size_of::<R>().max(1)))
         .build();
     let fail = |error| failure(path, error);
-    let arrow = |error: arrow_schema::ArrowError| Error::Failed(format!("{}: {error}", path.display()));
     let mut writer = ArrowWriter::try_new(&mut sink, R::schema(), Some(properties)).map_err(fail)?;
-    let mut coalescer = BatchCoalescer::new(R::schema(), BATCH_ROWS);
     for batch in batches {
-        coalescer.push_batch(batch?).map_err(arrow)?;
-        while let Some(batch) = coalescer.next_completed_batch() {
-            writer.write(&batch).map_err(fail)?;
-        }
-    }
-    coalescer.finish_buffered_batch().map_err(arrow)?;
-    while let Some(batch) = coalescer.next_completed_batch() {
-        writer.write(&batch).map_err(fail)?;
+        writer.write(&batch?).map_err(fail)?;
     }
     // Not `into_inner`: it turns the system's error into text.
     writer.close().map_err(fail)?;
