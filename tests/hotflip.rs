@@ -210,6 +210,16 @@ fn words_that_nobody_may_change_and_unknown_substitutes_are_refused() {
 }
 
 #[test]
+fn distances_of_words_are_measured_in_f32_alone() {
+    let near = study("{ distance = 0.6 }", "kind = \"hotflip\"\nbudget = [{ norm = \"tokens\", eps = 1 }]");
+    let near = Study::parse(&near, Path::new("study.toml")).unwrap();
+    assert!(percuss::sweep::load::model(&near, 0).is_ok());
+    let error = percuss::sweep::load::model(&near.in_precision(percuss_kernels::Precision::F16), 0);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("model.zero_shot.words.distance") && error.contains("f16"), "{error}");
+}
+
+#[test]
 fn rows_do_not_depend_on_what_shares_their_lanes() {
     let attack = r#"kind = ["fgsm", "pgd", "mi-fgsm"]
 steps = 3

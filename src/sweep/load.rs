@@ -33,11 +33,12 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
     if let Some(words) = &entry.words {
         model = model.open_words(words)?;
     }
-    let opened =
-        entry.words.iter().chain(entry.zero_shot.iter().filter_map(|prompts| prompts.words.as_ref()));
-    if study.precision != Precision::F32 && opened.filter_map(|words| words.distance).next().is_some() {
-        let place = format!("line {}, model.words.distance", entry.line);
-        return Err(study.error(place, study.precision.name(), "f32, which distances are measured in"));
+    let prompts = entry.zero_shot.as_ref().and_then(|prompts| prompts.words.as_ref());
+    for (key, words) in [("words", entry.words.as_ref()), ("zero_shot.words", prompts)] {
+        if study.precision != Precision::F32 && words.is_some_and(|words| words.distance.is_some()) {
+            let place = format!("line {}, model.{key}.distance", entry.line);
+            return Err(study.error(place, study.precision.name(), "f32, which distances are measured in"));
+        }
     }
     if let Some(InputOverride { mean: Some(mean), std: Some(std), .. }) = &entry.input {
         model.config.input_scaling = Some(InputScaling { mean: mean.clone(), std: std.clone(), unit: None });

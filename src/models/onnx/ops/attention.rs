@@ -1,6 +1,6 @@
 //! Attention that is written as products and a softmax, recognised: `softmax(q k^T scale + mask) v` of several heads.
 
-use percuss_kernels::ops::{Attention, Reduction};
+use percuss_kernels::ops::Reduction;
 
 use super::logic::forbidden;
 use super::softmax_axis;
@@ -32,8 +32,7 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
         return Ok(None);
     };
     let ([n, heads, queries, d], [_, _, _, keys]) = (&q.dims[..], &k.dims[..]) else { return Ok(None) };
-    let fits =
-        k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d] && *d <= Attention::MOST;
+    let fits = k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d];
     let mask = match scores.mask.map(value) {
         None => None,
         Some(Some(mask)) => Some(mask),
