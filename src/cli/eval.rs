@@ -50,6 +50,9 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
     let samples = &resolved.subject.data;
     let synthetic = if samples.synthetic { ", synthetic" } else { "" };
     let mut text = format!("{} on {} ({} samples{synthetic})\n", model.id, data.id, samples.len());
+    for remark in &samples.remarks {
+        text += &format!("  {remark}\n");
+    }
     for (name, value) in &resolved.metrics {
         text += &format!("  {name:<20} {value:.4}");
         text += &match model.expect.get(name) {
@@ -81,6 +84,7 @@ fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
         "n": data.len(),
         "thresholds": resolved.subject.thresholds,
         "metrics": resolved.metrics,
+        "remarks": data.remarks,
         "expect": model.expect,
     })
 }

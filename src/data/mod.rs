@@ -15,6 +15,7 @@ pub mod phantom;
 pub mod preprocess;
 mod preprocess_fit;
 pub mod registry;
+pub mod remark;
 pub mod request;
 pub mod spec;
 pub mod subset;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 
 pub use inputs::InputArray;
 pub use preprocess::Preprocess;
+pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};
 
 /// What a sample is labelled with.
@@ -70,6 +72,8 @@ pub struct Dataset {
     pub index: Vec<u64>,
     /// What an attack may do to each feature.
     pub domain: Domain,
+    /// What was assumed, left out or changed while reading.
+    pub remarks: Vec<Remark>,
 }
 
 /// What an attack may do to the values of a sample.

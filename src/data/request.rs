@@ -37,6 +37,8 @@ pub struct Request {
     pub subgroups: Vec<String>,
     /// Of an npz archive the arrays that are a model's inputs, in its order, where it has several.
     pub inputs: Vec<InputArray>,
+    /// Names of the model's outputs, in their order, where they are known: what the names of labels in a file mean.
+    pub classes: Vec<String>,
     /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
     pub data_dir: Option<PathBuf>,
 }
@@ -52,6 +54,7 @@ impl Request {
             group: None,
             subgroups: Vec::new(),
             inputs: Vec::new(),
+            classes: Vec::new(),
             data_dir: None,
         }
     }

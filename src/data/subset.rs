@@ -37,6 +37,7 @@ impl Dataset {
             unit: self.unit.clone(),
             domain: self.domain.clone(),
             synthetic: self.synthetic,
+            remarks: self.remarks.clone(),
         })
     }
 

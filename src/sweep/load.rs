@@ -113,6 +113,7 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
+    request.classes = model.config.class_names.clone();
     if let Some(split) = split {
         request.split = split.to_string();
         request.limit = None;

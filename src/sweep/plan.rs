@@ -163,7 +163,11 @@ fn subjects(
             if let Ok(model) = &model {
                 let opened = load::data(study, data, position, model, data_dir);
                 match opened.and_then(|data| Ok((load::fitted(study, position, model, &data)?, data))) {
-                    Ok((fitted, dataset)) => subject.learn(&fitted, &dataset),
+                    Ok((fitted, dataset)) => {
+                        let id = &study.data[data].id;
+                        warnings.extend(dataset.remarks.iter().map(|remark| format!("data {id}: {remark}")));
+                        subject.learn(&fitted, &dataset);
+                    }
                     Err(error) => {
                         warnings.push(format!("data {} does not load: {error}", study.data[data].id));
                         // Class names may be the data set's, and are unknown then.

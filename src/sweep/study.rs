@@ -4,6 +4,7 @@
 
 mod attack_table;
 mod budgets;
+mod data_table;
 mod document;
 pub mod ladder;
 mod recipes;
@@ -18,10 +19,10 @@ use sha2::{Digest, Sha256};
 
 pub use attack_table::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use budgets::{Beside, Budget};
+pub use data_table::DataEntry;
 pub use recipes::RecipeEntry;
 pub use subjects::{
-    DataEntry, DefenseEntry, DetectorEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output,
-    Privacy, Rate,
+    DefenseEntry, DetectorEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Privacy, Rate,
 };
 
 pub use threat_table::ThreatTable;
@@ -96,7 +97,7 @@ impl Study {
         let defenses = subjects::defenses(&root)?;
         let recipes = recipes::read(&root, folder)?;
         let threats = threat_table::read(&root, &recipes, &defenses)?;
-        let data = subjects::data(&root, folder)?;
+        let data = data_table::data(&root, folder)?;
         let models = subjects::models(&root, folder, &data)?;
         let ids = attack_table::Ids { models: &models, data: &data, defenses: &defenses };
         let attacks = match root.get("attack") {

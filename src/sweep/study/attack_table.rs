@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::budgets::{Beside, Budget, beside, budgets, positive, refuse_beside, refuse_norms};
+use super::data_table::DataEntry;
 use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
-use super::subjects::{DataEntry, DefenseEntry, ModelEntry, chosen_defenses, positions};
+use super::subjects::{DefenseEntry, ModelEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::{self, Attack, Kind, Parameter, REGISTRY, Value};
 use crate::spelling::hint;

@@ -1,16 +1,15 @@
-//! `[[data]]`, `[[model]]` and `[[defense]]`: what is attacked.
+//! `[[model]]` and `[[defense]]`: what is attacked.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 use super::attack_table::ladder;
+use super::data_table::{DataEntry, SPLITS, bounds};
 use super::document::{Item, Table};
 use super::zero_shot::{open_words, zero_shot};
 use crate::Result;
 use crate::attacks::{Parameter, Value};
-use crate::data::registry::ENTRIES;
-use crate::data::{InputArray, Request, Source};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::models::OpenWords;
 use crate::models::clip::ZeroShot;
@@ -23,20 +22,6 @@ pub const METRICS: [&str; 8] =
 
 /// Defences that this version has besides detectors.
 const DEFENSES: [&str; 2] = ["none", "dp-sgd"];
-
-/// Splits of a data set.
-const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
-
-/// A `[[data]]` table.
-#[derive(Clone, Debug)]
-pub struct DataEntry {
-    /// Its id in the study.
-    pub id: String,
-    /// What to read; a path is already relative to the working folder.
-    pub request: Request,
-    /// The line of its table.
-    pub line: usize,
-}
 
 /// What a model's outputs are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,81 +139,6 @@ pub struct DetectorEntry {
     pub parameters: Vec<(&'static str, Value)>,
 }
 
-/// The tables of `[[data]]`.
-pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
-    let tables = needed(root, "data")?;
-    let mut entries: Vec<DataEntry> = Vec::new();
-    for table in &tables {
-        table.allow(&[
-            "id",
-            "name",
-            "path",
-            "manifest",
-            "split",
-            "limit",
-            "seed",
-            "group",
-            "subgroups",
-            "inputs",
-        ])?;
-        let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
-        let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
-        let mut request = Request::new(source(table, folder)?, split);
-        request.limit = table.read("limit", |item| item.whole(1, u64::MAX))?.map(|limit| limit as usize);
-        request.seed = table.read("seed", |item| item.whole(0, u64::MAX))?.unwrap_or(0);
-        request.group = table.read("group", Item::text)?;
-        request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
-        request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
-        entries.push(DataEntry { id, request, line: table.line() });
-    }
-    Ok(entries)
-}
-
-/// Arrays by their names, or with bounds and scale: `["x", { array = "age", bounds = [0, 120], scale = 10 }]`.
-fn input_arrays(item: &Item) -> Result<Vec<InputArray>> {
-    let array = |item: &Item| {
-        if let Ok(name) = item.word() {
-            return Ok(InputArray { array: name.to_string(), bounds: None, scale: 1.0 });
-        }
-        let table =
-            item.table("an array's name, or { array = NAME, bounds = [LOW, HIGH], scale = NUMBER }")?;
-        table.allow(&["array", "bounds", "scale"])?;
-        let scale = |item: &Item| {
-            item.number_in(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX), "a positive number")
-        };
-        Ok(InputArray {
-            array: table.require("array", "the array's name")?.text()?,
-            bounds: table.read("bounds", bounds)?,
-            scale: table.read("scale", scale)?.unwrap_or(1.0) as f32,
-        })
-    };
-    item.values()?.iter().map(array).collect()
-}
-
-/// `[smallest, largest]` of values.
-fn bounds(item: &Item) -> Result<[f32; 2]> {
-    let [low, high] = pair(item, "[smallest, largest]", f64::from(f32::MIN), f64::from(f32::MAX))?;
-    Ok([low as f32, high as f32])
-}
-
-fn source(table: &Table, folder: &Path) -> Result<Source> {
-    let path = |item: &Item| item.text().map(|text| folder.join(text));
-    let name = table.read("name", registered)?.map(Source::Name);
-    let file = table.read("path", path)?.map(Source::Path);
-    let manifest = table.read("manifest", path)?.map(Source::Manifest);
-    let mut given = [name, file, manifest].into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(source), None) => Ok(source),
-        (None, _) => Err(table.error("name", "none of name, path, manifest", "one of them")),
-        _ => Err(table.error("name", "more than one of name, path, manifest", "one of them")),
-    }
-}
-
-fn registered(item: &Item) -> Result<String> {
-    let names: Vec<&str> = ENTRIES.iter().map(|entry| entry.name).collect();
-    item.choice(&names).map(str::to_string)
-}
-
 /// The tables of `[[model]]`.
 pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<Vec<ModelEntry>> {
     let ids: Vec<&str> = data.iter().map(|entry| entry.id.as_str()).collect();
@@ -342,7 +252,7 @@ fn expect(item: &Item) -> Result<BTreeMap<String, [f64; 2]>> {
 }
 
 /// Two numbers in a range, the first not above the second.
-fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
+pub(super) fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
     let expected =
         if (low, high) == (0.0, 1.0) { format!("{what} between 0 and 1") } else { what.to_string() };
     let values = item.values()?;
@@ -449,7 +359,7 @@ fn privacy(table: &Table) -> Result<Privacy> {
 }
 
 /// The tables of `[[key]]`, of which there is one at least, unless the study trains its models itself.
-fn needed<'t>(root: &Table<'t>, key: &str) -> Result<Vec<Table<'t>>> {
+pub(super) fn needed<'t>(root: &Table<'t>, key: &str) -> Result<Vec<Table<'t>>> {
     match root.get(key) {
         Some(item) => item.tables(),
         None if root.get("recipe").is_some() && root.get("attack").is_none() => Ok(Vec::new()),
@@ -480,6 +390,6 @@ pub(super) fn positions(item: &Item, what: &str, ids: &[&str]) -> Result<Vec<usi
     Ok(positions)
 }
 
-fn words(item: &Item) -> Result<Vec<String>> {
+pub(super) fn words(item: &Item) -> Result<Vec<String>> {
     item.values()?.iter().map(Item::text).collect()
 }
