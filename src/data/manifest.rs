@@ -71,6 +71,7 @@ pub fn open(path: &Path, split: &str) -> Result<Dataset> {
         subgroups,
         index: rows.iter().map(|&row| row as u64).collect(),
         domain: Domain::uniform(0.0, 255.0),
+        samples_per_second: None,
         remarks: Vec::new(),
     })
 }
