@@ -52,6 +52,9 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
     let samples = &resolved.subject.data;
     let synthetic = if samples.synthetic { ", synthetic" } else { "" };
     let mut text = format!("{} on {} ({} samples{synthetic})\n", model.id, data.id, samples.len());
+    for line in samples.describe() {
+        text += &format!("  {line}\n");
+    }
     for remark in &samples.remarks {
         text += &format!("  {remark}\n");
     }
@@ -159,6 +162,7 @@ fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
         "metrics": resolved.metrics,
         "parts": parts(&resolved.subject),
         "remarks": data.remarks,
+        "outputs": data.classes,
         "expect": model.expect,
     })
 }
