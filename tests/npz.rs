@@ -72,7 +72,10 @@ fn plain_x_and_y_hold_findings_and_their_own_range() {
     let all = open(&at(&path, "all"), None).unwrap();
     assert_eq!((all.shape.clone(), all.labels.clone()), (vec![2], Labels::Findings(vec![0, 1, 1, 1, 0, 0])));
     assert_eq!((all.domain.low[0], all.domain.high[0], all.unit.as_str()), (-1.0, 2.0, "value"));
-    assert!(message(open(&at(&path, "test"), None)).contains("one of all"));
+    assert!(message(open(&at(&path, "test"), None)).contains("this file has none"));
+    let unsaid = open(&Request { split_given: false, ..at(&path, "test") }, None).unwrap();
+    assert_eq!((unsaid.len(), unsaid.split.as_str()), (3, "all"));
+    assert!(unsaid.remarks.iter().any(|remark| remark.text.contains("no splits")));
     assert_eq!(all.limited(2, 0).unwrap().classes.len(), 2);
 }
 
@@ -120,11 +123,11 @@ fn bad_npz_files_name_the_file_and_the_array() {
     drop(Writer::new(&path).put("x", &[2, 1], &[1.0, 2.0]).put("y", &[3], &[0u8, 1, 1]));
     fails(&["array `y`", "shape [3]"]);
     drop(Writer::new(&path).put("x", &[2, 1], &[1.0, 2.0]).put("y", &[2], &[0.5, 1.0]));
-    fails(&["array `y`", "a fraction at 0"]);
+    fails(&["array `y`, entry 0", "0.5"]);
     drop(Writer::new(&path).put("x", &[2, 1], &[1.0, 2.0]).put("y", &[2], &[-1i8, 1]));
     fails(&["array `y`", "-1"]);
     drop(Writer::new(&path).put("x", &[2, 1], &[1.0, 2.0]).put("y", &[2, 2], &[0u8, 1, 2, 0]));
-    fails(&["label of sample 1", "0 or 1"]);
+    fails(&["array `y`, entry 1", "0 or 1"]);
     drop(Writer::new(&path).put::<f32>("x", &[0, 2], &[]).put::<u8>("y", &[0], &[]));
     fails(&["array `x`"]);
     drop(Writer::new(&path).put("weights", &[1], &[1.0f32]));
@@ -144,7 +147,7 @@ fn registry_names_reject_labels_outside_their_classes() {
     let mut request = Request::named("pneumoniamnist", "test");
     request.data_dir = Some(dir.path().to_path_buf());
     let text = message(open(&request, None));
-    assert!(text.contains("label of sample 0") && text.contains("normal, pneumonia"), "{text}");
+    assert!(text.contains("array `test_labels`, entry 0") && text.contains("normal, pneumonia"), "{text}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::data::fetch::{Fetcher, fetch_entry};
 use crate::data::registry::{self, ENTRIES, Entry, Located, Origin};
+use crate::sweep::data_check::page;
+use crate::sweep::study::Study;
 use crate::{Error, Result};
 
 /// Named data sets: list them, fetch one from its origin, or say where one lies.
@@ -35,6 +37,11 @@ pub enum DataAction {
         /// Its name.
         name: String,
     },
+    /// Say what the data of a study are: classes and outputs, unit, range, axes, groups, what splits share.
+    Check {
+        /// The study file
+        study: PathBuf,
+    },
     /// Print the path of a data set's file or folder.
     Path {
         /// Its name.
@@ -51,6 +58,7 @@ pub fn run(command: DataCommand, out: &mut dyn Write) -> Result<()> {
         DataAction::List { json: true } => json(&command)?,
         DataAction::List { json: false } => list(&command),
         DataAction::Path { name } => path(&command, name)?,
+        DataAction::Check { study } => page(&Study::read(study)?, command.data_dir.as_deref())?,
         DataAction::Fetch { name } => fetch(&command, name)?,
     };
     writeln!(out, "{}", text.trim_end()).map_err(Error::io("output"))

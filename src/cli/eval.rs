@@ -34,7 +34,7 @@ pub struct EvalCommand {
 /// # Errors
 /// Models or data that do not load or fit; a metric outside of what the study expects.
 pub fn run(command: &EvalCommand, out: &mut dyn Write) -> Result<()> {
-    let study = Study::read(&command.study)?;
+    let study = Study::read(&command.study)?.within(command.data.memory);
     let device = command.device.select()?;
     let subjects = resolve(&study, &device, command.data.data_dir.as_deref())?;
     let text = if command.json {

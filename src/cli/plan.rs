@@ -35,7 +35,8 @@ pub struct PlanCommand {
 /// # Errors
 /// A study that is not well formed; one of whose models, data and recipes nothing loads.
 pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
-    let study = Study::read(&command.study)?.in_precision(command.precision.precision);
+    let study =
+        Study::read(&command.study)?.within(command.data.memory).in_precision(command.precision.precision);
     let threads = command.device.threads();
     let engine = Engine::new(command.device.select()?, threads);
     engine.device.check_precision(study.precision)?;

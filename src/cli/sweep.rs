@@ -81,7 +81,8 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 /// # Errors
 /// As [`sweep`](crate::sweep::run::sweep).
 pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
-    let study = Study::read(&command.study)?.in_precision(command.precision.precision);
+    let study =
+        Study::read(&command.study)?.within(command.data.memory).in_precision(command.precision.precision);
     let report = crate::sweep::run::sweep(&study, &command.options())?;
     if command.quiet {
         return Ok(());

@@ -1,6 +1,7 @@
 //! A data set in a few lines: what `eval`, `plan`, `data check` and `inspect` say of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Dataset, Labels};
 
@@ -16,7 +17,44 @@ impl Dataset {
             format!("{}  {}", if self.is_findings() { "findings" } else { "outputs" }, self.class_counts()),
             format!("values   {:?} in {}, {}", self.shape, self.unit, self.range()),
             format!("groups   {}", self.groups()),
+            format!("twice    {}", self.repeated()),
         ]
+    }
+
+    /// A number for the values of every sample: equal ones are the same sample.
+    pub fn fingerprints(&self) -> Vec<u64> {
+        let one = |position: usize| {
+            let mut hash = DefaultHasher::new();
+            self.sample(position).iter().for_each(|value| value.to_bits().hash(&mut hash));
+            hash.finish()
+        };
+        (0..self.len()).map(one).collect()
+    }
+
+    /// Samples whose values were there before, and those of them that have another label.
+    fn repeated(&self) -> String {
+        let mut first: HashMap<u64, usize> = HashMap::new();
+        let (mut again, mut otherwise) = (0, 0);
+        for (position, print) in self.fingerprints().into_iter().enumerate() {
+            let earlier = *first.entry(print).or_insert(position);
+            again += usize::from(earlier != position);
+            otherwise += usize::from(self.label(earlier) != self.label(position));
+        }
+        match again {
+            0 => "no sample".into(),
+            again => format!("{again} samples, {otherwise} of them with another label"),
+        }
+    }
+
+    /// What a sample is labelled with.
+    fn label(&self, position: usize) -> Vec<u32> {
+        match &self.labels {
+            Labels::Class(labels) => vec![labels[position]],
+            Labels::Findings(labels) => {
+                let width = self.classes.len();
+                labels[position * width..][..width].iter().map(|&label| u32::from(label)).collect()
+            }
+        }
     }
 
     /// Whether a sample has several findings.

@@ -195,7 +195,9 @@ fn names(texts: &[String], known: &Known, place: &Place) -> Result<Classes> {
             }
             _ => {
                 let own = order.iter().map(String::as_str).collect::<Vec<_>>();
-                let expected = format!("one of {}, or {}", list(&own), mend(&listed, known));
+                let line =
+                    if known.names.len() > 1 { other_names(&listed, known) } else { mend(&listed, known) };
+                let expected = format!("one of {}, or {line}", list(&own));
                 return Err(place.error_at(at, format!("`{name}`"), expected));
             }
         };
@@ -244,7 +246,13 @@ fn numbered(values: &[f64], known: &Known, place: &Place) -> Result<Classes> {
     };
     let fits = |value: &f64| value.fract() == 0.0 && (0.0..most as f64).contains(value);
     if let Some(at) = values.iter().position(|value| !fits(value)) {
-        let expected = format!("a class by its number, from 0 to {}{}", most - 1, renaming(values, most));
+        let names = if known.names.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", list(&known.names.iter().map(String::as_str).collect::<Vec<_>>()))
+        };
+        let expected =
+            format!("a class by its number, from 0 to {}{names}{}", most - 1, renaming(values, most));
         return Err(place.error_at(at, values[at], expected));
     }
     let labels: Vec<u32> = values.iter().map(|&value| value as u32).collect();
@@ -263,6 +271,27 @@ fn renaming(values: &[f64], classes: usize) -> String {
     let names: Vec<String> = distinct.iter().map(f64::to_string).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     format!(", or, if {} is output 0 and so on, {}", names[0], line(&names))
+}
+
+/// The line for data that call some of the model's classes otherwise: names that both have stand where the model has them.
+fn other_names(found: &[&str], known: &Known) -> String {
+    let mut unknown = found.iter().filter(|name| !known.names.iter().any(|own| same(own, name)));
+    let own = |name| known.names.iter().find(|own| same(own, name));
+    let absent = |name: &String| !found.iter().any(|other| own(other) == Some(name));
+    let names: Vec<&str> = known
+        .names
+        .iter()
+        .map(|name| if absent(name) { unknown.next().copied().unwrap_or(name) } else { name.as_str() })
+        .collect();
+    match unknown.next() {
+        None if names.len() <= LISTED => {
+            format!(
+                "a line in the [[data]] table that says what these data call each of them, in this order: {}",
+                line(&names)
+            )
+        }
+        _ => "data without it: the model has no output left for that name".into(),
+    }
 }
 
 /// What says the order of these names, to be pasted.
@@ -453,7 +482,11 @@ mod tests {
         let names = ["normal", "pneumonia"];
         let error = read(&texts(&["normal", "abnormal"]), &names, Some(2)).unwrap_err();
         assert!(error.contains("row 1") && error.contains("`abnormal`"), "{error}");
-        assert!(error.contains("classes = [\"abnormal\", \"normal\"]"), "{error}");
+        assert!(error.contains("classes = [\"normal\", \"abnormal\"]"), "{error}");
+        let own = read(&texts(&["normal", "abnormal"]), &["normal", "abnormal"], Some(2));
+        assert_eq!(own, Ok(vec![0, 1]));
+        let third = read(&texts(&["normal", "pneumonia", "unclear"]), &names, Some(2)).unwrap_err();
+        assert!(third.contains("no output left"), "{third}");
         let mixed = read(&texts(&["normal", "1"]), &names, Some(2)).unwrap_err();
         assert!(mixed.contains("row 1") && mixed.contains("names alone or numbers alone"), "{mixed}");
     }

@@ -1,5 +1,8 @@
 //! Data sets: what one is, and one file a format that reads into it.
 
+mod array_labels;
+pub mod array_options;
+pub mod arrays;
 pub mod beats;
 pub mod check;
 mod describe;
@@ -7,11 +10,13 @@ pub mod draw;
 pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
-pub mod images;
 pub mod inputs;
 pub mod labels;
+pub mod layout;
 pub mod manifest;
+pub mod memory;
 pub mod npz;
+mod npz_rows;
 pub mod outcome;
 pub mod phantom;
 pub mod preprocess;
@@ -20,6 +25,7 @@ pub mod registry;
 pub mod remark;
 pub mod request;
 pub mod spec;
+mod splits;
 pub mod subset;
 pub mod table;
 pub mod table_parquet;
@@ -29,8 +35,10 @@ pub mod wfdb_folder;
 
 use std::collections::BTreeMap;
 
+pub use array_options::{ArrayOptions, Bounds};
 pub use inputs::InputArray;
 pub use labels::{Known, Outputs};
+pub use layout::{Axes, Layout, Wanted};
 pub use preprocess::Preprocess;
 pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};

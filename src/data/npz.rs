@@ -13,7 +13,7 @@ pub struct Npz {
     path: PathBuf,
     archive: npyz::npz::NpzArchive<BufReader<File>>,
     names: Vec<String>,
-    file_len: u64,
+    memory: u64,
 }
 
 /// The numbers of an array, by the type that the file stores.
@@ -38,6 +38,8 @@ pub struct Array {
 
 /// Deflate cannot expand its input by more than this factor (RFC 1951: 258 bytes from 2 bits).
 const MAX_EXPANSION: u64 = 1032;
+/// NumPy refuses longer headers, too (`max_header_size`).
+const LONGEST_HEADER: u64 = 1 << 16;
 
 impl Npz {
     /// Opens the archive at `path` and reads its directory.
@@ -46,7 +48,6 @@ impl Npz {
     /// A file that cannot be read, or that is not a zip archive with `.npy` arrays in it.
     pub fn open(path: &Path) -> Result<Self> {
         let file = crate::files::open(path)?;
-        let file_len = file.metadata().map_err(Error::io(path))?.len();
         let archive = npyz::npz::NpzArchive::new(BufReader::new(file)).map_err(|error| {
             Error::input(path.display(), "archive", error, "an npz file (a zip archive of npy arrays)")
         })?;
@@ -55,7 +56,7 @@ impl Npz {
         if names.is_empty() {
             return Err(Error::input(path.display(), "archive", "no npy array", "an npz file"));
         }
-        Ok(Self { path: path.to_path_buf(), archive, names, file_len })
+        Ok(Self { path: path.to_path_buf(), archive, names, memory: super::memory::available() })
     }
 
     /// The names of the arrays, sorted.
@@ -73,53 +74,182 @@ impl Npz {
         &self.path
     }
 
-    /// Reads the array `name`.
-    ///
-    /// # Errors
-    /// An array that is not there, damaged, truncated, in Fortran order, or of a type that holds no numbers.
-    pub fn array(&mut self, name: &str) -> Result<Array> {
-        let bytes = self.entry(name)?;
-        let fail = |place: &str, found: String, expected: String| {
-            Error::input(self.path.display(), format!("array `{name}`{place}"), found, expected)
-        };
-        let header = Header::parse(&bytes).map_err(|(found, expected)| fail("", found, expected))?;
-        let data = &bytes[header.data_start..];
-        let width = width_of(&header.descr).ok_or_else(|| {
-            fail(", dtype", format!("`{}`", header.descr), "bool, integers or floats".into())
-        })?;
-        let expected = header.shape.iter().try_fold(width, |n, &extent| n.checked_mul(extent));
-        if expected != Some(data.len()) {
-            let expected = expected.map_or("fewer".to_string(), |n| n.to_string());
-            return Err(fail(
-                ", data",
-                format!("{} bytes", data.len()),
-                format!("{expected} bytes for shape {:?} of {}", header.shape, header.descr),
-            ));
-        }
-        Ok(Array { numbers: decode(&header.descr, data), shape: header.shape })
+    /// The same archive; what would take more bytes of memory than this is refused.
+    pub fn within(mut self, memory: Option<u64>) -> Self {
+        self.memory = memory.unwrap_or(self.memory);
+        self
     }
 
-    /// The bytes of one member, never more than its compressed form can hold.
-    fn entry(&mut self, name: &str) -> Result<Vec<u8>> {
+    /// An error about the array `name`.
+    pub(super) fn error(&self, name: &str, found: impl ToString, expected: impl ToString) -> Error {
+        Error::input(self.path.display(), format!("array `{name}`"), found, expected)
+    }
+
+    /// Whether so many bytes may be taken for the array `name`.
+    ///
+    /// # Errors
+    /// More than the limit.
+    pub(super) fn afford(&self, name: &str, bytes: u128, mend: &str) -> Result<()> {
+        if bytes <= u128::from(self.memory) {
+            return Ok(());
+        }
+        let (asked, limit) = (super::memory::shown(bytes), super::memory::shown(u128::from(self.memory)));
+        Err(self.error(
+            name,
+            format!("{asked} in memory"),
+            format!("at most {limit}, the limit of --memory{mend}"),
+        ))
+    }
+
+    /// Type and shape of the array `name`; its data are not read.
+    ///
+    /// # Errors
+    /// An array that is not there, or whose stated size is not that of its data or more than its compressed form can hold.
+    pub fn header(&mut self, name: &str) -> Result<Header> {
+        let path = self.path.clone();
+        let fail = |found: String, expected: String| {
+            Error::input(path.display(), format!("array `{name}`"), found, expected)
+        };
+        let entry = self.entry(name)?;
+        let (size, packed) = (entry.size(), entry.compressed_size());
+        let mut first = Vec::new();
+        entry
+            .take(LONGEST_HEADER)
+            .read_to_end(&mut first)
+            .map_err(|error| fail(error.to_string(), "undamaged data".into()))?;
+        let header = Header::parse(&first).map_err(|(found, expected)| fail(found, expected))?;
+        let bytes =
+            header.shape.iter().try_fold(header.width() as u64, |n, &extent| n.checked_mul(extent as u64));
+        let whole = bytes.and_then(|bytes| bytes.checked_add(header.data_start as u64));
+        if whole != Some(size) {
+            let bytes = bytes.map_or("fewer".to_string(), |n| n.to_string());
+            let found = format!("{} bytes of data", size.saturating_sub(header.data_start as u64));
+            return Err(fail(
+                found,
+                format!("{bytes} bytes for shape {:?} of {}", header.shape, header.descr),
+            ));
+        }
+        if size > packed.saturating_mul(MAX_EXPANSION).saturating_add(1024) {
+            return Err(fail(
+                format!("{size} bytes out of {packed} compressed ones"),
+                "a size that they can hold".into(),
+            ));
+        }
+        Ok(header)
+    }
+
+    /// Reads the whole array `name`, numbers alone.
+    ///
+    /// # Errors
+    /// An array that is not there, damaged, truncated, or of a type that holds no numbers.
+    pub fn array(&mut self, name: &str) -> Result<Array> {
+        let header = self.header(name)?;
+        if header.text_len().is_some() {
+            return Err(self.error(name, format!("texts (`{}`)", header.descr), "bool, integers or floats"));
+        }
+        let data = self.data(name, &header)?;
+        Ok(Array { numbers: decode(&header.descr, &data), shape: header.shape })
+    }
+
+    /// Reads the whole array `name`, numbers, truth values or texts, as a column of labels or groups.
+    ///
+    /// # Errors
+    /// As [`Npz::array`].
+    pub fn column(&mut self, name: &str) -> Result<(Vec<usize>, Column)> {
+        let header = self.header(name)?;
+        let data = self.data(name, &header)?;
+        let column = match header.text_len() {
+            Some(_) => Column::Texts(texts(&header.descr, header.width(), &data)),
+            None if header.descr.ends_with("b1") => {
+                Column::Truths(data.iter().map(|&byte| byte != 0).collect())
+            }
+            None => Column::Numbers(decode(&header.descr, &data)),
+        };
+        Ok((header.shape, column))
+    }
+
+    /// All data of an array, in C order.
+    fn data(&mut self, name: &str, header: &Header) -> Result<Vec<u8>> {
+        // Nothing takes more than eight bytes a number once it is decoded; a text takes those of itself and its own length.
+        let each = header.text_len().map_or(8, |len| 24 + len);
+        let count: u128 = header.shape.iter().map(|&extent| extent as u128).product();
+        self.afford(name, count * each as u128, "")?;
+        let path = self.path.clone();
+        let mut data = Vec::new();
+        self.entry(name)?.read_to_end(&mut data).map_err(|error| {
+            Error::input(path.display(), format!("array `{name}`"), error, "undamaged data")
+        })?;
+        data.drain(..header.data_start.min(data.len()));
+        Ok(if header.fortran { header.to_c_order(&data) } else { data })
+    }
+
+    /// The bytes of one member, as a stream.
+    pub(super) fn entry(&mut self, name: &str) -> Result<zip::read::ZipFile<'_>> {
         let place = format!("array `{name}`");
         if !self.has(name) {
             let found = format!("no such array, but {}", self.names.join(", "));
             return Err(Error::input(self.path.display(), "archive", found, place));
         }
         let file = self.path.display();
-        let entry = self
-            .archive
-            .zip_archive()
-            .by_name(&npyz::npz::file_name_from_array_name(name))
-            .map_err(|error| Error::input(&file, &place, error, "a readable zip entry"))?;
-        let limit = entry.size().min(self.file_len.saturating_mul(MAX_EXPANSION));
-        let mut bytes = Vec::new();
-        entry
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::input(&file, &place, error, "undamaged data"))?;
-        Ok(bytes)
+        let entry = self.archive.zip_archive().by_name(&npyz::npz::file_name_from_array_name(name));
+        entry.map_err(|error| Error::input(file, &place, error, "a readable zip entry"))
     }
+}
+
+/// A column of an archive, as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// `U` and `S`.
+    Texts(Vec<String>),
+    /// `bool`.
+    Truths(Vec<bool>),
+    /// Numbers.
+    Numbers(Numbers),
+}
+
+impl Column {
+    /// Every entry as a text, whole numbers exactly.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Texts(texts) => texts.clone(),
+            Self::Truths(truths) => truths.iter().map(bool::to_string).collect(),
+            Self::Numbers(Numbers::U8(v)) => v.iter().map(u8::to_string).collect(),
+            Self::Numbers(Numbers::Integer(v)) => v.iter().map(i64::to_string).collect(),
+            Self::Numbers(Numbers::Float(v)) => v.iter().map(f64::to_string).collect(),
+        }
+    }
+
+    /// Every entry as a number, unless they are texts.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        Some(match self {
+            Self::Texts(_) => return None,
+            Self::Truths(truths) => truths.iter().map(|&truth| f64::from(u8::from(truth))).collect(),
+            Self::Numbers(Numbers::U8(v)) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::Numbers(Numbers::Integer(v)) => v.iter().map(|&x| x as f64).collect(),
+            Self::Numbers(Numbers::Float(v)) => v.clone(),
+        })
+    }
+}
+
+/// NumPy's texts: UTF-32 (`U`), or bytes (`S`) that are UTF-8 or else Latin-1; trailing zeros are padding.
+fn texts(descr: &str, width: usize, data: &[u8]) -> Vec<String> {
+    let big = descr.starts_with('>');
+    let wide = |entry: &[u8]| -> String {
+        let code = |b: &[u8]| {
+            let b = [b[0], b[1], b[2], b[3]];
+            if big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }
+        };
+        let codes = entry.chunks_exact(4).map(code).map(|code| char::from_u32(code).unwrap_or('\u{fffd}'));
+        codes.collect::<String>().trim_end_matches('\0').to_string()
+    };
+    let narrow = |entry: &[u8]| {
+        let end = entry.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+        let bytes = &entry[..end];
+        std::str::from_utf8(bytes)
+            .map_or_else(|_| bytes.iter().map(|&byte| char::from(byte)).collect(), str::to_string)
+    };
+    let unicode = descr.trim_start_matches(['<', '>', '|', '=']).starts_with('U');
+    data.chunks_exact(width.max(1)).map(|entry| if unicode { wide(entry) } else { narrow(entry) }).collect()
 }
 
 /// SHA-256 of the file at `path`, in hexadecimal.
@@ -139,10 +269,17 @@ pub fn file_sha256(path: &Path) -> Result<String> {
     }
 }
 
-struct Header {
-    descr: String,
-    shape: Vec<usize>,
-    data_start: usize,
+/// What an npy array says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// NumPy's type: `<f4`, `|u1`, `<U7`.
+    pub descr: String,
+    /// Extents, as NumPy shows them.
+    pub shape: Vec<usize>,
+    /// Whether the first axis is the fastest in the file.
+    pub(super) fortran: bool,
+    /// Where data begin.
+    pub(super) data_start: usize,
 }
 
 impl Header {
@@ -167,10 +304,65 @@ impl Header {
         let descr = value_of(text, "descr").and_then(quoted).ok_or_else(|| missing("descr"))?;
         let order = value_of(text, "fortran_order").ok_or_else(|| missing("fortran_order"))?;
         let shape = value_of(text, "shape").and_then(tuple).ok_or_else(|| missing("shape"))?;
-        if !order.starts_with("False") && shape.len() > 1 {
-            return Err(bad("Fortran order", "C order (numpy.ascontiguousarray)"));
+        let header = Self {
+            descr: descr.to_string(),
+            fortran: !order.starts_with("False") && shape.len() > 1,
+            shape,
+            data_start: start + len,
+        };
+        if width_of(descr).is_none() && header.text_len().is_none() {
+            let expected =
+                "bool, integers, floats or texts (of objects numpy.save(..., array.astype(str)) makes texts)";
+            return Err(bad(&format!("dtype `{descr}`"), expected));
         }
-        Ok(Self { descr: descr.to_string(), shape, data_start: start + len })
+        Ok(header)
+    }
+
+    /// Bytes of one value.
+    pub(super) fn width(&self) -> usize {
+        self.text_len().or(width_of(&self.descr)).unwrap_or(1)
+    }
+
+    /// Bytes of a text, if there are texts.
+    fn text_len(&self) -> Option<usize> {
+        let plain = self.descr.trim_start_matches(['<', '>', '|', '=']);
+        let (wide, digits) = match plain.strip_prefix('U') {
+            Some(digits) => (4, digits),
+            None => (1, plain.strip_prefix('S')?),
+        };
+        digits.parse().ok().filter(|len| (1..=65_536).contains(len)).map(|len: usize| len * wide)
+    }
+
+    /// Values of one row.
+    pub(super) fn row_len(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// For every position in Fortran order of a row's axes the place of that value in C order.
+    pub(super) fn c_places(&self) -> impl Iterator<Item = usize> + '_ {
+        let axes = self.shape.get(1..).unwrap_or_default();
+        (0..self.row_len()).map(move |mut at| {
+            let mut place = 0;
+            let mut stride = self.row_len();
+            for &extent in axes {
+                stride /= extent.max(1);
+                place += at % extent.max(1) * stride;
+                at /= extent.max(1);
+            }
+            place
+        })
+    }
+
+    fn to_c_order(&self, data: &[u8]) -> Vec<u8> {
+        let (width, n, row) = (self.width(), self.shape[0], self.row_len());
+        let mut out = vec![0; data.len()];
+        for (block, place) in self.c_places().enumerate() {
+            for i in 0..n {
+                let (from, to) = ((block * n + i) * width, (i * row + place) * width);
+                out[to..to + width].copy_from_slice(&data[from..from + width]);
+            }
+        }
+        out
     }
 }
 
@@ -282,9 +474,6 @@ mod tests {
         assert!(Header::parse(&bytes).is_err());
         assert!(Header::parse(b"\x93NUMPY").is_err());
         assert!(
-            Header::parse(&npy("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2)}", &[])).is_err()
-        );
-        assert!(
             Header::parse(&npy("{'descr': '<i2', 'fortran_order': False, 'shape': (-1,)}", &[])).is_err()
         );
     }
@@ -298,6 +487,9 @@ mod tests {
         assert_eq!(decode("<f2", &half::f16::from_f32(0.5).to_le_bytes()), Numbers::Float(vec![0.5]));
         assert_eq!(decode("|i1", &[0x80]), Numbers::Integer(vec![-128]));
         assert_eq!(width_of("<U3"), None);
+        let wide: Vec<u8> = "né".chars().chain(['\0']).flat_map(|c| (c as u32).to_le_bytes()).collect();
+        assert_eq!(texts("<U3", 12, &wide), ["né"]);
+        assert_eq!(texts("|S3", 3, b"ab\0\xe9\0\0"), ["ab", "é"]);
         assert_eq!(width_of("|O"), None);
     }
 }

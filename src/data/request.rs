@@ -7,7 +7,9 @@ use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::spec::Spec;
 use super::table::Table;
-use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, wfdb_folder};
+use super::{
+    ArrayOptions, Dataset, InputArray, arrays, beats, ecg, icu_cohort, manifest, phantom, wfdb_folder,
+};
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -28,6 +30,8 @@ pub struct Request {
     pub source: Source,
     /// `train`, `val`, `test` or `all`.
     pub split: String,
+    /// Whether somebody asked for that split: if not, a file without it may be read by another, which is said.
+    pub split_given: bool,
     /// At most this many samples, stratified by label and chosen by `seed`; `None` for all.
     pub limit: Option<usize>,
     /// Chooses the subset that `limit` leaves; it does not touch generated values or splits.
@@ -44,6 +48,8 @@ pub struct Request {
     pub outputs: Option<Outputs>,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
     pub unordered: bool,
+    /// How the arrays of an npz archive are read.
+    pub arrays: ArrayOptions,
     /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
     pub data_dir: Option<PathBuf>,
 }
@@ -54,6 +60,7 @@ impl Request {
         Self {
             source,
             split: split.to_string(),
+            split_given: true,
             limit: None,
             seed: 0,
             group: None,
@@ -62,6 +69,7 @@ impl Request {
             classes: Vec::new(),
             outputs: None,
             unordered: false,
+            arrays: ArrayOptions::default(),
             data_dir: None,
         }
     }
@@ -101,15 +109,13 @@ pub fn open_fitted(
         return Err(Error::input(label(request), "split", split, "train, val, test or all"));
     }
     let (mut dataset, fitted) = match &request.source {
-        Source::Path(path) if !request.inputs.is_empty() => {
-            (inputs::open(path, split, &request.inputs)?, None)
-        }
+        Source::Path(path) if !request.inputs.is_empty() => (arrays::open(path, request, None)?, None),
         _ if !request.inputs.is_empty() => {
             let expected = "path = \"FILE.npz\", whose arrays they are";
             return Err(Error::input(label(request), "inputs", "no npz archive", expected));
         }
-        Source::Name(name) => open_name(name, split, request.data_dir.as_deref(), preprocess)?,
-        Source::Path(path) => open_path(path, split, preprocess)?,
+        Source::Name(name) => open_name(name, request, preprocess)?,
+        Source::Path(path) => open_path(path, request, preprocess)?,
         Source::Manifest(path) => (manifest::open(path, split, &request.known())?, None),
     };
     choose_columns(&mut dataset, request)?;
@@ -130,15 +136,16 @@ fn label(request: &Request) -> String {
 
 type Opened = Result<(Dataset, Option<Preprocess>)>;
 
-fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&Preprocess>) -> Opened {
+fn open_name(name: &str, request: &Request, fitted: Option<&Preprocess>) -> Opened {
+    let split = request.split.as_str();
     let entry = registry::entry(name)?;
-    let located = registry::locate(name, data_dir)?;
+    let located = registry::locate(name, request.data_dir.as_deref())?;
     let mut opened = match (&located, name) {
         (_, "ecg-synthetic") => (ecg::generate(split, ecg::SEED)?, None),
         (_, "iseeu-cohort") => (icu_cohort::generate(split, icu_cohort::SEED)?, None),
         (_, "cxr-phantom") => (phantom::generate(split, phantom::SEED)?, None),
         (Located::File(path), "pneumoniamnist" | "breastmnist") => {
-            (images::open(path, split, Some(entry.classes))?, None)
+            (arrays::open(path, request, Some(entry.classes))?, None)
         }
         (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
         (Located::File(path), "mitdb") => (wfdb_folder::open(path, split)?, None),
@@ -173,13 +180,14 @@ fn open_table(table: &Table, spec: Spec, split: &str, fitted: Option<&Preprocess
     Ok((fitted.apply(table, split)?, Some(fitted)))
 }
 
-fn open_path(path: &Path, split: &str, fitted: Option<&Preprocess>) -> Opened {
+fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
+    let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
     if path.is_dir() {
         return Ok((wfdb_folder::open(path, split)?, None));
     }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
-        "npz" => open_npz(path, split).map(|dataset| (dataset, None)),
+        "npz" => open_npz(path, request).map(|dataset| (dataset, None)),
         "hea" => wfdb_folder::open_record(path, split).map(|dataset| (dataset, None)),
         "csv" | "parquet" => {
             let table = Table::read(path)?;
@@ -197,8 +205,8 @@ fn open_path(path: &Path, split: &str, fitted: Option<&Preprocess>) -> Opened {
     }
 }
 
-fn open_npz(path: &Path, split: &str) -> Result<Dataset> {
-    if beats::is_beats(path)? { beats::open(path, split) } else { images::open(path, split, None) }
+fn open_npz(path: &Path, request: &Request) -> Result<Dataset> {
+    if beats::is_beats(path)? { beats::open(path, &request.split) } else { arrays::open(path, request, None) }
 }
 
 /// Readers offer every column they have; this keeps those that were asked for.

@@ -51,18 +51,7 @@ impl Dataset {
         if limit == 0 {
             return Err(Error::input(&self.name, "limit", 0, "at least 1"));
         }
-        let mut strata: Vec<Vec<usize>> = vec![Vec::new(); self.classes.len() + 1];
-        for position in 0..self.len() {
-            strata[self.stratum(position)].push(position);
-        }
-        let quotas = quotas(&strata.iter().map(Vec::len).collect::<Vec<_>>(), limit);
-        let mut kept = Vec::with_capacity(limit.min(self.len()));
-        for (stratum, quota) in strata.iter_mut().zip(quotas) {
-            stratum.sort_by_key(|&p| (draw::mix(seed, self.index[p]), self.index[p]));
-            kept.extend_from_slice(&stratum[..quota]);
-        }
-        kept.sort_unstable();
-        self.subset(&kept)
+        self.subset(&limited(&self.labels, self.classes.len(), &self.index, limit, seed))
     }
 
     /// SHA-256 over the samples themselves: shape, and for each its index, label and values.
@@ -88,15 +77,30 @@ impl Dataset {
         }
         hex(&hash.finalize())
     }
+}
 
-    /// The class, or one more than the first finding (0 where there is none).
-    fn stratum(&self, position: usize) -> usize {
-        match &self.labels {
-            Labels::Class(labels) => labels[position] as usize,
-            Labels::Findings(labels) => {
-                let k = self.classes.len();
-                labels[position * k..][..k].iter().position(|&f| f == 1).map_or(0, |f| f + 1)
-            }
+/// The positions that [`Dataset::limited`] keeps, ascending, of samples with these labels of `classes` classes or findings.
+pub(super) fn limited(labels: &Labels, classes: usize, index: &[u64], limit: usize, seed: u64) -> Vec<usize> {
+    let mut strata: Vec<Vec<usize>> = vec![Vec::new(); classes + 1];
+    for position in 0..index.len() {
+        strata[stratum(labels, classes, position)].push(position);
+    }
+    let quotas = quotas(&strata.iter().map(Vec::len).collect::<Vec<_>>(), limit);
+    let mut kept = Vec::with_capacity(limit.min(index.len()));
+    for (stratum, quota) in strata.iter_mut().zip(quotas) {
+        stratum.sort_by_key(|&p| (draw::mix(seed, index[p]), index[p]));
+        kept.extend_from_slice(&stratum[..quota]);
+    }
+    kept.sort_unstable();
+    kept
+}
+
+/// The class, or one more than the first finding (0 where there is none).
+fn stratum(labels: &Labels, classes: usize, position: usize) -> usize {
+    match labels {
+        Labels::Class(labels) => labels[position] as usize,
+        Labels::Findings(labels) => {
+            labels[position * classes..][..classes].iter().position(|&f| f == 1).map_or(0, |f| f + 1)
         }
     }
 }

@@ -299,12 +299,18 @@ impl Config {
                 Architecture::Bert(_) => ("input_ids", InputKind::Whole),
                 _ => ("input", InputKind::Numbers),
             };
-            return vec![Input { name: name.into(), shape, range, kind }];
+            return vec![Input { name: name.into(), shape, range, kind, channels_first: None }];
         };
         let text = range.end..range.end + prompts.len();
         vec![
-            Input { name: "image".into(), shape, range, kind: InputKind::Numbers },
-            Input { name: "text".into(), shape: vec![prompts.len()], range: text, kind: InputKind::Tokens },
+            Input { name: "image".into(), shape, range, kind: InputKind::Numbers, channels_first: None },
+            Input {
+                name: "text".into(),
+                shape: vec![prompts.len()],
+                range: text,
+                kind: InputKind::Tokens,
+                channels_first: None,
+            },
         ]
     }
 

@@ -18,6 +18,9 @@ pub struct Input {
     pub range: Range<usize>,
     /// What its values are.
     pub kind: InputKind,
+    /// Whether the model's own file has channels first, where it has an order of its own (ONNX); a sample's shape never has.
+    #[serde(skip)]
+    pub channels_first: Option<bool>,
 }
 
 /// What an input's values are.

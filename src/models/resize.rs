@@ -101,6 +101,17 @@ impl Samples {
             let found = format!("samples of shape {:?} for an input of shape {to:?}", self.shape);
             return Err(("samples".into(), found, "a model of images".into()));
         };
+        if (to[0] == 1) != (self.shape[0] == 1) {
+            let expected = format!(
+                "height 1, as signals have it, beside {channels} channels; leads are channels, not rows of an image"
+            );
+            let expected = if to[0] == 1 { expected } else { "images, which have more rows than one".into() };
+            return Err((
+                "samples.shape".into(),
+                format!("{:?} for an input of shape {to:?}", self.shape),
+                expected,
+            ));
+        }
         let sides = self.shape[..2].iter().all(|&side| (1..=8192).contains(&side));
         if !sides || ![1, channels].contains(&self.shape[2]) {
             let expected = format!("sides from 1 to 8192 and 1 or {channels} channels");

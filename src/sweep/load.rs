@@ -4,10 +4,11 @@ use std::path::Path;
 
 use percuss_kernels::Precision;
 
+use super::likeness;
 use super::study::{InputOverride, ModelEntry, Output, Study};
-use crate::data::{self, Dataset, Labels, Outputs, Preprocess, labels};
+use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Head, InputScaling, Model, onnx_file};
+use crate::models::{Architecture, Filter, Fit, Head, Input, InputScaling, Model, Samples, onnx_file};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
@@ -115,6 +116,10 @@ pub fn data_split(
     request.data_dir = data_dir.map(Path::to_path_buf);
     request.outputs = Some(outputs(model));
     request.classes = class_names(study, position, of, model)?;
+    request.arrays.wanted = wanted(model);
+    if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
+        request.arrays.bounds = Bounds::Elsewhere;
+    }
     if let Some(split) = split {
         request.split = split.to_string();
         request.limit = None;
@@ -150,6 +155,10 @@ pub fn data_split(
             format!("{unit:?}, the unit of the model's input scaling, or `input` of the model in the study");
         return Err(Error::input(&dataset.name, place, format!("{:?}", dataset.unit), expected));
     }
+    if !matches!(model.config.architecture, Architecture::Bert(_)) {
+        dataset.remarks.extend(likeness::check(model, &dataset, entry, &study.data[position])?);
+    }
+    dataset.remarks.extend(unseen(&dataset));
     if let Architecture::Bert(bert) = &model.config.architecture {
         texts(&mut dataset, bert.bert.vocabulary)?;
     }
@@ -191,6 +200,61 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
         ),
         None => Ok(fitted),
     }
+}
+
+/// Classes and findings that no sample has.
+fn unseen(data: &Dataset) -> Option<Remark> {
+    let names = data.counts().into_iter().zip(&data.classes).filter(|(count, _)| *count == 0);
+    let names: Vec<&str> = names.map(|(_, name)| name.as_str()).take(20).collect();
+    let what = if data.is_findings() { "no sample has" } else { "no sample is of class" };
+    (!names.is_empty()).then(|| Remark::note(format!("{what} {}", names.join(", "))))
+}
+
+/// What a user can do about samples of a shape that the model does not take.
+fn shape_mend(model: &Model, own: &[usize]) -> String {
+    let shape = model.config.input_shape();
+    let to = model.config.model_shape();
+    let sorted = |shape: &[usize]| {
+        let mut long: Vec<usize> = shape.iter().copied().filter(|&extent| extent != 1).collect();
+        long.sort_unstable();
+        long
+    };
+    if own.len() > 1 && sorted(own) == sorted(&shape) {
+        return format!(
+            "{shape:?}, the model's input: the same axes in another order (numpy.transpose, or layout of the [[data]])"
+        );
+    }
+    let image = |shape: &[usize]| matches!(shape, [height, width, _] if *height > 1 && *width > 1);
+    if let &[height, width, channels] = own
+        && image(own)
+        && image(&to)
+        && (Samples { shape: [height, width, channels], filter: Filter::default(), fit: Fit::default() })
+            .check(&to)
+            .is_ok()
+    {
+        return format!(
+            "{shape:?}, the model's input; input = {{ shape = {own:?} }} of the [[model]] resizes them"
+        );
+    }
+    format!("{shape:?}, the model's input")
+}
+
+/// The inputs that samples are to become, in the order of the arrays of `inputs`; prompts are no part of the data.
+fn wanted(model: &Model) -> Vec<Wanted> {
+    let inputs = model.config.inputs();
+    let natural =
+        |input: &Input| input.channels_first.map(|first| if first { Axes::First } else { Axes::Last });
+    if inputs.len() > 1 && model.config.prompts().is_none() {
+        let wanted = |input: &Input| Wanted {
+            name: input.name.clone(),
+            shape: input.shape.clone(),
+            natural: natural(input),
+        };
+        return inputs.iter().map(wanted).collect();
+    }
+    let (name, natural) =
+        inputs.first().map_or((String::new(), None), |input| (input.name.clone(), natural(input)));
+    vec![Wanted { name, shape: model.config.values_shape(), natural }]
 }
 
 /// What the model says of its outputs.
@@ -284,17 +348,8 @@ fn check_fit(
     let place =
         |what: &str| format!("{what} (data {} of the study, model {})", study.data[position].id, entry.id);
     if !model.config.takes(&data.shape) {
-        let shape = model.config.input_shape();
         let found = format!("samples of shape {:?}", data.shape);
-        return Err(Error::input(
-            &data.name,
-            place("samples"),
-            found,
-            format!(
-                "{shape:?}, the model's input; input = {{ shape = {:?} }} in the study resizes them",
-                data.shape
-            ),
-        ));
+        return Err(Error::input(&data.name, place("samples"), found, shape_mend(model, &data.shape)));
     }
     let inputs = model.config.inputs();
     if !data.inputs.is_empty() && inputs.iter().map(|input| input.range.len()).ne(data.inputs.iter().copied())

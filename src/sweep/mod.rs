@@ -2,6 +2,7 @@
 
 mod cell;
 pub mod clean;
+pub mod data_check;
 pub mod engine;
 mod evade;
 pub mod grid;
@@ -11,6 +12,7 @@ mod job;
 mod judge;
 mod lanes;
 mod leap;
+mod likeness;
 pub mod load;
 mod moving;
 pub mod options;

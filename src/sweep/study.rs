@@ -133,6 +133,12 @@ impl Study {
         self
     }
 
+    /// The same study whose data take no more bytes of memory than this.
+    pub fn within(mut self, memory: Option<u64>) -> Self {
+        self.data.iter_mut().for_each(|data| data.request.arrays.memory = memory);
+        self
+    }
+
     /// Bad input in this study, where only a later look could tell.
     pub fn error(&self, place: impl ToString, found: impl ToString, expected: impl ToString) -> Error {
         Error::input(self.file.display(), place, found, expected)

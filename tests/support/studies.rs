@@ -37,7 +37,13 @@ pub fn grid(study: &Study) -> Grid {
 
 /// The one input of a model of images.
 pub fn numbers() -> Input {
-    Input { name: "input".into(), shape: vec![28, 28, 1], range: 0..784, kind: InputKind::Numbers }
+    Input {
+        name: "input".into(),
+        shape: vec![28, 28, 1],
+        range: 0..784,
+        kind: InputKind::Numbers,
+        channels_first: None,
+    }
 }
 
 pub fn two_classes() -> Outputs {

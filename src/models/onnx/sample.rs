@@ -60,6 +60,7 @@ pub(super) fn inputs(
         }
         inputs.push(Input {
             name: info.name.to_string(),
+            channels_first: Some(one.order.windows(2).any(|pair| pair[0] > pair[1])),
             shape: one.shape,
             range: start..start + len,
             kind: if one.kind == Kind::Float { InputKind::Numbers } else { InputKind::Whole },

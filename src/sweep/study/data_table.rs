@@ -7,7 +7,7 @@ use super::subjects::{fresh_id, needed, pair, words};
 use crate::Result;
 use crate::data::labels::same;
 use crate::data::registry::ENTRIES;
-use crate::data::{InputArray, Request, Source};
+use crate::data::{ArrayOptions, Bounds, InputArray, Layout, Request, Source};
 
 /// Splits of a data set.
 pub(super) const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
@@ -40,19 +40,44 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "subgroups",
             "inputs",
             "classes",
+            "arrays",
+            "layout",
+            "bounds",
         ])?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
-        let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
-        let mut request = Request::new(source(table, folder)?, split);
+        let split = table.read("split", |item| item.choice(&SPLITS))?;
+        let mut request = Request::new(source(table, folder)?, split.unwrap_or("test"));
+        request.split_given = split.is_some();
         request.limit = table.read("limit", |item| item.whole(1, u64::MAX))?.map(|limit| limit as usize);
         request.seed = table.read("seed", |item| item.whole(0, u64::MAX))?.unwrap_or(0);
         request.group = table.read("group", Item::text)?;
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
+        request.arrays = arrays(table)?;
         entries.push(DataEntry { id, request, line: table.line() });
     }
     Ok(entries)
+}
+
+/// `arrays = { x = NAME, y = NAME }`, `layout` and `bounds`: how an npz archive is read.
+fn arrays(table: &Table) -> Result<ArrayOptions> {
+    let mut options = ArrayOptions::default();
+    if let Some(item) = table.get("arrays") {
+        let names = item.table("{ x = NAME, y = NAME }, the arrays of samples and labels")?;
+        names.allow(&["x", "y"])?;
+        (options.x, options.y) = (names.read("x", Item::text)?, names.read("y", Item::text)?);
+    }
+    options.layout = table.read("layout", layout)?;
+    if let Some(stated) = table.read("bounds", bounds)? {
+        options.bounds = Bounds::Stated(stated);
+    }
+    Ok(options)
+}
+
+fn layout(item: &Item) -> Result<Layout> {
+    let name = item.choice(&Layout::NAMES)?;
+    Layout::named(name).ok_or_else(|| item.error(Layout::NAMES.join(", ")))
 }
 
 /// Names of the model's outputs in their order, each once.
@@ -71,11 +96,12 @@ pub(super) fn classes(item: &Item) -> Result<Vec<String>> {
 fn input_arrays(item: &Item) -> Result<Vec<InputArray>> {
     let array = |item: &Item| {
         if let Ok(name) = item.word() {
-            return Ok(InputArray { array: name.to_string(), bounds: None, scale: 1.0 });
+            return Ok(InputArray { array: name.to_string(), bounds: None, scale: 1.0, layout: None });
         }
-        let table =
-            item.table("an array's name, or { array = NAME, bounds = [LOW, HIGH], scale = NUMBER }")?;
-        table.allow(&["array", "bounds", "scale"])?;
+        let table = item.table(
+            "an array's name, or { array = NAME, bounds = [LOW, HIGH], scale = NUMBER, layout = LAYOUT }",
+        )?;
+        table.allow(&["array", "bounds", "scale", "layout"])?;
         let scale = |item: &Item| {
             item.number_in(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX), "a positive number")
         };
@@ -83,6 +109,7 @@ fn input_arrays(item: &Item) -> Result<Vec<InputArray>> {
             array: table.require("array", "the array's name")?.text()?,
             bounds: table.read("bounds", bounds)?,
             scale: table.read("scale", scale)?.unwrap_or(1.0) as f32,
+            layout: table.read("layout", layout)?,
         })
     };
     item.values()?.iter().map(array).collect()
