@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::labels::same;
 use super::preprocess::{Asked, Preprocess};
 use super::request::Request;
 use super::spec::Spec;
 use super::table::{Table, spec_path};
 use super::{Dataset, Labels, Remark};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Reads the table at `path`: as `saved` says, which was fitted with a model, else as `spec` says, else as the spec beside it does.
 ///
@@ -86,40 +87,29 @@ fn apply(table: &Table, fitted: Preprocess, request: &Request, clip: bool) -> Re
         data.remarks
             .push(Remark::note("clip = true is left aside: it is for models that percuss trains with it"));
     }
-    order_classes(&mut data, &request.classes)?;
+    order_classes(&mut data, &request.classes);
     Ok((data, fitted))
 }
 
 /// Brings the classes into the order of the model's outputs, where it says their names.
-fn order_classes(data: &mut Dataset, outputs: &[String]) -> Result<()> {
-    let same = |a: &String, b: &String| a.trim().to_lowercase() == b.trim().to_lowercase();
+fn order_classes(data: &mut Dataset, outputs: &[String]) {
     // A single output may have the name of its positive class alone.
     let swapped = match outputs {
         [positive] if data.classes.len() == 2 => {
             if !same(positive, &data.classes[0]) {
-                return Ok(());
+                return;
             }
             vec![data.classes[1].clone(), data.classes[0].clone()]
         }
         _ => outputs.to_vec(),
     };
     if swapped.len() != data.classes.len() || swapped.iter().zip(&data.classes).all(|(a, b)| same(a, b)) {
-        return Ok(());
+        return;
     }
     let place = |name: &String| swapped.iter().position(|output| same(output, name));
-    let places: Vec<Option<usize>> = data.classes.iter().map(place).collect();
-    let (own, theirs) = (data.classes.join(", "), outputs.join(", "));
-    if places.iter().all(Option::is_none) {
-        let text = format!(
-            "the spec's classes are called {own}, the model's outputs {theirs}: taken for each other by their places"
-        );
-        data.remarks.push(Remark::note(text));
-        return Ok(());
-    }
-    let Some(places) = places.into_iter().collect::<Option<Vec<usize>>>() else {
-        let expected = format!("the names of the model's outputs, {theirs}, or other names for all");
-        return Err(Error::input(&data.name, "classes", own, expected));
-    };
+    // Other names, or some of them, are told or refused where model and data meet.
+    let Some(places) = data.classes.iter().map(place).collect::<Option<Vec<usize>>>() else { return };
+    let own = data.classes.join(", ");
     if let Labels::Class(labels) = &mut data.labels {
         labels.iter_mut().for_each(|label| *label = places[*label as usize] as u32);
     }
@@ -128,5 +118,4 @@ fn order_classes(data: &mut Dataset, outputs: &[String]) -> Result<()> {
         "classes in the order of the model's outputs, {}; the spec has {own}",
         data.classes.join(", ")
     )));
-    Ok(())
 }

@@ -89,6 +89,7 @@ impl Preprocess {
             subgroups: subgroups.collect::<Result<BTreeMap<_, _>>>()?,
             index: positions.iter().map(|&row| row as u64).collect(),
             domain,
+            samples_per_second: None,
             remarks: Vec::new(),
         };
         dataset.check()?;

@@ -27,7 +27,7 @@ use crate::{Error, Result};
 /// # Errors
 /// A file that is no Parquet file or is damaged, a compression that is not read, more cells than [`MAX_CELLS`].
 pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Raw> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = crate::files::open(path)?;
     let bad = |error: &dyn std::fmt::Display| refused(path, &error.to_string());
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| bad(&e))?;
     let all: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();

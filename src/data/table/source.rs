@@ -11,6 +11,8 @@ use crate::{Error, Result};
 const TEXTS: [&str; 4] = ["csv", "tsv", "tab", "txt"];
 /// Endings of Parquet files.
 const PARQUET: [&str; 2] = ["parquet", "pq"];
+/// The largest text that is read whole, in bytes.
+const MAX_TEXT: u64 = 4 << 30;
 /// More parts than this are refused.
 const MAX_PARTS: usize = 100_000;
 
@@ -80,12 +82,8 @@ fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// See [`Table::read_columns`].
 pub(super) fn read(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<Table> {
-    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
-    if metadata.is_dir() {
+    if std::fs::metadata(path).map_err(Error::io(path))?.is_dir() {
         return read_parts(path, delimiter, wanted);
-    }
-    if !metadata.is_file() {
-        return Err(Error::input(path.display(), "file", "no regular file", "a table's file"));
     }
     let (sum, raw) = read_file(path, delimiter, wanted)?;
     Table::new(path.display().to_string(), sum, raw)
@@ -95,7 +93,7 @@ fn read_file(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<(St
     match format_of(path) {
         Some(Format::Parquet) => Ok((file_sha256(path)?, parquet::read(path, wanted)?)),
         Some(Format::Text) => {
-            let bytes = std::fs::read(path).map_err(Error::io(path))?;
+            let bytes = crate::files::read_bytes(path, MAX_TEXT)?;
             Ok((sha256(&bytes), csv::read(&path.display().to_string(), &bytes, delimiter, wanted)?))
         }
         None => {
