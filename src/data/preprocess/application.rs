@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::identity::Rule;
 use super::strangeness::{Strangeness, index_remark};
-use super::{Fitted, FittedScaling, Preprocess, decided_rows};
+use super::{Fitted, Preprocess, decided_rows};
 use crate::data::spec::Unseen;
 use crate::data::table::{Column, Missing, Table};
 use crate::data::{Dataset, Labels, Remark};
@@ -132,8 +132,7 @@ impl Preprocess {
                         out.set(sample, 1, f32::from(u8::from(value.is_none())));
                     }
                 }
-                let saturates = matches!(scaling, FittedScaling::Quantile { .. });
-                strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, saturates);
+                strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, *log1p);
             }
             Fitted::Category { column: name, categories, fill, mode, .. } => {
                 if self.spec.one_hot.iter().all(|chosen| chosen != name)

@@ -27,7 +27,8 @@ pub(super) struct Strangeness {
 }
 
 impl Strangeness {
-    /// Looks at the known values (after log1p) of a column of numbers; `beyond` of the samples lie outside of `range`.
+    /// Looks at the known values of a column of numbers, after log1p if that was asked for, as `range` is; `beyond` of the samples lie
+    /// outside of it.
     pub(super) fn number(
         &mut self,
         name: &str,
@@ -36,7 +37,7 @@ impl Strangeness {
         beyond: usize,
         range: (f64, f64),
         scaling: &FittedScaling,
-        saturates: bool,
+        log1p: bool,
     ) {
         if known.is_empty() {
             return self.absent.push(name.to_string());
@@ -45,6 +46,10 @@ impl Strangeness {
         sorted.sort_by(f64::total_cmp);
         let (least, most, middle) = (sorted[0], sorted[sorted.len() - 1], sorted[sorted.len() / 2]);
         let (low, high) = range;
+        let saturates = matches!(scaling, FittedScaling::Quantile { .. });
+        // In the file's own units.
+        let own = |value: f64| if log1p { value.exp_m1() } else { value };
+        let range = format!("fitted from {:.4} to {:.4}", own(low), own(high));
         if beyond > 0 {
             let text = format!(
                 "{name} ({beyond} values; fitted from {low:.4} to {high:.4}, here from {least:.4} to {most:.4})"
@@ -61,7 +66,7 @@ impl Strangeness {
             && sorted.len() >= LEAST
             && (outside as f64 > OUTSIDE * sorted.len() as f64 || away > DEVIATIONS)
         {
-            self.far.push(format!("{name} (half are above {middle:.4}; fitted from {low:.4} to {high:.4})"));
+            self.far.push(format!("{name} (half are {:.4} or more; {range})", own(middle)));
         }
     }
 
