@@ -1,7 +1,8 @@
-//! The study file: what is attacked, with what, how hard. DESIGN.md section 4 says what each key means.
+//! The study file: what is attacked, with what, how hard.
 //!
 //! Reading checks everything that the file alone can tell; [`Grid`](super::grid::Grid) multiplies it out.
 
+mod amount;
 mod attack_table;
 mod budgets;
 mod data_table;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use amount::Amount;
 pub use attack_table::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use budgets::{Beside, Budget};
 pub use data_table::DataEntry;
@@ -73,12 +75,7 @@ impl Study {
     /// # Errors
     /// A file that is not there; whatever [`Study::parse`] finds.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let place = format!("byte {}", error.utf8_error().valid_up_to());
-            Error::input(path.display(), place, "bytes that are not UTF-8", "TOML")
-        })?;
-        Self::parse(&text, path)
+        Self::parse(&crate::files::read_text(path)?, path)
     }
 
     /// Reads a study from its text; `file` names it in errors, and its paths are relative to the folder of `file`.
