@@ -93,9 +93,9 @@ fn reductions() -> Vec<Case> {
 
 fn ranks() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (rows, columns) in [(1, 1), (3, 2), (70, 31), (5, 33), (2, 5000)] {
+    for [rows, columns] in [[1_usize, 1], [3, 2], [70, 31], [5, 33], [2, 5000]] {
         for place in [1, columns.div_ceil(100), columns.div_ceil(3), columns] {
-            for factor in [1.0, 1e-30, 1e30] {
+            for factor in [1.0_f32, 1e-30, 1e30] {
                 // Rounded, so that there are ties and zeros.
                 let x = draw(rows * columns, 1).iter().map(|x| (x * 40.0).round() * factor).collect();
                 cases.push(Case::new(Rank { rows, columns, place }, vec![x], reference::rank));
