@@ -284,7 +284,8 @@ fn subgroups(
     let mut out = BTreeMap::new();
     let asked = request.subgroups.iter().chain(&request.group).map(String::as_str);
     let mut wanted: Vec<&str> = asked.collect();
-    let offered = offered(npz, members)?;
+    let read: Vec<&Member> = rows.parts.iter().map(|(member, _)| &members[*member]).collect();
+    let offered = offered(npz, &read)?;
     if let Some(missing) = wanted.iter().find(|name| !offered.contains(&name.to_string())) {
         let expected = if offered.is_empty() {
             "no column: this file has none".into()
@@ -309,8 +310,8 @@ fn subgroups(
     Ok(out)
 }
 
-/// Arrays with one entry a sample in every split. What cannot be read is some other program's.
-fn offered(npz: &mut Npz, members: &[Member]) -> Result<Vec<String>> {
+/// Arrays with one entry a sample in every split that is read. What cannot be read is some other program's.
+fn offered(npz: &mut Npz, members: &[&Member]) -> Result<Vec<String>> {
     let mut out: Vec<String> = Vec::new();
     for (at, member) in members.iter().enumerate() {
         let n = npz.header(&member.labels)?.shape.first().copied().unwrap_or(0);

@@ -6,9 +6,9 @@ use super::labels::{Known, Outputs};
 use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::spec::Spec;
-use super::table::Table;
+use super::table;
 use super::{
-    ArrayOptions, Dataset, InputArray, arrays, beats, ecg, icu_cohort, manifest, phantom, wfdb_folder,
+    ArrayOptions, Dataset, InputArray, arrays, beats, ecg, icu_cohort, manifest, phantom, tables, wfdb_folder,
 };
 use crate::{Error, Result};
 
@@ -150,10 +150,10 @@ fn open_name(name: &str, request: &Request, fitted: Option<&Preprocess>) -> Open
         (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
         (Located::File(path), "mitdb") => (wfdb_folder::open(path, split)?, None),
         (Located::File(path), _) if entry.spec.is_some() => {
-            open_table(&Table::read(path)?, registry_spec(entry)?, split, fitted)?
+            open_table(tables::open(path, Some(registry_spec(entry)?), request, fitted))?
         }
         (Located::Embedded(bytes), _) if entry.spec.is_some() => {
-            open_table(&Table::from_csv(name, bytes)?, registry_spec(entry)?, split, fitted)?
+            open_table(tables::open_bytes(name, bytes, &registry_spec(entry)?, request, fitted))?
         }
         _ => {
             return Err(Error::input(
@@ -172,35 +172,27 @@ fn registry_spec(entry: &registry::Entry) -> Result<Spec> {
     Spec::from_toml(&format!("the built-in spec of {}", entry.name), entry.spec.unwrap_or_default())
 }
 
-fn open_table(table: &Table, spec: Spec, split: &str, fitted: Option<&Preprocess>) -> Opened {
-    let fitted = match fitted {
-        Some(saved) => saved.clone(),
-        None => Preprocess::fit(&spec, table)?,
-    };
-    Ok((fitted.apply(table, split)?, Some(fitted)))
+fn open_table(opened: Result<(Dataset, Preprocess)>) -> Opened {
+    opened.map(|(dataset, fitted)| (dataset, Some(fitted)))
 }
 
 fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
     let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
+    if table::is_table(path) {
+        return open_table(tables::open(path, None, request, fitted));
+    }
     if path.is_dir() {
         return Ok((wfdb_folder::open(path, split)?, None));
     }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "npz" => open_npz(path, request).map(|dataset| (dataset, None)),
         "hea" => wfdb_folder::open_record(path, split).map(|dataset| (dataset, None)),
-        "csv" | "parquet" => {
-            let table = Table::read(path)?;
-            match fitted {
-                Some(saved) => Ok((saved.apply(&table, split)?, Some(saved.clone()))),
-                None => open_table(&table, Spec::read(&path.with_extension("toml"))?, split, None),
-            }
-        }
         other => Err(Error::input(
             path.display(),
             "file ending",
             format!("`{other}`"),
-            "npz, csv, parquet, hea, or a folder of WFDB records",
+            "npz, csv, tsv, parquet, hea, or a folder of WFDB records or of a table's parts",
         )),
     }
 }
