@@ -3,6 +3,7 @@
 mod cell;
 pub mod clean;
 pub mod data_check;
+pub mod doubts;
 pub mod engine;
 mod evade;
 pub mod grid;
