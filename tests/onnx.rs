@@ -7,9 +7,9 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use percuss::models::onnx::Ending;
-use percuss::models::{Architecture, Head, InputKind, Model, WeightTensor, Weights};
+use percuss::models::{Architecture, FileAxes, Head, InputKind, Model, WeightTensor, Weights};
 use support::evaluate::evaluate;
-use support::{channels_last, golden, relative_error};
+use support::{golden, relative_error};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx")
@@ -24,14 +24,9 @@ fn as_deployed(mut model: Model) -> Model {
 }
 
 /// Values in the file's order `[n, ..]` as a sample has them.
-fn as_sample(tensor: &WeightTensor, shape: &[usize]) -> Vec<f32> {
-    let file = &tensor.shape[1..];
-    if file == shape || file.len() < 2 {
-        return tensor.data.clone();
-    }
-    let (channels, spatial) = (file[0], file[1..].iter().product());
-    assert_eq!(shape, [&[1][..(3 - file.len())], &file[1..], &[channels]].concat(), "channels last");
-    channels_last(&tensor.data, channels, spatial)
+fn as_sample(tensor: &WeightTensor, axes: &FileAxes) -> Vec<f32> {
+    let len = axes.shape.iter().product();
+    tensor.data.chunks_exact(len).flat_map(|one| axes.arranged(one)).collect()
 }
 
 /// Rows of several tensors beside each other.
@@ -49,9 +44,9 @@ fn samples(model: &Model, goldens: &Weights, name: &str) -> (usize, Vec<f32>, Ve
     let tensor = |key: &str, i: usize| goldens.tensors.get(&format!("{name}.{key}{i}"));
     let n = tensor("input", 0).unwrap().shape[0];
     let (mut parts, mut slopes) = (Vec::new(), Vec::new());
-    for (i, input) in network.inputs.iter().enumerate() {
-        parts.push(as_sample(tensor("input", i).unwrap(), &input.shape));
-        slopes.push(tensor("gradient", i).map(|slope| as_sample(slope, &input.shape)));
+    for (i, axes) in network.axes.iter().enumerate() {
+        parts.push(as_sample(tensor("input", i).unwrap(), axes));
+        slopes.push(tensor("gradient", i).map(|slope| as_sample(slope, axes)));
     }
     (n, beside(&parts, n), slopes)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::clip::Prompts;
-use super::input::{Input, InputKind};
+use super::input::{FileAxes, Input, InputKind};
 use super::net::Net;
 use super::recurrent::Cell;
 use super::resize::Samples;
@@ -306,6 +306,14 @@ impl Config {
             Input { name: "image".into(), shape, range, kind: InputKind::Numbers },
             Input { name: "text".into(), shape: vec![prompts.len()], range: text, kind: InputKind::Tokens },
         ]
+    }
+
+    /// How the model's own file lays out each of its inputs, in their order; empty where no file of a network says so.
+    pub fn file_axes(&self) -> &[FileAxes] {
+        match &self.architecture {
+            Architecture::Onnx(onnx) => &onnx.network.axes,
+            _ => &[],
+        }
     }
 
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat. A network from an ONNX file

@@ -36,7 +36,7 @@ pub use activation::Activation;
 pub use bert::{Bert, BertClassifier};
 pub use config::{Architecture, Config, Head, InputScaling};
 pub use features::FeatureSpace;
-pub use input::{Input, InputKind, Reading, Substitutes};
+pub use input::{FileAxes, Input, InputKind, Reading, Substitutes};
 pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
 pub use resize::{Filter, Fit, Samples};

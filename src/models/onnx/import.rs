@@ -14,11 +14,11 @@ use super::layout::Builder;
 use super::ops;
 use super::ops::soft_plus;
 use super::proto::{AttributeValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo};
-use super::sample;
+use super::sample::{self, Sample};
 use super::value::{Refusal, Traced, Value};
 use super::{Facts, Missing, Network};
-use crate::graph::{State, Tensor};
-use crate::models::{Head, Input, hex};
+use crate::graph::Tensor;
+use crate::models::{Head, hex};
 use crate::{Error, Result};
 
 /// Oldest and newest version of ONNX's ops that is read.
@@ -100,7 +100,8 @@ impl<'a, 'm> Import<'a, 'm> {
         self.missing.extend(uncovered(self.model, &self.tree, &live));
         let needed = needed(&self.tree, &live, output);
         self.constants(&needed, sources);
-        let (state, inputs) = self.inputs(&needed, beside)?;
+        let Sample { state, inputs, axes, .. } = self.inputs(&needed, beside)?;
+        let sample = self.builder.graph.load(state);
         self.nodes(&live);
         if !self.missing.is_empty() {
             return None;
@@ -120,10 +121,11 @@ impl<'a, 'm> Import<'a, 'm> {
         self.hash.update(format!("{inputs:?}{output}{}", self.opset));
         let graph = std::mem::take(&mut self.builder.graph);
         Some(Network {
-            input_shape: graph.state_shape(state.0).dims.clone(),
-            sample: state.1,
+            input_shape: graph.state_shape(state).dims.clone(),
+            sample,
             graph,
             inputs,
+            axes,
             output: output.to_string(),
             classes,
             head: beside.head.unwrap_or(head),
@@ -163,8 +165,8 @@ impl<'a, 'm> Import<'a, 'm> {
         self.builder.room = elements.saturating_mul(4).saturating_add(1 << 24);
     }
 
-    /// The inputs among the needed names: the sample's state with its value, and where each lies in it.
-    fn inputs(&mut self, needed: &[&'a str], beside: &Beside) -> Option<((State, Tensor), Vec<Input>)> {
+    /// The inputs among the needed names, and the sample that they lie in.
+    fn inputs(&mut self, needed: &[&'a str], beside: &Beside) -> Option<Sample> {
         let weights: HashSet<&str> = self.file.initializers.iter().map(|one| one.name).collect();
         let is_fed = |info: &&ValueInfo| {
             needed.contains(&info.name)
@@ -177,10 +179,12 @@ impl<'a, 'm> Import<'a, 'm> {
             return None;
         }
         match sample::inputs(&mut self.builder, &self.tree, &fed, beside) {
-            Ok((state, inputs, values)) => {
-                let values = fed.iter().zip(values).map(|(info, value)| (info.name, value.into()));
-                self.tree.values.extend(values);
-                Some(((state, self.builder.graph.load(state)), inputs))
+            Ok(sample) => {
+                let values = sample.values.iter().cloned();
+                self.tree
+                    .values
+                    .extend(fed.iter().zip(values).map(|(info, value)| (info.name, value.into())));
+                Some(sample)
             }
             Err(refusals) => {
                 refusals.into_iter().for_each(|(name, why)| self.miss(format!("input {name}"), why));

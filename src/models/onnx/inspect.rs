@@ -82,9 +82,10 @@ fn attackable(network: &Network) -> String {
         None => "none: the outputs are taken for logits".to_string(),
     };
     let mut text = String::new();
-    for input in &network.inputs {
+    for (input, axes) in network.inputs.iter().zip(&network.axes) {
+        let from = if axes.is_same() { String::new() } else { format!(" of the file's {:?}", axes.shape) };
         text += &format!(
-            "  sample        {} {:?}, values {} to {}\n",
+            "  sample        {} {:?}{from}, values {} to {}\n",
             input.name, input.shape, input.range.start, input.range.end
         );
     }

@@ -30,7 +30,7 @@ use serde::{Serialize, Serializer};
 pub use ending::Ending;
 pub use inspect::describe;
 
-use super::{Head, Input, InputScaling};
+use super::{FileAxes, Head, Input, InputScaling};
 use crate::graph::{Graph, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
@@ -84,6 +84,8 @@ pub struct Network {
     pub input_shape: Vec<usize>,
     /// The inputs, in the file's order; one of whole numbers, such as token ids, or of truth values stays as it is.
     pub inputs: Vec<Input>,
+    /// How the file lays out each input, where `inputs` have images channels last and signals time before channels.
+    pub axes: Vec<FileAxes>,
     /// The name of the output that is attacked.
     pub output: String,
     /// Number of outputs.

@@ -7,7 +7,7 @@ use super::layout::Builder;
 use super::proto::{AttributeValue, Dimension, NodeProto, ValueInfo};
 use super::value::{Refusal, Traced, elements};
 use crate::graph::{Shape, State, Tensor};
-use crate::models::{Input, InputKind};
+use crate::models::{FileAxes, Input, InputKind};
 
 /// An input's values as the network sees them: from a sample's.
 struct Lying {
@@ -19,8 +19,15 @@ struct Lying {
     kind: Kind,
 }
 
-/// A sample's state, its inputs, and their values in the graph.
-type Read = (State, Vec<Input>, Vec<Traced>);
+/// What a sample is made of.
+pub(super) struct Sample {
+    pub(super) state: State,
+    pub(super) inputs: Vec<Input>,
+    /// The file's axes of every input.
+    pub(super) axes: Vec<FileAxes>,
+    /// The values of every input in the graph.
+    pub(super) values: Vec<Traced>,
+}
 
 /// The inputs in a sample, and their values in the graph, in the order of the file. A single input's shape is the sample's; several lie
 /// one after the other in a flat one.
@@ -29,7 +36,7 @@ pub(super) fn inputs(
     tree: &Tree,
     infos: &[&ValueInfo],
     beside: &Beside,
-) -> Result<Read, Vec<(String, Refusal)>> {
+) -> Result<Sample, Vec<(String, Refusal)>> {
     let mut lying = Vec::new();
     let mut refusals = Vec::new();
     for info in infos {
@@ -50,7 +57,7 @@ pub(super) fn inputs(
     let shape = if lying.len() == 1 { lying[0].shape.clone() } else { vec![total] };
     let state = builder.graph.state("sample", Shape::lanes(&shape));
     let sample = builder.graph.load(state);
-    let (mut inputs, mut values, mut start) = (Vec::new(), Vec::new(), 0);
+    let (mut inputs, mut axes, mut values, mut start) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (info, one) in infos.iter().zip(lying) {
         let len: usize = one.shape.iter().product();
         let own = if infos.len() == 1 { sample } else { builder.graph.slice(sample, 0, start..start + len) };
@@ -58,6 +65,10 @@ pub(super) fn inputs(
         if one.kind == Kind::Float {
             builder.moving.push(own);
         }
+        axes.push(FileAxes {
+            shape: one.dims[1..].to_vec(),
+            order: one.order.iter().map(|axis| axis - 1).collect(),
+        });
         inputs.push(Input {
             name: info.name.to_string(),
             shape: one.shape,
@@ -66,7 +77,7 @@ pub(super) fn inputs(
         });
         start += len;
     }
-    Ok((state, inputs, values))
+    Ok(Sample { state, inputs, axes, values })
 }
 
 fn value(builder: &mut Builder, own: Tensor, one: &Lying) -> Traced {
