@@ -1,4 +1,4 @@
-//! Networks from ONNX files: outputs against onnxruntime's, gradients against PyTorch's, for both exporters and opsets 13 to 21.
+//! Networks from ONNX files: outputs against onnxruntime's, gradients against PyTorch's, for both exporters and several opsets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -222,4 +222,42 @@ fn convolutions_follow_each_other_without_permutations() {
         let model = Model::load(&folder().join(format!("{name}.onnx"))).unwrap();
         assert_eq!(model.network().unwrap().permutations(), 0, "{name}");
     }
+}
+
+/// The files of `onnx_forms.py`, by their names.
+fn forms() -> Vec<(String, PathBuf)> {
+    let files = std::fs::read_dir(folder().join("forms")).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "onnx"));
+    files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_string(), path)).collect()
+}
+
+#[test]
+fn forms_of_other_peoples_files_equal_onnxruntime() {
+    let goldens = golden("onnx_forms");
+    let forms = forms();
+    assert_eq!(forms.len(), 10);
+    for (name, path) in forms {
+        let model = as_deployed(Model::load(&path).unwrap_or_else(|error| panic!("{name}: {error}")));
+        let (n, x, _) = samples(&model, &goldens, &name);
+        let (output, gradient) = run(&model, n, &x);
+        let error = relative_error(&output, &goldens.tensors[&format!("{name}.output")].data);
+        assert!(error < 2e-5, "{name}: {error}");
+        assert!(gradient.iter().all(|slope| slope.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn a_softmax_that_is_written_out_is_an_ending() {
+    let model = Model::load(&folder().join("forms/written_out.onnx")).unwrap();
+    assert_eq!(model.network().unwrap().ending, Some(Ending::Softmax));
+}
+
+#[test]
+fn bytes_that_a_file_makes_reals_of_can_be_moved_and_that_is_said() {
+    let model = Model::load(&folder().join("forms/pixels.onnx")).unwrap();
+    assert_eq!(model.config.inputs()[0].kind, InputKind::Numbers);
+    assert!(model.remarks[0].contains("not rounded"), "{:?}", model.remarks);
+    let x: Vec<f32> = (0..48u8).map(f32::from).collect();
+    let (_, gradient) = run(&model, 1, &x);
+    assert!(gradient.iter().any(|slope| *slope != 0.0));
 }
