@@ -55,7 +55,7 @@ fn weights_of_others_are_refused_with_what_converts_them() {
         ("m.ckpt", "safetensors.torch.save_file"),
         ("pytorch_model.bin", "torch.load"),
         ("m.h5", "tf.keras.models.load_model"),
-        ("m.keras", "tf2onnx.convert.from_keras"),
+        ("m.keras", "tf2onnx.convert.from_function"),
         ("m.pkl", "skl2onnx.to_onnx"),
         ("m.joblib", "joblib.load"),
         ("m.tflite", "--tflite"),

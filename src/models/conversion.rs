@@ -63,7 +63,7 @@ impl Kind {
                 "an ONNX file. These lines make it (pip install tensorflow tf2onnx):\n\
                  import tensorflow as tf, tf2onnx\n\
                  model = tf.keras.models.load_model({file:?}, compile=False)\n\
-                 tf2onnx.convert.from_keras(model, output_path={:?})",
+                 tf2onnx.convert.from_function(tf.function(lambda x: model(x, training=False)), input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)], output_path={:?})",
                 format!("{target}model.onnx")
             ),
             Self::ScikitLearn => format!(
@@ -73,12 +73,23 @@ impl Kind {
                  open({:?}, \"wb\").write(skl2onnx.to_onnx(model, numpy.zeros((1, model.n_features_in_), \"float32\"), options={{\"zipmap\": False}}).SerializeToString())",
                 format!("{target}model.onnx")
             ),
-            Self::TensorFlow => format!(
-                "an ONNX file. These lines make it (pip install tensorflow tf2onnx):\n\
-                 python -m tf2onnx.convert {} {file:?} --output {:?}",
-                if file.ends_with(".tflite") { "--tflite" } else { "--graphdef" },
-                format!("{target}model.onnx")
-            ),
+            Self::TensorFlow => {
+                let source = if file.ends_with(".tflite") {
+                    format!("--tflite {file:?}")
+                } else if file.ends_with("saved_model.pb") {
+                    format!(
+                        "--saved-model {:?}",
+                        Path::new(file).parent().unwrap_or(Path::new(".")).display().to_string()
+                    )
+                } else {
+                    format!("--graphdef {file:?} --inputs INPUT:0 --outputs OUTPUT:0")
+                };
+                format!(
+                    "an ONNX file. This line makes it (pip install tensorflow tf2onnx):\n\
+                     python -m tf2onnx.convert {source} --output {:?}",
+                    format!("{target}model.onnx")
+                )
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use super::proto::{AttributeValue, GraphProto, NodeProto};
 
 /// Calls `read` with every name that a node reads, in graphs of its own too.
-pub(super) fn reads<'a>(node: &NodeProto<'a>, read: &mut impl FnMut(&'a str)) {
+pub(super) fn reads<'a>(node: &NodeProto<'a>, read: &mut dyn FnMut(&'a str)) {
     node.inputs.iter().filter(|name| !name.is_empty()).for_each(|name| read(name));
     for attribute in &node.attributes {
         if let AttributeValue::Graph(graph) = &attribute.value {
@@ -17,10 +17,8 @@ pub(super) fn reads<'a>(node: &NodeProto<'a>, read: &mut impl FnMut(&'a str)) {
 }
 
 /// As [`reads`], of all nodes and outputs of a graph; names of its own are among them.
-fn within<'a>(graph: &GraphProto<'a>, read: &mut impl FnMut(&'a str)) {
-    // A function by value would be another type at every depth.
-    let read: &mut dyn FnMut(&'a str) = read;
-    graph.nodes.iter().for_each(|node| reads(node, &mut |name| read(name)));
+fn within<'a>(graph: &GraphProto<'a>, read: &mut dyn FnMut(&'a str)) {
+    graph.nodes.iter().for_each(|node| reads(node, read));
     graph.outputs.iter().for_each(|output| read(output.name));
 }
 
