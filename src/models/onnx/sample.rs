@@ -196,17 +196,19 @@ fn batch_axis(
         let mend = asked_value(beside, info.name);
         return Err(format!("a single number without a batch axis; say its value: {mend}"));
     };
+    let is_length =
+        |name: &str| ["seq", "time", "frame"].iter().any(|word| name.to_lowercase().contains(word));
     if is_open(&first) {
+        let is_length = matches!(first, Dimension::Dynamic(name) if is_length(name));
         // An axis with a length of its own is none of the batch.
-        if given_length(beside, info.name, 0, &first).is_some() {
+        let own = beside.dimensions.contains_key(&format!("{}.0", info.name));
+        if own || is_length && given_length(beside, info.name, 0, &first).is_some() {
             return Ok(None);
         }
-        if let Dimension::Dynamic(name) = first
-            && ["seq", "time", "frame"].iter().any(|word| name.to_lowercase().contains(word))
-        {
+        if is_length {
             let mend = asked_length(beside, info.name, 0, &first);
             return Err(format!(
-                "axis 0 ({name:?}) is called a length, where the batch should be; say how long it is: {mend}"
+                "axis 0 is called a length, where the batch should be; say how long it is: {mend}"
             ));
         }
     }
@@ -280,7 +282,13 @@ fn lie(tree: &Tree, info: &ValueInfo, infos: &[&ValueInfo], beside: &Beside) -> 
         }
         _ => given_length(beside, info.name, axis, dimension).ok_or_else(|| {
             let mend = asked_length(beside, info.name, axis, dimension);
-            format!("axis {axis} of any length; export it with a fixed one, or say how long it is: {mend}")
+            let name = match dimension {
+                Dimension::Dynamic(name) if !name.is_empty() => format!(" ({name:?})"),
+                _ => String::new(),
+            };
+            format!(
+                "axis {axis}{name} of any length; export it with a fixed one, or say how long it is: {mend}"
+            )
         }),
     };
     let sizes: Vec<usize> = dims.iter().enumerate().map(length).collect::<Result<_, _>>()?;
