@@ -2,25 +2,26 @@
 
 pub mod beats;
 pub mod check;
+mod describe;
 pub mod draw;
 pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
 pub mod inputs;
+pub mod labels;
 pub mod manifest;
 pub mod npz;
 pub mod outcome;
 pub mod phantom;
 pub mod preprocess;
-mod preprocess_fit;
 pub mod registry;
 pub mod remark;
 pub mod request;
 pub mod spec;
 pub mod subset;
 pub mod table;
-pub mod table_parquet;
+pub mod tables;
 pub mod wfdb;
 pub mod wfdb_annotations;
 pub mod wfdb_folder;
@@ -28,6 +29,7 @@ pub mod wfdb_folder;
 use std::collections::BTreeMap;
 
 pub use inputs::InputArray;
+pub use labels::{Known, Outputs};
 pub use preprocess::Preprocess;
 pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};
