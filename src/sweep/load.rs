@@ -371,7 +371,15 @@ fn check_fit(
             format!("{} findings a sample", data.classes.len()),
             match model.config.head {
                 Head::Sigmoid => format!("{outputs} findings, as many as the model has outputs"),
-                Head::Softmax => "one class a sample, as the model's softmax head has".to_string(),
+                Head::Softmax => {
+                    let beside = match &model.path.extension() {
+                        Some(ending) if *ending == "onnx" => model.path.with_extension("json"),
+                        _ => model.path.join("config.json"),
+                    };
+                    let mend =
+                        format!("\"head\": \"sigmoid\" in {} makes each output a finding", beside.display());
+                    format!("one class a sample, as the model's softmax head has; {mend}")
+                }
             },
         )),
     }
