@@ -37,13 +37,7 @@ pub fn grid(study: &Study) -> Grid {
 
 /// The one input of a model of images.
 pub fn numbers() -> Input {
-    Input {
-        name: "input".into(),
-        shape: vec![28, 28, 1],
-        range: 0..784,
-        kind: InputKind::Numbers,
-        channels_first: None,
-    }
+    Input { name: "input".into(), shape: vec![28, 28, 1], range: 0..784, kind: InputKind::Numbers }
 }
 
 pub fn two_classes() -> Outputs {
