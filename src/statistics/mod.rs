@@ -56,13 +56,18 @@ fn wilson_of_rate(rate: f64, n: f64) -> Option<(f64, f64)> {
 pub fn share_interval(hits: &[bool], groups: Option<&[&str]>, seed: u64) -> Option<Interval> {
     let successes = hits.iter().filter(|hit| **hit).count();
     let Some(groups) = groups else { return wilson(successes as u64, hits.len() as u64) };
-    let mut totals: std::collections::BTreeMap<&str, (f64, f64)> = std::collections::BTreeMap::new();
+    // In the order in which groups first appear: what they are called must not change the interval.
+    let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    let mut totals: Vec<(f64, f64)> = Vec::new();
     for (hit, group) in hits.iter().zip(groups) {
-        let (right, all) = totals.entry(group).or_default();
+        let place = *places.entry(group).or_insert(totals.len());
+        if place == totals.len() {
+            totals.push((0.0, 0.0));
+        }
+        let (right, all) = &mut totals[place];
         *right += f64::from(u8::from(*hit));
         *all += 1.0;
     }
-    let totals: Vec<(f64, f64)> = totals.into_values().collect();
     let few_groups = totals.len() < MIN_GROUPS;
     if totals.len() == hits.len() {
         return Some(Interval { few_groups, ..wilson(successes as u64, hits.len() as u64)? });

@@ -68,8 +68,10 @@ impl Evasion<'_> {
         let makers: Vec<(RowMaker, CellRow)> = self
             .subjects
             .iter()
-            .map(|resolved| (RowMaker::new(&resolved.subject), self.row_of_all(resolved, provenance)))
-            .collect();
+            .map(|resolved| {
+                Ok((RowMaker::new(&resolved.subject, out)?, self.row_of_all(resolved, provenance)))
+            })
+            .collect::<Result<_>>()?;
         let make = |at: usize, job: usize, outcomes: Vec<Outcome>| {
             let i = asked[at][job];
             let (cell, id) = (&self.cells[i], &self.ids[i]);
