@@ -2,12 +2,14 @@
 
 pub mod beats;
 pub mod check;
+mod describe;
 pub mod draw;
 pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
 pub mod inputs;
+pub mod labels;
 pub mod manifest;
 pub mod npz;
 pub mod outcome;
@@ -28,6 +30,7 @@ pub mod wfdb_folder;
 use std::collections::BTreeMap;
 
 pub use inputs::InputArray;
+pub use labels::{Known, Outputs};
 pub use preprocess::Preprocess;
 pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};
@@ -64,6 +67,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// What one unit of a value is: `pixel`, `mV`, `sd`, `quantile`, ...
     pub unit: String,
+    /// Samples a second of a signal, where its reader knows.
+    pub samples_per_second: Option<f64>,
     /// Who or what a sample came from (patient, record): samples of one group are not independent.
     pub group: Option<Vec<String>>,
     /// Columns that results may be broken down by (sex, site, ...), `n` values each.
@@ -122,12 +127,6 @@ impl Dataset {
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
-    }
-
-    /// Samples a second of a signal, where it is known: beats in mV are cut and made at 360 Hz, and nothing else is.
-    pub fn samples_per_second(&self) -> Option<f64> {
-        let beats = self.unit == "mV" && self.shape.len() == 3 && self.shape[..2] == [1, beats::LENGTH];
-        beats.then_some(beats::SAMPLES_PER_SECOND)
     }
 
     /// Number of values in one sample.

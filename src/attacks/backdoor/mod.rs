@@ -131,7 +131,7 @@ impl Setting<'_> {
     /// # Errors
     /// None given and none known, none that can be, or another one than the data set's own.
     pub fn rate(&self) -> Result<f64> {
-        let own = self.data.samples_per_second();
+        let own = self.data.samples_per_second;
         let bad =
             |found: String, expected: String| Error::input(&self.data.name, SAMPLING_RATE, found, expected);
         match (self.sampling_rate, own) {
@@ -212,7 +212,7 @@ impl Trigger {
 
 /// The trigger called `name`, by its name or an alias.
 pub fn find(name: &str) -> Option<&'static Trigger> {
-    REGISTRY.iter().copied().find(|trigger| trigger.name == name || trigger.aliases.contains(&name))
+    REGISTRY.iter().copied().find(|trigger| super::is_called(name, trigger.name, trigger.aliases))
 }
 
 /// A training set with a backdoor: at most the share `rate` of all samples is stamped.
