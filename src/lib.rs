@@ -12,6 +12,7 @@ mod error;
 pub mod graph;
 pub mod models;
 mod normal;
+pub mod resampling;
 pub mod results;
 mod spelling;
 pub mod statistics;

@@ -13,7 +13,8 @@ use crate::attacks::{Parameter, Value};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::models::OpenWords;
 use crate::models::clip::ZeroShot;
-use crate::models::{Filter, Fit, Samples};
+use crate::models::Samples;
+use crate::resampling::{Filter, Fit};
 use crate::spelling::hint;
 
 /// Metrics that `expect` may name.
