@@ -18,7 +18,7 @@ pub enum Error {
         expected: String,
     },
     /// The operating system refused a file operation (missing file, full disk, permissions).
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}{mend}", path = path.display(), mend = mend(source.kind()))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -73,6 +73,24 @@ impl Error {
             Self::Interrupted => 130,
             _ => 1,
         }
+    }
+}
+
+/// What a user can do about a refusal of the system's, after its own words.
+fn mend(kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match kind {
+        Kind::NotFound => "; look at the spelling, and at the folder that the path counts from",
+        Kind::PermissionDenied => "; permit reading or writing there, or name another place",
+        Kind::ReadOnlyFilesystem => "; name a place that can be written",
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+            "; free room or name another place, then give the same command again: what was finished is kept"
+        }
+        Kind::NotADirectory => "; a part of the path is a file where a folder should be",
+        Kind::IsADirectory => "; name a file, not a folder",
+        Kind::AlreadyExists => "; remove it or name another place",
+        Kind::OutOfMemory => "; close other programs, or take fewer samples (`limit`) or fewer --threads",
+        _ => "",
     }
 }
 

@@ -9,6 +9,7 @@ pub mod defenses;
 pub mod device;
 mod digest;
 mod error;
+mod files;
 pub mod graph;
 pub mod models;
 mod normal;

@@ -1,7 +1,6 @@
 //! What is in a results folder, or in one Parquet file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -68,7 +67,7 @@ pub(super) fn results(path: &Path) -> Result<String> {
 
 /// A Parquet file: its rows and columns, of ours with their descriptions; of anyone else's with what is missing.
 pub(super) fn parquet(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = crate::files::open(path)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(|error| Error::input(path.display(), "Parquet", error, "a whole Parquet file"))?;
     let schema = reader.schema();

@@ -1,6 +1,5 @@
 //! A manifest: a CSV that lists image files with their labels, and who each is of.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -131,7 +130,7 @@ pub fn read_png(path: &Path) -> Result<(Vec<usize>, Vec<f32>)> {
     let bad = |error: &dyn std::fmt::Display| {
         Error::input(path.display(), "image", error.to_string(), "an undamaged PNG file")
     };
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = crate::files::open(path)?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
     // Palettes and depths below 8 bits become 8-bit channels.
     decoder.set_transformations(png::Transformations::EXPAND);

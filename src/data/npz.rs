@@ -45,7 +45,7 @@ impl Npz {
     /// # Errors
     /// A file that cannot be read, or that is not a zip archive with `.npy` arrays in it.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        let file = crate::files::open(path)?;
         let file_len = file.metadata().map_err(Error::io(path))?.len();
         let archive = npyz::npz::NpzArchive::new(BufReader::new(file)).map_err(|error| {
             Error::input(path.display(), "archive", error, "an npz file (a zip archive of npy arrays)")
@@ -127,7 +127,7 @@ impl Npz {
 /// # Errors
 /// A file that cannot be read.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = crate::files::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {

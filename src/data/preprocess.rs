@@ -181,7 +181,7 @@ impl Preprocess {
     /// # Errors
     /// No such file, another layout, numbers that cannot be scales.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = crate::files::read_text(path)?;
         let file = path.display().to_string();
         let loaded: Self = serde_json::from_str(&text)
             .map_err(|error| Error::input(&file, "JSON", error, "a preprocess.json that percuss wrote"))?;

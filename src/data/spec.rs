@@ -191,15 +191,15 @@ impl Spec {
     /// # Errors
     /// No such file, or as [`Spec::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::input(
+        if !path.exists() {
+            return Err(Error::input(
                 path.display(),
                 "preprocessing spec",
                 "no such file",
                 "a TOML file that says which column is the outcome and how the others become features",
-            ),
-            _ => Error::io(path)(error),
-        })?;
+            ));
+        }
+        let text = crate::files::read_text(path)?;
         Self::from_toml(&path.display().to_string(), &text)
     }
 

@@ -32,6 +32,9 @@ pub struct Table {
 /// Texts that stand for a missing value, besides the empty one.
 const MISSING: [&str; 6] = ["NA", "N/A", "NaN", "nan", "null", "NULL"];
 
+/// The largest CSV that is read whole, in bytes.
+const CSV_LIMIT: u64 = 4 << 30;
+
 impl Table {
     /// Reads a `.csv` or `.parquet` file.
     ///
@@ -41,7 +44,7 @@ impl Table {
         match path.extension().and_then(|e| e.to_str()) {
             Some("parquet") => table_parquet::read(path),
             Some("csv") => {
-                let bytes = std::fs::read(path).map_err(Error::io(path))?;
+                let bytes = crate::files::read_bytes(path, CSV_LIMIT)?;
                 Self::from_csv(&path.display().to_string(), &bytes)
             }
             _ => Err(Error::input(path.display(), "file ending", "another one", "csv or parquet")),

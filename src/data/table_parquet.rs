@@ -1,6 +1,5 @@
 //! Reading tables from Parquet files.
 
-use std::fs::File;
 use std::path::Path;
 
 use arrow_array::types::{
@@ -23,7 +22,7 @@ use crate::{Error, Result};
 /// # Errors
 /// A file that is no Parquet file or is damaged, and columns of other types, by name.
 pub fn read(path: &Path) -> Result<Table> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = crate::files::open(path)?;
     let bad = |error: &dyn std::fmt::Display| {
         Error::input(path.display(), "parquet", error.to_string(), "an undamaged Parquet file")
     };

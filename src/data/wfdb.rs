@@ -209,15 +209,18 @@ pub fn sibling(header: &Path, ending: &str) -> PathBuf {
     header.with_extension(ending)
 }
 
+/// The largest signal file that is read, in bytes: a lead of 8 GiB is 138 days at 360 Hz.
+const SIGNAL_LIMIT: u64 = 8 << 30;
+
 fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = crate::files::read_bytes(path, crate::files::TEXT_LIMIT)?;
     String::from_utf8(bytes)
         .map_err(|_| Error::input(path.display(), "header", "bytes that are no text", "a WFDB header"))
 }
 
 /// The signals that share a file: samples alternate between them.
 fn read_signals(path: &Path, specs: &[SignalSpec], samples: Option<usize>) -> Result<Vec<Vec<i16>>> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = crate::files::read_bytes(path, SIGNAL_LIMIT)?;
     let (format, offset) = (specs[0].format, specs[0].offset);
     let bad = |place: &str, found: String, expected: String| {
         Err(Error::input(path.display(), place, found, expected))

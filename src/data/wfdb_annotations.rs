@@ -32,12 +32,15 @@ const AUX: u16 = 63;
 /// Codes up to this are annotations (ACMAX of the WFDB library).
 const LAST_CODE: u16 = 49;
 
+/// The largest annotation file that is read, in bytes.
+const FILE_LIMIT: u64 = 256 << 20;
+
 /// Reads the annotation file at `path`, in the order of time.
 ///
 /// # Errors
 /// A file that ends without its end mark (it was truncated), and codes or fields out of place.
 pub fn read(path: &Path) -> Result<Vec<Annotation>> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = crate::files::read_bytes(path, FILE_LIMIT)?;
     parse(&bytes)
         .map_err(|(at, found, expected)| Error::input(path.display(), format!("byte {at}"), found, expected))
 }

@@ -142,7 +142,7 @@ impl Config {
     /// # Errors
     /// As [`Self::parse`].
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = crate::files::read_text(path)?;
         Self::parse_in(&text, &path.display().to_string(), path.parent())
     }
 

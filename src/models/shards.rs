@@ -23,7 +23,7 @@ struct Index {
 /// A file that is not there or not beside the index; a tensor that its file lacks, that another file holds, too, or that the index does
 /// not know: each named with both files.
 pub(super) fn read(path: &Path) -> Result<Weights> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = crate::files::read_text(path)?;
     let file = path.display().to_string();
     let index: Index = serde_json::from_str(&text).map_err(|e| {
         let expected = "an index with a weight_map, tensors to files";

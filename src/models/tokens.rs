@@ -27,7 +27,7 @@ impl Tokens {
         let json = folder.join("tokenizer.json");
         let words = folder.join("vocab.txt");
         let (mut tokenizer, file) = if json.is_file() {
-            let bytes = std::fs::read(&json).map_err(Error::io(&json))?;
+            let bytes = crate::files::read_bytes(&json, crate::files::TEXT_LIMIT)?;
             let read = Tokenizer::from_bytes(bytes);
             (
                 read.map_err(|e| {
@@ -192,7 +192,7 @@ fn lower_case(folder: &Path) -> Result<bool> {
     if !path.is_file() {
         return Ok(true);
     }
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = crate::files::read_text(&path)?;
     let config: serde_json::Value = serde_json::from_str(&text)
         .map_err(|e| Error::input(path.display(), format!("line {}", e.line()), e, "JSON"))?;
     Ok(config.get("do_lower_case").and_then(serde_json::Value::as_bool).unwrap_or(true))

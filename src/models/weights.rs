@@ -1,7 +1,6 @@
 //! Named tensors from and to safetensors files, in PyTorch's layouts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,10 +62,7 @@ impl Weights {
     /// not finite, with the tensor and position.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(Error::io(path))?;
-        if !file.metadata().map_err(Error::io(path))?.is_file() {
-            return Err(Error::input(name, "file", "something else", "a safetensors file"));
-        }
+        let file = crate::files::open(path)?;
         // SAFETY: sound while nobody changes the file: cut off, the system ends the process; overwritten, old and new values mix.
         let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
         Self::parse(&bytes, &name)

@@ -257,7 +257,7 @@ fn claim(dir: &Path, study: &StudyText) -> Result<()> {
             Err(e) => return Err(Error::io(&path)(e.error)),
         }
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = crate::files::read_text(&path)?;
     let there = text.split_once('\n').and_then(|(mark, body)| Some((mark.strip_prefix(STUDY_MARK)?, body)));
     let named = |name: &str, hash: &str| format!("study `{name}` ({})", hash.get(..12).unwrap_or(hash));
     let expected = format!("{}; another study needs another --out", named(&study.name, &study.sha256()));

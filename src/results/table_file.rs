@@ -144,7 +144,7 @@ pub fn read_rows<R: Row>(path: &Path) -> Result<Vec<R>> {
 /// # Errors
 /// [`Error::Io`] where the system refuses; a file that merely is not Parquet is `Ok(false)`.
 pub(super) fn is_whole(path: &Path) -> Result<bool> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = crate::files::open(path)?;
     match ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()) {
         Ok(_) => Ok(true),
         Err(error) => match failure(path, error) {
@@ -176,7 +176,7 @@ fn open<R: Row>(
     rows: Option<Vec<Range<usize>>>,
     columns: &[&str],
 ) -> Result<ParquetRecordBatchReader> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = crate::files::open(path)?;
     let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable::<R>(path, e))?;
     if let Some(rows) = rows {
         let total = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);

@@ -73,12 +73,7 @@ impl Study {
     /// # Errors
     /// A file that is not there; whatever [`Study::parse`] finds.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let place = format!("byte {}", error.utf8_error().valid_up_to());
-            Error::input(path.display(), place, "bytes that are not UTF-8", "TOML")
-        })?;
-        Self::parse(&text, path)
+        Self::parse(&crate::files::read_text(path)?, path)
     }
 
     /// Reads a study from its text; `file` names it in errors, and its paths are relative to the folder of `file`.

@@ -107,7 +107,7 @@ impl TrainFile {
     /// # Errors
     /// No such file; a key that is unknown, missing or has a bad value, named with what was expected.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = crate::files::read_text(path)?;
         Self::parse(path, &text)
     }
 

@@ -79,7 +79,7 @@ pub(super) fn open_clip(folder: &Path) -> Result<Option<(Config, Weights, PathBu
 
 /// The object in a JSON file.
 fn object(path: &Path) -> Result<Map<String, Value>> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = crate::files::read_text(path)?;
     let broken = |e: serde_json::Error| {
         Error::input(path.display(), format!("line {}", e.line()), e.to_string(), "a JSON object")
     };

@@ -47,7 +47,7 @@ impl Beside {
         let Some(path) = [own, shared].into_iter().find(|path| path.is_file()) else {
             return Ok(Self::default());
         };
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let text = crate::files::read_text(&path)?;
         let given: Result<serde_json::Value, _> = serde_json::from_str(&text);
         // A folder's configuration may be that of the model it was exported from, in words of its own.
         if let Ok(value) = &given

@@ -118,6 +118,9 @@ pub(super) struct Sources {
     beside: Option<Vec<u8>>,
 }
 
+/// The largest safetensors file that is read beside a model, in bytes.
+const WEIGHTS_LIMIT: u64 = 64 << 30;
+
 impl Sources {
     /// The files beside `model`; its weights may be in `model.safetensors` or under its own name with that ending.
     ///
@@ -128,7 +131,7 @@ impl Sources {
         let candidates = [model.with_extension("safetensors"), folder.join("model.safetensors")];
         let beside = match candidates.iter().find(|path| path.is_file()) {
             Some(path) => {
-                let bytes = std::fs::read(path).map_err(Error::io(path))?;
+                let bytes = crate::files::read_bytes(path, WEIGHTS_LIMIT)?;
                 SafeTensors::deserialize(&bytes)
                     .map_err(|e| Error::input(path.display(), "header", e, "a whole safetensors file"))?;
                 Some(bytes)
@@ -207,8 +210,7 @@ impl Sources {
         }
         if !self.files.contains_key(location) {
             let path = folder.join(location);
-            let file =
-                std::fs::File::open(&path).map_err(|e| format!("external data {}: {e}", path.display()))?;
+            let file = crate::files::open(&path).map_err(|e| format!("external data {e}"))?;
             self.files.insert(location.to_string(), file);
         }
         let Some(file) = self.files.get_mut(location) else { return Err("no file".into()) };

@@ -6,9 +6,9 @@ use super::beside::Beside;
 use super::data::Sources;
 use super::import::{self, Found};
 use super::proto::{Dimension, ValueInfo};
-use super::{Network, count};
+use super::{FILE_LIMIT, Network, count};
+use crate::Result;
 use crate::models::InputKind;
-use crate::{Error, Result};
 
 /// Names of element types, by their numbers.
 const TYPES: [&str; 17] = [
@@ -38,7 +38,7 @@ pub(super) fn declared(info: &ValueInfo) -> String {
 /// # Errors
 /// A file that cannot be read or is no ONNX model.
 pub fn describe(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = crate::files::read_bytes(path, FILE_LIMIT)?;
     let beside = Beside::read(path)?;
     let Found { facts, network } = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
     let opsets = facts.opsets.iter().map(|(domain, version)| match domain.as_str() {

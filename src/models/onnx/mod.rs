@@ -197,12 +197,15 @@ pub(super) struct Read {
     pub(super) training: Option<serde_json::Value>,
 }
 
+/// The largest ONNX file that is read, in bytes: protocol buffers hold no more.
+const FILE_LIMIT: u64 = 2 << 30;
+
 /// Reads an ONNX file and what lies beside it.
 ///
 /// # Errors
 /// Bytes that are no ONNX file; anything in it that cannot be built, all of it named.
 pub(super) fn read(path: &Path) -> Result<Read> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = crate::files::read_bytes(path, FILE_LIMIT)?;
     let beside = Beside::read(path)?;
     let found = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
     let network = found.network.map_err(|missing| refused(path, &missing))?;
