@@ -2,7 +2,7 @@
 
 use dicom_object::{InMemDicomObject, Tag};
 
-use super::dicom::{Layout, numbers, text, whole};
+use super::dicom::{Layout, numbers, text};
 use super::{Reading, Refused, Stored};
 
 /// What the values of DICOM files shall be.
@@ -170,7 +170,7 @@ impl Lut {
         // 2^16 entries are written as 0, and signed numbers in unsigned words.
         let count = if descriptor[0] == 0.0 { 65536 } else { descriptor[0] as usize };
         let first = descriptor[1] - if signed && descriptor[1] > 32767.0 { 65536.0 } else { 0.0 };
-        let bits = whole(item, Tag(0x0028, 0x3002)).map_or(0, |_| descriptor[2] as u32);
+        let bits = descriptor[2] as u32;
         if entries.len() != count || !(8..=16).contains(&bits) {
             return Err(bad());
         }

@@ -11,6 +11,7 @@ pub mod resize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(in crate::data) use dicom::columns as dicom_columns;
 pub use dicom_values::Values;
 pub use resize::Resize;
 
@@ -72,11 +73,17 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>> {
     crate::files::read_bytes(path, MAX_BYTES)
 }
 
-/// The image that `bytes`, the content of the file at `path`, are. Where `expected` is given, an image of another size is refused before it is decoded.
+/// The image that `bytes`, the content of the file at `path`, are; `place` is where an error says that it is. Where `expected` is given, an image of another size is refused before it is decoded.
 ///
 /// # Errors
 /// No PNG, JPEG, TIFF, BMP or DICOM; a damaged file; more than 2^26 pixels; a kind of pixels that has no plain meaning.
-pub fn decode(path: &Path, bytes: &[u8], reading: &Reading, expected: Option<&SizeCheck>) -> Result<Picture> {
+pub fn decode(
+    path: &Path,
+    bytes: &[u8],
+    place: &str,
+    reading: &Reading,
+    expected: Option<&SizeCheck>,
+) -> Result<Picture> {
     let admit = |size: [usize; 2]| -> Refused<()> {
         let pixels = (size[0] as u64).saturating_mul(size[1] as u64);
         if pixels == 0 || pixels > MAX_PIXELS {
@@ -97,7 +104,7 @@ pub fn decode(path: &Path, bytes: &[u8], reading: &Reading, expected: Option<&Si
     // Decoders of other crates: a file that one of them trips over is a damaged file.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(("a file that its decoder fails on".into(), "an undamaged one".into())));
-    read.map_err(|(found, expected)| Error::input(path.display(), "image", found, expected))
+    read.map_err(|(found, expected)| Error::input(path.display(), place, found, expected))
 }
 
 /// Looks at the size of an image before it is decoded.
