@@ -19,7 +19,7 @@ fn beats() -> Dataset {
     let values = signed("backdoor.beats", 60 * 256 * 2, 1.5);
     let labels = Labels::Class((0..60).map(|i| i % 3).collect());
     let data = dataset(vec![1, 256, 2], values, labels, 3, Domain::uniform(-5.12, 5.115));
-    Dataset { unit: "mV".into(), ..data }
+    Dataset { unit: "mV".into(), samples_per_second: Some(HERTZ), ..data }
 }
 
 /// 30 grey images of 12 x 10 pixels, 50 to 200.
@@ -167,6 +167,7 @@ fn beats_in(unit: &str, per: f32) -> Dataset {
     let (low, high) = (data.domain.low[0] * per, data.domain.high[0] * per);
     Dataset {
         unit: unit.into(),
+        samples_per_second: None,
         values: data.values.iter().map(|value| value * per).collect(),
         domain: Domain::uniform(low, high),
         ..data

@@ -65,6 +65,7 @@ pub fn subject(config: &str, n: usize) -> Subject {
             one_hot: [].into(),
             features: vec![],
         },
+        samples_per_second: None,
         remarks: Vec::new(),
     };
     let clean = vec![0.0; n * model.config.classes()];

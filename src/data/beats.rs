@@ -167,6 +167,7 @@ pub fn dataset(name: &str, sha256: &str, beats: &[Beat], split: &str) -> Result<
         subgroups: BTreeMap::from([("record".to_string(), records)]),
         index: chosen.iter().map(|(row, _)| *row as u64).collect(),
         domain: Domain::uniform(RANGE_MV.0, RANGE_MV.1),
+        samples_per_second: Some(SAMPLES_PER_SECOND),
         remarks: Vec::new(),
     })
 }

@@ -93,6 +93,7 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
         index: beats.iter().map(|&(index, ..)| index).collect(),
         domain: Domain::uniform(-5.12, 5.115),
         values: beats.into_iter().flat_map(|(_, _, signal)| signal).collect(),
+        samples_per_second: Some(FREQUENCY),
         remarks: Vec::new(),
     })
 }

@@ -116,6 +116,7 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
                 .collect(),
         },
         values: patients.into_iter().flat_map(|(_, values)| values).collect(),
+        samples_per_second: None,
         remarks: Vec::new(),
     })
 }

@@ -254,6 +254,7 @@ fn join(
         index,
         domain: Domain::uniform(low, high),
         values,
+        samples_per_second: None,
         remarks: Vec::new(),
     })
 }

@@ -64,6 +64,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// What one unit of a value is: `pixel`, `mV`, `sd`, `quantile`, ...
     pub unit: String,
+    /// Samples a second of a signal, where its reader knows.
+    pub samples_per_second: Option<f64>,
     /// Who or what a sample came from (patient, record): samples of one group are not independent.
     pub group: Option<Vec<String>>,
     /// Columns that results may be broken down by (sex, site, ...), `n` values each.
@@ -122,12 +124,6 @@ impl Dataset {
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
-    }
-
-    /// Samples a second of a signal, where it is known: beats in mV are cut and made at 360 Hz, and nothing else is.
-    pub fn samples_per_second(&self) -> Option<f64> {
-        let beats = self.unit == "mV" && self.shape.len() == 3 && self.shape[..2] == [1, beats::LENGTH];
-        beats.then_some(beats::SAMPLES_PER_SECOND)
     }
 
     /// Number of values in one sample.

@@ -65,6 +65,7 @@ pub fn generate(split: &str, seed: u64) -> Result<Dataset> {
         index,
         domain: Domain::uniform(0.0, 255.0),
         values: images.into_iter().flat_map(|(_, pixels)| pixels).collect(),
+        samples_per_second: None,
         remarks: Vec::new(),
     })
 }

@@ -138,6 +138,7 @@ impl Preprocess {
             subgroups: self.offered_columns(table, &positions),
             index: positions.iter().map(|&row| row as u64).collect(),
             domain: self.domain(features),
+            samples_per_second: None,
             remarks: Vec::new(),
         };
         dataset.check()?;

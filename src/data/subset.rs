@@ -37,6 +37,7 @@ impl Dataset {
             unit: self.unit.clone(),
             domain: self.domain.clone(),
             synthetic: self.synthetic,
+            samples_per_second: self.samples_per_second,
             remarks: self.remarks.clone(),
         })
     }

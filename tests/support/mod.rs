@@ -198,6 +198,7 @@ pub fn dataset(
         subgroups: BTreeMap::new(),
         index: (0..n as u64).collect(),
         domain,
+        samples_per_second: None,
         remarks: Vec::new(),
     }
 }

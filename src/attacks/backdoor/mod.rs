@@ -131,7 +131,7 @@ impl Setting<'_> {
     /// # Errors
     /// None given and none known, none that can be, or another one than the data set's own.
     pub fn rate(&self) -> Result<f64> {
-        let own = self.data.samples_per_second();
+        let own = self.data.samples_per_second;
         let bad =
             |found: String, expected: String| Error::input(&self.data.name, SAMPLING_RATE, found, expected);
         match (self.sampling_rate, own) {
