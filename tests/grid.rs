@@ -224,6 +224,7 @@ fn ten_thousand_cells_plan_in_under_a_second_with_the_right_sums() {
         synthetic: true,
         span: [255.0, 7140.0, 199_920.0],
         sample_len: 784,
+        description: Vec::new(),
     };
     let subject = Subject {
         model: 0,

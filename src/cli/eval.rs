@@ -50,6 +50,9 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
     let samples = &resolved.subject.data;
     let synthetic = if samples.synthetic { ", synthetic" } else { "" };
     let mut text = format!("{} on {} ({} samples{synthetic})\n", model.id, data.id, samples.len());
+    for line in samples.describe() {
+        text += &format!("  {line}\n");
+    }
     for remark in &samples.remarks {
         text += &format!("  {remark}\n");
     }
@@ -85,6 +88,7 @@ fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
         "thresholds": resolved.subject.thresholds,
         "metrics": resolved.metrics,
         "remarks": data.remarks,
+        "outputs": data.classes,
         "expect": model.expect,
     })
 }

@@ -2,12 +2,14 @@
 
 pub mod beats;
 pub mod check;
+mod describe;
 pub mod draw;
 pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
 pub mod inputs;
+pub mod labels;
 pub mod manifest;
 pub mod npz;
 pub mod outcome;
@@ -28,6 +30,7 @@ pub mod wfdb_folder;
 use std::collections::BTreeMap;
 
 pub use inputs::InputArray;
+pub use labels::{Known, Outputs};
 pub use preprocess::Preprocess;
 pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};

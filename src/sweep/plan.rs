@@ -36,6 +36,8 @@ pub struct Plan {
     pub units: Vec<UnitLine>,
     /// What the user should know before starting.
     pub warnings: Vec<String>,
+    /// What was read, for each model and data set.
+    pub data: Vec<String>,
 }
 
 /// What the plan knows of a model on a data set; what could not be loaded is absent, and the warnings say why.
@@ -83,6 +85,8 @@ pub struct Samples {
     pub span: [f64; 3],
     /// Values in one sample.
     pub sample_len: usize,
+    /// What was read, in a few lines.
+    pub description: Vec<String>,
 }
 
 impl Plan {
@@ -121,7 +125,15 @@ impl Plan {
         let totals = estimate::totals(&grid, &subjects);
         let units = estimate::units(study, &grid, &subjects);
         warnings.extend(warnings::of(study, &grid, &subjects));
-        Ok(Self { study: study.name.clone(), grid, subjects, totals, training, units, warnings })
+        let data = subjects.iter().flat_map(|subject| {
+            let heading = format!("{} for {}", study.data[subject.data].id, study.models[subject.model].id);
+            let described = subject.samples.as_ref().map(|samples| samples.description.as_slice());
+            described.into_iter().flat_map(move |lines| {
+                std::iter::once(heading.clone()).chain(lines.iter().map(|line| format!("  {line}")))
+            })
+        });
+        let data = data.collect();
+        Ok(Self { study: study.name.clone(), grid, subjects, totals, training, units, warnings, data })
     }
 }
 
@@ -205,6 +217,7 @@ impl Subject {
             synthetic: data.synthetic,
             span: [widest, squares.sqrt(), sum],
             sample_len: data.sample_len(),
+            description: data.describe(),
         });
         self.to_model_units = Some(estimate::to_model_units(model, data));
         self.outputs = Some(classes);

@@ -21,6 +21,10 @@ impl fmt::Display for Plan {
         if let Some(training) = &self.training {
             write_training(f, training)?;
         }
+        if !self.data.is_empty() {
+            writeln!(f, "\ndata")?;
+            self.data.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        }
         if !self.units.is_empty() {
             writeln!(f, "\nbudgets")?;
             self.units.iter().try_for_each(|line| write_units(f, line))?;
