@@ -79,6 +79,9 @@ mod tests {
 
     #[test]
     fn ages_of_dicom_are_years() {
-        assert_eq!(["045Y", "006M", "45", "unknown", "1e3Y"].map(years_text), ["45", "0.5", "45", "unknown", "1e3Y"]);
+        assert_eq!(
+            ["045Y", "006M", "45", "unknown", "1e3Y"].map(years_text),
+            ["45", "0.5", "45", "unknown", "1e3Y"]
+        );
     }
 }

@@ -74,12 +74,14 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
         return Err(Error::input(&file, format!("split {}", request.split), found, expected));
     }
     let place = Place { file: &file, column: "the folders' names", entry: &place };
-    let Classes { labels, names: classes, remarks } = classes(&Written::Texts(names.clone()), &request.known(), &place)?;
+    let Classes { labels, names: classes, remarks } =
+        classes(&Written::Texts(names.clone()), &request.known(), &place)?;
     let relative: Vec<String> = listed
         .iter()
         .map(|(_, file)| file.strip_prefix(path).unwrap_or(file).display().to_string())
         .collect();
-    let where_is: BTreeMap<u64, PathBuf> = listed.iter().map(|(index, file)| (*index, file.clone())).collect();
+    let where_is: BTreeMap<u64, PathBuf> =
+        listed.iter().map(|(index, file)| (*index, file.clone())).collect();
     let listed = Listed {
         name: file.clone(),
         split: request.split.clone(),
@@ -100,7 +102,8 @@ fn split_folders(path: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
         folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| same_split(name, split))
     };
     let all = folders(path)?;
-    let of_split = |split: &'static str| all.iter().filter(move |f| named(f, split)).map(move |f| (split, f.clone()));
+    let of_split =
+        |split: &'static str| all.iter().filter(move |f| named(f, split)).map(move |f| (split, f.clone()));
     let found: Vec<(&str, PathBuf)> = SPLITS.iter().flat_map(|&split| of_split(split)).collect();
     Ok(if found.len() == all.len() { found } else { Vec::new() })
 }
@@ -128,7 +131,8 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>> {
-    let system = |file: &PathBuf| file.file_name().is_some_and(|name| name == "Thumbs.db" || name == "desktop.ini");
+    let system =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name == "Thumbs.db" || name == "desktop.ini");
     Ok(entries(path)?.into_iter().filter(|entry| !entry.is_dir() && !system(entry)).collect())
 }
 

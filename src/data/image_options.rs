@@ -32,6 +32,8 @@ pub struct ImageOptions {
     pub colours: Option<Colours>,
     /// How many bits of 16 are used.
     pub bits: Option<u32>,
+    /// The keys that were given, for data that they have nothing to say about.
+    pub given: Vec<&'static str>,
     /// The shape of the samples that the model takes, where there is a model and it takes images.
     pub shape: Option<Vec<usize>>,
 }

@@ -97,6 +97,7 @@ fn unread(listed: Listed) -> Dataset {
         group: listed.subgroups.get("patient").cloned(),
         subgroups: listed.subgroups,
         index: listed.index,
+        samples_per_second: None,
         domain: Domain::uniform(0.0, 255.0),
         remarks: listed.remarks,
     }
@@ -126,11 +127,20 @@ impl Reader<'_> {
         let check = move |size: [usize; 2]| match expected {
             Some(expected) if expected != size => {
                 let found = format!("{} x {} pixels", size[0], size[1]);
-                Err((found, format!("{} x {} as the first image, or {}", expected[0], expected[1], self.mend(expected))))
+                Err((
+                    found,
+                    format!(
+                        "{} x {} as the first image, or {}",
+                        expected[0],
+                        expected[1],
+                        self.mend(expected)
+                    ),
+                ))
             }
             _ => Ok(()),
         };
-        let picture = picture::decode(file, &bytes, &self.place(position), &self.options.reading, Some(&check))?;
+        let picture =
+            picture::decode(file, &bytes, &self.place(position), &self.options.reading, Some(&check))?;
         // Colour is looked at before resizing: interpolation keeps grey grey, but not to the last bit.
         let picture = match picture.is_grey_as_colour() && self.grey_is_grey() {
             true => {
@@ -203,7 +213,9 @@ impl Told {
             .iter()
             .filter_map(|picture| picture.about.get("pixel_spacing")?.split('\\').next()?.trim().parse().ok())
             .collect();
-        let range = spacings.iter().fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), &s| (low.min(s), high.max(s)));
+        let range = spacings
+            .iter()
+            .fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), &s| (low.min(s), high.max(s)));
         let spacing = (!spacings.is_empty()).then_some((range.0, range.1, spacings.len()));
         Self { counts, remarks: Vec::new(), images: pictures.len(), spacing, dicom }
     }
@@ -224,9 +236,10 @@ impl Told {
         if self.dicom > 0 {
             let text = match options.reading.values {
                 Some(picture::Values::Window) => {
-                    let window = options.reading.window.map_or("its own window".to_string(), |[centre, width]| {
-                        format!("the window of centre {centre} and width {width}")
-                    });
+                    let window =
+                        options.reading.window.map_or("its own window".to_string(), |[centre, width]| {
+                            format!("the window of centre {centre} and width {width}")
+                        });
                     format!("{} DICOM files: pixels from 0 to 255 through {window}", self.dicom)
                 }
                 Some(picture::Values::Stored) => {
@@ -241,7 +254,8 @@ impl Told {
         }
         if let Some((low, high, count)) = self.spacing {
             let range = if low == high { format!("{low} mm") } else { format!("from {low} to {high} mm") };
-            let text = format!("pixel spacing {range} ({count} files say it); no image is brought to another");
+            let text =
+                format!("pixel spacing {range} ({count} files say it); no image is brought to another");
             dataset.remarks.push(Remark::note(text));
         }
         dataset.remarks.extend(self.remarks);
@@ -282,10 +296,14 @@ fn to_channels(pictures: Vec<Picture>, reader: &Reader, told: &mut Told) -> Resu
 
 fn copied(count: usize, reader: &Reader) -> Remark {
     let shape = match reader.options.shape.as_deref() {
-        Some(&[rows, columns, 3]) => format!("; input = {{ shape = [{rows}, {columns}, 1] }} of the model moves grey itself"),
+        Some(&[rows, columns, 3]) => {
+            format!("; input = {{ shape = [{rows}, {columns}, 1] }} of the model moves grey itself")
+        }
         _ => String::new(),
     };
-    Remark::note(format!("{count} grey images are copied to three channels, which an attack moves each by itself{shape}"))
+    Remark::note(format!(
+        "{count} grey images are copied to three channels, which an attack moves each by itself{shape}"
+    ))
 }
 
 fn in_colour(picture: Picture) -> Picture {
@@ -316,14 +334,20 @@ fn to_pixels(pictures: Vec<Picture>, reader: &Reader, told: &mut Told) -> Result
         Some(bits) if u32::from(most) >= 1 << bits => {
             let position = pictures.iter().position(|picture| largest(picture) == Some(most)).unwrap_or(0);
             let found = format!("a value of {most}");
-            return Err(reader.error(position, found, format!("values below {}, as bits = {bits} says", 1u32 << bits)));
+            return Err(reader.error(
+                position,
+                found,
+                format!("values below {}, as bits = {bits} says", 1u32 << bits),
+            ));
         }
         Some(bits) => bits,
         None => {
             let bits = used_bits(most).ok_or_else(|| {
-                let position = pictures.iter().position(|picture| largest(picture) == Some(most)).unwrap_or(0);
+                let position =
+                    pictures.iter().position(|picture| largest(picture) == Some(most)).unwrap_or(0);
                 let found = format!("16-bit files whose largest value is {most}");
-                let expected = "a line in [[data]] that says how many bits are used: bits = 8, 10, 12, 14 or 16";
+                let expected =
+                    "a line in [[data]] that says how many bits are used: bits = 8, 10, 12, 14 or 16";
                 reader.error(position, found, expected)
             })?;
             if bits < 16 {

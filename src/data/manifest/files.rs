@@ -73,8 +73,14 @@ fn elsewhere(own: &Path, text: &str, options: &ImageOptions) -> Option<String> {
                 if rest.is_empty() || !folder.join(format!("{rest}{suffix}")).is_file() {
                     continue;
                 }
-                let keys = [("base", folder.display().to_string()), ("strip", strip.into()), ("suffix", suffix.into())];
-                let keys = keys.iter().filter(|(key, value)| !value.is_empty() && (*key != "base" || *folder != absolute));
+                let keys = [
+                    ("base", folder.display().to_string()),
+                    ("strip", strip.into()),
+                    ("suffix", suffix.into()),
+                ];
+                let keys = keys
+                    .iter()
+                    .filter(|(key, value)| !value.is_empty() && (*key != "base" || *folder != absolute));
                 let keys: Vec<String> = keys.map(|(key, value)| format!("{key} = {value:?}")).collect();
                 return Some(format!("files = {{ {} }} in [[data]], where it is found", keys.join(", ")));
             }

@@ -47,7 +47,7 @@ fn needed<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
     table.column(name).ok_or_else(|| {
         let known = table.names.join(", ");
         let expected = format!(
-            "columns = {{ label = NAME }} in [[data]], or label = [NAME, ...] for a finding a column; the columns are {known}"
+            "columns = {{ label = NAME }} in [[data]], or columns = {{ label = [NAME, ...] }} for a finding a column; the columns are {known}"
         );
         Error::input(&table.file, "label", format!("no column `{name}`"), expected)
     })
@@ -130,7 +130,8 @@ impl<'a> Unanswered<'a> {
             let total: usize = own.iter().map(|(_, count)| *count).sum();
             let policy = if what == "uncertain" { self.options.uncertain } else { self.options.missing };
             let Some(policy) = policy.filter(|_| total > 0) else { continue };
-            let each: Vec<String> = own.iter().map(|((_, column), count)| format!("{column} {count}")).collect();
+            let each: Vec<String> =
+                own.iter().map(|((_, column), count)| format!("{column} {count}")).collect();
             let became = match policy {
                 Policy::Drop => "leave their samples out".to_string(),
                 other => format!("count as {}", other.name()),
@@ -138,14 +139,20 @@ impl<'a> Unanswered<'a> {
             remarks.push(Remark::note(format!("{total} {what} labels {became}: {}", each.join(", "))));
         }
         if kept < all {
-            remarks.push(Remark::note(format!("{} of {all} samples are left out for their labels", all - kept)));
+            remarks
+                .push(Remark::note(format!("{} of {all} samples are left out for their labels", all - kept)));
         }
         remarks
     }
 }
 
 fn none_left(table: &Table, all: usize) -> Error {
-    Error::input(&table.file, "labels", format!("all {all} samples left out"), "samples whose labels are an answer")
+    Error::input(
+        &table.file,
+        "labels",
+        format!("all {all} samples left out"),
+        "samples whose labels are an answer",
+    )
 }
 
 /// A column a finding, of 0, 1, -1 and nothing.
@@ -211,7 +218,8 @@ fn listed(
     let all: Vec<String> = all.into_iter().collect();
     let title = format!("column `{name}`");
     let entry = |position: usize| format!("row {}", rows[position]);
-    let (order, mut remarks) = findings(&all, known, &Place { file: &table.file, column: &title, entry: &entry })?;
+    let (order, mut remarks) =
+        findings(&all, known, &Place { file: &table.file, column: &title, entry: &entry })?;
     let mut unanswered = Unanswered::new(table, options);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for &row in rows {

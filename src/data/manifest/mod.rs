@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::image_set::{self, Listed};
-use super::labels::Known;
 use super::request::Request;
 use super::table::{Column, Table};
 use super::{Dataset, Remark};

@@ -56,7 +56,9 @@ pub(super) fn read(bytes: &[u8], reading: &Reading, admit: &SizeCheck) -> Refuse
     admit(layout.size)?;
     let frame = match reading.frame {
         Some(frame) if frame < layout.frames => frame,
-        Some(frame) => return Err((format!("frame {frame} of {} frames", layout.frames), "one that is there".into())),
+        Some(frame) => {
+            return Err((format!("frame {frame} of {} frames", layout.frames), "one that is there".into()));
+        }
         None if layout.frames == 1 => 0,
         None => {
             let expected = "frame = N in [[data]], the number of the frame to read from 0".to_string();
@@ -120,7 +122,8 @@ impl Layout {
             photometric,
         };
         let grey = matches!(layout.photometric.as_str(), "MONOCHROME1" | "MONOCHROME2") && channels == 1;
-        let colour = ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"].contains(&layout.photometric.as_str())
+        let colour = ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"]
+            .contains(&layout.photometric.as_str())
             && channels == 3
             && bits_allocated == 8;
         if !grey && !colour {

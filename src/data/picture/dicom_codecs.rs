@@ -21,8 +21,9 @@ pub(super) fn frame(
     layout: &Layout,
     frame: u32,
 ) -> Refused<Vec<i32>> {
-    let pixels =
-        object.get(Tag(0x7fe0, 0x0010)).ok_or_else(|| ("no PixelData".to_string(), "a DICOM image".to_string()))?;
+    let pixels = object
+        .get(Tag(0x7fe0, 0x0010))
+        .ok_or_else(|| ("no PixelData".to_string(), "a DICOM image".to_string()))?;
     let samples = match syntax {
         "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.1.99" | "1.2.840.10008.1.2.2" => {
             let words = native(pixels, layout, frame)?;
@@ -32,7 +33,9 @@ pub(super) fn frame(
             let words = rle(&encapsulated(pixels, layout, frame)?, layout)?;
             return Ok(rgb(stored(words, layout), layout));
         }
-        "1.2.840.10008.1.2.4.50" | "1.2.840.10008.1.2.4.51" | "1.2.840.10008.1.2.4.57"
+        "1.2.840.10008.1.2.4.50"
+        | "1.2.840.10008.1.2.4.51"
+        | "1.2.840.10008.1.2.4.57"
         | "1.2.840.10008.1.2.4.70" => jpeg(&encapsulated(pixels, layout, frame)?, layout)?,
         "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => {
             jpeg_2000(&encapsulated(pixels, layout, frame)?, layout)?
@@ -101,7 +104,10 @@ fn native(pixels: &InMemElement, layout: &Layout, frame: u32) -> Refused<Vec<u16
 fn encapsulated(pixels: &InMemElement, layout: &Layout, frame: u32) -> Refused<Vec<u8>> {
     let value = pixels.value();
     let (Some(fragments), offsets) = (value.fragments(), value.offset_table().unwrap_or_default()) else {
-        return Err(("PixelData without fragments".into(), "compressed pixels, as the transfer syntax says".into()));
+        return Err((
+            "PixelData without fragments".into(),
+            "compressed pixels, as the transfer syntax says".into(),
+        ));
     };
     let frame = frame as usize;
     if layout.frames == 1 {
@@ -202,7 +208,8 @@ fn jpeg(bytes: &[u8], layout: &Layout) -> Refused<Vec<u16>> {
 }
 
 fn jpeg_2000(bytes: &[u8], layout: &Layout) -> Refused<Vec<u16>> {
-    let bad = |error: hayro_jpeg2000::DecodeError| (format!("{error} in a JPEG 2000 frame"), MEND.to_string());
+    let bad =
+        |error: hayro_jpeg2000::DecodeError| (format!("{error} in a JPEG 2000 frame"), MEND.to_string());
     let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
     let image = Image::new(bytes, &settings).map_err(bad)?;
     if [image.height() as usize, image.width() as usize] != layout.size {
@@ -249,7 +256,10 @@ fn interleaved(samples: Vec<i32>, layout: &Layout) -> Vec<i32> {
         return samples;
     }
     let pixels = layout.size[0] * layout.size[1];
-    (0..pixels).flat_map(|pixel| (0..layout.channels).map(move |c| c * pixels + pixel)).map(|at| samples[at]).collect()
+    (0..pixels)
+        .flat_map(|pixel| (0..layout.channels).map(move |c| c * pixels + pixel))
+        .map(|at| samples[at])
+        .collect()
 }
 
 /// YBR_FULL as RGB (PS3.3 C.7.6.3.1.2).

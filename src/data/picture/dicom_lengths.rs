@@ -26,7 +26,8 @@ pub(super) fn check(bytes: &[u8]) -> Refused<()> {
         _ => true,
     };
     while let Some(element) = Element::at(bytes, at, explicit) {
-        let holds_elements = element.length == UNDEFINED || element.sequence || element.group == SEQUENCE_ITEM;
+        let holds_elements =
+            element.length == UNDEFINED || element.sequence || element.group == SEQUENCE_ITEM;
         let pixels = element.group == 0x7fe0 && element.length == UNDEFINED;
         at = match (pixels, holds_elements) {
             (true, _) => return fragments(bytes, element.start),

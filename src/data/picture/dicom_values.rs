@@ -36,8 +36,14 @@ pub(super) enum Meaning {
     /// Colour: bytes as they are.
     Colour,
     Stored,
-    Rescaled { rescale: Rescale, unit: String },
-    Window { rescale: Rescale, shown: Shown },
+    Rescaled {
+        rescale: Rescale,
+        unit: String,
+    },
+    Window {
+        rescale: Rescale,
+        shown: Shown,
+    },
 }
 
 pub(super) enum Rescale {
@@ -80,7 +86,10 @@ impl Meaning {
         let enhanced = object.get(Tag(0x5200, 0x9229)).is_some() || object.get(Tag(0x5200, 0x9230)).is_some();
         if enhanced && values != Values::Stored {
             let expected = "one image a file (dcm2niix or emf2sf write such), or values = \"stored\"";
-            return Err(("an enhanced DICOM file, whose slope and window lie in its frames".into(), expected.into()));
+            return Err((
+                "an enhanced DICOM file, whose slope and window lie in its frames".into(),
+                expected.into(),
+            ));
         }
         match values {
             Values::Stored if layout.signed => {
@@ -92,9 +101,7 @@ impl Meaning {
                 let found = "MONOCHROME1, whose large values are dark".to_string();
                 Err((found, "values = \"window\" or values = \"stored\", which invert it".into()))
             }
-            Values::Rescaled => {
-                Ok(Self::Rescaled { rescale: rescale(object, layout)?, unit: unit(object) })
-            }
+            Values::Rescaled => Ok(Self::Rescaled { rescale: rescale(object, layout)?, unit: unit(object) }),
             Values::Window => {
                 let rescale = rescale(object, layout)?;
                 let shown = shown(object, layout, reading, &rescale)?;

@@ -43,8 +43,15 @@ pub enum Stored {
     Words(Vec<u16>),
     /// Pixels from 0 to 255, with fractions.
     Pixels(Vec<f32>),
-    /// Values in a unit of their own, and the smallest and largest that a file of this kind can hold.
-    Physical { values: Vec<f32>, unit: String, bounds: [f32; 2] },
+    /// Values in a unit of their own.
+    Physical {
+        /// The values.
+        values: Vec<f32>,
+        /// What one of them is: `HU`.
+        unit: String,
+        /// The smallest and largest that a file of this kind can hold.
+        bounds: [f32; 2],
+    },
 }
 
 /// An image.
@@ -154,7 +161,9 @@ fn named(bytes: &[u8]) -> &'static str {
         [0x93, b'N', b'U', b'M', ..] => "an array of NumPy",
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => "a HEIC or AVIF file",
         [2 | 8, 0, _, 0, ..] => "DICOM without its preamble (dcmconv of DCMTK writes one)",
-        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', b'h', ..] => "a pointer of Git LFS, not the file itself",
+        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', b'h', ..] => {
+            "a pointer of Git LFS, not the file itself"
+        }
         [b'<', ..] => "a web page or XML",
         _ => "a file of another kind",
     }

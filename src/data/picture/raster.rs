@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::codecs::bmp::BmpDecoder;
 use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
-use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError};
+use image::{ColorType, ImageDecoder, ImageError};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
@@ -72,8 +72,6 @@ fn decoded(decoder: impl ImageDecoder, admit: &SizeCheck) -> Result<Picture, Fai
             return Err(Failure::Refused(refused));
         }
     };
-    // A BMP whose palette is grey comes as indices that are grey levels; any other palette comes as RGB.
-    debug_assert!(!matches!(decoder.original_color_type(), ExtendedColorType::Unknown(_)));
     let mut buffer = vec![0; size[0] * size[1] * stride];
     decoder.read_image(&mut buffer).map_err(Failure::Decoder)?;
     let (values, opaque) = without_alpha(buffer, stride, channels, u8::MAX);
@@ -151,7 +149,10 @@ pub(super) fn tiff(bytes: &[u8], reading: &Reading, admit: &SizeCheck) -> Refuse
         }
         _ => {
             let expected = "whole numbers of 8 or 16 bits: scale them to pixels and save them so, or as npz";
-            return Err((format!("signed or real values of {bits} bits, whose unit nothing says"), expected.into()));
+            return Err((
+                format!("signed or real values of {bits} bits, whose unit nothing says"),
+                expected.into(),
+            ));
         }
     };
     let found = match &stored {

@@ -12,8 +12,8 @@ use crate::Result;
 use crate::attacks::{Parameter, Value};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::models::OpenWords;
-use crate::models::clip::ZeroShot;
 use crate::models::Samples;
+use crate::models::clip::ZeroShot;
 use crate::resampling::{Filter, Fit};
 use crate::spelling::hint;
 
