@@ -124,6 +124,10 @@ fn rescale(object: &InMemDicomObject, layout: &Layout) -> Refused<Rescale> {
 }
 
 fn unit(object: &InMemDicomObject) -> String {
+    let rescaled = [Tag(0x0028, 0x1053), Tag(0x0028, 0x3000)].iter().any(|tag| object.get(*tag).is_some());
+    if !rescaled {
+        return "value".into();
+    }
     let stated = [Tag(0x0028, 0x1054), Tag(0x0054, 0x1001)].iter().find_map(|tag| text(object, *tag));
     match (stated.as_deref(), text(object, Tag(0x0008, 0x0060)).as_deref()) {
         (Some("HU"), _) | (None, Some("CT")) => "HU".into(),

@@ -106,7 +106,10 @@ pub fn decode(
         Some(Format::Bmp) => raster::bmp(bytes, &admit),
         Some(Format::Tiff) => raster::tiff(bytes, reading, &admit),
         Some(Format::Dicom) => dicom::read(bytes, reading, &admit),
-        None => Err((named(bytes).to_string(), "a PNG, JPEG, TIFF, BMP or DICOM file".to_string())),
+        None => {
+            let expected = "a PNG, JPEG, TIFF, BMP or DICOM file; Pillow writes one of many kinds: Image.open(IN).save(\"OUT.png\")";
+            Err((named(bytes).to_string(), expected.to_string()))
+        }
     };
     // Decoders of other crates: a file that one of them trips over is a damaged file.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))

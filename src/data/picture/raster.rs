@@ -17,6 +17,10 @@ pub(super) const ALPHA: &str = "transparent pixels, whose alpha is dropped";
 /// EXIF asks viewers to turn an image; pixels are taken as they are stored, as Pillow, PyTorch and Keras do it.
 pub(super) const TURNED: &str = "an EXIF orientation, which is not applied: pixels are as they are stored";
 
+/// Decoders of JPEG may round as they like: this one was up to 3 levels off Pillow's, on noise.
+const JPEG: &str =
+    "JPEG, whose pixels may be some levels off those of another decoder (up to 3 off Pillow's)";
+
 /// The orientation that a block of EXIF asks for: 1 is upright.
 pub(super) fn orientation(exif: &[u8]) -> Option<u8> {
     Orientation::from_exif_chunk(exif).map(Orientation::to_exif)
@@ -31,6 +35,7 @@ pub(super) fn jpeg(bytes: &[u8], admit: &SizeCheck) -> Refused<Picture> {
     let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(bad)?;
     let turned = decoder.orientation().map_err(bad)? != Orientation::NoTransforms;
     let mut picture = decoded(decoder, admit).map_err(|refused| refused.unwrap_or_else(bad))?;
+    picture.peculiarities.push(JPEG);
     if turned {
         picture.peculiarities.push(TURNED);
     }
