@@ -8,7 +8,7 @@ use percuss::models::Head;
 use percuss::sweep::grid::{Cell, Grid, Outputs};
 use percuss::sweep::identity::{Contents, cell_id, distinct, lane_key, lane_stream};
 use percuss::sweep::plan::{Plan, Samples, StepCost, Subject};
-use percuss::sweep::study::{Aim, Save, Study};
+use percuss::sweep::study::{Aim, Amount, Save, Study};
 use support::studies::{BUDGET, HEAD, grid, numbers, parse, study, two_classes};
 
 #[test]
@@ -56,7 +56,7 @@ fn ladders_are_inclusive_and_short() {
         "[[attack]]\nkind = \"pgd\"\nbudget = [{ norm = \"linf\", eps = { logspace = [0.01, 10, 4] } }]\n\
          steps = { logspace = [1, 100, 5] }\nstep_size = [{ rel = [0.1, 0.25] }, 2]\nrandom_start = false\n",
     );
-    assert_eq!(study.attacks[0].budgets[0].eps, [0.01, 0.1, 1.0, 10.0]);
+    assert_eq!(study.attacks[0].budgets[0].eps, [0.01, 0.1, 1.0, 10.0].map(Amount::Units));
     let values =
         |name: &str| study.attacks[0].settings.iter().find(|s| s.name == name).unwrap().values[0].clone();
     assert_eq!(values("steps"), [1, 3, 10, 32, 100].map(Value::Whole));
@@ -67,7 +67,7 @@ fn ladders_are_inclusive_and_short() {
     assert_eq!(cell.step_size(), 0.001);
     assert_eq!(
         cell.params_json(),
-        "{\"attack\":\"pgd\",\"revision\":1,\"norm\":\"linf\",\"eps\":0.01,\"aim\":\"any\",\"target\":null,\
+        "{\"attack\":\"pgd\",\"revision\":2,\"norm\":\"linf\",\"eps\":0.01,\"aim\":\"any\",\"target\":null,\
          \"finding\":null,\"stop\":\"success\",\"seed\":null,\"steps\":32,\"step_size\":0.001,\"random_start\":false,\
          \"restarts\":1,\"loss\":\"cross-entropy\",\"projection\":\"exact\"}"
     );
@@ -98,13 +98,26 @@ fn aims_say_which_samples_they_concern() {
 fn findings_are_attacked_one_by_one_and_targets_are_checked() {
     let study = study(&format!("[[attack]]\nkind = \"fgsm\"\ntarget = \"absent\"\n{BUDGET}\n"));
     let names = vec!["edema".to_string(), "effusion".into(), "nodule".into()];
-    let findings =
-        |_, _| Some(Outputs { head: Head::Sigmoid, count: 3, names: names.clone(), inputs: vec![numbers()] });
+    let findings = |_, _| {
+        Some(Outputs {
+            head: Head::Sigmoid,
+            count: 3,
+            names: names.clone(),
+            inputs: vec![numbers()],
+            ranges: vec![],
+        })
+    };
     let grid = Grid::new(&study, findings).unwrap();
     assert_eq!(grid.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
     assert!(grid.cells.iter().all(|cell| cell.target == Some(0)));
     let single = Grid::new(&study, |_, _| {
-        Some(Outputs { head: Head::Sigmoid, count: 1, names: vec![], inputs: vec![numbers()] })
+        Some(Outputs {
+            head: Head::Sigmoid,
+            count: 1,
+            names: vec![],
+            inputs: vec![numbers()],
+            ranges: vec![],
+        })
     })
     .unwrap();
     assert_eq!(single.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [None]);
@@ -131,7 +144,7 @@ fn a_cell_s_id_is_its_content_and_nothing_else() {
     let base = study(&table);
     let mut one = ids(&base);
     assert_eq!(one.len(), 2 * 3 + 1);
-    assert_eq!(one[0], "298d5f304f2bcbf5a2502d24a85dd323");
+    assert_eq!(one[0], "b9c441c97c58c33f671b7febc56098d1");
     assert!(one.iter().all(|id| id.len() == 32));
     distinct(&base, &grid(&base).cells, &one).unwrap();
     // Other names, another order, a comment, the default said aloud: the same cells.
