@@ -85,9 +85,9 @@ fn damaged_files_are_refused_and_never_panic() {
         "lossless12.dcm",
     ] {
         let whole = std::fs::read(cases().join(name)).unwrap();
-        for step in 0..60 {
+        for step in 0..24 {
             let mut bytes = whole.clone();
-            let at = step * bytes.len() / 60;
+            let at = step * bytes.len() / 24;
             match step % 3 {
                 0 => bytes.truncate(at),
                 1 => bytes[at] ^= 0xff,

@@ -33,6 +33,12 @@ pub(super) fn jpeg(bytes: &[u8], admit: &SizeCheck) -> Refused<Picture> {
         return Err(("a JPEG file in colours for print (CMYK)".into(), expected));
     }
     let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(bad)?;
+    let (width, height) = decoder.dimensions();
+    // A block of 64 pixels takes a bit at least.
+    if u64::from(width) * u64::from(height) > 512 * bytes.len() as u64 {
+        let found = format!("{height} x {width} pixels in {} bytes", bytes.len());
+        return Err((found, "an undamaged JPEG file".into()));
+    }
     let turned = decoder.orientation().map_err(bad)? != Orientation::NoTransforms;
     let mut picture = decoded(decoder, admit).map_err(|refused| refused.unwrap_or_else(bad))?;
     picture.peculiarities.push(JPEG);
