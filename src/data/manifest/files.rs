@@ -8,11 +8,11 @@ use crate::{Error, Result};
 
 const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "dcm", "dicom"];
 
-/// The column of paths.
-pub(super) fn column<'t>(table: &'t Table, options: &ImageOptions) -> Result<&'t Column> {
+/// The place of the column of paths.
+pub(super) fn column(table: &Table, options: &ImageOptions) -> Result<usize> {
     let name = options.column("path");
-    if let Some(column) = table.column(name) {
-        return Ok(column);
+    if let Some(position) = table.position(name) {
+        return Ok(position);
     }
     let known = table.names.join(", ");
     let like = |column: &Column| {
@@ -33,13 +33,13 @@ pub(super) fn column<'t>(table: &'t Table, options: &ImageOptions) -> Result<&'t
 /// No path, or no file there: the error has the row, and the lines that help if the file is found elsewhere.
 pub(super) fn locate(
     table: &Table,
-    paths: &Column,
+    paths: usize,
     manifest: &Path,
     row: usize,
     options: &ImageOptions,
 ) -> Result<PathBuf> {
     let place = format!("column `{}`, row {row}", options.column("path"));
-    let Some(text) = paths.text(row) else {
+    let Some(text) = table.exact(paths, row) else {
         return Err(Error::input(&table.file, place, "nothing", "a file"));
     };
     let own = manifest.parent().unwrap_or(Path::new(""));
@@ -90,9 +90,9 @@ fn elsewhere(own: &Path, text: &str, options: &ImageOptions) -> Option<String> {
 }
 
 /// The folders `patient00001` of paths as CheXpert has them, where every path has one.
-pub(super) fn patients(paths: &Column, rows: &[usize]) -> Option<Vec<String>> {
+pub(super) fn patients(table: &Table, paths: usize, rows: &[usize]) -> Option<Vec<String>> {
     let patient = |&row: &usize| {
-        let text = paths.text(row)?;
+        let text = table.exact(paths, row)?;
         let numbered = |part: &&str| {
             let number = part.strip_prefix("patient");
             number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))

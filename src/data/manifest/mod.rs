@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::image_set::{self, Listed};
 use super::request::Request;
-use super::table::{Column, Table};
+use super::table::Table;
 use super::{Dataset, Remark};
 use crate::{Error, Result};
 
@@ -35,7 +35,7 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let mut subgroups = columns(&table, &read.rows, options);
     let named = options.columns.contains_key("patient");
     if !named && request.group.is_none() && !subgroups.contains_key("patient") {
-        if let Some(patients) = files::patients(paths, &read.rows) {
+        if let Some(patients) = files::patients(&table, paths, &read.rows) {
             let text = "patients are the folders `patient...` in the paths: there is no column `patient`";
             remarks.push(Remark::note(text));
             subgroups.insert("patient".into(), patients);
@@ -86,14 +86,15 @@ pub(super) fn same_split(text: &str, split: &str) -> bool {
 
 /// Every column that is neither paths nor labels, by its role where it has one; missing values are called so.
 fn columns(table: &Table, rows: &[usize], options: &super::ImageOptions) -> BTreeMap<String, Vec<String>> {
-    let text = |column: &Column, row: usize| column.text(row).unwrap_or_else(|| "missing".to_string());
+    // As the file has them: `007` is not `7`.
+    let text = |at: usize, row: usize| table.exact(at, row).unwrap_or_else(|| "missing".to_string());
     let role = |name: &String| {
         options.columns.iter().find(|(_, own)| *own == name).map_or(name, |(role, _)| role).clone()
     };
     let labels = labels::columns(options);
-    let offered = table.names.iter().zip(&table.columns).filter(|(name, _)| !labels.contains(&name.as_str()));
+    let offered = table.names.iter().enumerate().filter(|(_, name)| !labels.contains(&name.as_str()));
     offered
-        .map(|(name, column)| (role(name), rows.iter().map(|&row| text(column, row)).collect()))
+        .map(|(at, name)| (role(name), rows.iter().map(|&row| text(at, row)).collect()))
         .filter(|(role, _)| role != "path")
         .collect()
 }
