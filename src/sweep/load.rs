@@ -120,6 +120,7 @@ pub fn data_split(
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
         request.arrays.bounds = Bounds::Elsewhere;
     }
+    request.images.shape = Some(model.config.values_shape());
     if let Some(split) = split {
         request.split = split.to_string();
         request.limit = None;
