@@ -1,5 +1,7 @@
 //! The lengths that a DICOM file states, looked at before anything is allocated for them.
 
+use std::io::Read;
+
 use super::Refused;
 
 const SEQUENCE_ITEM: u16 = 0xfffe;
@@ -8,24 +10,45 @@ const UNDEFINED: u32 = u32::MAX;
 const LONG: [&[u8; 2]; 13] =
     [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
 
-/// Walks the elements of a little-endian file in the order in which they stand, into its sequences. Others are deflated or rare: their
-/// elements are not looked at.
+/// Walks the elements of a file in the order in which they stand, into its sequences.
 pub(super) fn check(bytes: &[u8]) -> Refused<()> {
+    let meta = Layout { explicit: true, big: false };
     let mut at = 132;
     let mut syntax = Vec::new();
-    while let Some(element) = Element::at(bytes, at, true).filter(|element| element.group == 2) {
+    while let Some(element) = Element::at(bytes, at, meta).filter(|element| element.group == 2) {
         let value = element.value(bytes)?;
         if element.element == 0x0010 {
             syntax = value.iter().copied().filter(|byte| !matches!(byte, 0 | b' ')).collect();
         }
         at = element.start + value.len();
     }
-    let explicit = match syntax.as_slice() {
-        b"1.2.840.10008.1.2" => false,
-        b"1.2.840.10008.1.2.1.99" | b"1.2.840.10008.1.2.2" => return Ok(()),
-        _ => true,
-    };
-    while let Some(element) = Element::at(bytes, at, explicit) {
+    match syntax.as_slice() {
+        b"1.2.840.10008.1.2" => elements(bytes, at, Layout { explicit: false, big: false }),
+        b"1.2.840.10008.1.2.2" => elements(bytes, at, Layout { explicit: true, big: true }),
+        b"1.2.840.10008.1.2.1.99" => {
+            let mut inflated = Vec::new();
+            let stream = flate2::read::DeflateDecoder::new(bytes.get(at..).unwrap_or_default());
+            stream
+                .take(super::MAX_BYTES)
+                .read_to_end(&mut inflated)
+                .map_err(|error| (error.to_string(), "an undamaged deflated DICOM file".to_string()))?;
+            elements(&inflated, 0, meta)
+        }
+        _ => elements(bytes, at, meta),
+    }
+}
+
+/// How elements are written.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Their kinds of values are.
+    explicit: bool,
+    /// Big-endian.
+    big: bool,
+}
+
+fn elements(bytes: &[u8], mut at: usize, layout: Layout) -> Refused<()> {
+    while let Some(element) = Element::at(bytes, at, layout) {
         let holds_elements =
             element.length == UNDEFINED || element.sequence || element.group == SEQUENCE_ITEM;
         let pixels = element.group == 0x7fe0 && element.length == UNDEFINED;
@@ -38,8 +61,9 @@ pub(super) fn check(bytes: &[u8]) -> Refused<()> {
     Ok(())
 }
 
+/// Fragments of compressed pixels, which are always little-endian.
 fn fragments(bytes: &[u8], mut at: usize) -> Refused<()> {
-    while let Some(item) = Element::at(bytes, at, false) {
+    while let Some(item) = Element::at(bytes, at, Layout { explicit: false, big: false }) {
         if item.element == 0xe0dd {
             return Ok(());
         }
@@ -59,9 +83,16 @@ struct Element {
 }
 
 impl Element {
-    fn at(bytes: &[u8], at: usize, explicit: bool) -> Option<Self> {
-        let two = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-        let four = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    fn at(bytes: &[u8], at: usize, layout: Layout) -> Option<Self> {
+        let Layout { explicit, big } = layout;
+        let two = |at: usize| {
+            let two = bytes.get(at..at + 2)?.try_into().ok()?;
+            Some(if big { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
+        };
+        let four = |at: usize| {
+            let four = bytes.get(at..at + 4)?.try_into().ok()?;
+            Some(if big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+        };
         let (group, element) = (two(at)?, two(at + 2)?);
         if !explicit || group == SEQUENCE_ITEM {
             return Some(Self { group, element, sequence: false, length: four(at + 4)?, start: at + 8 });
