@@ -26,7 +26,9 @@ pub fn open(
         (Some(saved), _) => {
             let needed: HashSet<String> =
                 saved.needed(&file)?.into_iter().chain(beside(&saved.spec, request)).collect();
-            let table = Table::read_columns(path, saved.spec.delimiter, &|name| needed.contains(name))?;
+            let table = Table::read_columns(path, saved.spec.delimiter, &saved.reading(&file)?, &|name| {
+                needed.contains(name)
+            })?;
             apply(&table, saved.clone(), request, saved.clips())
         }
         (None, Some(spec)) => fit(path, &spec, request),
@@ -61,7 +63,7 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
     let needed: HashSet<&str> = needed.iter().map(String::as_str).collect();
     let dropped: HashSet<&str> = spec.drop.iter().map(String::as_str).collect();
     let wanted = |name: &str| !dropped.contains(name) || needed.contains(name);
-    Table::read_columns(path, spec.delimiter, &wanted)
+    Table::read_columns(path, spec.delimiter, &spec.reading(&path.display().to_string())?, &wanted)
 }
 
 fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preprocess)> {
