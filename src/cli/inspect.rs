@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::inspect_data::{image_or_signal, named, table};
+use super::inspect_private::private;
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
 use crate::models::clip::{Clip, TextTower};
-use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file};
+use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file, refuse_other_weights};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -24,6 +25,9 @@ pub struct InspectCommand {
     /// A model, a data set or a result
     #[arg(value_name = "FILE")]
     pub path: PathBuf,
+    /// Of a results folder: what in it could identify somebody
+    #[arg(long)]
+    pub private: bool,
 }
 
 /// Runs it.
@@ -31,7 +35,7 @@ pub struct InspectCommand {
 /// # Errors
 /// A file that is not there, is of no kind that percuss knows, or is broken: as whatever reads it says.
 pub fn run(command: &InspectCommand, out: &mut dyn Write) -> Result<()> {
-    print(out, &describe(&command.path)?)
+    print(out, &if command.private { private(&command.path)? } else { describe(&command.path)? })
 }
 
 /// What is at `path`, as text.
@@ -45,6 +49,7 @@ pub fn describe(path: &Path) -> Result<String> {
             return named(name);
         }
     }
+    refuse_other_weights(path)?;
     let about = std::fs::metadata(path).map_err(Error::io(path))?;
     if about.is_dir() {
         return folder(path);
@@ -115,6 +120,9 @@ fn model(model: &Model) -> String {
     }
     if let Some(training) = &config.training {
         text += &format!("  training      {training}\n");
+    }
+    for remark in &model.remarks {
+        text += &format!("  note          {remark}\n");
     }
     text += &format!("  sha256        {}\n", model.sha256);
     text + &tensors(&model.weights)

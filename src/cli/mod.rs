@@ -3,10 +3,12 @@
 pub mod attacks;
 pub mod data;
 pub mod demo;
+mod demo_models;
 pub mod devices;
 pub mod eval;
 pub mod inspect;
 mod inspect_data;
+mod inspect_private;
 mod inspect_results;
 pub mod plan;
 mod report;

@@ -75,11 +75,17 @@ fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preproce
 /// Columns that stand beside the samples, and those that bands are made of.
 fn beside(spec: &Spec, request: &Request) -> Vec<String> {
     let bands = spec.bands.values().map(|band| band.column.clone());
-    request.subgroups.iter().chain(&request.group).cloned().chain(bands).collect()
+    asked(request).chain(bands).collect()
+}
+
+/// Columns that a request names.
+fn asked(request: &Request) -> impl Iterator<Item = String> + '_ {
+    let binned = request.bins.iter().map(|bins| &bins.column);
+    request.subgroups.iter().chain(&request.group).chain(binned).cloned()
 }
 
 fn apply(table: &Table, fitted: Preprocess, request: &Request, clip: bool) -> Result<(Dataset, Preprocess)> {
-    let mut names: Vec<String> = request.subgroups.iter().chain(&request.group).cloned().collect();
+    let mut names: Vec<String> = asked(request).collect();
     names.dedup();
     for name in names.iter().filter(|name| !fitted.spec.bands.contains_key(*name)) {
         table.require(name, if request.group.as_ref() == Some(name) { "group" } else { "subgroups" })?;

@@ -4,7 +4,9 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::flags::{Company, mark};
+use super::company::{Company, robust_samples};
+use super::flags::mark;
+use super::hold::STUDY_FILE;
 use super::joint::lock_cells;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
@@ -29,10 +31,11 @@ impl Results {
     /// Opens a folder that [`Store`](super::Store) wrote.
     ///
     /// # Errors
-    /// [`Error::Input`] where the folder holds no results, or a file in it is no table of ours.
+    /// [`Error::Input`] where no sweep wrote the folder, or a file in it is no table of ours.
     pub fn open(dir: &Path) -> Result<Self> {
         let sources = discover(dir)?;
-        if sources.is_empty() {
+        // A sweep that was stopped before its first cell has written its study, and no cell.
+        if sources.is_empty() && !dir.join(STUDY_FILE).is_file() {
             let found = if dir.is_dir() { "no cells-*.parquet" } else { "no such folder" };
             return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
         }
@@ -106,7 +109,8 @@ impl Results {
             for batch in batches() {
                 batch?.iter().for_each(|cell| company.add(cell));
             }
-            self.fired.get_or_init(|| company.fired());
+            let fired = company.fired(|cells| robust_samples(&self.homes, cells))?;
+            self.fired.get_or_init(|| fired);
         }
         let mut fired = self.fired.get().into_iter().flatten();
         for batch in batches() {
