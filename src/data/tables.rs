@@ -26,7 +26,9 @@ pub fn open(
         (Some(saved), _) => {
             let needed: HashSet<String> =
                 saved.needed(&file)?.into_iter().chain(beside(&saved.spec, request)).collect();
-            let table = Table::read_columns(path, saved.spec.delimiter, &|name| needed.contains(name))?;
+            let table = Table::read_columns(path, saved.spec.delimiter, &saved.reading(&file)?, &|name| {
+                needed.contains(name)
+            })?;
             apply(&table, saved.clone(), request, saved.clips())
         }
         (None, Some(spec)) => fit(path, &spec, request),
@@ -61,7 +63,7 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
     let needed: HashSet<&str> = needed.iter().map(String::as_str).collect();
     let dropped: HashSet<&str> = spec.drop.iter().map(String::as_str).collect();
     let wanted = |name: &str| !dropped.contains(name) || needed.contains(name);
-    Table::read_columns(path, spec.delimiter, &wanted)
+    Table::read_columns(path, spec.delimiter, &spec.reading(&path.display().to_string())?, &wanted)
 }
 
 fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preprocess)> {
@@ -73,11 +75,17 @@ fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preproce
 /// Columns that stand beside the samples, and those that bands are made of.
 fn beside(spec: &Spec, request: &Request) -> Vec<String> {
     let bands = spec.bands.values().map(|band| band.column.clone());
-    request.subgroups.iter().chain(&request.group).cloned().chain(bands).collect()
+    asked(request).chain(bands).collect()
+}
+
+/// Columns that a request names.
+fn asked(request: &Request) -> impl Iterator<Item = String> + '_ {
+    let binned = request.bins.iter().map(|bins| &bins.column);
+    request.subgroups.iter().chain(&request.group).chain(binned).cloned()
 }
 
 fn apply(table: &Table, fitted: Preprocess, request: &Request, clip: bool) -> Result<(Dataset, Preprocess)> {
-    let mut names: Vec<String> = request.subgroups.iter().chain(&request.group).cloned().collect();
+    let mut names: Vec<String> = asked(request).collect();
     names.dedup();
     for name in names.iter().filter(|name| !fitted.spec.bands.contains_key(*name)) {
         table.require(name, if request.group.as_ref() == Some(name) { "group" } else { "subgroups" })?;

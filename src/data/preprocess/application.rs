@@ -40,7 +40,7 @@ impl Preprocess {
     /// # Errors
     /// As [`Preprocess::apply`], and a column that is to stand beside the samples and is not there.
     pub fn apply_to(&self, table: &Table, asked: &Asked) -> Result<Dataset> {
-        let table = &table.read_as(&self.reading(&table.file)?);
+        let table = &*table.read_as(&self.reading(&table.file)?);
         let columns: Vec<String> = self.columns.iter().map(|fitted| fitted.column().to_string()).collect();
         let rule = Rule {
             spec: &self.spec,

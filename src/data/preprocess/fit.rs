@@ -21,7 +21,7 @@ const COUNTED: usize = 20;
 pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
     spec.check(&table.file)?;
     spec.check_columns(table)?;
-    let table = &table.read_as(&spec.reading(&table.file)?);
+    let table = &*table.read_as(&spec.reading(&table.file)?);
     let (features, row_numbers) = features(spec, table)?;
     if features.is_empty() {
         return Err(Error::input(&table.file, "columns", "no feature", "at least one that is not dropped"));

@@ -159,7 +159,10 @@ impl Preprocess {
     }
 
     /// How the cells of a table are read.
-    fn reading(&self, file: &str) -> Result<Reading> {
+    ///
+    /// # Errors
+    /// As [`Preprocess::needed`].
+    pub fn reading(&self, file: &str) -> Result<Reading> {
         let reading = self.spec.reading(file)?;
         Ok(Reading { first_format: self.is_of_first_format(), ..reading })
     }

@@ -47,7 +47,11 @@ impl Form {
 pub fn form(text: &str) -> Option<Form> {
     if let Some(value) = plain(text) {
         // With a point in it, it is another number, or none, where commas are the decimal mark.
-        let comma = if text.contains('.') { separated(text, '.', ',') } else { Some(value) };
+        let comma = match text.rsplit_once('.') {
+            None => Some(value),
+            Some((_, decimals)) if decimals.len() == 3 => separated(text, '.', ','),
+            Some(_) => None,
+        };
         return Some(Form { point: Some(value), comma, plain: true, ..Form::default() });
     }
     let (limit, rest) = limit(text);

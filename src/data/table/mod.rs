@@ -8,6 +8,7 @@ mod source;
 mod texts;
 mod typing;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub struct Table {
     /// Columns of the file that nobody wanted.
     unread: Vec<String>,
     cells: Arc<Vec<Cells>>,
+    /// How the columns were made of the cells.
+    reading: Reading,
     doubts: Vec<Option<Doubt>>,
     told: Vec<Counts>,
     positions: HashMap<String, usize>,
@@ -97,15 +100,20 @@ impl Table {
     /// # Errors
     /// A file that cannot be read, another ending, and what the format's own reader refuses.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::read_columns(path, None, &|_| true)
+        Self::read_columns(path, None, &Reading::default(), &|_| true)
     }
 
-    /// As [`Table::read`], of the wanted columns alone; `delimiter` stands between a CSV's fields, where its author says so.
+    /// As [`Table::read`], of the wanted columns alone, read as `reading` says; `delimiter` stands between a CSV's fields, where its author says so.
     ///
     /// # Errors
     /// As [`Table::read`].
-    pub fn read_columns(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<Self> {
-        source::read(path, delimiter, wanted)
+    pub fn read_columns(
+        path: &Path,
+        delimiter: Option<char>,
+        reading: &Reading,
+        wanted: Wanted,
+    ) -> Result<Self> {
+        source::read(path, delimiter, reading, wanted)
     }
 
     /// Reads a CSV with a header line.
@@ -113,11 +121,16 @@ impl Table {
     /// # Errors
     /// No header, a repeated column, a line with more or fewer fields: the error names the line.
     pub fn from_csv(file: &str, bytes: &[u8]) -> Result<Self> {
-        Self::new(file.to_string(), sha256(bytes), csv::read(file, bytes, None, &|_| true)?)
+        Self::new(
+            file.to_string(),
+            sha256(bytes),
+            csv::read(file, bytes, None, &|_| true)?,
+            &Reading::default(),
+        )
     }
 
     /// A table of cells.
-    fn new(file: String, sha256: String, raw: Raw) -> Result<Self> {
+    fn new(file: String, sha256: String, raw: Raw, reading: &Reading) -> Result<Self> {
         let Raw { names, cells, unread, index_columns, remarks } = raw;
         if names.is_empty() && unread.is_empty() {
             return Err(Error::input(file, "header", "no columns", "the columns' names"));
@@ -144,29 +157,46 @@ impl Table {
             remarks,
             unread,
             cells: Arc::new(cells),
+            reading: reading.clone(),
             doubts: Vec::new(),
             told: Vec::new(),
             positions,
             rows,
         };
-        table.type_columns(&Reading::default());
+        table.type_columns();
         Ok(table)
     }
 
-    /// The same cells, read in another way.
-    pub fn read_as(&self, reading: &Reading) -> Self {
-        let mut table = Self { columns: Vec::new(), ..self.clone() };
-        table.type_columns(reading);
-        table
+    /// The same cells, read in this way.
+    pub fn read_as(&self, reading: &Reading) -> Cow<'_, Self> {
+        if self.reading == *reading {
+            return Cow::Borrowed(self);
+        }
+        let mut table = Self {
+            file: self.file.clone(),
+            sha256: self.sha256.clone(),
+            names: self.names.clone(),
+            columns: Vec::new(),
+            index_columns: self.index_columns.clone(),
+            remarks: self.remarks.clone(),
+            unread: self.unread.clone(),
+            cells: self.cells.clone(),
+            reading: reading.clone(),
+            doubts: Vec::new(),
+            told: Vec::new(),
+            positions: self.positions.clone(),
+            rows: self.rows,
+        };
+        table.type_columns();
+        Cow::Owned(table)
     }
 
-    fn type_columns(&mut self, reading: &Reading) {
-        let decimal = match reading.first_format {
-            true => Some(Decimal::Point),
-            false => reading.decimal.or_else(|| typing::decimal_of_file(self.cells.iter())),
-        };
+    fn type_columns(&mut self) {
+        let known = std::cell::OnceCell::new();
+        let of_file = || *known.get_or_init(|| typing::decimal_of_file(self.cells.iter()));
         let typed = self.names.iter().zip(self.cells.iter());
-        let typed: Vec<_> = typed.map(|(name, cells)| typing::typed(name, cells, reading, decimal)).collect();
+        let typed: Vec<_> =
+            typed.map(|(name, cells)| typing::typed(name, cells, &self.reading, &of_file)).collect();
         (self.doubts, self.told) = (Vec::new(), Vec::new());
         for column in typed {
             self.columns.push(column.column);

@@ -130,6 +130,10 @@ const AMONG_NUMBERS: [&str; 14] = [
 
 /// Whether the text stands for a missing value whatever the column holds.
 pub(super) fn is_missing(text: &str, first_format: bool) -> bool {
+    // Most cells are numbers, and no number is such a text.
+    if text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     text.is_empty() || if first_format { FIRST.contains(&text) } else { ALWAYS.contains(&text) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Raw, Table, Wanted, csv, parquet};
+use super::{Raw, Reading, Table, Wanted, csv, parquet};
 use crate::data::npz::file_sha256;
 use crate::data::subset::sha256;
 use crate::{Error, Result};
@@ -81,12 +81,12 @@ fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// See [`Table::read_columns`].
-pub(super) fn read(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<Table> {
+pub(super) fn read(path: &Path, delimiter: Option<char>, reading: &Reading, wanted: Wanted) -> Result<Table> {
     if std::fs::metadata(path).map_err(Error::io(path))?.is_dir() {
-        return read_parts(path, delimiter, wanted);
+        return read_parts(path, delimiter, reading, wanted);
     }
     let (sum, raw) = read_file(path, delimiter, wanted)?;
-    Table::new(path.display().to_string(), sum, raw)
+    Table::new(path.display().to_string(), sum, raw, reading)
 }
 
 fn read_file(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<(String, Raw)> {
@@ -103,7 +103,7 @@ fn read_file(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<(St
     }
 }
 
-fn read_parts(folder: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<Table> {
+fn read_parts(folder: &Path, delimiter: Option<char>, reading: &Reading, wanted: Wanted) -> Result<Table> {
     let mut sums = String::new();
     let mut whole: Option<Raw> = None;
     let parts = parts(folder)?;
@@ -133,5 +133,5 @@ fn read_parts(folder: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<
     };
     raw.remarks
         .push(crate::data::Remark::note(format!("{} parts, in the order of their names", parts.len())));
-    Table::new(folder.display().to_string(), sha256(sums.as_bytes()), raw)
+    Table::new(folder.display().to_string(), sha256(sums.as_bytes()), raw, reading)
 }

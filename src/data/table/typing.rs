@@ -40,6 +40,9 @@ pub enum Told {
 /// What is told of a column: kind and text, with the number of cells.
 pub type Counts = BTreeMap<(Told, String), usize>;
 
+/// The decimal mark of the whole file, asked for only where a column's own cells do not tell.
+pub(super) type OfFile<'a> = &'a dyn Fn() -> Option<Decimal>;
+
 /// A column that was read.
 pub(super) struct Typed {
     pub(super) column: Column,
@@ -93,7 +96,7 @@ fn evidence<'a>(forms: impl Iterator<Item = &'a Form>) -> Result<Option<Decimal>
 }
 
 /// Reads a column.
-pub(super) fn typed(name: &str, cells: &Cells, reading: &Reading, file: Option<Decimal>) -> Typed {
+pub(super) fn typed(name: &str, cells: &Cells, reading: &Reading, file: OfFile) -> Typed {
     match cells {
         Cells::Text(texts) => {
             let mut typist = Typist::new(name, reading);
@@ -204,7 +207,7 @@ impl<'a> Typist<'a> {
         }
     }
 
-    fn column(&mut self, texts: &Texts, file: Option<Decimal>) -> Typed {
+    fn column(&mut self, texts: &Texts, file: OfFile) -> Typed {
         let cells: Vec<Cell> = texts.iter().map(|text| self.look(text)).collect();
         let count = |of: fn(&Cell) -> bool| cells.iter().filter(|cell| of(cell)).count();
         let numeric = count(|cell| matches!(cell, Cell::Number(_)));
@@ -295,12 +298,7 @@ impl<'a> Typist<'a> {
     }
 
     /// The numbers of a column of numbers.
-    fn values(
-        &mut self,
-        texts: &Texts,
-        cells: &[Cell],
-        file: Option<Decimal>,
-    ) -> Result<Vec<Option<f64>>, Doubt> {
+    fn values(&mut self, texts: &Texts, cells: &[Cell], file: OfFile) -> Result<Vec<Option<f64>>, Doubt> {
         let forms = || {
             cells.iter().filter_map(|cell| match cell {
                 Cell::Number(form) => Some(form),
@@ -369,7 +367,7 @@ impl<'a> Typist<'a> {
         texts: &Texts,
         cells: &[Cell],
         own: Result<Option<Decimal>, ()>,
-        file: Option<Decimal>,
+        file: OfFile,
     ) -> Result<Decimal, Doubt> {
         if let Some(said) = self.reading.decimal {
             return Ok(said);
@@ -380,7 +378,13 @@ impl<'a> Typist<'a> {
                 expected: format!("one of them, or drop = [{:?}]", self.name),
             });
         };
-        if let Some(mark) = own.or(file) {
+        if let Some(mark) = own {
+            return Ok(mark);
+        }
+        if !cells.iter().any(|cell| matches!(cell, Cell::Number(form) if form.ambiguous())) {
+            return Ok(Decimal::Point);
+        }
+        if let Some(mark) = file() {
             return Ok(mark);
         }
         let open =
