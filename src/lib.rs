@@ -13,10 +13,12 @@ mod files;
 pub mod graph;
 pub mod models;
 mod normal;
+pub mod resampling;
 pub mod results;
 mod spelling;
 pub mod statistics;
 pub mod sweep;
+mod telling;
 pub mod training;
 
 pub use error::{Error, Result};
