@@ -51,6 +51,14 @@ pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str, opset: i64) -> (O
                 name = input(0);
                 continue;
             }
+            // The same scores under other axes: what makes probabilities lies before.
+            (
+                "",
+                "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" | "ReduceMean" | "ReduceSum" | "ReduceMax",
+            ) if count(tree, name).is_some() && count(tree, name) == count(tree, input(0)) => {
+                name = input(0);
+                continue;
+            }
             ("", "Softmax" | "LogSoftmax") if !over_classes(tree, node, opset) => break,
             ("", "Softmax") => (Ending::Softmax, Logits::Of(input(0))),
             ("", "LogSoftmax") => (Ending::LogSoftmax, Logits::Of(input(0))),
@@ -77,6 +85,11 @@ pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str, opset: i64) -> (O
         return (Some(found.0), found.1);
     }
     (None, Logits::Of(output))
+}
+
+/// Elements of a value.
+fn count(tree: &Tree, name: &str) -> Option<usize> {
+    tree.values.get(name).map(|value| value.dims().iter().product())
 }
 
 /// Scores of a classifier stand under the name of its label.
@@ -128,8 +141,7 @@ fn written_out<'a>(tree: &Tree<'a, '_>, node: &NodeProto<'a>) -> Option<&'a str>
         }
     }
     // Of all scores, and so but one number.
-    let count = |name: &str| tree.values.get(name).map(|value| value.dims().iter().product::<usize>());
-    (count(name) == Some(1) && count(logits) > Some(1)).then_some(logits)
+    (count(tree, name) == Some(1) && count(tree, logits) > Some(1)).then_some(logits)
 }
 
 /// z of `[1 - p, p]`, p = sigmoid(z).

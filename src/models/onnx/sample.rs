@@ -162,10 +162,15 @@ fn is_open(dimension: &Dimension) -> bool {
     }
 }
 
+/// Whether an open axis has a name of its own; PaddlePaddle calls all of them by a question mark.
+fn is_name(name: &str) -> bool {
+    !matches!(name, "" | "?")
+}
+
 /// The length that the configuration gives to an open axis, by its own name or by `INPUT.AXIS`.
 fn given_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension) -> Option<usize> {
     let own = match dimension {
-        Dimension::Dynamic(name) if !name.is_empty() => beside.dimensions.get(*name),
+        Dimension::Dynamic(name) if is_name(name) => beside.dimensions.get(*name),
         _ => None,
     };
     own.or_else(|| beside.dimensions.get(&format!("{input}.{axis}"))).copied()
@@ -174,7 +179,7 @@ fn given_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension
 /// What the configuration has to say so that an open axis has a length.
 fn asked_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension) -> String {
     let name = match dimension {
-        Dimension::Dynamic(name) if !name.is_empty() => (*name).to_string(),
+        Dimension::Dynamic(name) if is_name(name) => (*name).to_string(),
         _ => format!("{input}.{axis}"),
     };
     format!("{{ \"dimensions\": {{ \"{name}\": LENGTH }} }} in {}", beside.file)
@@ -221,7 +226,7 @@ fn batch_axis(
     if batches.is_empty() {
         return Err(format!("a batch of {size}; export it with a dynamic batch axis, or with a batch of 1"));
     }
-    let is_named = |dimension: &Dimension| matches!(dimension, Dimension::Dynamic(name) if !name.is_empty());
+    let is_named = |dimension: &Dimension| matches!(dimension, Dimension::Dynamic(name) if is_name(name));
     let same = dims.iter().position(|dimension| is_named(dimension) && batches.contains(dimension));
     let open: Vec<usize> = (0..dims.len())
         .filter(|&axis| is_open(&dims[axis]) && given_length(beside, info.name, axis, &dims[axis]).is_none())
