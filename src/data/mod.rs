@@ -4,6 +4,7 @@ pub mod beats;
 pub mod check;
 pub mod draw;
 pub mod ecg;
+pub mod edf;
 pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
@@ -17,13 +18,13 @@ mod preprocess_fit;
 pub mod registry;
 pub mod remark;
 pub mod request;
+pub mod signals;
 pub mod spec;
 pub mod subset;
 pub mod table;
 pub mod table_parquet;
+pub mod voltage;
 pub mod wfdb;
-pub mod wfdb_annotations;
-pub mod wfdb_folder;
 
 use std::collections::BTreeMap;
 
