@@ -104,6 +104,66 @@ fn eval_prints_every_metric_and_fails_where_an_expectation_is_missed() {
 }
 
 #[test]
+fn eval_and_the_table_name_classes_subgroups_and_intervals() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let file = folder.path().join("study.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("name = \"cxr-phantom\"", "name = \"cxr-phantom\"\nsubgroups = [\"patient\"]");
+    std::fs::write(&file, text.replace("limit = 20", "limit = 60") + "target = \"opacity\"\n").unwrap();
+    let page = answer(folder.path(), &["eval", "study.toml", "--device", "cpu"]);
+    for part in ["by patient", "sensitivity", "auroc", " to "] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&answer(folder.path(), &["eval", "study.toml", "--json", "--device", "cpu"]))
+            .unwrap();
+    let parts = json[0]["parts"].as_array().unwrap();
+    let accuracy = |part: &serde_json::Value| part["rates"][0]["value"].as_f64().unwrap();
+    let n = |part: &serde_json::Value| part["n"].as_f64().unwrap();
+    assert_eq!((n(&parts[0]), Some(accuracy(&parts[0]))), (60.0, json[0]["metrics"]["accuracy"].as_f64()));
+    // Subgroups of a column are all samples, each once, and right as often.
+    for column in ["patient"] {
+        let of: Vec<&serde_json::Value> = parts.iter().filter(|part| part["subgroup"][0] == column).collect();
+        assert!(of.len() > 1 && of.iter().map(|part| n(part)).sum::<f64>() == 60.0, "{column}");
+        let right: f64 = of.iter().map(|part| n(part) * accuracy(part)).sum();
+        assert!((right - 60.0 * accuracy(&parts[0])).abs() < 1e-9, "{column}");
+        for part in of {
+            let ends = &part["rates"][0]["interval"];
+            assert!(
+                ends[0].as_f64().unwrap() <= accuracy(part) && accuracy(part) <= ends[1].as_f64().unwrap()
+            );
+        }
+    }
+    let page = answer(folder.path(), &["sweep", "study.toml", "--device", "cpu", "--threads", "1"]);
+    for part in [
+        "aim target opacity",
+        "by group (pgd, linf eps ",
+        "class clear",
+        "patient ",
+        "half at: the smallest eps",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn plan_fails_where_nothing_loads_and_every_help_tells_the_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    std::fs::remove_file(folder.path().join("cnn/model.safetensors")).unwrap();
+    let output = percuss(folder.path(), &["plan", "study.toml", "--device", "cpu"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cnn"));
+    for command in ["eval", "plan", "sweep", "train", "attacks", "data", "inspect", "devices", "demo"] {
+        let help = answer(folder.path(), &[command, "--help"]);
+        for code in ["0 done", "1 failed", "2 bad usage or bad input", "130 interrupted"] {
+            assert!(help.contains(code), "{command}: {help}");
+        }
+    }
+}
+
+#[test]
 fn sweep_writes_where_it_is_told_and_inspect_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     study(folder.path(), "[0, 1]");

@@ -8,7 +8,7 @@ use percuss::models::Head;
 use percuss::sweep::grid::{Cell, Grid, Outputs};
 use percuss::sweep::identity::{Contents, cell_id, distinct, lane_key, lane_stream};
 use percuss::sweep::plan::{Plan, Samples, StepCost, Subject};
-use percuss::sweep::study::{Aim, Save, Study};
+use percuss::sweep::study::{Aim, Amount, Save, Study};
 use support::studies::{BUDGET, HEAD, grid, numbers, parse, study, two_classes};
 
 #[test]
@@ -56,7 +56,7 @@ fn ladders_are_inclusive_and_short() {
         "[[attack]]\nkind = \"pgd\"\nbudget = [{ norm = \"linf\", eps = { logspace = [0.01, 10, 4] } }]\n\
          steps = { logspace = [1, 100, 5] }\nstep_size = [{ rel = [0.1, 0.25] }, 2]\nrandom_start = false\n",
     );
-    assert_eq!(study.attacks[0].budgets[0].eps, [0.01, 0.1, 1.0, 10.0]);
+    assert_eq!(study.attacks[0].budgets[0].eps, [0.01, 0.1, 1.0, 10.0].map(Amount::Units));
     let values =
         |name: &str| study.attacks[0].settings.iter().find(|s| s.name == name).unwrap().values[0].clone();
     assert_eq!(values("steps"), [1, 3, 10, 32, 100].map(Value::Whole));
@@ -98,13 +98,26 @@ fn aims_say_which_samples_they_concern() {
 fn findings_are_attacked_one_by_one_and_targets_are_checked() {
     let study = study(&format!("[[attack]]\nkind = \"fgsm\"\ntarget = \"absent\"\n{BUDGET}\n"));
     let names = vec!["edema".to_string(), "effusion".into(), "nodule".into()];
-    let findings =
-        |_, _| Some(Outputs { head: Head::Sigmoid, count: 3, names: names.clone(), inputs: vec![numbers()] });
+    let findings = |_, _| {
+        Some(Outputs {
+            head: Head::Sigmoid,
+            count: 3,
+            names: names.clone(),
+            inputs: vec![numbers()],
+            ranges: vec![],
+        })
+    };
     let grid = Grid::new(&study, findings).unwrap();
     assert_eq!(grid.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
     assert!(grid.cells.iter().all(|cell| cell.target == Some(0)));
     let single = Grid::new(&study, |_, _| {
-        Some(Outputs { head: Head::Sigmoid, count: 1, names: vec![], inputs: vec![numbers()] })
+        Some(Outputs {
+            head: Head::Sigmoid,
+            count: 1,
+            names: vec![],
+            inputs: vec![numbers()],
+            ranges: vec![],
+        })
     })
     .unwrap();
     assert_eq!(single.cells.iter().map(|c| c.finding).collect::<Vec<_>>(), [None]);
@@ -224,6 +237,7 @@ fn ten_thousand_cells_plan_in_under_a_second_with_the_right_sums() {
         synthetic: true,
         span: [255.0, 7140.0, 199_920.0],
         sample_len: 784,
+        description: Vec::new(),
     };
     let subject = Subject {
         model: 0,

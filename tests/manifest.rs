@@ -3,7 +3,7 @@
 
 mod support;
 
-use percuss::data::{Request, Source, open};
+use percuss::data::{Labels, Request, Source, open};
 use support::files::message;
 
 #[test]
@@ -23,17 +23,20 @@ fn manifest_lists_images() {
         .unwrap();
     let mut request = Request::new(Source::Manifest(path.clone()), "all");
     request.subgroups = vec!["sex".into()];
+    assert!(message(open(&request, None)).contains("classes = [\"ill\", \"well\"]"));
+    request.classes = vec!["well".into(), "ill".into()];
     let all = open(&request, None).unwrap();
     assert_eq!(
         (all.shape.clone(), all.classes.clone()),
-        (vec![2, 2, 1], vec!["ill".to_string(), "well".into()])
+        (vec![2, 2, 1], vec!["well".to_string(), "ill".into()])
     );
     assert_eq!(all.values, [0.0, 10.0, 20.0, 255.0, 0.0, 255.0, 1.0, 128.0]);
     assert_eq!(
         (all.group.clone().unwrap(), all.subgroups["sex"].clone()),
         (vec!["p1".to_string(), "p2".into()], vec!["F".to_string(), "M".into()])
     );
-    assert_eq!(open(&Request::new(Source::Manifest(path.clone()), "test"), None).unwrap().index, [0]);
+    assert_eq!(all.labels, Labels::Class(vec![1, 0]));
+    assert_eq!(open(&Request { split: "test".into(), ..request.clone() }, None).unwrap().index, [0]);
     write("b.png", 3, &[1; 9], png::BitDepth::Eight);
     assert!(message(open(&request, None)).contains("as the first image"));
     std::fs::write(dir.path().join("b.png"), b"\x89PNG\r\n\x1a\nxx").unwrap();

@@ -59,7 +59,7 @@ fn the_demo_has_a_thousand_cells() {
     let study = demo::study(None).unwrap();
     let outputs = |model: usize, _| {
         let config = Config::read(&study.models[model].path.join("config.json")).unwrap();
-        Some(Outputs::of(&config, &[]))
+        Some(Outputs::of(&config, None))
     };
     let cells = Grid::new(&study, outputs).unwrap().cells.len();
     assert!(cells >= 1000, "{cells}");

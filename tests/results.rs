@@ -34,6 +34,7 @@ fn full_cell(id: &str) -> CellRow {
         aim: Some("target".into()),
         target: Some(4),
         finding: Some("effusion".into()),
+        classes: vec!["normal".into(), "pneumonia".into()],
         inputs: None,
         norm: Some("linf".into()),
         eps: Some(0.1),

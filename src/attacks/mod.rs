@@ -71,9 +71,17 @@ impl Norm {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::Tokens];
 
-    /// The norm called `name`.
+    /// The norm called `name`, as other tools write it, too: `Linf`, `inf`, `l_inf`, `L2`, `2`.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|norm| norm.name() == name)
+        let name = name.to_lowercase().replace(['_', '-', ' '], "");
+        let bare = |norm: &Self| norm.name().strip_prefix('l').is_some_and(|bare| bare == name);
+        match name.as_str() {
+            "linfinity" | "infinity" | "max" | "chebyshev" => Some(Self::Linf),
+            "euclidean" => Some(Self::L2),
+            "manhattan" => Some(Self::L1),
+            "words" => Some(Self::Tokens),
+            _ => Self::ALL.into_iter().find(|norm| norm.name() == name || bare(norm)),
+        }
     }
 }
 
@@ -90,7 +98,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A value of this kind, or one of these words.
     Or(&'static Kind, &'static [&'static str]),
-    /// A step size: an absolute number in the data's units, `{ abs = NUMBER }`, or `{ rel = NUMBER }` times eps. Positive.
+    /// A step size: an absolute number in the data's units or a fraction such as `"2/255"`, `{ abs = NUMBER }`, or `{ rel = NUMBER }` times
+    /// eps. Positive.
     StepSize,
 }
 
@@ -109,6 +118,8 @@ pub enum Value {
     Relative(f64),
     /// A step size in the data's units.
     Absolute(f64),
+    /// A step size as the fraction of two numbers, of which the data's range makes units.
+    Fraction(f64, f64),
 }
 
 impl fmt::Display for Value {
@@ -120,6 +131,7 @@ impl fmt::Display for Value {
             Self::Word(value) => f.write_str(value),
             Self::Relative(value) => write!(f, "{{ rel = {value} }}"),
             Self::Absolute(value) => write!(f, "{value}"),
+            Self::Fraction(over, under) => write!(f, "\"{over}/{under}\""),
         }
     }
 }
@@ -176,7 +188,14 @@ impl Attack {
     }
 }
 
+/// Whether `written` is this name or one of its aliases, whatever the case, with `-` or `_` between words.
+pub fn is_called(written: &str, name: &str, aliases: &[&str]) -> bool {
+    let plain = |text: &str| text.to_lowercase().replace('_', "-");
+    let written = plain(written);
+    std::iter::once(&name).chain(aliases).any(|known| plain(known) == written)
+}
+
 /// The attack called `name`, by its name or an alias.
 pub fn find(name: &str) -> Option<&'static Attack> {
-    REGISTRY.iter().copied().find(|attack| attack.name == name || attack.aliases.contains(&name))
+    REGISTRY.iter().copied().find(|attack| is_called(name, attack.name, attack.aliases))
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::print;
 use crate::attacks::threats::{Declared, Threat};
-use crate::attacks::{self, Attack, Kind, Knowledge, Parameter, REGISTRY};
+use crate::attacks::{self, Attack, Kind, Knowledge, Parameter, REGISTRY, is_called};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ pub fn run(command: &AttacksCommand, out: &mut dyn Write) -> Result<()> {
         return print(out, &detector_page(detector));
     }
     let trained = Threat::ALL.into_iter().find_map(|threat| {
-        let named = |attack: &Declared| attack.name == name || attack.aliases.contains(&name.as_str());
+        let named = |attack: &Declared| is_called(name, attack.name, attack.aliases);
         Some((threat, threat.attacks().into_iter().find(named)?))
     });
     let (threat, attack) = trained.ok_or_else(|| unknown(name))?;

@@ -24,13 +24,13 @@ pub struct DataCommand {
 /// What `percuss data` does.
 #[derive(Subcommand, Debug)]
 pub enum DataAction {
-    /// Every data set, what it is, and where it lies or comes from.
+    /// List every data set: what it is, and where it is stored or comes from.
     List {
         /// As JSON, with licence and citation.
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a data set from its origin into the cache, going on where it broke off.
+    /// Fetch a data set from its origin into the cache; resume a download that broke off.
     Fetch {
         /// Its name.
         name: String,

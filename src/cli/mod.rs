@@ -22,11 +22,14 @@ use percuss_kernels::{Device, Precision};
 use crate::Result;
 use crate::sweep::options::threads;
 
-/// Puts medical AI models through thousands of attack configurations in one run.
+/// Exit codes, below the help of every command.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad usage or bad input (nothing was run), 130 interrupted (what is finished is kept)";
+
+/// Attack medical AI models in thousands of configurations, in one run
 #[derive(Parser, Debug)]
-#[command(name = "percuss", version, about, max_term_width = 120)]
+#[command(name = "percuss", version, max_term_width = 120, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// What to do.
+    /// The command
     #[command(subcommand)]
     pub command: Command,
 }
@@ -34,23 +37,32 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Clean metrics of every model of a study on its data, against what the study expects
+    /// Measure every model of a study on its clean data, and compare with what the study expects
+    #[command(after_help = EXIT_CODES)]
     Eval(eval::EvalCommand),
-    /// What a study asks for: cells, lanes, gradients, budgets in both units, warnings
+    /// Show what a study will run: cells, models to train, time, budgets in both units, warnings
+    #[command(after_help = EXIT_CODES)]
     Plan(plan::PlanCommand),
-    /// Run a study, or what is left of it
+    /// Run a study, or resume it where it was interrupted
+    #[command(after_help = EXIT_CODES)]
     Sweep(sweep::SweepCommand),
-    /// Train a model: from data to safetensors
+    /// Train a model from data and write it as safetensors
+    #[command(after_help = EXIT_CODES)]
     Train(train::TrainCommand),
-    /// The attacks there are, or one attack's parameters, defaults and paper
+    /// List all attacks, or show one attack's parameters, defaults and paper
+    #[command(after_help = EXIT_CODES)]
     Attacks(attacks::AttacksCommand),
-    /// Named data sets: list them, fetch one from its origin, say where one lies
+    /// List the named data sets, fetch one, or show where one is stored
+    #[command(after_help = EXIT_CODES)]
     Data(data::DataCommand),
-    /// What is in a model, a data set or a result
+    /// Describe a model, a data set or a result
+    #[command(after_help = EXIT_CODES)]
     Inspect(inspect::InspectCommand),
-    /// Adapters, their features, and a measured rate
+    /// List the devices, their features and their measured speed
+    #[command(after_help = EXIT_CODES)]
     Devices(devices::DevicesCommand),
-    /// A real sweep of over 1,000 cells on embedded data, with its table and picture
+    /// Run a sweep of over 1,000 cells on data that need no download, with its table and picture
+    #[command(after_help = EXIT_CODES)]
     Demo(demo::DemoCommand),
 }
 

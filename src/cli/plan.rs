@@ -33,7 +33,7 @@ pub struct PlanCommand {
 /// Runs it.
 ///
 /// # Errors
-/// A study that is not well formed.
+/// A study that is not well formed; one of whose models, data and recipes nothing loads.
 pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
     let study = Study::read(&command.study)?.in_precision(command.precision.precision);
     let threads = command.device.threads();

@@ -3,7 +3,7 @@
 use std::io::BufReader;
 use std::path::Path;
 
-use super::check::MAX_CLASSES;
+use super::labels::{self, Classes, Known, Place, Written};
 use super::npz::file_sha256;
 use super::subset::sha256;
 use super::table::{Column, Table};
@@ -16,15 +16,15 @@ const MAX_PIXELS: u64 = 1 << 26;
 /// Reads the images that the CSV at `path` lists: columns `path` (PNG files, relative to the CSV) and `label`, and
 /// optionally `split` (absent: everything is `all`), `patient` (the group) and any others.
 ///
-/// Labels are classes by number, or by name in alphabetical order. 8-bit pixels go from 0 to 255, 16-bit ones are
+/// Labels are classes by the number of the model's output, or by its name. 8-bit pixels go from 0 to 255, 16-bit ones are
 /// divided by 257; alpha is dropped. All images must have one shape.
 ///
 /// # Errors
 /// A missing column or file, an image that is damaged, too large, or of another shape than the first.
-pub fn open(path: &Path, split: &str) -> Result<Dataset> {
+pub fn open(path: &Path, split: &str, known: &Known) -> Result<Dataset> {
     let table = Table::read(path)?;
     let paths = table.require("path", "manifest")?;
-    let (classes, labels) = labels(&table)?;
+    let Classes { labels, names: classes, remarks } = labels(&table, known)?;
     let rows = rows_of(&table, split)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut shape = Vec::new();
@@ -71,7 +71,7 @@ pub fn open(path: &Path, split: &str) -> Result<Dataset> {
         index: rows.iter().map(|&row| row as u64).collect(),
         domain: Domain::uniform(0.0, 255.0),
         samples_per_second: None,
-        remarks: Vec::new(),
+        remarks,
     })
 }
 
@@ -89,38 +89,23 @@ fn rows_of(table: &Table, split: &str) -> Result<Vec<usize>> {
     Err(Error::input(&table.file, format!("split {split}"), found, "rows of it, or split all"))
 }
 
-fn labels(table: &Table) -> Result<(Vec<String>, Vec<u32>)> {
+fn labels(table: &Table, known: &Known) -> Result<Classes> {
+    let column = table.require("label", "manifest")?;
+    let entry = |row: usize| format!("row {row}");
+    let place = Place { file: &table.file, column: "column `label`", entry: &entry };
     let missing =
         |row: usize| Error::input(&table.file, format!("column `label`, row {row}"), "nothing", "a class");
-    match table.require("label", "manifest")? {
+    let written = match column {
         Column::Number(values) => {
-            let mut labels = Vec::with_capacity(values.len());
-            for (row, value) in values.iter().enumerate() {
-                let value = value.ok_or_else(|| missing(row))?;
-                if value.fract() != 0.0 || !(0.0..MAX_CLASSES as f64).contains(&value) {
-                    let place = format!("column `label`, row {row}");
-                    return Err(Error::input(&table.file, place, value, "a class from 0, a whole number"));
-                }
-                labels.push(value as u32);
-            }
-            let count = labels.iter().max().map_or(0, |&l| l + 1).max(2);
-            Ok(((0..count).map(|k| k.to_string()).collect(), labels))
+            let value = |(row, value): (usize, &Option<f64>)| value.ok_or_else(|| missing(row));
+            Written::Numbers(values.iter().enumerate().map(value).collect::<Result<_>>()?)
         }
         Column::Category(values) => {
-            let mut classes: Vec<String> = values.iter().flatten().cloned().collect();
-            classes.sort();
-            classes.dedup();
-            if classes.len() > MAX_CLASSES {
-                return Err(Error::input(&table.file, "column `label`", classes.len(), "fewer classes"));
-            }
-            let class = |(row, value): (usize, &Option<String>)| {
-                let value = value.as_ref().ok_or_else(|| missing(row))?;
-                Ok(classes.binary_search(value).unwrap_or_default() as u32)
-            };
-            let labels = values.iter().enumerate().map(class).collect::<Result<_>>()?;
-            Ok((classes, labels))
+            let value = |(row, value): (usize, &Option<String>)| value.clone().ok_or_else(|| missing(row));
+            Written::Texts(values.iter().enumerate().map(value).collect::<Result<_>>()?)
         }
-    }
+    };
+    labels::classes(&written, known, &place)
 }
 
 /// The shape `[height, width, channels]` and the pixels of a PNG file.

@@ -2,6 +2,7 @@
 
 pub mod beats;
 pub mod check;
+mod describe;
 pub mod draw;
 pub mod ecg;
 pub mod edf;
@@ -9,6 +10,7 @@ pub mod fetch;
 pub mod icu_cohort;
 pub mod images;
 pub mod inputs;
+pub mod labels;
 pub mod manifest;
 pub mod npz;
 pub mod outcome;
@@ -29,6 +31,7 @@ pub mod wfdb;
 use std::collections::BTreeMap;
 
 pub use inputs::InputArray;
+pub use labels::{Known, Outputs};
 pub use preprocess::Preprocess;
 pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};

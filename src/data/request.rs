@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::labels::{Known, Outputs};
 use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::spec::Spec;
@@ -39,6 +40,10 @@ pub struct Request {
     pub inputs: Vec<InputArray>,
     /// Names of the model's outputs, in their order, where they are known: what the names of labels in a file mean.
     pub classes: Vec<String>,
+    /// The model's outputs, where there is a model.
+    pub outputs: Option<Outputs>,
+    /// Whether the samples are only looked at, by no model: names in no order are then no error.
+    pub unordered: bool,
     /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
     pub data_dir: Option<PathBuf>,
 }
@@ -55,8 +60,15 @@ impl Request {
             subgroups: Vec::new(),
             inputs: Vec::new(),
             classes: Vec::new(),
+            outputs: None,
+            unordered: false,
             data_dir: None,
         }
+    }
+
+    /// What is known of the classes.
+    pub fn known(&self) -> Known {
+        Known { names: self.classes.clone(), outputs: self.outputs, unordered: self.unordered }
     }
 
     /// A whole split of the registry's data set `name`.
@@ -98,7 +110,7 @@ pub fn open_fitted(
         }
         Source::Name(name) => open_name(name, split, request.data_dir.as_deref(), preprocess)?,
         Source::Path(path) => open_path(path, split, preprocess)?,
-        Source::Manifest(path) => (manifest::open(path, split)?, None),
+        Source::Manifest(path) => (manifest::open(path, split, &request.known())?, None),
     };
     choose_columns(&mut dataset, request)?;
     dataset.check()?;

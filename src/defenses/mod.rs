@@ -126,7 +126,10 @@ impl Detector {
 
 /// The detector called `name`, by its name or an alias.
 pub fn find(name: &str) -> Option<&'static Detector> {
-    DETECTORS.iter().copied().find(|detector| detector.name == name || detector.aliases.contains(&name))
+    DETECTORS
+        .iter()
+        .copied()
+        .find(|detector| crate::attacks::is_called(name, detector.name, detector.aliases))
 }
 
 /// The positions of each class's samples.

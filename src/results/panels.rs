@@ -56,10 +56,13 @@ impl Subject {
         format!("{} on {}{synthetic}", self.model, self.data)
     }
 
-    /// What else tells this subject from others: finding, inputs, aim and defense where they are not the usual ones.
-    pub(super) fn details(&self) -> String {
+    /// What else tells this subject from others: finding, inputs, aim and defense where they are not the usual ones. `classes` name the
+    /// target.
+    pub(super) fn details(&self, classes: &[Text]) -> String {
         let finding = (!self.finding.is_empty()).then(|| format!("finding {}", self.finding));
-        let aim = (self.aim != "any").then(|| format!("aim {}", self.aim));
+        let target = self.aim.strip_prefix("target ").and_then(|class| class.parse::<usize>().ok());
+        let named = target.and_then(|class| classes.get(class)).map(|name| format!("target {name}"));
+        let aim = (self.aim != "any").then(|| format!("aim {}", named.as_ref().unwrap_or(&self.aim)));
         let defense = (self.defense != "none").then(|| format!("defense {}", self.defense));
         let inputs = (!self.inputs.is_empty()).then(|| self.inputs.clone());
         finding.into_iter().chain(inputs).chain(aim).chain(defense).collect::<Vec<_>>().join(", ")
@@ -75,10 +78,24 @@ pub(super) struct Panel {
     pub(super) synthetic: bool,
     pub(super) n: u64,
     pub(super) clean: Option<f64>,
+    /// Names of the classes that decisions are between.
+    pub(super) classes: Vec<Text>,
     /// By name.
     pub(super) lines: Vec<Line>,
     /// The worst case over all attacks: (eps, robust accuracy), ascending.
     pub(super) worst: Vec<(f64, f64)>,
+}
+
+impl Panel {
+    /// The strongest attack where it says most of the samples: at the smallest budget that halves clean accuracy, else at the largest.
+    pub(super) fn telling(&self) -> Option<(&Line, &Point)> {
+        let points = || self.lines.iter().flat_map(|line| line.points.iter().map(move |point| (line, point)));
+        let halved = |point: &Point| self.clean.is_some_and(|clean| point.robust < clean / 2.0);
+        let eps = points().filter(|(_, point)| halved(point)).map(|(_, point)| point.eps);
+        let eps =
+            eps.min_by(f64::total_cmp).or_else(|| points().map(|(_, p)| p.eps).max_by(f64::total_cmp))?;
+        points().filter(|(_, p)| p.eps == eps).min_by(|(_, a), (_, b)| a.robust.total_cmp(&b.robust))
+    }
 }
 
 /// One attack, by its strongest configuration at each budget and seed.
@@ -123,6 +140,7 @@ struct Frame {
     synthetic: bool,
     n: u64,
     clean: Option<f64>,
+    classes: Vec<Text>,
     attacks: BTreeMap<Text, BTreeMap<Rung, Mark>>,
 }
 
@@ -187,6 +205,7 @@ impl Gallery {
                 synthetic: false,
                 n: cell.n,
                 clean: cell.clean_accuracy,
+                classes: cell.classes.clone(),
                 attacks: BTreeMap::new(),
             });
             self.frames.len() - 1
@@ -226,6 +245,7 @@ fn panel(frame: &Frame, curves: &[CurveRow]) -> Panel {
         synthetic: frame.synthetic,
         n: frame.n,
         clean: frame.clean,
+        classes: frame.classes.clone(),
         lines: frame.attacks.iter().map(|(attack, rungs)| line(attack, rungs)).collect(),
         worst,
     }

@@ -252,7 +252,7 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
     let room = PANEL.0 - SIDES.0 - SIDES.1;
     let title = heading(&panel.subject, panel.synthetic, HEADING, room);
     area.draw(&Text::new(title, (left, 6), font(HEADING, &INK)))?;
-    let details = panel.subject.details();
+    let details = panel.subject.details(&panel.classes);
     let about = [format!("{} norm", panel.norm), format!("n = {}", panel.n), details];
     let about = about.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ");
     area.draw(&Text::new(fitted(&about, SMALL, room), (left, 28), font(SMALL, &GREY)))?;

@@ -44,6 +44,9 @@ table! {
         target: Option<u32>,
         /// The finding of a multi-label model that this cell attacks.
         finding: Option<Text>,
+        /// Names of the classes that the decision is between, in the order of their numbers (target, label, clean_pred and adv_pred of samples, k of
+        /// class:k in metrics); numbers where neither model nor data name them.
+        classes: Vec<Text>,
         /// The norm of the budget: linf, l2, l1, l0 or tokens; null where the threat has no budget.
         norm: Option<Text>,
         /// The budget in eps_unit, before any normalisation.

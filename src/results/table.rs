@@ -8,17 +8,26 @@ use super::records::MetricRow;
 use super::text::Text;
 
 /// Lines that the table never exceeds.
-pub const MAX_LINES: usize = 39;
+pub const MAX_LINES: usize = 60;
+/// Classes and subgroups that a subject's paragraph shows.
+const MOST_GROUPS: usize = 12;
+/// What the words of the table mean.
+const LEGEND: [&str; 3] = [
+    "",
+    "half at: the smallest eps that was run at which robust accuracy is below half of clean accuracy; \"> 8\": at none, up to 8.",
+    "In brackets: 95% intervals.",
+];
 /// Budgets that a line shows of its ladder.
-const BUDGETS: usize = 4;
+const BUDGETS: usize = 3;
 
 /// Headings of the columns; the fourth spans the budgets.
 const HEADINGS: [&str; 4 + BUDGETS] =
-    ["norm", "attack", "half at", "robust accuracy at eps", "", "", "", "and at the largest eps"];
+    ["norm", "attack", "half at", "robust accuracy at eps", "", "", "and at the largest eps"];
 
 /// For every model: clean accuracy with sensitivity and specificity (balanced accuracy and macro-F1 for several classes),
 /// and for every norm and attack the first budget at which robust accuracy is below half of clean accuracy, and robust
-/// accuracy at up to four budgets. At most [`MAX_LINES`] lines of plain text; what is left out is counted at the end. `metrics` are those of
+/// accuracy at up to three budgets with its 95% interval; then, of the strongest attack at the budget that says most, the same by class and by
+/// subgroup. At most [`MAX_LINES`] lines of plain text; what is left out is counted at the end. `metrics` are those of
 /// [`shown_cells`] at least.
 pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
     let by_cell: HashMap<(&str, &str), &MetricRow> = metrics
@@ -39,26 +48,63 @@ pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         rows.insert(0, HEADINGS.iter().take(columns).map(|h| (*h).to_owned()).collect());
         lines.extend(aligned(&rows, 3));
+        lines.extend(subject.first().map(|panel| breakdown(panel, metrics)).unwrap_or_default());
     }
     if lines.is_empty() {
-        lines.push("No cell with a budget.".to_owned());
+        return "No cell with a budget.\n".to_owned();
     }
-    if lines.len() > MAX_LINES {
-        let left = lines.split_off(MAX_LINES - 1);
+    let room = MAX_LINES - LEGEND.len();
+    if lines.len() > room {
+        let left = lines.split_off(room - 1);
         let left = left.iter().filter(|line| !line.is_empty()).count();
         lines.push(format!("... and {left} more lines: see the results"));
     }
+    lines.extend(LEGEND.map(str::to_owned));
     lines.join("\n") + "\n"
+}
+
+/// Robust accuracy by class and by subgroup, of the strongest attack at the budget that says most of the first norm.
+fn breakdown(panel: &Panel, metrics: &[MetricRow]) -> Vec<String> {
+    let Some((line, point)) = panel.telling() else { return Vec::new() };
+    let own = |m: &&MetricRow| {
+        m.cell_id == point.cell_id && m.metric == "robust_accuracy" && m.scope.as_str() != "all"
+    };
+    let scopes: Vec<&MetricRow> = metrics.iter().filter(own).collect();
+    // A single class and no subgroup: the line above says it.
+    if scopes.len() < 2 {
+        return Vec::new();
+    }
+    let about = format!("{}, {} eps {}", line.attack, panel.norm, short(point.eps));
+    let mut rows =
+        vec![[format!("by group ({about})"), "n".into(), "clean".into(), "robust".into()].to_vec()];
+    for row in scopes.iter().take(MOST_GROUPS) {
+        let class = row.scope.strip_prefix("class:").and_then(|class| class.parse::<usize>().ok());
+        let name = match class {
+            Some(class) => {
+                format!("class {}", panel.classes.get(class).map_or(class.to_string(), Text::to_string))
+            }
+            None => row.scope.replacen('=', " ", 1),
+        };
+        let robust = share(row.value) + &between(row.low, row.high);
+        rows.push(vec![name, row.n.to_string(), share(row.value_clean), robust]);
+    }
+    if scopes.len() > MOST_GROUPS {
+        rows.push(vec![format!("... and {} more: see metrics", scopes.len() - MOST_GROUPS)]);
+    }
+    aligned(&rows, usize::MAX)
 }
 
 /// The cells whose metrics [`table`] shows.
 pub fn shown_cells(overview: &Overview) -> Vec<Text> {
     let mut cells: Vec<Text> = Vec::new();
-    for line in overview.panels(&[]).iter().flat_map(|panel| &panel.lines) {
+    let panels = overview.panels(&[]);
+    for line in panels.iter().flat_map(|panel| &panel.lines) {
         cells.extend(
             [line.points.first(), line.points.last()].into_iter().flatten().map(|p| p.cell_id.clone()),
         );
     }
+    let telling = panels.iter().filter_map(Panel::telling);
+    cells.extend(telling.map(|(_, point)| point.cell_id.clone()));
     cells.sort_unstable();
     cells.dedup();
     cells
@@ -74,7 +120,7 @@ fn heading(subject: &[Panel], metrics: &HashMap<(&str, &str), &MetricRow>) -> Op
         _ => (["sensitivity", "specificity"], ["sensitivity", "specificity"]),
     };
     let mut text = panel.subject.title(panel.synthetic);
-    let details = panel.subject.details();
+    let details = panel.subject.details(&panel.classes);
     if !details.is_empty() {
         text += &format!(", {details}");
     }
@@ -86,9 +132,10 @@ fn heading(subject: &[Panel], metrics: &HashMap<(&str, &str), &MetricRow>) -> Op
 }
 
 fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) -> Vec<String> {
-    let half = panel.clean.map(|clean| clean / 2.0);
+    // Of nothing there is no half.
+    let half = panel.clean.filter(|clean| *clean > 0.0).map(|clean| clean / 2.0);
     let fell = line.points.iter().find(|p| half.is_some_and(|half| p.robust < half));
-    let half_at = match (fell, line.points.last()) {
+    let half_at = match (fell, line.points.last().filter(|_| half.is_some())) {
         (Some(point), _) => short(point.eps),
         (None, Some(last)) => format!("> {}", short(last.eps)),
         (None, None) => "-".to_owned(),
@@ -101,7 +148,8 @@ fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) 
     let mut row = vec![norm, line.attack.clone(), half_at];
     row.extend(spread(line.points.len(), BUDGETS).into_iter().map(|i| {
         let point = &line.points[i];
-        format!("{}: {}", short(point.eps), share(Some(point.robust)))
+        let interval = between(Some(point.low), Some(point.high));
+        format!("{}: {}{interval}", short(point.eps), share(Some(point.robust)))
     }));
     row.resize(3 + BUDGETS, String::new());
     if let Some(last) = line.points.last() {
@@ -121,6 +169,11 @@ pub(super) fn spread(n: usize, most: usize) -> Vec<usize> {
     (0..most).map(|i| (i * (n - 1) + (most - 1) / 2) / (most - 1)).collect()
 }
 
+/// Both ends of an interval in brackets; empty where there is none.
+fn between(low: Option<f64>, high: Option<f64>) -> String {
+    low.zip(high).map_or(String::new(), |(low, high)| format!(" ({low:.2}-{high:.2})"))
+}
+
 /// A share to three places.
 pub(super) fn share(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |v| format!("{v:.3}"))
@@ -128,7 +181,7 @@ pub(super) fn share(value: Option<f64>) -> String {
 
 /// Rows with their columns aligned to the left, indented by two. The first row has the headings; from the column `firm` on they may run over
 /// the columns after them.
-pub(super) fn aligned(rows: &[Vec<String>], firm: usize) -> Vec<String> {
+pub(crate) fn aligned(rows: &[Vec<String>], firm: usize) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |k: usize| {
         // A heading that spans columns does not widen the first of them.

@@ -83,6 +83,8 @@ impl Cell {
         match (self.attack.step_size)(&|name| self.get(name)) {
             Value::Relative(times) => canonical(times * eps),
             Value::Absolute(length) | Value::Real(length) => length,
+            // Of data that are not known, in a plan.
+            Value::Fraction(over, under) => over / under,
             other => unreachable!("{other} is no step size"),
         }
     }
@@ -193,6 +195,7 @@ pub(super) fn parameter_json(value: Value) -> Json {
         Value::Flag(value) => json!(value),
         Value::Word(value) => json!(value),
         Value::Relative(value) => json!({ "rel": value }),
+        Value::Fraction(over, under) => json!({ "over": over, "under": under }),
     }
 }
 

@@ -95,6 +95,7 @@ impl Evasion<'_> {
             data: study.data[resolved.data].id.as_str().into(),
             threat: "evasion".into(),
             eps_unit: Some(subject.data.unit.as_str().into()),
+            classes: subject.decision_names().into_iter().map(Text::from).collect(),
             ..provenance.row(&subject.data)
         }
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 pub use super::cell::Cell;
 use super::cell::named;
 use super::moving;
-use super::study::{Aim, AttackTable, ClassName, Curve, Goal, Setting, Stop, Study};
+use super::study::{Aim, Amount, AttackTable, ClassName, Curve, Goal, Setting, Stop, Study};
 use crate::attacks::{Attack, Norm, Value};
+use crate::data::Dataset;
 use crate::digest::{Digest, digest};
 use crate::models::{Config, Head, Input};
 use crate::{Error, Result};
@@ -27,13 +28,34 @@ pub struct Outputs {
     pub names: Vec<String>,
     /// What the model reads.
     pub inputs: Vec<Input>,
+    /// For each input the smallest and largest value in the unit of budgets, `None` where they are not the same for all of its features; empty
+    /// where the data are not known.
+    pub ranges: Vec<Option<[f64; 2]>>,
 }
 
 impl Outputs {
-    /// The outputs of a model; where it names no classes, the data set's `classes` do.
-    pub fn of(config: &Config, classes: &[String]) -> Self {
-        let names = if config.class_names.is_empty() { classes } else { &config.class_names };
-        Self { head: config.head, count: config.classes(), names: names.to_vec(), inputs: config.inputs() }
+    /// The outputs of a model on data; where it names no classes, the data do.
+    pub fn of(config: &Config, data: Option<&Dataset>) -> Self {
+        let inputs = config.inputs();
+        let theirs = data.map_or(&[][..], |data| &data.classes);
+        let names = if config.class_names.is_empty() { theirs } else { &config.class_names };
+        let ranges = data.map_or(Vec::new(), |data| moving::ranges(&data.domain, &inputs));
+        Self { head: config.head, count: config.classes(), names: names.to_vec(), inputs, ranges }
+    }
+
+    /// An amount for the input of this name (else the first that moves by the norm) in its unit; of an unknown input a number that stands for
+    /// it. The error says in what range the values lie, where a fraction could mean several things.
+    pub(super) fn units(&self, input: Option<&str>, norm: Norm, amount: Amount) -> Result<f64, String> {
+        let main = moving::main(&self.inputs, input, norm);
+        let at = self.inputs.iter().position(|input| main.is_some_and(|main| main.name == input.name));
+        match (amount, self.ranges.get(at.unwrap_or(0))) {
+            (Amount::Units(units), _) => Ok(units),
+            (fraction, None) => Ok(fraction.in_unknown_units()),
+            (_, Some(None)) => Err("features each have a range of their own".into()),
+            (fraction, Some(Some(range))) => fraction
+                .in_units(*range)
+                .ok_or_else(|| format!("values lie between {} and {}", range[0], range[1])),
+        }
     }
 
     /// The findings that are attacked one by one; a softmax or a single logit is one decision.
@@ -160,10 +182,10 @@ impl Builder<'_> {
             }
             for goal in &table.goals {
                 let target = self.target(goal, outputs, model)?;
-                let inputs = outputs.map_or(&[][..], |outputs| &outputs.inputs);
                 for &finding in &findings {
                     let aim = goal.aim;
-                    let frame = Frame { table, position, model, data, defense, inputs, aim, target, finding };
+                    let frame =
+                        Frame { table, position, model, data, defense, outputs, aim, target, finding };
                     self.add_attacks(&frame)?;
                 }
             }
@@ -200,7 +222,7 @@ impl Builder<'_> {
             }
             let combinations = combinations(attack, &choices)?;
             for budget in &table.budgets {
-                let ladder = ladder(table.curve, &budget.eps);
+                let units = |amount: &Amount| frame.units(self.study, budget.norm, *amount);
                 let points = (budget.eps.len() * table.stops.len()) as u64;
                 let counts = &mut self.grid.tables[frame.position];
                 let beside = table.beside.len() as u64;
@@ -213,7 +235,11 @@ impl Builder<'_> {
                 }
                 counts.keys_lacking +=
                     product.saturating_sub(points.saturating_mul(ways).saturating_mul(seeds));
-                for &eps in &budget.eps {
+                let budgets = budget.eps.iter().map(units).collect::<Result<Vec<f64>>>()?;
+                let ladder = ladder(table.curve, &budgets);
+                let own = |values| frame.in_units(self.study, budget.norm, values);
+                let combinations = combinations.iter().map(own).collect::<Result<Vec<_>>>()?;
+                for &eps in &budgets {
                     for &stop in &table.stops {
                         for (values, beside) in each_with_each(&combinations, &table.beside) {
                             let mut cell = frame.cell(attack, budget.norm, eps, stop, values.clone());
@@ -273,13 +299,42 @@ struct Frame<'s> {
     data: usize,
     defense: usize,
     /// The model's, where it is known.
-    inputs: &'s [Input],
+    outputs: Option<&'s Outputs>,
     aim: Aim,
     target: Option<u32>,
     finding: Option<usize>,
 }
 
 impl Frame<'_> {
+    fn inputs(&self) -> &[Input] {
+        self.outputs.map_or(&[], |outputs| &outputs.inputs)
+    }
+
+    /// An amount of the table in the data's unit.
+    fn units(&self, study: &Study, norm: Norm, amount: Amount) -> Result<f64> {
+        let Some(outputs) = self.outputs else { return Ok(amount.in_unknown_units()) };
+        outputs.units(self.table.input.as_deref(), norm, amount).map_err(|range| {
+            let place = format!("line {}, attack", self.table.line);
+            let found = format!("{amount} for data {}, whose {range}", study.data[self.data].id);
+            let expected = "a number in the data's unit; a fraction is for values from 0 to 1, or from 0 to its denominator";
+            study.error(place, found, expected)
+        })
+    }
+
+    /// The table's values with every step size in the data's unit.
+    fn in_units(&self, study: &Study, norm: Norm, values: &Arc<[Value]>) -> Result<Arc<[Value]>> {
+        let written = |value: &Value| match *value {
+            Value::Fraction(over, under) => {
+                self.units(study, norm, Amount::Fraction { over, under }).map(Value::Absolute)
+            }
+            value => Ok(value),
+        };
+        if !values.iter().any(|value| matches!(value, Value::Fraction(..))) {
+            return Ok(values.clone());
+        }
+        values.iter().map(written).collect()
+    }
+
     fn cell(&self, attack: &'static Attack, norm: Norm, eps: f64, stop: Stop, values: Arc<[Value]>) -> Cell {
         Cell {
             model: self.model,
@@ -288,7 +343,7 @@ impl Frame<'_> {
             attack,
             norm,
             eps,
-            input: moving::named(&self.table.input, self.inputs, norm),
+            input: moving::named(&self.table.input, self.inputs(), norm),
             beside: [].into(),
             aim: self.aim,
             target: self.target,

@@ -5,7 +5,7 @@ use std::path::Path;
 use percuss_kernels::Precision;
 
 use super::study::{InputOverride, ModelEntry, Output, Study};
-use crate::data::{self, Dataset, Labels, Preprocess};
+use crate::data::{self, Dataset, Labels, Outputs, Preprocess, labels};
 use crate::models::onnx::Ending;
 use crate::models::{Architecture, Head, InputScaling, Model, onnx_file};
 use crate::{Error, Result};
@@ -113,12 +113,16 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
-    request.classes = model.config.class_names.clone();
+    request.outputs = Some(outputs(model));
+    request.classes = class_names(study, position, of, model)?;
     if let Some(split) = split {
         request.split = split.to_string();
         request.limit = None;
     }
     let mut dataset = data::open(&request, preprocess(&entry.path)?.as_ref())?;
+    if entry.zero_shot.is_none() {
+        dataset.remarks.extend(labels::agree(&named(study, of, model), &dataset.classes, &dataset.name)?);
+    }
     if let Some(input) = &entry.input {
         if let Some(unit) = input.unit.as_ref().filter(|unit| **unit != dataset.unit) {
             let expected = format!("{:?}, the unit of data {}", dataset.unit, study.data[position].id);
@@ -186,6 +190,50 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
             format!("all names of {}: {theirs}, or none out of order", data.name),
         ),
         None => Ok(fitted),
+    }
+}
+
+/// What the model says of its outputs.
+fn outputs(model: &Model) -> Outputs {
+    let count = model.config.classes();
+    Outputs { count, findings: model.config.head == Head::Sigmoid && count > 1 }
+}
+
+/// Names of a model's outputs: its own, else those that the study gives it.
+fn named(study: &Study, of: usize, model: &Model) -> Vec<String> {
+    let own = &model.config.class_names;
+    if own.is_empty() { study.models[of].classes.clone() } else { own.clone() }
+}
+
+/// Names of the classes as these data have them: the study's for the data, else the model's.
+fn class_names(study: &Study, position: usize, of: usize, model: &Model) -> Result<Vec<String>> {
+    let (entry, data) = (&study.models[of], &study.data[position]);
+    let given = [
+        (&data.request.classes, format!("line {}, data.classes", data.line)),
+        (&entry.classes, format!("line {}, model.classes", entry.line)),
+    ];
+    let wanted = outputs(model).classes();
+    for (names, place) in given.iter().filter(|(names, _)| !names.is_empty()) {
+        if names.len() != wanted {
+            let expected = format!("{wanted}, one for every class of model {}", entry.id);
+            return Err(study.error(place, format!("{} names", names.len()), expected));
+        }
+        if entry.zero_shot.is_none() {
+            labels::agree(&model.config.class_names, names, &study.file.display().to_string())
+                .map_err(|error| moved(error, place))?;
+        }
+    }
+    let of_data = &data.request.classes;
+    Ok(if of_data.is_empty() { named(study, of, model) } else { of_data.clone() })
+}
+
+/// The same error, with the study's line in its place.
+fn moved(error: Error, place: &str) -> Error {
+    match error {
+        Error::Input { file, found, expected, .. } => {
+            Error::Input { file, place: place.into(), found, expected }
+        }
+        other => other,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
 mod cell;
+pub mod clean;
 pub mod engine;
 mod evade;
 pub mod grid;

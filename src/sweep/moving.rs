@@ -8,6 +8,7 @@ use super::study::{AttackTable, Beside, Study};
 use crate::Result;
 use crate::attacks::Norm;
 use crate::attacks::evasion::Part;
+use crate::data::Domain;
 use crate::models::{Input, InputKind};
 use crate::spelling::one_of;
 
@@ -21,11 +22,22 @@ fn fits(input: &Input, norm: Norm) -> bool {
 }
 
 /// The input that a ladder of budgets is for: the one of this name, or the first that such a budget fits.
-fn main<'i>(inputs: &'i [Input], name: Option<&str>, norm: Norm) -> Option<&'i Input> {
+pub(super) fn main<'i>(inputs: &'i [Input], name: Option<&str>, norm: Norm) -> Option<&'i Input> {
     match name {
         Some(name) => inputs.iter().find(|input| input.name == name),
         None => inputs.iter().find(|input| fits(input, norm)),
     }
+}
+
+/// For each input the smallest and largest value in the unit of budgets, `None` where its features differ in them.
+pub(super) fn ranges(domain: &Domain, inputs: &[Input]) -> Vec<Option<[f64; 2]>> {
+    let shared = |values: &[f32]| values.first().copied().filter(|first| values.iter().all(|v| v == first));
+    let range = |input: &Input| {
+        let Domain { low, high, scale, .. } = domain.part(&input.range);
+        let [low, high, scale] = [shared(&low)?, shared(&high)?, shared(&scale)?].map(f64::from);
+        Some([low / scale, high / scale])
+    };
+    inputs.iter().map(range).collect()
 }
 
 /// Whether a model's inputs are what a table's budgets are for.

@@ -11,9 +11,9 @@ use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::load;
 use super::study::Study;
-use crate::Result;
 use crate::data::{Dataset, Labels};
 use crate::models::Model;
+use crate::{Error, Result};
 
 pub use estimate::{Totals, UnitLine};
 pub(crate) use text::grouped;
@@ -36,6 +36,8 @@ pub struct Plan {
     pub units: Vec<UnitLine>,
     /// What the user should know before starting.
     pub warnings: Vec<String>,
+    /// What was read, for each model and data set.
+    pub data: Vec<String>,
 }
 
 /// What the plan knows of a model on a data set; what could not be loaded is absent, and the warnings say why.
@@ -83,6 +85,8 @@ pub struct Samples {
     pub span: [f64; 3],
     /// Values in one sample.
     pub sample_len: usize,
+    /// What was read, in a few lines.
+    pub description: Vec<String>,
 }
 
 impl Plan {
@@ -91,23 +95,27 @@ impl Plan {
     /// # Errors
     /// A target class that a model does not have; a grid that is empty or too large.
     pub fn new(study: &Study, data_dir: Option<&Path>) -> Result<Self> {
-        let mut warnings = Vec::new();
-        let subjects = subjects(study, data_dir, None, &mut warnings);
-        Self::with_subjects(study, subjects, warnings)
+        let mut loading = Loading::default();
+        let subjects = subjects(study, data_dir, None, &mut loading);
+        Self::with_subjects(study, subjects, loading.warnings)
     }
 
     /// As [`Plan::new`], and measures a step of every model and recipe on `engine`'s device, for a tenth of a second each.
     ///
     /// # Errors
-    /// As [`Plan::new`].
+    /// As [`Plan::new`]; what is wrong with the first model, data set or recipe, where none of them loads.
     pub fn measured(study: &Study, data_dir: Option<&Path>, engine: &Engine) -> Result<Self> {
-        let mut warnings = Vec::new();
-        let subjects = subjects(study, data_dir, Some(engine), &mut warnings);
-        let mut plan = Self::with_subjects(study, subjects, warnings)?;
+        let mut loading = Loading::default();
+        let subjects = subjects(study, data_dir, Some(engine), &mut loading);
+        let mut plan = Self::with_subjects(study, subjects, std::mem::take(&mut loading.warnings))?;
         if let Some(training) = &mut plan.training {
-            plan.warnings.extend(training.measure(study, data_dir, engine)?);
+            training.measure(study, data_dir, engine, &mut loading)?;
         }
-        Ok(plan)
+        plan.warnings.extend(loading.warnings);
+        match loading.failure {
+            Some(error) if !loading.any => Err(error),
+            _ => Ok(plan),
+        }
     }
 
     /// Plans a study of which `subjects` is known; `warnings` come first.
@@ -121,7 +129,34 @@ impl Plan {
         let totals = estimate::totals(&grid, &subjects);
         let units = estimate::units(study, &grid, &subjects);
         warnings.extend(warnings::of(study, &grid, &subjects));
-        Ok(Self { study: study.name.clone(), grid, subjects, totals, training, units, warnings })
+        let data = subjects.iter().flat_map(|subject| {
+            let heading = format!("{} for {}", study.data[subject.data].id, study.models[subject.model].id);
+            let described = subject.samples.as_ref().map(|samples| samples.description.as_slice());
+            described.into_iter().flat_map(move |lines| {
+                std::iter::once(heading.clone()).chain(lines.iter().map(|line| format!("  {line}")))
+            })
+        });
+        let data = data.collect();
+        Ok(Self { study: study.name.clone(), grid, subjects, totals, training, units, warnings, data })
+    }
+}
+
+/// What came of loading models, data and recipes.
+#[derive(Debug, Default)]
+struct Loading {
+    /// What the user should know of it.
+    warnings: Vec<String>,
+    /// Whether a model loaded with one of its data sets, or a recipe with its data.
+    any: bool,
+    /// The first error.
+    failure: Option<Error>,
+}
+
+impl Loading {
+    /// Something that does not load: a warning, as long as anything does.
+    fn failed(&mut self, what: &str, error: Error) {
+        self.warnings.push(format!("{what} does not load: {error}"));
+        self.failure.get_or_insert(error);
     }
 }
 
@@ -129,26 +164,25 @@ fn subjects(
     study: &Study,
     data_dir: Option<&Path>,
     engine: Option<&Engine>,
-    warnings: &mut Vec<String>,
+    loading: &mut Loading,
 ) -> Vec<Subject> {
     let mut subjects = Vec::new();
     for (position, entry) in study.models.iter().enumerate() {
-        let model = load::model(study, position);
-        if let Err(error) = &model {
-            warnings.push(format!("model {} does not load: {error}", entry.id));
-        }
-        if let Some(ending) = model.as_ref().ok().and_then(Model::kept_ending) {
-            warnings.push(format!(
+        let model = load::model(study, position)
+            .map_err(|error| loading.failed(&format!("model {}", entry.id), error))
+            .ok();
+        if let Some(ending) = model.as_ref().and_then(Model::kept_ending) {
+            loading.warnings.push(format!(
                 "model {} ends in a {}, through which gradients vanish where it is sure: output = \"probabilities\" takes it off",
                 entry.id,
                 ending.name()
             ));
         }
-        let flops = model.as_ref().ok().and_then(|model| estimate::gradient_flops(model).ok());
-        let step = engine.zip(model.as_ref().ok()).and_then(|(engine, model)| {
+        let flops = model.as_ref().and_then(|model| estimate::gradient_flops(model).ok());
+        let step = engine.zip(model.as_ref()).and_then(|(engine, model)| {
             let cost = estimate::step_cost(model, study.precision, engine);
-            cost.map_err(|error| warnings.push(format!("model {} could not be timed: {error}", entry.id)))
-                .ok()
+            let untimed = |error| format!("model {} could not be timed: {error}", entry.id);
+            cost.map_err(|error| loading.warnings.push(untimed(error))).ok()
         });
         for &data in &entry.data {
             let mut subject = Subject {
@@ -160,19 +194,22 @@ fn subjects(
                 step,
                 to_model_units: None,
             };
-            if let Ok(model) = &model {
+            if let Some(model) = &model {
                 let opened = load::data(study, data, position, model, data_dir);
                 match opened.and_then(|data| Ok((load::fitted(study, position, model, &data)?, data))) {
                     Ok((fitted, dataset)) => {
                         let id = &study.data[data].id;
-                        warnings.extend(dataset.remarks.iter().map(|remark| format!("data {id}: {remark}")));
+                        loading.any = true;
+                        loading
+                            .warnings
+                            .extend(dataset.remarks.iter().map(|remark| format!("data {id}: {remark}")));
                         subject.learn(&fitted, &dataset);
                     }
                     Err(error) => {
-                        warnings.push(format!("data {} does not load: {error}", study.data[data].id));
+                        loading.failed(&format!("data {}", study.data[data].id), error);
                         // Class names may be the data set's, and are unknown then.
                         let named = !model.config.class_names.is_empty();
-                        subject.outputs = named.then(|| Outputs::of(&model.config, &[]));
+                        subject.outputs = named.then(|| Outputs::of(&model.config, None));
                     }
                 }
             }
@@ -184,7 +221,7 @@ fn subjects(
 
 impl Subject {
     fn learn(&mut self, model: &Model, data: &Dataset) {
-        let classes = Outputs::of(&model.config, &data.classes);
+        let classes = Outputs::of(&model.config, Some(data));
         let domain = &data.domain;
         let (mut widest, mut squares, mut sum) = (0.0f64, 0.0f64, 0.0f64);
         for i in 0..data.sample_len() {
@@ -205,6 +242,7 @@ impl Subject {
             synthetic: data.synthetic,
             span: [widest, squares.sqrt(), sum],
             sample_len: data.sample_len(),
+            description: data.describe(),
         });
         self.to_model_units = Some(estimate::to_model_units(model, data));
         self.outputs = Some(classes);

@@ -187,7 +187,7 @@ pub fn fit_threshold(
 }
 
 /// The probability of the positive class, or of a finding.
-fn positive_score(subject: &Subject, logits: &[f32], finding: usize) -> f64 {
+pub(super) fn positive_score(subject: &Subject, logits: &[f32], finding: usize) -> f64 {
     let z = if subject.sigmoid() {
         f64::from(logits[finding])
     } else {

@@ -209,9 +209,8 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
     let subjects = resolve(study, device, options.data_dir.as_deref())?;
     check_expectations(study, &subjects)?;
     let find = |model: usize, data: usize| subjects.iter().find(|s| (s.model, s.data) == (model, data));
-    let outputs = |model, data| {
-        find(model, data).map(|s| Outputs::of(&s.subject.model.config, &s.subject.data.classes))
-    };
+    let outputs =
+        |model, data| find(model, data).map(|s| Outputs::of(&s.subject.model.config, Some(&s.subject.data)));
     let cells = Grid::new(study, outputs)?.cells;
     let sets: Vec<String> = subjects.iter().map(|s| s.subject.data.sample_set_sha256()).collect();
     let ids: Vec<Text> = cells

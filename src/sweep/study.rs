@@ -1,7 +1,8 @@
-//! The study file: what is attacked, with what, how hard. DESIGN.md section 4 says what each key means.
+//! The study file: what is attacked, with what, how hard.
 //!
 //! Reading checks everything that the file alone can tell; [`Grid`](super::grid::Grid) multiplies it out.
 
+mod amount;
 mod attack_table;
 mod budgets;
 mod data_table;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use amount::Amount;
 pub use attack_table::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use budgets::{Beside, Budget};
 pub use data_table::DataEntry;

@@ -81,6 +81,21 @@ impl Subject {
         }
     }
 
+    /// The name of a class, or of an output's finding; its number where neither model nor data name it.
+    pub fn class_name(&self, class: u32) -> String {
+        let own = &self.model.config.class_names;
+        let names = if own.is_empty() { &self.data.classes } else { own };
+        names.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The names of the classes that a decision is between; of a finding, that it is absent and present.
+    pub fn decision_names(&self) -> Vec<String> {
+        match self.sigmoid() && self.outputs() > 1 {
+            true => vec!["absent".into(), "present".into()],
+            false => (0..self.classes() as u32).map(|class| self.class_name(class)).collect(),
+        }
+    }
+
     /// The clean logits of sample `i`.
     pub fn clean_logits(&self, i: usize) -> &[f32] {
         &self.clean[i * self.outputs()..][..self.outputs()]

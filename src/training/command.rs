@@ -14,7 +14,7 @@ use super::metrics::{Metric, Metrics};
 use super::save::{check_target, save};
 use crate::data::registry::{self, Located};
 use crate::data::table::Table;
-use crate::data::{self, Dataset, Labels, Preprocess, Request, Source};
+use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels};
 use crate::models::{Config, Head, Weights};
 use crate::{Error, Result};
 
@@ -143,11 +143,15 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         seed: file.recipe.seed,
         data_dir: options.data_dir.clone(),
         subgroups: file.site.iter().cloned().collect(),
+        classes: file.classes.clone(),
         ..Request::new(file.source.clone(), split)
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.
     let first = if file.splits.train == JOINED { "train" } else { &file.splits.train };
     let (mut train, preprocess) = data::open_fitted(&request(first, file.limit), fitted.as_ref())?;
+    if !file.classes.is_empty() {
+        labels::agree(&file.classes, &train.classes, &train.name)?;
+    }
     if file.splits.train == JOINED {
         train = joined(train, data::open(&request("val", None), preprocess.as_ref())?);
     }

@@ -15,6 +15,7 @@
 //! test = "test"                     # measured once, at the end; "none" where there is no such split
 //! limit = 2000                      # at most so many samples of the train split, stratified; what "train+val" adds is taken whole
 //! test_limit = 1000                 # at most so many test samples, stratified
+//! classes = ["normal", "pneumonia"] # names of the outputs in their order, where the data are labelled by name; they become class_names
 //! site = "hospitalid"               # the column that says where a sample is from, for adversaries who know other places' samples alone;
 //!                                   # absent: the data's groups (patients, records)
 //!
@@ -54,6 +55,7 @@ use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::section::Section;
 use super::trainer::Rule;
+use crate::data::labels;
 use crate::data::spec::Spec;
 use crate::data::{Dataset, Preprocess, Source};
 use crate::models::Config;
@@ -74,6 +76,8 @@ pub struct TrainFile {
     pub limit: Option<usize>,
     /// At most so many test samples.
     pub test_limit: Option<usize>,
+    /// Names of the outputs in their order: what the names of labels mean. Empty where nobody says them.
+    pub classes: Vec<String>,
     /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
     pub site: Option<String>,
     /// A table's own spec is replaced by this one.
@@ -124,6 +128,7 @@ impl TrainFile {
         let most = |key| data.whole(key, 1..=u64::from(u32::MAX)).map(|most| most.map(|most| most as usize));
         let (limit, test_limit) = (most("limit")?, most("test_limit")?);
         let site = data.text("site")?;
+        let classes = data.texts("classes")?.unwrap_or_default();
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -148,6 +153,7 @@ impl TrainFile {
             splits,
             limit,
             test_limit,
+            classes: if classes.is_empty() { class_names(&model) } else { classes },
             site,
             preprocess,
             class_weights,
@@ -168,6 +174,7 @@ impl TrainFile {
             keys.entry(key).or_insert(value);
         };
         let shape = &train.shape;
+        labels::agree(&class_names(&self.model), &train.classes, &file)?;
         let single = self.model.get("head").and_then(Json::as_str) == Some("sigmoid")
             && matches!(train.labels, crate::data::Labels::Class(_));
         let names =
@@ -249,6 +256,12 @@ fn name_model_key(error: Error, file: &str) -> Error {
         }
         other => other,
     }
+}
+
+/// Names of the outputs, where the model's keys say them: those of a single output are its positive class alone.
+fn class_names(model: &Map<String, Json>) -> Vec<String> {
+    let names = model.get("class_names").and_then(Json::as_array);
+    names.into_iter().flatten().filter_map(Json::as_str).map(str::to_string).collect()
 }
 
 fn model_keys(table: &toml::Table) -> Map<String, Json> {

@@ -116,6 +116,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Texts in a list.
+    pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let text = |value: &Value| value.as_str().map(str::to_string);
+        let texts = value.as_array().and_then(|list| list.iter().map(text).collect::<Option<Vec<String>>>());
+        texts.map(Some).ok_or_else(|| self.bad(key, show(value), "a list of texts in quotes"))
+    }
+
     /// Numbers in a list.
     pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
         let Some(value) = self.value(key) else { return Ok(None) };

@@ -46,5 +46,6 @@ pub fn two_classes() -> Outputs {
         count: 2,
         names: vec!["normal".into(), "pneumonia".into()],
         inputs: vec![numbers()],
+        ranges: vec![],
     }
 }

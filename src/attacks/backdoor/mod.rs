@@ -212,7 +212,7 @@ impl Trigger {
 
 /// The trigger called `name`, by its name or an alias.
 pub fn find(name: &str) -> Option<&'static Trigger> {
-    REGISTRY.iter().copied().find(|trigger| trigger.name == name || trigger.aliases.contains(&name))
+    REGISTRY.iter().copied().find(|trigger| super::is_called(name, trigger.name, trigger.aliases))
 }
 
 /// A training set with a backdoor: at most the share `rate` of all samples is stamped.

@@ -191,7 +191,7 @@ impl Poisoning {
 
 /// The attack called `name`, by its name or an alias.
 pub fn find(name: &str) -> Option<&'static Poisoning> {
-    REGISTRY.iter().copied().find(|attack| attack.name == name || attack.aliases.contains(&name))
+    REGISTRY.iter().copied().find(|attack| super::is_called(name, attack.name, attack.aliases))
 }
 
 fn check_aim(train: &Dataset, aim: &Aim) -> Result<()> {

@@ -21,7 +21,7 @@ mod shadow;
 
 pub use evidence::{Answers, Evidence, NoiseDecisions, Population, Shadow};
 
-use super::{Chosen, Parameter};
+use super::{Chosen, Parameter, is_called};
 use crate::statistics::roc;
 use crate::{Error, Result};
 
@@ -143,7 +143,7 @@ impl MembershipAttack {
 
 /// The membership attack called `name`, by its name or an alias.
 pub fn find(name: &str) -> Option<&'static MembershipAttack> {
-    REGISTRY.iter().copied().find(|attack| attack.name == name || attack.aliases.contains(&name))
+    REGISTRY.iter().copied().find(|attack| is_called(name, attack.name, attack.aliases))
 }
 
 /// An error unless there are shadow models, which `attack` cannot do without.

@@ -15,7 +15,7 @@ use crate::models::{InputKind, Model};
 use crate::sweep::engine::Engine;
 use crate::sweep::grid::{Cell, Grid};
 use crate::sweep::sharing::{path, runs};
-use crate::sweep::study::{Save, Study};
+use crate::sweep::study::{Amount, AttackTable, Save, Study};
 
 /// Sums over all cells whose data could be loaded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +60,8 @@ pub struct UnitLine {
     pub unit: String,
     /// Factor to the model's input, smallest and largest over the features.
     pub factor: [f64; 2],
+    /// What budgets that the study writes as fractions are in the data's unit.
+    pub fractions: Vec<(Amount, f64)>,
 }
 
 /// Bytes of a samples row without its scores: ten numbers of eight bytes, three of four, two flags (the id is stored once a cell).
@@ -201,11 +203,41 @@ pub(super) fn units(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<Uni
             if !eps.is_empty() {
                 let (model, data) =
                     (study.models[subject.model].id.clone(), study.data[subject.data].id.clone());
-                lines.push(UnitLine { model, data, norm, eps, unit: samples.unit.clone(), factor });
+                let fractions = fractions(study, subject, norm);
+                lines.push(UnitLine {
+                    model,
+                    data,
+                    norm,
+                    eps,
+                    unit: samples.unit.clone(),
+                    factor,
+                    fractions,
+                });
             }
         }
     }
     lines
+}
+
+/// The fractions among the budgets of a norm, each once, with what they are in the data's unit.
+fn fractions(study: &Study, subject: &Subject, norm: Norm) -> Vec<(Amount, f64)> {
+    let Some(outputs) = &subject.outputs else { return Vec::new() };
+    let mut fractions = Vec::new();
+    let own =
+        |table: &&AttackTable| table.models.contains(&subject.model) && table.data.contains(&subject.data);
+    for table in study.attacks.iter().filter(own) {
+        for &amount in
+            table.budgets.iter().filter(|budget| budget.norm == norm).flat_map(|budget| &budget.eps)
+        {
+            let units = outputs.units(table.input.as_deref(), norm, amount);
+            if let (Amount::Fraction { .. }, Ok(units)) = (amount, units)
+                && !fractions.contains(&(amount, units))
+            {
+                fractions.push((amount, units));
+            }
+        }
+    }
+    fractions
 }
 
 impl Plan {

@@ -21,6 +21,10 @@ impl fmt::Display for Plan {
         if let Some(training) = &self.training {
             write_training(f, training)?;
         }
+        if !self.data.is_empty() {
+            writeln!(f, "\ndata")?;
+            self.data.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        }
         if !self.units.is_empty() {
             writeln!(f, "\nbudgets")?;
             self.units.iter().try_for_each(|line| write_units(f, line))?;
@@ -124,6 +128,9 @@ fn write_training(f: &mut fmt::Formatter, training: &Training) -> fmt::Result {
 fn write_units(f: &mut fmt::Formatter, line: &UnitLine) -> fmt::Result {
     let [least, most] = line.factor;
     writeln!(f, "  {} on {}, {}:", line.model, line.data, line.norm.name())?;
+    for (written, units) in &line.fractions {
+        writeln!(f, "    {written} is {} {}", short(*units), line.unit)?;
+    }
     writeln!(f, "    in {:<14} {}", line.unit, ladder(&line.eps, 1.0))?;
     if (most - least).abs() <= 1e-6 * most {
         return writeln!(f, "    at the input      {}", ladder(&line.eps, most));

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+use super::Loading;
 use crate::Result;
 use crate::sweep::engine::Engine;
 use crate::sweep::study::Study;
@@ -44,7 +45,7 @@ impl Training {
         Ok(Some(Self { tables, cells: all.len() as u64, models, flops: 0.0, seconds: 0.0, all, tasks }))
     }
 
-    /// Adds what training costs, as a step of every recipe is timed; a recipe that does not load is a warning.
+    /// Adds what training costs, as a step of every recipe is timed, and to `loading` which recipes load.
     ///
     /// # Errors
     /// Cells that their recipes' data do not allow.
@@ -53,13 +54,16 @@ impl Training {
         study: &Study,
         data_dir: Option<&Path>,
         engine: &Engine,
-    ) -> Result<Vec<String>> {
-        let mut warnings = Vec::new();
+        loading: &mut Loading,
+    ) -> Result<()> {
         let mut schools = Vec::new();
         for (recipe, entry) in study.recipes.iter().enumerate() {
             match School::open(study, recipe, &engine.device, data_dir) {
-                Ok(school) => schools.push(school),
-                Err(error) => warnings.push(format!("recipe {} does not load: {error}", entry.id)),
+                Ok(school) => {
+                    loading.any = true;
+                    schools.push(school);
+                }
+                Err(error) => loading.failed(&format!("recipe {}", entry.id), error),
             }
         }
         if schools.len() == study.recipes.len() {
@@ -83,11 +87,11 @@ impl Training {
                 }
                 Err(error) => {
                     let id = &study.recipes[school.recipe].id;
-                    warnings.push(format!("recipe {id} could not be timed: {error}"));
+                    loading.warnings.push(format!("recipe {id} could not be timed: {error}"));
                 }
             }
         }
-        Ok(warnings)
+        Ok(())
     }
 
     /// Sums as one JSON object.

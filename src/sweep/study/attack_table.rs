@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::budgets::{Beside, Budget, beside, budgets, positive, refuse_beside, refuse_norms};
+use super::amount::{Amount, amount, positive};
+use super::budgets::{Beside, Budget, beside, budgets, refuse_beside, refuse_norms};
 use super::data_table::DataEntry;
 use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
@@ -189,7 +190,7 @@ pub(super) fn read(table: &Table, ids: &Ids) -> Result<AttackTable> {
         attacks,
         goals: goals(table)?,
         budgets,
-        input: table.read("input", |item| item.text().map(Arc::from))?,
+        input: table.read("input", |item| only(item)?.text().map(Arc::from))?,
         beside,
         curve,
         stops: stops.unwrap_or_else(|| vec![Stop::default()]),
@@ -242,16 +243,16 @@ fn goals(table: &Table) -> Result<Vec<Goal>> {
         }
     }
     if let Some(item) = table.get("target") {
-        for value in item.values()? {
-            let class = match value.word() {
+        for rung in rungs(&item)? {
+            let class = match rung.item.word() {
                 Ok(name) => ClassName::Name(name.to_string()),
                 Err(_) => ClassName::Index(
-                    value
-                        .whole(0, u64::from(u32::MAX))
-                        .map_err(|_| value.error("a class, by number or name"))? as u32,
+                    whole(&rung, 0, u64::from(u32::MAX))
+                        .map_err(|_| rung.item.error_found(rung.found(), "a class, by number or name"))?
+                        as u32,
                 ),
             };
-            goals.push(Goal { aim: Aim::Target, target: Some(class), line: value.line() });
+            goals.push(Goal { aim: Aim::Target, target: Some(class), line: rung.item.line() });
         }
     }
     if goals.is_empty() {
@@ -267,8 +268,18 @@ fn stop(item: &Item) -> Result<Stop> {
     }
 }
 
+/// The value of a key that multiplies nothing.
+fn only<'i, 't>(item: &'i Item<'t>) -> Result<&'i Item<'t>> {
+    if item.is_list() {
+        return Err(
+            item.error("one value: this key takes no list; another value is another [[attack]] table")
+        );
+    }
+    Ok(item)
+}
+
 fn curve(item: &Item) -> Result<Curve> {
-    match item.choice(&["grid", "bisect"])? {
+    match only(item)?.choice(&["grid", "bisect"])? {
         "bisect" => Ok(Curve::Bisect),
         _ => Ok(Curve::Grid),
     }
@@ -283,7 +294,7 @@ fn refuse_bisected_steps(table: &Table, curve: Curve, stops: &[Stop]) -> Result<
 }
 
 fn save(item: &Item) -> Result<Save> {
-    match item.choice(&["none", "successes", "all"])? {
+    match only(item)?.choice(&["none", "successes", "all"])? {
         "all" => Ok(Save::All),
         "successes" => Ok(Save::Successes),
         _ => Ok(Save::None),
@@ -399,21 +410,32 @@ fn whole(rung: &Rung, low: u64, high: u64) -> Result<u64> {
 
 /// A number, `{ abs = ... }` or `{ rel = ... }`, whose values may be ladders themselves.
 fn step_sizes(rung: &Rung) -> Result<Vec<Value>> {
-    let expected = "a positive number in the data's unit, or { rel = NUMBER } times eps";
+    let expected =
+        "a positive number in the data's unit, a fraction such as \"2/255\", or { rel = NUMBER } times eps";
     let table = match rung.made {
         None => rung.item.as_table(),
         Some(_) => None,
     };
     let Some(table) = table else {
-        rung.number().map_err(|_| rung.item.error(expected))?;
-        return Ok(vec![Value::Absolute(positive(rung)?)]);
+        let number = rung.number().is_ok() || rung.item.word().is_ok_and(|word| word.contains('/'));
+        if !number {
+            return Err(rung.item.error(expected));
+        }
+        return amount(rung).map(|amount| vec![step_size(amount)]);
     };
     table.allow(&["abs", "rel"])?;
-    let numbers =
-        |key: &str| table.read(key, |item| rungs(item)?.iter().map(positive).collect::<Result<Vec<f64>>>());
-    match (numbers("abs")?, numbers("rel")?) {
-        (Some(values), None) => Ok(values.into_iter().map(Value::Absolute).collect()),
+    let lengths = |item: &Item| rungs(item)?.iter().map(amount).collect::<Result<Vec<Amount>>>();
+    let shares = |item: &Item| rungs(item)?.iter().map(positive).collect::<Result<Vec<f64>>>();
+    match (table.read("abs", lengths)?, table.read("rel", shares)?) {
+        (Some(values), None) => Ok(values.into_iter().map(step_size).collect()),
         (None, Some(values)) => Ok(values.into_iter().map(Value::Relative).collect()),
         _ => Err(rung.item.error(expected)),
+    }
+}
+
+fn step_size(amount: Amount) -> Value {
+    match amount {
+        Amount::Units(length) => Value::Absolute(length),
+        Amount::Fraction { over, under } => Value::Fraction(over, under),
     }
 }

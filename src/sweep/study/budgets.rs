@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use super::amount::{Amount, amount, positive};
 use super::document::{Item, Table};
 use super::ladder::{Rung, rungs};
 use crate::Result;
 use crate::attacks::{Attack, Norm};
+use crate::spelling::hint;
 
 /// One norm's ladder of budgets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
     /// The norm.
     pub norm: Norm,
-    /// Budgets in the data's unit, positive.
-    pub eps: Vec<f64>,
+    /// Budgets.
+    pub eps: Vec<Amount>,
 }
 
 /// The budget of an input that moves beside the one that the ladder is for.
@@ -37,16 +39,19 @@ pub(super) fn budgets(table: &Table) -> Result<Vec<Budget>> {
         let eps = rungs(&budget.require("eps", "a positive number, or several")?)?;
         for norm in budget.require("norm", "linf, l2, l1 or tokens")?.values()? {
             let norm = known_norm(&norm)?;
-            let eps = eps.iter().map(|eps| size(eps, norm)).collect::<Result<Vec<f64>>>()?;
+            let eps = eps.iter().map(|eps| size(eps, norm)).collect::<Result<Vec<Amount>>>()?;
             budgets.push(Budget { norm, eps });
         }
     }
     Ok(budgets)
 }
 
+/// A norm by any of its names; the number of a norm may be written without quotes.
 fn known_norm(item: &Item) -> Result<Norm> {
-    let name = item.choice(&Norm::ALL.map(Norm::name))?;
-    Ok(Norm::parse(name).unwrap_or(Norm::Linf))
+    let written = item.word().map_or_else(|_| item.found(), str::to_string);
+    let names = Norm::ALL.map(Norm::name);
+    let expected = || format!("one of {}{}", names.join(", "), hint(&written, &names));
+    Norm::parse(&written).ok_or_else(|| item.error(expected()))
 }
 
 /// Tables of inputs with their budgets, one or a list of alternatives: `[{}, { age = { norm = "linf", eps = 1 } }]`.
@@ -60,28 +65,26 @@ pub(super) fn beside(item: &Item) -> Result<Vec<Arc<[Beside]>>> {
         let [eps] = eps.as_slice() else {
             return Err(budget.error("one eps; another one is another table of the list"));
         };
-        Ok(Beside { input: input.to_string(), norm, eps: size(eps, norm)? })
+        Ok(Beside { input: input.to_string(), norm, eps: whole_words(eps, norm, positive(eps)?)? })
     };
     let all = |value: &Item| value.table(example)?.entries().map(one).collect::<Result<_>>();
     item.values()?.iter().map(all).collect()
 }
 
-/// How large a budget is: a positive number, of words a whole one.
-fn size(rung: &Rung, norm: Norm) -> Result<f64> {
-    let eps = positive(rung)?;
+/// How large a budget is: a positive amount, of words a whole number.
+fn size(rung: &Rung, norm: Norm) -> Result<Amount> {
+    match amount(rung)? {
+        Amount::Units(eps) => whole_words(rung, norm, eps).map(Amount::Units),
+        Amount::Fraction { .. } if norm == Norm::Tokens => Err(rung.item.error("a whole number of words")),
+        fraction => Ok(fraction),
+    }
+}
+
+fn whole_words(rung: &Rung, norm: Norm, eps: f64) -> Result<f64> {
     if norm == Norm::Tokens && eps.fract() != 0.0 {
         return Err(rung.item.error_found(rung.found(), "a whole number of words"));
     }
     Ok(eps)
-}
-
-/// A positive number that f32 holds.
-pub(super) fn positive(rung: &Rung) -> Result<f64> {
-    let expected = "a positive number";
-    let value = rung.number().map_err(|_| rung.item.error(expected))?;
-    // f32 holds what the attack computes with.
-    let fits = value.is_finite() && value as f32 > 0.0 && (value as f32).is_finite();
-    if fits { Ok(value) } else { Err(rung.item.error_found(rung.found(), expected)) }
 }
 
 /// A norm that none of the attacks has is an error; one that some lack is left out for them, and the plan says so.
@@ -131,6 +134,6 @@ pub(super) fn refuse_beside(
 fn norm_item<'t>(budget: &Item<'t>, norm: Norm) -> Option<Item<'t>> {
     let tables = budget.values().ok()?.into_iter().filter_map(|item| item.as_table());
     let norms = tables.filter_map(|table| table.get("norm")).filter_map(|item| item.values().ok()).flatten();
-    let mut named = norms.filter(|item| item.word().is_ok_and(|word| word == norm.name()));
+    let mut named = norms.filter(|item| known_norm(item).is_ok_and(|named| named == norm));
     named.next()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::document::{Item, Table};
 use super::subjects::{fresh_id, needed, pair, words};
 use crate::Result;
+use crate::data::labels::same;
 use crate::data::registry::ENTRIES;
 use crate::data::{InputArray, Request, Source};
 
@@ -38,6 +39,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "group",
             "subgroups",
             "inputs",
+            "classes",
         ])?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
@@ -47,9 +49,22 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.group = table.read("group", Item::text)?;
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
+        request.classes = table.read("classes", classes)?.unwrap_or_default();
         entries.push(DataEntry { id, request, line: table.line() });
     }
     Ok(entries)
+}
+
+/// Names of the model's outputs in their order, each once.
+pub(super) fn classes(item: &Item) -> Result<Vec<String>> {
+    let names = words(item)?;
+    match names.iter().enumerate().find(|(at, name)| names[..*at].iter().any(|other| same(other, name))) {
+        Some((_, name)) => {
+            Err(item
+                .error_found(format!("`{name}` twice"), "the names of the outputs in their order, each once"))
+        }
+        None => Ok(names),
+    }
 }
 
 /// Arrays by their names, or with bounds and scale: `["x", { array = "age", bounds = [0, 120], scale = 10 }]`.

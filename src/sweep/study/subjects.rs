@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 use super::attack_table::ladder;
-use super::data_table::{DataEntry, SPLITS, bounds};
+use super::data_table::{DataEntry, SPLITS, bounds, classes};
 use super::document::{Item, Table};
 use super::zero_shot::{open_words, zero_shot};
 use crate::Result;
@@ -98,6 +98,8 @@ pub struct ModelEntry {
     pub zero_shot: Option<ZeroShot>,
     /// Which words of its texts are open to an adversary, of a classifier of texts.
     pub words: Option<OpenWords>,
+    /// Names of its outputs in their order, where its own configuration does not say them.
+    pub classes: Vec<String>,
     /// Clean metrics, by their name in [`METRICS`]: lowest and highest that is accepted, inclusive.
     pub expect: BTreeMap<String, [f64; 2]>,
     /// The line of its table.
@@ -156,6 +158,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             "expect",
             "zero_shot",
             "words",
+            "classes",
         ])?;
         let threshold = table.read("threshold", |item| {
             item.number_in((Excluded(0.0), Excluded(1.0)), "a probability between 0 and 1, neither of them")
@@ -175,6 +178,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             threshold,
             zero_shot: table.read("zero_shot", zero_shot)?,
             words: table.read("words", open_words)?,
+            classes: table.read("classes", classes)?.unwrap_or_default(),
             expect: table.read("expect", expect)?.unwrap_or_default(),
             line: table.line(),
         });

@@ -5,6 +5,7 @@ use super::document::{Item, Table};
 use super::recipes::RecipeEntry;
 use super::subjects::{DefenseEntry, chosen_defenses, positions};
 use crate::Result;
+use crate::attacks::is_called;
 use crate::attacks::threats::{Declared, Threat};
 use crate::spelling::hint;
 
@@ -90,9 +91,9 @@ fn kinds(item: &Item, threat: Threat) -> Result<Vec<Declared>> {
     for value in item.values()? {
         let found = value.word()?;
         let attack =
-            all.iter().find(|attack| attack.name == found || attack.aliases.contains(&found)).ok_or_else(
-                || value.error(format!("{}: {}{}", threat.name(), names.join(", "), hint(found, &names))),
-            )?;
+            all.iter().find(|attack| is_called(found, attack.name, attack.aliases)).ok_or_else(|| {
+                value.error(format!("{}: {}{}", threat.name(), names.join(", "), hint(found, &names)))
+            })?;
         if kinds.iter().any(|other| other.name == attack.name) {
             return Err(value.error("each attack once"));
         }
