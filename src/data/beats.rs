@@ -7,9 +7,9 @@ use std::path::Path;
 use npyz::WriterBuilder;
 
 use super::npz::{Npz, Numbers, file_sha256};
+use super::signals::{ListColumns, listing};
 use super::wfdb::Record;
 use super::wfdb::annotations::{self, Annotation, Annotations};
-use super::signals::{ListColumns, listing};
 use super::{Dataset, Domain, Labels, draw};
 use crate::{Error, Result};
 
@@ -102,7 +102,8 @@ pub fn cut(
         let ((before, _), (sample, class)) = (pair[0], pair[1]);
         let Some(start) = sample.checked_sub(PEAK as u64) else { continue };
         let window = record.digital(lead, start..start.saturating_add(LENGTH as u64))?;
-        let signal: Option<Vec<i16>> = window.into_iter().map(|v| v.and_then(|v| i16::try_from(v).ok())).collect();
+        let signal: Option<Vec<i16>> =
+            window.into_iter().map(|v| v.and_then(|v| i16::try_from(v).ok())).collect();
         if let Some(signal) = signal {
             let rr_samples = i32::try_from(sample.saturating_sub(before)).unwrap_or(i32::MAX);
             kept.push((sample, Beat { signal, class, record: number, rr_samples }));

@@ -79,14 +79,24 @@ impl Edf {
         let header = Fields { bytes: &bytes, path };
         let bdf = bytes.starts_with(b"\xffBIOSEMI");
         if !bdf && header.text(0, 8, "version")? != "0" {
-            return Err(Error::input(path.display(), "version", header.text(0, 8, "version")?, "0 (EDF), or BDF's"));
+            return Err(Error::input(
+                path.display(),
+                "version",
+                header.text(0, 8, "version")?,
+                "0 (EDF), or BDF's",
+            ));
         }
         let count = header.whole(252, 4, "number of signals", 1..=MAX_SIGNALS as i64)? as usize;
         let header_bytes = 256 * (count + 1);
         let kind = header.text(192, 44, "reserved")?;
         let record_seconds = header.number(244, 8, "duration of a data record")?;
         if record_seconds < 0.0 {
-            return Err(Error::input(path.display(), "duration of a data record", record_seconds, "at least 0"));
+            return Err(Error::input(
+                path.display(),
+                "duration of a data record",
+                record_seconds,
+                "at least 0",
+            ));
         }
         let stated = header.whole(236, 8, "number of data records", -1..=i64::from(u32::MAX))?;
         let (mut signals, mut annotations, mut within) = (Vec::new(), Vec::new(), 0usize);
@@ -103,7 +113,8 @@ impl Edf {
         let held = bytes.len().saturating_sub(header_bytes) / (within * width).max(1);
         let records = usize::try_from(stated).unwrap_or(held);
         if records > held || records == 0 {
-            let expected = format!("{} of them, as the header says, and at least one; truncated?", stated.max(1));
+            let expected =
+                format!("{} of them, as the header says, and at least one; truncated?", stated.max(1));
             return Err(Error::input(path.display(), "data records", held, expected));
         }
         if !signals.is_empty() && record_seconds == 0.0 {
@@ -161,7 +172,8 @@ impl Edf {
             let stretch = self.stretches.iter().rev().find(|stretch| self.position(k, stretch) <= at)?;
             let at = usize::try_from(at - self.position(k, stretch)).ok()?;
             let record = stretch.records.start + at / signal.per_record;
-            let sample = (record < stretch.records.end).then(|| self.sample(signal, record, at % signal.per_record));
+            let sample =
+                (record < stretch.records.end).then(|| self.sample(signal, record, at % signal.per_record));
             let physical = scale * (f64::from(sample.flatten()?) + offset);
             Some(if per == 1.0 { physical } else { physical / per })
         };
@@ -215,10 +227,16 @@ impl Edf {
             let mut parts = list.split('\u{14}');
             let time = parts.next().unwrap_or_default();
             let onset = time.split('\u{15}').next().unwrap_or_default();
-            let seconds = onset.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).ok_or_else(|| {
-                let place = format!("annotations of data record {record}");
-                Error::input(self.path.display(), place, format!("a time of `{onset}`"), "seconds, such as +1.5")
-            })?;
+            let seconds =
+                onset.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).ok_or_else(|| {
+                    let place = format!("annotations of data record {record}");
+                    Error::input(
+                        self.path.display(),
+                        place,
+                        format!("a time of `{onset}`"),
+                        "seconds, such as +1.5",
+                    )
+                })?;
             notes.extend(parts.map(|text| EdfNote { seconds, text: text.trim().to_string() }));
         }
         Ok(notes)
@@ -231,10 +249,16 @@ impl Edf {
         for record in 0..self.records {
             let place = || format!("data record {record}");
             let bad = |found: &str| {
-                Error::input(self.path.display(), place(), found, "the time at which it starts, not before the last one")
+                Error::input(
+                    self.path.display(),
+                    place(),
+                    found,
+                    "the time at which it starts, not before the last one",
+                )
             };
             let signal = self.annotations.first().ok_or_else(|| bad("no annotations"))?;
-            let own = self.lists(signal, record)?.first().map(|note| note.seconds).ok_or_else(|| bad("no time"))?;
+            let own =
+                self.lists(signal, record)?.first().map(|note| note.seconds).ok_or_else(|| bad("no time"))?;
             if record == 0 {
                 first = own;
             }
@@ -266,7 +290,8 @@ impl EdfSignal {
         let label = header.text(at(0, 16), 16, &place("label"))?;
         let number = |before: usize, what: &str| header.number(at(before, 8), 8, &place(what));
         let annotations = ["EDF Annotations", "BDF Annotations"].contains(&label.as_str());
-        let per_record = header.whole(at(216, 8), 8, &place("samples of a data record"), 1..=1 << 26)? as usize;
+        let per_record =
+            header.whole(at(216, 8), 8, &place("samples of a data record"), 1..=1 << 26)? as usize;
         let mut signal = Self {
             unit: header.text(at(96, 8), 8, &place("unit"))?,
             per_record,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::beats;
 use super::registry::{self, Entry, Origin, Remote};
 use super::subset::hex;
-use super::beats;
 use crate::{Error, Result};
 
 /// What a file's contents must hash to, in lower-case hexadecimal.

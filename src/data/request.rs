@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use super::labels::{Known, Outputs};
 use super::preprocess::Preprocess;
 use super::registry::{self, Located};
+use super::signals::{self, SignalOptions};
 use super::spec::Spec;
 use super::table::Table;
-use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, wfdb_folder};
+use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom};
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -15,10 +16,12 @@ use crate::{Error, Result};
 pub enum Source {
     /// A name in the registry (`percuss data list`).
     Name(String),
-    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`) or a folder of WFDB records.
+    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`, `.edf`, `.bdf`) or a folder of recordings.
     Path(PathBuf),
     /// A CSV that lists image files: `path`, `label`, and optionally `patient`, `site`, `sex`, `split`.
     Manifest(PathBuf),
+    /// A CSV that lists recordings: a record and its label a row, and optionally patient and split.
+    Records(PathBuf),
 }
 
 /// Which samples of which data set, with which columns beside them.
@@ -38,6 +41,8 @@ pub struct Request {
     pub subgroups: Vec<String>,
     /// Of an npz archive the arrays that are a model's inputs, in its order, where it has several.
     pub inputs: Vec<InputArray>,
+    /// How signals are read.
+    pub signals: SignalOptions,
     /// Names of the model's outputs, in their order, where they are known: what the names of labels in a file mean.
     pub classes: Vec<String>,
     /// The model's outputs, where there is a model.
@@ -59,6 +64,7 @@ impl Request {
             group: None,
             subgroups: Vec::new(),
             inputs: Vec::new(),
+            signals: SignalOptions::default(),
             classes: Vec::new(),
             outputs: None,
             unordered: false,
@@ -108,8 +114,9 @@ pub fn open_fitted(
             let expected = "path = \"FILE.npz\", whose arrays they are";
             return Err(Error::input(label(request), "inputs", "no npz archive", expected));
         }
-        Source::Name(name) => open_name(name, split, request.data_dir.as_deref(), preprocess)?,
-        Source::Path(path) => open_path(path, split, preprocess)?,
+        Source::Name(name) => open_name(name, request, preprocess)?,
+        Source::Path(path) => open_path(path, request, preprocess)?,
+        Source::Records(path) => (signals::open(path, request)?, None),
         Source::Manifest(path) => (manifest::open(path, split, &request.known())?, None),
     };
     choose_columns(&mut dataset, request)?;
@@ -124,15 +131,16 @@ pub fn open_fitted(
 fn label(request: &Request) -> String {
     match &request.source {
         Source::Name(name) => name.clone(),
-        Source::Path(path) | Source::Manifest(path) => path.display().to_string(),
+        Source::Path(path) | Source::Manifest(path) | Source::Records(path) => path.display().to_string(),
     }
 }
 
 type Opened = Result<(Dataset, Option<Preprocess>)>;
 
-fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&Preprocess>) -> Opened {
+fn open_name(name: &str, request: &Request, fitted: Option<&Preprocess>) -> Opened {
+    let split = request.split.as_str();
     let entry = registry::entry(name)?;
-    let located = registry::locate(name, data_dir)?;
+    let located = registry::locate(name, request.data_dir.as_deref())?;
     let mut opened = match (&located, name) {
         (_, "ecg-synthetic") => (ecg::generate(split, ecg::SEED)?, None),
         (_, "iseeu-cohort") => (icu_cohort::generate(split, icu_cohort::SEED)?, None),
@@ -141,7 +149,7 @@ fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&P
             (images::open(path, split, Some(entry.classes))?, None)
         }
         (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
-        (Located::File(path), "mitdb") => (wfdb_folder::open(path, split)?, None),
+        (Located::File(path), "mitdb") => (signals::open(path, request)?, None),
         (Located::File(path), _) if entry.spec.is_some() => {
             open_table(&Table::read(path)?, registry_spec(entry)?, split, fitted)?
         }
@@ -173,14 +181,16 @@ fn open_table(table: &Table, spec: Spec, split: &str, fitted: Option<&Preprocess
     Ok((fitted.apply(table, split)?, Some(fitted)))
 }
 
-fn open_path(path: &Path, split: &str, fitted: Option<&Preprocess>) -> Opened {
+fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
+    let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
     if path.is_dir() {
-        return Ok((wfdb_folder::open(path, split)?, None));
+        return Ok((signals::open(path, request)?, None));
     }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "npz" => open_npz(path, split).map(|dataset| (dataset, None)),
-        "hea" => wfdb_folder::open_record(path, split).map(|dataset| (dataset, None)),
+        "hea" | "edf" | "EDF" | "bdf" | "BDF" => signals::open(path, request).map(|dataset| (dataset, None)),
+        "csv" if signals::listing::is_list(path) => Ok((signals::open(path, request)?, None)),
         "csv" | "parquet" => {
             let table = Table::read(path)?;
             match fitted {
@@ -192,7 +202,7 @@ fn open_path(path: &Path, split: &str, fitted: Option<&Preprocess>) -> Opened {
             path.display(),
             "file ending",
             format!("`{other}`"),
-            "npz, csv, parquet, hea, or a folder of WFDB records",
+            "npz, csv, parquet, hea, edf, bdf, or a folder of recordings",
         )),
     }
 }

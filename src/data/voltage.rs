@@ -5,7 +5,9 @@ pub fn per_millivolt(unit: &str) -> Option<f64> {
     Some(match unit.trim() {
         "mV" | "mv" | "MV" | "millivolt" | "millivolts" => 1.0,
         // The micro sign, the Greek letter, and what writers without either make of it.
-        "uV" | "uv" | "UV" | "\u{b5}V" | "\u{b5}v" | "\u{3bc}V" | "\u{3bc}v" | "microvolt" | "microvolts" => 1e3,
+        "uV" | "uv" | "UV" | "\u{b5}V" | "\u{b5}v" | "\u{3bc}V" | "\u{3bc}v" | "microvolt" | "microvolts" => {
+            1e3
+        }
         "nV" | "nv" | "NV" => 1e6,
         "V" | "v" | "volt" | "volts" => 1e-3,
         _ => return None,

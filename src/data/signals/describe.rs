@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::labelling::tally;
-use super::listing;
 use super::options::SignalOptions;
 use super::recording::{Marks, Recording};
+use super::{leads, listing};
 use crate::Result;
 
 /// Recordings that are looked at.
@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 200;
 /// Symbols, names and notes that are listed.
 const LISTED: usize = 20;
 /// Beats whose values are shown.
-const SHOWN: usize = 3;
+const SHOWN: usize = 4;
 
 /// The recordings in the folder at `path`, or the one there: leads, rates, units, lengths, annotations, diagnoses.
 ///
@@ -36,7 +36,9 @@ pub fn recordings(path: &Path) -> Result<String> {
         }
         if recording.annotation_file(&options.annotator).exists() {
             let marks = recording.marks(&options.annotator)?;
-            counts(&marks).into_iter().for_each(|(symbol, n)| *symbols.entry(symbol.to_string()).or_default() += n);
+            counts(&marks)
+                .into_iter()
+                .for_each(|(symbol, n)| *symbols.entry(symbol.to_string()).or_default() += n);
             said.extend(marks.remarks.iter().map(|remark| remark.text.clone()));
         }
     }
@@ -70,13 +72,15 @@ fn form(recording: &Recording) -> String {
         .map(|lead| format!("{} ({}, {} Hz)", lead.name, lead.written_unit, lead.rate))
         .collect();
     let seconds = recording.leads.first().map_or(0.0, |lead| lead.len as f64 / lead.rate);
-    let more = if leads.len() > LISTED { format!(" and {} others", leads.len() - LISTED) } else { String::new() };
+    let more =
+        if leads.len() > LISTED { format!(" and {} others", leads.len() - LISTED) } else { String::new() };
     format!("{seconds:.3} s of {}{more}", leads[..leads.len().min(LISTED)].join(", "))
 }
 
-/// The first annotations of a recording with the values of its first lead around them: whether times and units are right can be seen there.
+/// The first annotations of a recording with the values around them of the lead that is taken where none is named: whether times and units are right can be seen there.
 fn first_beats(recording: &Recording, annotator: &str) -> Result<String> {
-    let Some(lead) = recording.leads.first() else { return Ok(String::new()) };
+    let usual = leads::usual(recording).unwrap_or(0);
+    let Some(lead) = recording.leads.get(usual) else { return Ok(String::new()) };
     if !recording.annotation_file(annotator).exists() {
         return Ok(String::new());
     }
@@ -89,11 +93,19 @@ fn first_beats(recording: &Recording, annotator: &str) -> Result<String> {
         .map(|mark| format!("{} {}", (mark.seconds * lead.rate).round(), mark.symbol))
         .collect();
     text += &format!("  first annotations, at samples of {}: {}\n", lead.name, places.join(", "));
-    for mark in marks.list.iter().filter(|mark| crate::data::beats::aami_class(&mark.symbol).is_some()).take(SHOWN) {
+    for mark in
+        marks.list.iter().filter(|mark| crate::data::beats::aami_class(&mark.symbol).is_some()).take(SHOWN)
+    {
         let at = (mark.seconds * lead.rate).round().max(0.0) as u64;
-        let values = recording.read(0, at.saturating_sub(2)..at.saturating_add(3).min(lead.len))?;
+        let values = recording.read(usual, at.saturating_sub(2)..at.saturating_add(3).min(lead.len))?;
         let values: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
-        text += &format!("  {} around sample {at} ({}): {} {}\n", lead.name, mark.symbol, values.join(", "), lead.unit);
+        text += &format!(
+            "  {} around sample {at} ({}): {} {}\n",
+            lead.name,
+            mark.symbol,
+            values.join(", "),
+            lead.unit
+        );
     }
     Ok(text)
 }
@@ -113,7 +125,9 @@ pub(super) fn symbols(marks: &Marks) -> String {
 fn shown(counts: &BTreeMap<String, usize>) -> String {
     let mut sorted: Vec<(&String, &usize)> = counts.iter().collect();
     sorted.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
-    let words: Vec<String> = sorted.iter().take(LISTED).map(|(name, count)| format!("{count} {name}")).collect();
-    let more = if sorted.len() > LISTED { format!(" and {} others", sorted.len() - LISTED) } else { String::new() };
+    let words: Vec<String> =
+        sorted.iter().take(LISTED).map(|(name, count)| format!("{count} {name}")).collect();
+    let more =
+        if sorted.len() > LISTED { format!(" and {} others", sorted.len() - LISTED) } else { String::new() };
     words.join(", ") + &more
 }

@@ -35,7 +35,8 @@ impl Labelled {
     /// Takes out of `samples` those without a label.
     pub fn without_the_unlabelled<T>(self, samples: Vec<T>) -> (Vec<T>, Self) {
         let kept = |at: usize| self.kept.get(at).copied().unwrap_or(true);
-        let left = samples.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, sample)| sample).collect();
+        let left =
+            samples.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, sample)| sample).collect();
         (left, self)
     }
 }
@@ -52,7 +53,12 @@ fn class_names(options: &SignalOptions) -> Vec<String> {
 ///
 /// # Errors
 /// Annotations that cannot be read; none of a class, or labels that only the file defines and the study does not name.
-pub fn beats(path: &Path, recording: &Recording, options: &SignalOptions, remarks: &mut Vec<Remark>) -> Result<Noted> {
+pub fn beats(
+    path: &Path,
+    recording: &Recording,
+    options: &SignalOptions,
+    remarks: &mut Vec<Remark>,
+) -> Result<Noted> {
     let marks = recording.marks(&options.annotator)?;
     let class = |symbol: &str| match options.beats.as_slice() {
         [] => aami::aami_class(symbol).map(usize::from),
@@ -62,7 +68,8 @@ pub fn beats(path: &Path, recording: &Recording, options: &SignalOptions, remark
         marks.list.iter().filter_map(|mark| Some((mark.seconds, class(&mark.symbol)?))).collect();
     let unknown = marks.defined.iter().any(|symbol| class(symbol).is_none());
     if found.is_empty() || (options.beats.is_empty() && unknown) {
-        let quoted: Vec<String> = describe::counts(&marks).keys().map(|symbol| format!("{symbol:?}")).collect();
+        let quoted: Vec<String> =
+            describe::counts(&marks).keys().map(|symbol| format!("{symbol:?}")).collect();
         let expected = format!(
             "annotations of beats; the [[data]] table says which symbols are which class: beats = {{ NAME = [\"SYMBOL\", ...], ... }}, \
              or each its own, in the order of the model's outputs: beats = [{}]",
@@ -129,7 +136,8 @@ pub fn record_labels(
             statements(file, &format!("column `{column}`"), own, all, known, remarks)
         }
         Some(ListedLabels::Findings(names, rows)) => {
-            let place = Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
+            let place =
+                Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
             let (order, said) = labels::findings(names, known, &place)?;
             remarks.extend(said);
             let classes = if known.names.is_empty() { names.clone() } else { known.names.clone() };
@@ -139,7 +147,8 @@ pub fn record_labels(
         None => {
             let missing = diagnoses.iter().filter(|set| set.is_none()).count();
             if missing > 0 {
-                let found = format!("{missing} of {} samples of records without a `Dx:` line", diagnoses.len());
+                let found =
+                    format!("{missing} of {} samples of records without a `Dx:` line", diagnoses.len());
                 return Err(Error::input(file, "labels", found, super::LABELS));
             }
             let sets: Vec<BTreeSet<String>> = diagnoses.into_iter().flatten().collect();
@@ -162,11 +171,14 @@ fn statements(
     let place = Place { file, column, entry: &|at| format!("sample {at}") };
     let (order, said) = labels::findings(&names, known, &place)?;
     let outputs: Vec<String> = if known.names.is_empty() { names.clone() } else { known.names.clone() };
-    let own = |set: &BTreeSet<String>| order.iter().map(|&at| u8::from(set.contains(&names[at]))).collect::<Vec<u8>>();
+    let own = |set: &BTreeSet<String>| {
+        order.iter().map(|&at| u8::from(set.contains(&names[at]))).collect::<Vec<u8>>()
+    };
     let rows: Vec<Vec<u8>> = sets.iter().map(own).collect();
     let left = names.len() - order.len();
     if left > 0 {
-        remarks.push(Remark::note(format!("{left} other statements of {column} are no outputs of the model")));
+        remarks
+            .push(Remark::note(format!("{left} other statements of {column} are no outputs of the model")));
         remarks.extend(said.into_iter().filter(|remark| !remark.text.starts_with("left out")));
     } else {
         remarks.extend(said);
@@ -176,7 +188,11 @@ fn statements(
         return Ok(Labelled { labels, classes: outputs, kept: Vec::new() });
     }
     let kept: Vec<bool> = rows.iter().map(|row| row.iter().filter(|&&one| one == 1).count() == 1).collect();
-    let classes = rows.iter().zip(&kept).filter(|(_, kept)| **kept).filter_map(|(row, _)| row.iter().position(|&one| one == 1));
+    let classes = rows
+        .iter()
+        .zip(&kept)
+        .filter(|(_, kept)| **kept)
+        .filter_map(|(row, _)| row.iter().position(|&one| one == 1));
     let labels = Labels::Class(classes.map(|class| class as u32).collect());
     let none = rows.iter().filter(|row| row.iter().all(|&one| one == 0)).count();
     let several = kept.iter().filter(|kept| !**kept).count() - none;

@@ -111,7 +111,8 @@ fn has_segments(path: &Path) -> bool {
     let read = files::open(path).map(|file| file.take(4096).read_to_end(&mut start));
     let text = String::from_utf8_lossy(&start);
     let first = text.lines().find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    read.is_ok() && first.and_then(|line| line.split_whitespace().next()).is_some_and(|name| name.contains('/'))
+    read.is_ok()
+        && first.and_then(|line| line.split_whitespace().next()).is_some_and(|name| name.contains('/'))
 }
 
 fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<()> {
@@ -168,7 +169,8 @@ impl List {
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let first = text.lines().next().unwrap_or_default();
-        let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|&d| first.bytes().filter(|&b| b == d).count());
+        let delimiter =
+            [b',', b';', b'\t'].into_iter().max_by_key(|&d| first.bytes().filter(|&b| b == d).count());
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter.unwrap_or(b','))
             .has_headers(false)
@@ -182,7 +184,12 @@ impl List {
             rows.push(record.iter().map(|cell| cell.trim().to_string()).collect::<Vec<String>>());
         }
         if rows.len() < 2 {
-            return Err(Error::input(path.display(), "list", "no rows", "a line of column names, then a record a line"));
+            return Err(Error::input(
+                path.display(),
+                "list",
+                "no rows",
+                "a line of column names, then a record a line",
+            ));
         }
         let names = rows.remove(0);
         Ok(Self { names, rows })
@@ -195,7 +202,12 @@ impl List {
             None => Ok(usual.iter().find_map(|name| position(name))),
             Some(name) => position(name).map(Some).ok_or_else(|| {
                 let expected = format!("one of {}", self.names.join(", "));
-                Error::input(path.display(), format!("records.{key}"), format!("no column `{name}`"), expected)
+                Error::input(
+                    path.display(),
+                    format!("records.{key}"),
+                    format!("no column `{name}`"),
+                    expected,
+                )
             }),
         }
     }
@@ -207,10 +219,29 @@ impl List {
 
 /// Usual names of a column of records. PTB-XL's 100 Hz come first: they are an hour's download less.
 const PATHS: [&str; 11] = [
-    "filename_lr", "filename_hr", "path", "record", "file", "filename", "file_name", "record_name", "ecg_path", "ecg_id", "id",
+    "filename_lr",
+    "filename_hr",
+    "path",
+    "record",
+    "file",
+    "filename",
+    "file_name",
+    "record_name",
+    "ecg_path",
+    "ecg_id",
+    "id",
 ];
-const LABELS: [&str; 9] =
-    ["label", "labels", "scp_codes", "class", "target", "diagnosis", "dx", "superclass", "diagnostic_superclass"];
+const LABELS: [&str; 9] = [
+    "label",
+    "labels",
+    "scp_codes",
+    "class",
+    "target",
+    "diagnosis",
+    "dx",
+    "superclass",
+    "diagnostic_superclass",
+];
 const PATIENTS: [&str; 4] = ["patient_id", "patient", "subject_id", "subject"];
 const SPLITS: [&str; 3] = ["split", "strat_fold", "set"];
 
@@ -231,7 +262,8 @@ pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
     }
     let patients = table.column(path, "patient", columns.patient.as_deref(), &PATIENTS)?;
     let splits = table.column(path, "split", columns.split.as_deref(), &SPLITS)?;
-    let folder = columns.folder.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
+    let folder =
+        columns.folder.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
     let splits = splits.map(|at| split_names(path, &table, at, &mut remarks)).transpose()?;
     let mut items = Vec::new();
     let mut seen = HashSet::new();
@@ -274,11 +306,21 @@ fn with_ending(path: &Path) -> PathBuf {
 
 /// Splits by name, or PTB-XL's folds: 1 to 8 to train on, 9 to validate, 10 to test, as its authors recommend.
 fn split_names(path: &Path, table: &List, at: usize, remarks: &mut Vec<Remark>) -> Result<Vec<String>> {
-    let fold = |cell: &str| cell.parse::<f64>().ok().filter(|fold| fold.fract() == 0.0 && (1.0..=10.0).contains(fold));
+    let fold = |cell: &str| {
+        cell.parse::<f64>().ok().filter(|fold| fold.fract() == 0.0 && (1.0..=10.0).contains(fold))
+    };
     let column = &table.names[at];
     if let Some(folds) = table.cells(at).map(fold).collect::<Option<Vec<f64>>>() {
         remarks.push(Remark::note(format!("folds of `{column}`: 1 to 8 are train, 9 is val, 10 is test")));
-        let split = |fold: &f64| if *fold <= 8.0 { "train" } else if *fold == 9.0 { "val" } else { "test" };
+        let split = |fold: &f64| {
+            if *fold <= 8.0 {
+                "train"
+            } else if *fold == 9.0 {
+                "val"
+            } else {
+                "test"
+            }
+        };
         return Ok(folds.iter().map(|fold| split(fold).to_string()).collect());
     }
     let name = |(row, cell): (usize, &str)| match cell.to_lowercase().as_str() {
@@ -287,7 +329,12 @@ fn split_names(path: &Path, table: &List, at: usize, remarks: &mut Vec<Remark>) 
         "test" | "testing" => Ok("test".to_string()),
         _ => {
             let place = format!("row {}, column `{column}`", row + 1);
-            Err(Error::input(path.display(), place, format!("`{cell}`"), "train, val or test, or folds from 1 to 10"))
+            Err(Error::input(
+                path.display(),
+                place,
+                format!("`{cell}`"),
+                "train, val or test, or folds from 1 to 10",
+            ))
         }
     };
     table.cells(at).enumerate().map(name).collect()
@@ -342,7 +389,8 @@ fn listed_labels(
             "statements of `scp_codes` count whatever their likelihood; scp_statements.csv adds the diagnostic superclass of each",
         ));
     } else {
-        remarks.push(Remark::note(format!("statements of `{column}` count whatever number stands with them")));
+        remarks
+            .push(Remark::note(format!("statements of `{column}` count whatever number stands with them")));
     }
     Ok(ListedLabels::Sets(column, sets))
 }
@@ -373,7 +421,10 @@ pub fn is_list(path: &Path) -> bool {
     let read = files::open(path).map(|file| file.take(1 << 16).read_to_end(&mut start));
     let text = String::from_utf8_lossy(&start);
     let first = text.lines().next().unwrap_or_default();
-    read.is_ok() && first.split([',', ';', '\t']).any(|name| ["filename_lr", "filename_hr"].contains(&name.trim_matches('"')))
+    read.is_ok()
+        && first
+            .split([',', ';', '\t'])
+            .any(|name| ["filename_lr", "filename_hr"].contains(&name.trim_matches('"')))
 }
 
 /// SNOMED codes of a header's comments: `Dx: 426783006,164889003`.
@@ -396,6 +447,9 @@ mod tests {
         assert_eq!(statements("[\"AF\"]"), set(&["AF"]));
         assert_eq!(statements("{}"), set(&[]));
         assert_eq!(statements("NORM"), None);
-        assert_eq!(diagnoses(&["Age: 74".into(), "Dx: 59118001, 426783006".into()]), set(&["426783006", "59118001"]));
+        assert_eq!(
+            diagnoses(&["Age: 74".into(), "Dx: 59118001, 426783006".into()]),
+            set(&["426783006", "59118001"])
+        );
     }
 }

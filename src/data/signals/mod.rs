@@ -8,6 +8,7 @@ mod labelling;
 mod leads;
 pub mod listing;
 pub mod options;
+mod planning;
 pub mod recording;
 mod resample;
 mod windows;
@@ -25,15 +26,11 @@ use self::recording::Recording;
 use self::windows::{Form, Start, Window};
 use super::npz::file_sha256;
 use super::subset::sha256;
-use super::{Dataset, Domain, Remark, Request, beats, voltage};
+use super::{Dataset, Domain, Remark, Request};
 use crate::{Error, Result};
 
 /// More values than this are refused: 8 GiB.
 const MAX_VALUES: usize = 1 << 31;
-/// More samples of a lead in one window are refused.
-const MAX_WINDOW: f64 = (1u64 << 28) as f64;
-/// More windows in one recording are refused.
-const MAX_WINDOWS: f64 = 1e7;
 
 /// Reads the recordings in the folder at `path`, the one recording there, or those that the CSV there lists.
 ///
@@ -87,14 +84,16 @@ impl Reader<'_> {
             Cut::Records => within.clone(),
             Cut::Beats | Cut::Windows => (0..self.listing.items.len()).collect(),
         };
-        let surveyed: Vec<Surveyed> = looked_at.par_iter().map(|&item| self.survey(item, cut)).collect::<Result<_>>()?;
+        let surveyed: Vec<Surveyed> =
+            looked_at.par_iter().map(|&item| self.survey(item, cut)).collect::<Result<_>>()?;
         remarks.extend(merged(surveyed.iter().flat_map(|one| one.remarks.clone())));
         let form = self.form(cut, &surveyed, &mut remarks)?;
         let (candidates, index, labelled) = self.candidates(cut, &form, surveyed, &within, &mut remarks)?;
         let mut dataset = self.hollow(&candidates, index, labelled, form.rate)?;
         if let Some(limit) = self.request.limit.filter(|&limit| limit < dataset.len()) {
             // Candidates are found again by their numbers, which are unique.
-            let places: BTreeMap<u64, usize> = dataset.index.iter().zip(0..).map(|(&index, at)| (index, at)).collect();
+            let places: BTreeMap<u64, usize> =
+                dataset.index.iter().zip(0..).map(|(&index, at)| (index, at)).collect();
             dataset = dataset.limited(limit, self.request.seed)?;
             let left: Vec<Candidate> = dataset.index.iter().map(|index| candidates[places[index]]).collect();
             return self.fill(dataset, &left, &form, cut, remarks);
@@ -114,13 +113,21 @@ impl Reader<'_> {
                                 (records = \"FILE.csv\")";
                 return Err(self.error(format!("split {split}"), "recordings in no splits", expected));
             }
-            remarks.push(Remark::note(format!("recordings are in no splits: all {} are the test set", items.len())));
+            remarks.push(Remark::note(format!(
+                "recordings are in no splits: all {} are the test set",
+                items.len()
+            )));
             return Ok((0..items.len()).collect());
         }
-        let within: Vec<usize> = (0..items.len()).filter(|&k| items[k].split.as_deref() == Some(split)).collect();
+        let within: Vec<usize> =
+            (0..items.len()).filter(|&k| items[k].split.as_deref() == Some(split)).collect();
         if within.is_empty() {
             let found = format!("none of {} recordings", items.len());
-            return Err(self.error(format!("split {split}"), found, "at least one; split = \"all\" takes all of them"));
+            return Err(self.error(
+                format!("split {split}"),
+                found,
+                "at least one; split = \"all\" takes all of them",
+            ));
         }
         Ok(within)
     }
@@ -160,163 +167,23 @@ impl Reader<'_> {
         Ok(Surveyed { item, chosen, noted, remarks })
     }
 
-    /// Rate and length of all samples.
-    fn form(&self, cut: Cut, surveyed: &[Surveyed], remarks: &mut Vec<Remark>) -> Result<Form> {
-        let options = self.options;
-        let rates = distinct(surveyed.iter().flat_map(|one| one.chosen.leads.iter().map(|lead| lead.rate)));
-        let rate = match (options.rate, cut, options.window) {
-            (Some(rate), ..) => rate,
-            (None, Cut::Beats, None) => beats::SAMPLES_PER_SECOND,
-            _ if rates.len() == 1 => rates[0],
-            _ => {
-                let found = format!("{} Hz", words(&rates));
-                return Err(self.error("sampling rates", found, "one rate; `rate = 250` in the [[data]] table resamples to it"));
-            }
-        };
-        for other in rates.iter().filter(|&&other| other != rate) {
-            let leads = surveyed.iter().filter(|one| one.chosen.leads.iter().any(|lead| lead.rate == *other)).count();
-            remarks.push(Remark::note(format!(
-                "resampled from {other} Hz to {rate} Hz, in {leads} of {} recordings", surveyed.len()
-            )));
-        }
-        let whole = |one: &Surveyed| {
-            one.chosen.leads.iter().map(|lead| windows::values_in(lead, rate)).fold(f64::INFINITY, f64::min)
-        };
-        let length = match (options.window, cut) {
-            (Some(window), _) => window as f64,
-            (None, Cut::Beats) => (beats::LENGTH as f64 * rate / beats::SAMPLES_PER_SECOND).round(),
-            (None, Cut::Windows) => {
-                return Err(self.error("window", "no such key", "the number of samples of a window: window = 1000"));
-            }
-            (None, Cut::Records) => {
-                let lengths = distinct(surveyed.iter().map(whole));
-                if lengths.len() > 1 {
-                    let found = format!("{} values at {rate} Hz", words(&lengths));
-                    let expected = format!(
-                        "one length; `window = {}` in the [[data]] table takes the first values of each record (`pad = true` fills \
-                         shorter ones with 0)",
-                        lengths[0]
-                    );
-                    return Err(self.error("lengths of records", found, expected));
-                }
-                lengths.first().copied().unwrap_or(0.0)
-            }
-        };
-        let step = rates.iter().fold(1.0, |most: f64, own| most.max(own / rate));
-        if !(length >= 1.0 && length * step <= MAX_WINDOW) {
-            return Err(self.error("window", format!("{length} values at {rate} Hz"), "1 to 2^28 samples of the recording"));
-        }
-        if cut == Cut::Records && options.window.is_some() {
-            let longer = surveyed.iter().filter(|one| whole(one) > length).count();
-            if longer > 0 {
-                remarks.push(Remark::note(format!("{longer} records are longer: of each its first {length} values at {rate} Hz")));
-            }
-        }
-        Ok(Form { rate, length: length as usize, gaps: options.gaps })
-    }
-
-    /// All samples that lie within their recordings and the split, their numbers and labels.
-    fn candidates(
-        &self,
-        cut: Cut,
-        form: &Form,
-        surveyed: Vec<Surveyed>,
-        within: &[usize],
-        remarks: &mut Vec<Remark>,
-    ) -> Result<(Vec<Candidate>, Vec<u64>, Labelled)> {
-        let peak = match self.options.peak {
-            Some(peak) => peak as f64,
-            None => (beats::PEAK as f64 * form.length as f64 / beats::LENGTH as f64).round(),
-        };
-        if cut == Cut::Beats && peak >= form.length as f64 {
-            return Err(self.error("peak", peak, format!("a place below {}, in the window", form.length)));
-        }
-        let mut kept: Vec<(Candidate, u64)> = Vec::new();
-        let (mut classes, mut sets) = (Vec::new(), Vec::new());
-        let (mut number, mut outside, mut first) = (0u64, 0usize, 0usize);
-        for one in surveyed {
-            let mine = within.binary_search(&one.item).is_ok();
-            let whole = |start: Start| {
-                let fits = one.chosen.leads.iter().all(|lead| windows::is_whole(lead, start, form));
-                fits || (cut == Cut::Records && self.options.pad && one.chosen.leads.iter().all(|lead| lead.len > 0))
-            };
-            let mut add = |start: Start, number: u64| kept.push((Candidate { item: one.item, start }, number));
-            match (cut, one.noted) {
-                (Cut::Beats, Noted::Beats(beats)) => {
-                    first += usize::from(mine && !beats.is_empty());
-                    for (moment, class) in beats.into_iter().skip(1) {
-                        let start = Start { moment, values: -(peak as i64) };
-                        if whole(start) {
-                            if mine {
-                                add(start, number);
-                                classes.push(class);
-                            }
-                            number += 1;
-                        } else {
-                            outside += usize::from(mine);
-                        }
-                    }
-                }
-                (_, Noted::Diagnoses(set)) => {
-                    let stride = if cut == Cut::Records { form.length } else { self.options.stride.unwrap_or(form.length) };
-                    let lengths = one.chosen.leads.iter().map(|lead| windows::values_in(lead, form.rate));
-                    let length = lengths.fold(f64::INFINITY, f64::min);
-                    let fitting = ((length - form.length as f64) / stride as f64 + 1.0).floor().max(0.0);
-                    let count = if cut == Cut::Records { 1.0 } else { fitting };
-                    if count > MAX_WINDOWS {
-                        let path = self.listing.items[one.item].path.display().to_string();
-                        return Err(Error::input(path, "windows", count, format!("at most {MAX_WINDOWS}")));
-                    }
-                    for window in 0..count as u64 {
-                        let start = Start { moment: 0.0, values: (window * stride as u64) as i64 };
-                        let own = if cut == Cut::Records { one.item as u64 } else { number };
-                        number += 1;
-                        if !whole(start) {
-                            outside += usize::from(mine);
-                        } else if mine {
-                            add(start, own);
-                            sets.push(set.clone());
-                        }
-                    }
-                    outside += usize::from(mine && count == 0.0);
-                }
-                _ => {}
-            }
-        }
-        if cut == Cut::Beats && outside + first > 0 {
-            remarks.push(Remark::note(format!(
-                "{first} beats that are the first of their record and {outside} too near its ends are left out"
-            )));
-        } else if outside > 0 {
-            let mend = if cut == Cut::Records { " (pad = true fills them with 0)" } else { "" };
-            remarks.push(Remark::note(format!("{outside} records shorter than {} values are left out{mend}", form.length)));
-        }
-        if kept.is_empty() {
-            let found = format!("none in {} recordings", within.len());
-            let expected = format!("at least one of {} values at {} Hz", form.length, form.rate);
-            return Err(self.error("samples", found, expected));
-        }
-        let items: Vec<usize> = kept.iter().map(|(candidate, _)| candidate.item).collect();
-        let labelled = match cut {
-            Cut::Beats => labelling::beat_classes(&self.name, self.options, classes, &self.request.known(), remarks)?,
-            _ => labelling::record_labels(&self.name, self.listing.labels.as_ref(), &items, sets, &self.request.known(), remarks)?,
-        };
-        let (kept, labelled) = labelled.without_the_unlabelled(kept);
-        if kept.is_empty() {
-            return Err(self.error("labels", "no sample with exactly one of the classes", LABELS));
-        }
-        let (candidates, index) = kept.into_iter().unzip();
-        Ok((candidates, index, labelled))
-    }
-
     /// The data set without its values.
-    fn hollow(&self, candidates: &[Candidate], index: Vec<u64>, labelled: Labelled, rate: f64) -> Result<Dataset> {
+    fn hollow(
+        &self,
+        candidates: &[Candidate],
+        index: Vec<u64>,
+        labelled: Labelled,
+        rate: f64,
+    ) -> Result<Dataset> {
         let items = || candidates.iter().map(|candidate| &self.listing.items[candidate.item]);
-        let mut subgroups = BTreeMap::from([("record".to_string(), items().map(|item| item.name.clone()).collect())]);
+        let mut subgroups =
+            BTreeMap::from([("record".to_string(), items().map(|item| item.name.clone()).collect())]);
         if items().all(|item| item.patient.is_some()) {
             subgroups.insert("patient".into(), items().filter_map(|item| item.patient.clone()).collect());
         }
-        for column in self.listing.items.first().map(|item| item.columns.keys().cloned()).into_iter().flatten() {
+        for column in
+            self.listing.items.first().map(|item| item.columns.keys().cloned()).into_iter().flatten()
+        {
             let cells = items().map(|item| item.columns.get(&column).cloned().unwrap_or_default()).collect();
             subgroups.insert(column, cells);
         }
@@ -359,13 +226,20 @@ impl Reader<'_> {
         let leads = read.first().map_or(0, |one| one.leads);
         if let Some(odd) = read.iter().find(|one| one.leads != leads || one.unit != read[0].unit) {
             let found = format!("{} leads in {}", odd.leads, odd.unit);
-            let expected = format!("{leads} in {}, as the first recording has; `leads = [...]` chooses some", read[0].unit);
+            let expected = format!(
+                "{leads} in {}, as the first recording has; `leads = [...]` chooses some",
+                read[0].unit
+            );
             return Err(self.error("leads", found, expected));
         }
         let length = form.length * leads;
         if candidates.len().checked_mul(length).is_none_or(|values| values > MAX_VALUES) {
             let found = format!("{} of {length} values", candidates.len());
-            return Err(self.error("samples", found, "at most 2^31 values in all; `limit` takes fewer samples"));
+            return Err(self.error(
+                "samples",
+                found,
+                "at most 2^31 values in all; `limit` takes fewer samples",
+            ));
         }
         let windows: Vec<Option<Window>> = read.iter().flat_map(|one| one.windows.iter().cloned()).collect();
         let kept: Vec<usize> = (0..windows.len()).filter(|&at| windows[at].is_some()).collect();
@@ -382,7 +256,10 @@ impl Reader<'_> {
         let sum = |count: fn(&Window) -> usize| windows.iter().flatten().map(count).sum::<usize>();
         let (interpolated, padded) = (sum(|w| w.interpolated), sum(|w| w.padded));
         if interpolated > 0 {
-            remarks.push(Remark::warning("interpolated", format!("{interpolated} missing samples of signals are interpolated")));
+            remarks.push(Remark::warning(
+                "interpolated",
+                format!("{interpolated} missing samples of signals are interpolated"),
+            ));
         }
         if padded > 0 {
             remarks.push(Remark::note(format!("{padded} values behind the ends of records are 0")));
@@ -395,7 +272,10 @@ impl Reader<'_> {
         dataset.sha256 = self.sha256(candidates, cut)?;
         dataset.remarks = remarks;
         if !self.options.checksums {
-            dataset.remarks.push(Remark::warning("checksums-unread", "the sums that headers state are not compared with the signals"));
+            dataset.remarks.push(Remark::warning(
+                "checksums-unread",
+                "the sums that headers state are not compared with the signals",
+            ));
         }
         Ok(dataset)
     }
@@ -407,7 +287,8 @@ impl Reader<'_> {
             recording.verify()?;
         }
         let chosen = leads::choose(path, &recording, &self.options.leads, &mut Vec::new())?;
-        let read = |candidate: &Candidate| windows::read(&recording, &chosen.positions, candidate.start, form);
+        let read =
+            |candidate: &Candidate| windows::read(&recording, &chosen.positions, candidate.start, form);
         let windows = candidates.iter().map(read).collect::<Result<_>>()?;
         let range = chosen.leads.iter().map(|lead| lead.range).reduce(|a, b| Some(wider(a?, b?))).flatten();
         Ok(Read { windows, leads: chosen.leads.len(), unit: chosen.leads[0].unit.clone(), range })
@@ -425,7 +306,8 @@ impl Reader<'_> {
             files.iter().map(|file: &PathBuf| file_sha256(file)).collect()
         };
         let sums: Vec<Vec<String>> = items.par_iter().map(of_one).collect::<Result<_>>()?;
-        let lists: Vec<String> = self.listing.files.iter().map(|file| file_sha256(file)).collect::<Result<_>>()?;
+        let lists: Vec<String> =
+            self.listing.files.iter().map(|file| file_sha256(file)).collect::<Result<_>>()?;
         Ok(sha256((lists.concat() + &sums.concat().concat()).as_bytes()))
     }
 }
@@ -444,7 +326,8 @@ const LABELS: &str = "labels: a CSV (records = \"FILE.csv\" with columns path an
 
 /// What recordings can state, and no less than what they hold.
 fn domain(read: &[Read], values: &[f32]) -> Domain {
-    let held = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+    let held =
+        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     let stated = read.iter().map(|one| one.range).reduce(|a, b| Some(wider(a?, b?))).flatten();
     let (low, high) = stated.map_or(held, |(low, high)| (low as f32, high as f32));
     Domain::uniform(low.min(held.0), high.max(held.1))
@@ -452,19 +335,6 @@ fn domain(read: &[Read], values: &[f32]) -> Domain {
 
 fn wider(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     (a.0.min(b.0), a.1.max(b.1))
-}
-
-fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.dedup();
-    values
-}
-
-fn words(numbers: &[f64]) -> String {
-    let shown: Vec<String> = numbers.iter().take(8).map(f64::to_string).collect();
-    let more = if numbers.len() > 8 { format!(" and {} others", numbers.len() - 8) } else { String::new() };
-    shown.join(", ") + &more
 }
 
 /// The same remark of many recordings, once.

@@ -173,8 +173,11 @@ impl Recording {
                     )));
                 }
                 if !read.defined.is_empty() {
-                    let all: Vec<String> =
-                        read.defined.iter().map(|(code, (symbol, text))| format!("{code} {symbol} {text}")).collect();
+                    let all: Vec<String> = read
+                        .defined
+                        .iter()
+                        .map(|(code, (symbol, text))| format!("{code} {symbol} {text}"))
+                        .collect();
                     remarks.push(Remark::note(format!(
                         "annotations (.{annotator}) have labels of their own: {}",
                         all.join(", ")

@@ -50,7 +50,8 @@ impl Resampler {
         }
         let reach = (CROSSINGS * self.step.max(1.0) / PASS).ceil() as i64;
         let step = self.step;
-        let filter = self.filters.entry(between as u32).or_insert_with(|| filter(between / PLACES, step, reach));
+        let filter =
+            self.filters.entry(between as u32).or_insert_with(|| filter(between / PLACES, step, reach));
         filter.iter().zip(before - reach + 1..).map(|(weight, k)| weight * at(k)).sum()
     }
 }

@@ -71,7 +71,8 @@ pub fn read(recording: &Recording, leads: &[usize], start: Start, form: &Form) -
         let first = position(lead, start, form.rate);
         let inside = (((lead.len as f64 - first) / step - 1e-9).ceil().max(0.0) as usize).min(form.length);
         // A second on either side has neighbours for what is interpolated.
-        let margin = resampler.reach() as f64 + if form.gaps == Gaps::Interpolate { lead.rate.ceil() } else { 0.0 };
+        let margin =
+            resampler.reach() as f64 + if form.gaps == Gaps::Interpolate { lead.rate.ceil() } else { 0.0 };
         let from = (first.floor() - margin).max(0.0) as u64;
         let to = ((first + inside as f64 * step).ceil() + margin + 1.0).min(lead.len as f64) as u64;
         let mut samples = recording.read(k, from..to)?;
@@ -137,7 +138,12 @@ mod tests {
             range: None,
             uncalibrated: false,
         };
-        for (from, len, to, right) in [(500.0, 5000, 100.0, 1000.0), (100.0, 1000, 500.0, 5000.0), (360.0, 7, 360.0, 7.0), (500.0, 5001, 100.0, 1001.0)] {
+        for (from, len, to, right) in [
+            (500.0, 5000, 100.0, 1000.0),
+            (100.0, 1000, 500.0, 5000.0),
+            (360.0, 7, 360.0, 7.0),
+            (500.0, 5001, 100.0, 1001.0),
+        ] {
             assert_eq!(values_in(&lead(from, len), to), right);
         }
     }

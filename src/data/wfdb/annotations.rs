@@ -109,7 +109,8 @@ fn interpret(list: Vec<Annotation>) -> Result<Annotations, (String, &'static str
 fn definition(text: &str) -> Result<(u8, String, String), (String, &'static str)> {
     let bad = || (format!("`{text}`"), "CODE SYMBOL DESCRIPTION, with a code from 0 to 49");
     let mut fields = text.splitn(3, char::is_whitespace);
-    let code = fields.next().and_then(|code| code.parse::<u8>().ok()).filter(|&code| u16::from(code) <= LAST_CODE);
+    let code =
+        fields.next().and_then(|code| code.parse::<u8>().ok()).filter(|&code| u16::from(code) <= LAST_CODE);
     let symbol = fields.next().filter(|symbol| !symbol.is_empty()).ok_or_else(bad)?;
     Ok((code.ok_or_else(bad)?, symbol.to_string(), fields.next().unwrap_or_default().trim().to_string()))
 }
@@ -217,7 +218,12 @@ mod tests {
             bytes
         };
         let mut bytes = Vec::new();
-        let notes = ["## time resolution: 720", "## annotation type definitions", "1 v ventricular", "2 w a wide one"];
+        let notes = [
+            "## time resolution: 720",
+            "## annotation type definitions",
+            "1 v ventricular",
+            "2 w a wide one",
+        ];
         for text in notes.iter().chain(&["## end of definitions"]) {
             bytes.extend(note(text));
         }
@@ -226,8 +232,15 @@ mod tests {
         let short: Vec<_> = read.list.iter().map(|a| (a.sample, read.symbol(a.code))).collect();
         assert_eq!(short, [(300, "v".to_string()), (600, "w".to_string())]);
         assert_eq!((read.resolution, read.defined[&2].1.as_str()), (Some(720.0), "a wide one"));
-        assert_eq!([1, 5, 12, 28, 38, 41, 45].map(|code| Annotations::default().symbol(code)).concat(), "NV/+fr[45]");
-        for broken in [&["## time resolution: x"][..], &["## annotation type definitions"], &["## annotation type definitions", "x"]] {
+        assert_eq!(
+            [1, 5, 12, 28, 38, 41, 45].map(|code| Annotations::default().symbol(code)).concat(),
+            "NV/+fr[45]"
+        );
+        for broken in [
+            &["## time resolution: x"][..],
+            &["## annotation type definitions"],
+            &["## annotation type definitions", "x"],
+        ] {
             let bytes = [broken.iter().flat_map(|text| note(text)).collect::<Vec<u8>>(), vec![0, 0]].concat();
             assert!(interpret(parse(&bytes).unwrap()).is_err(), "{broken:?}");
         }

@@ -146,11 +146,15 @@ mod tests {
             let samples = format.samples_in(bytes.len() as u64) as usize;
             assert!((5..=6).contains(&samples), "{number}: {samples}");
             let read: Vec<i32> = (0..5).map(|k| format.sample(bytes, k).unwrap()).collect();
-            let right = if matches!(number, "8" | "80") { [-1, 2, -3, 127, -127] } else { [-1, 2, -3, 511, -511] };
+            let right =
+                if matches!(number, "8" | "80") { [-1, 2, -3, 127, -127] } else { [-1, 2, -3, 511, -511] };
             assert_eq!(read, right, "format {number}");
             for cut in 0..bytes.len() {
                 let whole = format.samples_in(cut as u64) as usize;
-                assert!((0..whole).all(|k| format.sample(&bytes[..cut], k).is_some()), "{number} cut at {cut}");
+                assert!(
+                    (0..whole).all(|k| format.sample(&bytes[..cut], k).is_some()),
+                    "{number} cut at {cut}"
+                );
                 assert_eq!(format.sample(&bytes[..cut], whole), None, "{number} cut at {cut}");
             }
         }
@@ -163,7 +167,13 @@ mod tests {
         ("8", &[0xff, 0x02, 0xfd, 0x7f, 0x81]),
         ("16", &[0xff, 0xff, 0x02, 0x00, 0xfd, 0xff, 0xff, 0x01, 0x01, 0xfe]),
         ("24", &[0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0xfd, 0xff, 0xff, 0xff, 0x01, 0x00, 0x01, 0xfe, 0xff]),
-        ("32", &[0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0xfd, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00, 0x00, 0x01, 0xfe, 0xff, 0xff]),
+        (
+            "32",
+            &[
+                0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0xfd, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00,
+                0x00, 0x01, 0xfe, 0xff, 0xff,
+            ],
+        ),
         ("61", &[0xff, 0xff, 0x00, 0x02, 0xff, 0xfd, 0x01, 0xff, 0xfe, 0x01]),
         ("80", &[0x7f, 0x82, 0x7d, 0xff, 0x01]),
         ("160", &[0xff, 0x7f, 0x02, 0x80, 0xfd, 0x7f, 0xff, 0x81, 0x01, 0x7e]),

@@ -102,7 +102,8 @@ impl Header {
             .filter(|line| is_comment(line))
             .map(|line| line.trim().trim_start_matches('#').trim().to_string())
             .collect();
-        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !is_comment(line));
+        let mut lines =
+            text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !is_comment(line));
         let bad = |line: usize, found: &str, expected: &str| {
             Error::input(file, format!("line {}", line + 1), format!("`{found}`"), expected)
         };
@@ -115,7 +116,8 @@ impl Header {
                 (record, parts.ok_or_else(|| bad(at, first, "RECORD/SEGMENTS with a number of segments"))?)
             }
         };
-        let count = fields.get(1).and_then(|n| n.parse().ok()).filter(|&n| n <= MAX_SIGNALS && (n > 0 || parts > 0));
+        let count =
+            fields.get(1).and_then(|n| n.parse().ok()).filter(|&n| n <= MAX_SIGNALS && (n > 0 || parts > 0));
         let count = count.ok_or_else(|| bad(at, first, "RECORD and a number of signals"))?;
         let frequency = match fields.get(2) {
             // 250 Hz is what header(5) says of a record that does not say.
@@ -200,7 +202,8 @@ impl SignalSpec {
         let (gain, baseline, units) = parse_gain(fields.get(2).copied().unwrap_or("0"), zero)?;
         Ok(Self {
             file: file.to_string(),
-            format: Format::numbered(coding)?,
+            // A layout's signals have no file, and no format.
+            format: if file == "~" { Format::Sixteen } else { Format::numbered(coding)? },
             per_frame,
             skew: u64::from(skew),
             offset: u64::from(offset),
@@ -208,7 +211,10 @@ impl SignalSpec {
             uncalibrated: gain == 0.0,
             baseline,
             units,
-            resolution: integer(3)?.and_then(|bits| u32::try_from(bits).ok()).filter(|&b| b <= 32).unwrap_or(0),
+            resolution: integer(3)?
+                .and_then(|bits| u32::try_from(bits).ok())
+                .filter(|&b| b <= 32)
+                .unwrap_or(0),
             zero,
             initial: integer(5)?.unwrap_or(0) as i32,
             // Some programs write the sum unsigned; both name the same 16 bits.

@@ -73,7 +73,11 @@ impl Record {
     /// As [`Header::parse`]; a signal file that is missing, too short, or no regular file; segments that do not fit together.
     pub fn open(path: &Path) -> Result<Self> {
         let header = Header::read(path)?;
-        if header.segments.is_empty() { Self::of_files(path, header) } else { Self::of_segments(path, header) }
+        if header.segments.is_empty() {
+            Self::of_files(path, header)
+        } else {
+            Self::of_segments(path, header)
+        }
     }
 
     fn of_files(path: &Path, header: Header) -> Result<Self> {
@@ -90,7 +94,13 @@ impl Record {
                 Some(file) => file,
                 None => {
                     let (format, offset) = (spec.format, spec.offset);
-                    files.push(SignalFile { path: path.clone(), format, offset, frame: 0, data: OnceCell::new() });
+                    files.push(SignalFile {
+                        path: path.clone(),
+                        format,
+                        offset,
+                        frame: 0,
+                        data: OnceCell::new(),
+                    });
                     files.len() - 1
                 }
             };
@@ -303,12 +313,16 @@ fn matched(whole: &[SignalSpec], record: &Record, path: &Path) -> Result<Vec<Opt
     let signal = |spec: &SignalSpec| {
         let Some(found) = record.lead(&spec.description) else { return Ok(None) };
         let own = &record.header.signals[found];
-        if own.per_frame != spec.per_frame
-            || voltage::common(&own.units).0 != voltage::common(&spec.units).0
+        if own.per_frame != spec.per_frame || voltage::common(&own.units).0 != voltage::common(&spec.units).0
         {
             let place = format!("segment {}, signal {}", record.header.record, spec.description);
             let found = format!("{} samples a frame in {}", own.per_frame, own.units);
-            return Err(Error::input(path.display(), place, found, format!("{} in {}", spec.per_frame, spec.units)));
+            return Err(Error::input(
+                path.display(),
+                place,
+                found,
+                format!("{} in {}", spec.per_frame, spec.units),
+            ));
         }
         Ok(Some(found))
     };

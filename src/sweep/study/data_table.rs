@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::document::{Item, Table};
+use super::signal_keys;
 use super::subjects::{fresh_id, needed, pair, words};
 use crate::Result;
 use crate::data::labels::same;
@@ -28,7 +29,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
     let tables = needed(root, "data")?;
     let mut entries: Vec<DataEntry> = Vec::new();
     for table in &tables {
-        table.allow(&[
+        let own = [
             "id",
             "name",
             "path",
@@ -40,7 +41,8 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "subgroups",
             "inputs",
             "classes",
-        ])?;
+        ];
+        table.allow(&[&own[..], &signal_keys::KEYS].concat())?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
         let mut request = Request::new(source(table, folder)?, split);
@@ -50,6 +52,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
+        request.signals = signal_keys::options(table, folder)?;
         entries.push(DataEntry { id, request, line: table.line() });
     }
     Ok(entries)
@@ -99,11 +102,12 @@ fn source(table: &Table, folder: &Path) -> Result<Source> {
     let name = table.read("name", registered)?.map(Source::Name);
     let file = table.read("path", path)?.map(Source::Path);
     let manifest = table.read("manifest", path)?.map(Source::Manifest);
-    let mut given = [name, file, manifest].into_iter().flatten();
+    let records = signal_keys::records(table, folder)?.map(Source::Records);
+    let mut given = [name, file, manifest, records].into_iter().flatten();
     match (given.next(), given.next()) {
         (Some(source), None) => Ok(source),
-        (None, _) => Err(table.error("name", "none of name, path, manifest", "one of them")),
-        _ => Err(table.error("name", "more than one of name, path, manifest", "one of them")),
+        (None, _) => Err(table.error("name", "none of name, path, manifest, records", "one of them")),
+        _ => Err(table.error("name", "more than one of name, path, manifest, records", "one of them")),
     }
 }
 
