@@ -16,7 +16,6 @@ pub mod npz;
 pub mod outcome;
 pub mod phantom;
 pub mod preprocess;
-mod preprocess_fit;
 pub mod registry;
 pub mod remark;
 pub mod request;
@@ -24,7 +23,7 @@ pub mod signals;
 pub mod spec;
 pub mod subset;
 pub mod table;
-pub mod table_parquet;
+pub mod tables;
 pub mod voltage;
 pub mod wfdb;
 

@@ -7,8 +7,8 @@ use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::signals::{self, SignalOptions};
 use super::spec::Spec;
-use super::table::Table;
-use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom};
+use super::table;
+use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, tables};
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -151,10 +151,10 @@ fn open_name(name: &str, request: &Request, fitted: Option<&Preprocess>) -> Open
         (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
         (Located::File(path), "mitdb") => (signals::open(path, request)?, None),
         (Located::File(path), _) if entry.spec.is_some() => {
-            open_table(&Table::read(path)?, registry_spec(entry)?, split, fitted)?
+            open_table(tables::open(path, Some(registry_spec(entry)?), request, fitted))?
         }
         (Located::Embedded(bytes), _) if entry.spec.is_some() => {
-            open_table(&Table::from_csv(name, bytes)?, registry_spec(entry)?, split, fitted)?
+            open_table(tables::open_bytes(name, bytes, &registry_spec(entry)?, request, fitted))?
         }
         _ => {
             return Err(Error::input(
@@ -173,36 +173,31 @@ fn registry_spec(entry: &registry::Entry) -> Result<Spec> {
     Spec::from_toml(&format!("the built-in spec of {}", entry.name), entry.spec.unwrap_or_default())
 }
 
-fn open_table(table: &Table, spec: Spec, split: &str, fitted: Option<&Preprocess>) -> Opened {
-    let fitted = match fitted {
-        Some(saved) => saved.clone(),
-        None => Preprocess::fit(&spec, table)?,
-    };
-    Ok((fitted.apply(table, split)?, Some(fitted)))
+fn open_table(opened: Result<(Dataset, Preprocess)>) -> Opened {
+    opened.map(|(dataset, fitted)| (dataset, Some(fitted)))
 }
 
 fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
     let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
+    // A folder of recordings may hold their list, which is no table of its own.
+    if signals::listing::is_list(path) || signals::listing::folder(path, &request.signals.list).is_ok() {
+        return Ok((signals::open(path, request)?, None));
+    }
+    if table::is_table(path) {
+        return open_table(tables::open(path, None, request, fitted));
+    }
     if path.is_dir() {
         return Ok((signals::open(path, request)?, None));
     }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "npz" => open_npz(path, split).map(|dataset| (dataset, None)),
         "hea" | "edf" | "EDF" | "bdf" | "BDF" => signals::open(path, request).map(|dataset| (dataset, None)),
-        "csv" if signals::listing::is_list(path) => Ok((signals::open(path, request)?, None)),
-        "csv" | "parquet" => {
-            let table = Table::read(path)?;
-            match fitted {
-                Some(saved) => Ok((saved.apply(&table, split)?, Some(saved.clone()))),
-                None => open_table(&table, Spec::read(&path.with_extension("toml"))?, split, None),
-            }
-        }
         other => Err(Error::input(
             path.display(),
             "file ending",
             format!("`{other}`"),
-            "npz, csv, parquet, hea, edf, bdf, or a folder of recordings",
+            "npz, csv, tsv, parquet, hea, edf, bdf, or a folder of recordings or of a table's parts",
         )),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::knowledge::Knowledge;
-use super::{School, TrainedCell};
+use super::{School, TrainedCell, backdoor, poisoning};
 use crate::Result;
 use crate::attacks::threats::Threat;
 use crate::sweep::study::Study;
@@ -88,8 +88,16 @@ fn trains_like(study: &Study, defense: usize) -> usize {
 /// What cells need of their schools, before anything is trained.
 ///
 /// # Errors
-/// Knowledge of other sites where the recipe does not tell sites apart; shadow models by a recipe with other data.
+/// A rate of more samples than there are to poison; a patient or class that is not there; knowledge of other sites where the recipe does not tell sites apart; shadow models by a recipe with other data.
 pub fn check(study: &Study, schools: &[School], cells: &[TrainedCell]) -> Result<()> {
+    for cell in cells {
+        let school = &schools[cell.recipe];
+        match cell.threat {
+            Threat::Poisoning => poisoning::check(school, cell)?,
+            Threat::Backdoor => backdoor::check(school, cell)?,
+            Threat::Membership => {}
+        }
+    }
     for cell in cells.iter().filter(|cell| cell.threat == Threat::Membership) {
         let school = &schools[cell.recipe];
         if cell.knows() == Knowledge::Elsewhere {
