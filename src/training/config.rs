@@ -58,7 +58,7 @@ use super::trainer::Rule;
 use crate::data::labels;
 use crate::data::spec::Spec;
 use crate::data::{Dataset, Preprocess, Source};
-use crate::models::Config;
+use crate::models::{Config, Model};
 use crate::{Error, Result};
 
 /// A TRAIN.toml, read and checked as far as it can be without the data.
@@ -208,6 +208,7 @@ impl TrainFile {
         }
         let config = Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
             .map_err(|error| name_model_key(error, &file))?;
+        check_room(&config, &file)?;
         match config.input_scaling.as_ref().and_then(|scaling| scaling.unit.as_ref()) {
             Some(unit) if *unit != train.unit => {
                 let expected = format!("{:?}, the unit of {}", train.unit, train.name);
@@ -216,6 +217,20 @@ impl TrainFile {
             _ => Ok(config),
         }
     }
+}
+
+/// Values in a trained model's tensors at most.
+const PARAMETERS: usize = 1 << 31;
+
+/// Refuses a model whose parameters could not be held, before any is made.
+fn check_room(config: &Config, file: impl std::fmt::Display) -> Result<()> {
+    let size = |shape: &[usize]| shape.iter().fold(1usize, |size, &side| size.saturating_mul(side));
+    let declared = Model::declare(config);
+    let all = declared.iter().fold(0usize, |sum, tensor| sum.saturating_add(size(&tensor.shape)));
+    if all <= PARAMETERS {
+        return Ok(());
+    }
+    Err(Error::input(file, "model", format!("{all} parameters"), format!("at most {PARAMETERS}")))
 }
 
 /// Mean and standard deviation of each channel over the train split; a constant channel is only centred.
