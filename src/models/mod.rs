@@ -43,7 +43,7 @@ pub use features::FeatureSpace;
 pub use input::{FileAxes, Input, InputKind, Reading, Substitutes};
 pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
-pub use resize::{Filter, Fit, Samples};
+pub use resize::Samples;
 pub use tokens::Tokens;
 pub use transformer::{BlockNames, Encoder};
 pub use weights::{WeightTensor, Weights};

@@ -115,6 +115,7 @@ pub fn data_split(
     request.data_dir = data_dir.map(Path::to_path_buf);
     request.outputs = Some(outputs(model));
     request.classes = class_names(study, position, of, model)?;
+    request.images.shape = Some(model.config.values_shape());
     if let Some(split) = split {
         request.split = split.to_string();
         request.limit = None;

@@ -57,7 +57,7 @@ use super::section::Section;
 use super::trainer::Rule;
 use crate::data::labels;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, Preprocess, Source};
+use crate::data::{Dataset, ImageOptions, Preprocess, Source};
 use crate::models::{Config, Model};
 use crate::{Error, Result};
 
@@ -76,6 +76,8 @@ pub struct TrainFile {
     pub limit: Option<usize>,
     /// At most so many test samples.
     pub test_limit: Option<usize>,
+    /// How image files and the CSV that lists them are read.
+    pub images: ImageOptions,
     /// Names of the outputs in their order: what the names of labels mean. Empty where nobody says them.
     pub classes: Vec<String>,
     /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
@@ -129,6 +131,7 @@ impl TrainFile {
         let (limit, test_limit) = (most("limit")?, most("test_limit")?);
         let site = data.text("site")?;
         let classes = data.texts("classes")?.unwrap_or_default();
+        let images = images(&data, folder)?;
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -153,6 +156,7 @@ impl TrainFile {
             splits,
             limit,
             test_limit,
+            images,
             classes: if classes.is_empty() { class_names(&model) } else { classes },
             site,
             preprocess,
@@ -295,6 +299,16 @@ fn source(data: &Section, folder: &Path) -> Result<Source> {
         (None, None, None) => Err(data.bad("name", "no data set", "name, path or manifest")),
         _ => Err(data.bad("name", "more than one data set", "one of name, path, manifest")),
     }
+}
+
+/// What `[data]` says of images: the keys of a study's `[[data]]`, but for the ranges of columns, which nothing is broken down by here.
+fn images(data: &Section, folder: &Path) -> Result<ImageOptions> {
+    let mut images = ImageOptions::default();
+    for key in ImageOptions::KEYS.into_iter().filter(|&key| key != "bins") {
+        let Some(value) = data.value(key) else { continue };
+        images.set(key, value, folder).map_err(|(found, expected)| data.bad(key, found, expected))?;
+    }
+    Ok(images)
 }
 
 fn splits(data: &Section) -> Result<Splits> {

@@ -6,9 +6,10 @@ use super::document::{Item, Table};
 use super::signal_keys;
 use super::subjects::{fresh_id, needed, pair, words};
 use crate::Result;
+use crate::data::image_keys::bins;
 use crate::data::labels::same;
 use crate::data::registry::ENTRIES;
-use crate::data::{InputArray, Request, Source};
+use crate::data::{ImageOptions, InputArray, Request, Source};
 
 /// Splits of a data set.
 pub(super) const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
@@ -42,7 +43,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "inputs",
             "classes",
         ];
-        table.allow(&[&own[..], &signal_keys::KEYS].concat())?;
+        table.allow(&[&own[..], &ImageOptions::KEYS[..], &signal_keys::KEYS].concat())?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
         let mut request = Request::new(source(table, folder)?, split);
@@ -53,9 +54,23 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
         request.signals = signal_keys::options(table, folder)?;
+        image_keys(table, folder, &mut request)?;
         entries.push(DataEntry { id, request, line: table.line() });
     }
     Ok(entries)
+}
+
+/// What the table says of images, and the ranges of its columns.
+fn image_keys(table: &Table, folder: &Path, request: &mut Request) -> Result<()> {
+    for key in ImageOptions::KEYS {
+        let Some(item) = table.get(key) else { continue };
+        let read = match key {
+            "bins" => bins(&item.plain()).map(|bins| request.bins = bins),
+            key => request.images.set(key, &item.plain(), folder),
+        };
+        read.map_err(|(found, expected)| item.error_found(found, expected))?;
+    }
+    Ok(())
 }
 
 /// Names of the model's outputs in their order, each once.
