@@ -283,10 +283,10 @@ fn diagnoses_of_headers_and_plain_lists_are_labels() {
     // Another length: refused with the line that takes one, which works; short ones are left out or filled.
     asked.signals.rate = None;
     write("JS4", "426783006", 4000);
-    assert!(refusal(&asked).contains("window = 4000"));
-    asked.signals.window = Some(4000);
+    assert!(refusal(&asked).contains("length = 4000"));
+    asked.signals.length = Some(4000);
     assert_eq!(read(&asked).shape, [1, 4000, 1]);
-    asked.signals.window = Some(5000);
+    asked.signals.length = Some(5000);
     let data = read(&asked);
     assert!(data.len() == 3 && said(&data, "1 records shorter than 5000 values are left out"));
     asked.signals.pad = true;
@@ -295,7 +295,7 @@ fn diagnoses_of_headers_and_plain_lists_are_labels() {
     assert!(data.sample(3)[4000..].iter().all(|&v| v == 0.0) && data.sample(3)[3999] != 0.0);
     // Windows of every record, with its label.
     asked.signals = Default::default();
-    (asked.signals.cut, asked.signals.window, asked.signals.stride) =
+    (asked.signals.cut, asked.signals.length, asked.signals.stride) =
         (Some(Cut::Windows), Some(2000), Some(1000));
     asked.outputs = Some(Outputs { count: 2, findings: false });
     let data = read(&asked);
@@ -331,7 +331,7 @@ fn an_edf_file_is_cut_at_its_annotations() {
     assert!(refusal(&asked).contains("annotations 3 beat, 1 odd beat"), "{}", refusal(&asked));
     asked.signals.beats =
         vec![("usual".into(), vec!["beat".into()]), ("odd".into(), vec!["odd beat".into()])];
-    (asked.signals.rate, asked.signals.window, asked.signals.peak) = (Some(100.0), Some(50), Some(20));
+    (asked.signals.rate, asked.signals.length, asked.signals.peak) = (Some(100.0), Some(50), Some(20));
     let data = read(&asked);
     assert_eq!(
         (classes(&data), data.shape.as_slice(), data.unit.as_str()),

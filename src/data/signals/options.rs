@@ -7,15 +7,15 @@ use std::path::PathBuf;
 pub struct SignalOptions {
     /// The leads, in the order of the model's channels; empty: see [`super::leads`].
     pub leads: Vec<String>,
-    /// Samples a second that all leads are brought to; `None`: 360 of beats without a `window`, else the records' own.
+    /// Samples a second that all leads are brought to; `None`: 360 of beats without a `length`, else the records' own.
     pub rate: Option<f64>,
     /// What a sample is; `None`: beats where there are annotations, else whole records.
     pub cut: Option<Cut>,
     /// Samples of a sample at the final rate.
-    pub window: Option<usize>,
+    pub length: Option<usize>,
     /// Where the annotated moment of a beat stands in its window.
     pub peak: Option<usize>,
-    /// Samples between the starts of two windows; `None` is `window`.
+    /// Samples between the starts of two windows; `None` is `length`.
     pub stride: Option<usize>,
     /// Classes of beats with the annotation symbols that belong to each; empty is AAMI's five.
     pub beats: Vec<(String, Vec<String>)>,
@@ -73,7 +73,7 @@ impl Default for SignalOptions {
             leads: Vec::new(),
             rate: None,
             cut: None,
-            window: None,
+            length: None,
             peak: None,
             stride: None,
             beats: Vec::new(),

@@ -17,7 +17,7 @@ impl Reader<'_> {
     pub(super) fn form(&self, cut: Cut, surveyed: &[Surveyed], remarks: &mut Vec<Remark>) -> Result<Form> {
         let options = self.options;
         let rates = distinct(surveyed.iter().flat_map(|one| one.chosen.leads.iter().map(|lead| lead.rate)));
-        let rate = match (options.rate, cut, options.window) {
+        let rate = match (options.rate, cut, options.length) {
             (Some(rate), ..) => rate,
             (None, Cut::Beats, None) => beats::SAMPLES_PER_SECOND,
             _ if rates.len() == 1 => rates[0],
@@ -41,14 +41,14 @@ impl Reader<'_> {
         let whole = |one: &Surveyed| {
             one.chosen.leads.iter().map(|lead| windows::values_in(lead, rate)).fold(f64::INFINITY, f64::min)
         };
-        let length = match (options.window, cut) {
+        let length = match (options.length, cut) {
             (Some(window), _) => window as f64,
             (None, Cut::Beats) => (beats::LENGTH as f64 * rate / beats::SAMPLES_PER_SECOND).round(),
             (None, Cut::Windows) => {
                 return Err(self.error(
-                    "window",
+                    "length",
                     "no such key",
-                    "the number of samples of a window: window = 1000",
+                    "the number of samples of a window: length = 1000",
                 ));
             }
             (None, Cut::Records) => {
@@ -56,7 +56,7 @@ impl Reader<'_> {
                 if lengths.len() > 1 {
                     let found = format!("{} values at {rate} Hz", words(&lengths));
                     let expected = format!(
-                        "one length; `window = {}` in the [[data]] table takes the first values of each record (`pad = true` fills \
+                        "one length; `length = {}` in the [[data]] table takes the first values of each record (`pad = true` fills \
                          shorter ones with 0)",
                         lengths[0]
                     );
@@ -68,12 +68,12 @@ impl Reader<'_> {
         let step = rates.iter().fold(1.0, |most: f64, own| most.max(own / rate));
         if !(length >= 1.0 && length * step <= MAX_WINDOW) {
             return Err(self.error(
-                "window",
+                "length",
                 format!("{length} values at {rate} Hz"),
                 "1 to 2^28 samples of the recording",
             ));
         }
-        if cut == Cut::Records && options.window.is_some() {
+        if cut == Cut::Records && options.length.is_some() {
             let longer = surveyed.iter().filter(|one| whole(one) > length).count();
             if longer > 0 {
                 remarks.push(Remark::note(format!(
