@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use percuss::data::table::Table;
-use percuss::data::wfdb::Record;
-use percuss::data::{Dataset, Labels, Request, Source, beats, open, registry, wfdb_annotations, wfdb_folder};
+use percuss::data::wfdb::{Record, annotations};
+use percuss::data::{Dataset, Labels, Request, Source, beats, open, registry};
 
 /// The folder; a test that was asked for and has no data must fail, not pass.
 fn folder() -> PathBuf {
@@ -68,9 +68,10 @@ fn raw_records_give_the_same_beats_bit_for_bit() {
     let published = beats::read(&folder().join("mitbih_beats.npz")).unwrap();
     for name in ["100", "119", "200", "208"] {
         let header = folder().join("mitdb").join(format!("{name}.hea"));
-        let record = Record::read(&header).unwrap();
-        assert_eq!(record.signals[0].len(), 650_000);
-        let annotations = wfdb_annotations::read(&header.with_extension("atr")).unwrap();
+        let record = Record::open(&header).unwrap();
+        record.verify().unwrap();
+        assert_eq!(record.frames, 650_000);
+        let annotations = annotations::read(&header.with_extension("atr")).unwrap();
         let number: u16 = name.parse().unwrap();
         let cut = beats::cut(&record, number, &annotations, None).unwrap();
         let ours: HashMap<&[i16], &beats::Beat> = cut.iter().map(|b| (b.signal.as_slice(), b)).collect();
@@ -89,6 +90,23 @@ fn raw_records_give_the_same_beats_bit_for_bit() {
     }
 }
 
+/// The data set is what [`beats::cut`] cuts, in mV, with the converter's range.
+#[test]
+#[ignore = "needs PERCUSS_DATA"]
+fn raw_records_are_a_data_set_of_the_same_bits() {
+    let data = read("mitdb", "all");
+    let cut = beats::cut_folder(&folder().join("mitdb"), None).unwrap();
+    assert_eq!(data.len(), cut.len());
+    let mv = |v: &i16| ((f64::from(*v) - 1024.0) / 200.0) as f32;
+    let bits: Vec<u32> = cut.iter().flat_map(|beat| beat.signal.iter().map(|v| mv(v).to_bits())).collect();
+    assert_eq!(data.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), bits);
+    assert_eq!(data.labels, Labels::Class(cut.iter().map(|beat| u32::from(beat.class)).collect()));
+    assert_eq!((data.domain.low.clone(), data.domain.high.clone()), (vec![-5.12], vec![5.115]));
+    assert_eq!(data.index, (0..cut.len() as u64).collect::<Vec<_>>());
+    let records: Vec<String> = cut.iter().map(|beat| beat.record.to_string()).collect();
+    assert_eq!((data.group.unwrap(), data.classes.join("")), (records, "NSVFQ".to_string()));
+}
+
 #[test]
 #[ignore = "needs PERCUSS_DATA"]
 fn truncated_records_are_refused() {
@@ -97,20 +115,21 @@ fn truncated_records_are_refused() {
         let from = folder().join("mitdb").join(format!("100.{ending}"));
         std::fs::write(dir.path().join(format!("100.{ending}")), std::fs::read(from).unwrap()).unwrap();
     }
-    let all = wfdb_folder::open(dir.path(), "all").unwrap();
-    let test = open(&Request::new(Source::Path(dir.path().to_path_buf()), "test"), None).unwrap();
+    let opened = |split: &str| open(&Request::new(Source::Path(dir.path().to_path_buf()), split), None);
+    let all = opened("all").unwrap();
+    let test = opened("test").unwrap();
     assert_eq!(all.len(), test.len());
     for ending in ["dat", "atr"] {
         let path = dir.path().join(format!("100.{ending}"));
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 2]).unwrap();
-        let error = wfdb_folder::open(dir.path(), "all").unwrap_err();
+        let error = opened("all").unwrap_err();
         assert!(error.to_string().contains("truncated") && error.exit_code() == 2, "{error}");
         let mut damaged = whole.clone();
         damaged[1000] ^= 1;
         std::fs::write(&path, &damaged).unwrap();
         if ending == "dat" {
-            assert!(wfdb_folder::open(dir.path(), "all").unwrap_err().to_string().contains("checksum"));
+            assert!(opened("all").unwrap_err().to_string().contains("checksum"));
         }
         std::fs::write(&path, &whole).unwrap();
     }

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::inspect_data::{image_or_signal, named, table};
+use super::inspect_data::{image, named, signal, table};
 use super::inspect_private::private;
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
+use crate::data::signals::{ListColumns, listing};
 use crate::models::clip::{Clip, TextTower};
 use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file, refuse_other_weights};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
 /// What may be inspected, in words.
-const EXPECTED: &str = "a model (a folder, .safetensors or .onnx), data (.npz, .csv, .parquet, .hea, a folder of WFDB records, \
+const EXPECTED: &str = "a model (a folder, .safetensors or .onnx), data (.npz, .csv, .parquet, .hea, .edf, .bdf, a folder of recordings, \
                         a registry name), or results (a folder, or .parquet)";
 
 /// Arguments of `percuss inspect`.
@@ -57,7 +58,8 @@ pub fn describe(path: &Path) -> Result<String> {
     match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
         "safetensors" => safetensors(path),
         "onnx" => onnx::describe(path),
-        "npz" | "hea" => image_or_signal(path),
+        "npz" => image(path),
+        "hea" | "edf" | "EDF" | "bdf" | "BDF" => signal(path),
         "csv" => table(path),
         "parquet" => parquet(path),
         other => Err(Error::input(path.display(), "file ending", format!("{other:?}"), EXPECTED)),
@@ -79,10 +81,15 @@ fn folder(path: &Path) -> Result<String> {
     if holds(|name| name == "study.resolved.toml" || name.starts_with("cells-"))? {
         return results(path);
     }
-    if holds(|name| name.ends_with(".hea"))? {
-        return image_or_signal(path);
+    if listing::folder(path, &ListColumns::default()).is_ok() {
+        return signal(path);
     }
-    Err(Error::input(path.display(), "folder", "none of config.json, study.resolved.toml, *.hea", EXPECTED))
+    Err(Error::input(
+        path.display(),
+        "folder",
+        "none of config.json, study.resolved.toml, recordings",
+        EXPECTED,
+    ))
 }
 
 fn safetensors(path: &Path) -> Result<String> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::data::npz::Npz;
+use crate::data::signals::describe::recordings;
 use crate::data::table::{Column, Table};
 use crate::data::{self, Dataset, Labels, Request, Source, registry};
 
@@ -18,14 +19,21 @@ pub(super) fn named(name: &str) -> Result<String> {
     Ok(text + &splits(Source::Name(name.to_string()))?)
 }
 
-/// Images or signals; an archive whose arrays are no data set is listed array by array.
-pub(super) fn image_or_signal(path: &Path) -> Result<String> {
-    let is_npz = path.extension().is_some_and(|ending| ending == "npz");
+/// Images; an archive whose arrays are no data set is listed array by array.
+pub(super) fn image(path: &Path) -> Result<String> {
     match splits(Source::Path(path.to_path_buf())) {
         Ok(text) => Ok(format!("data set\n{text}")),
-        Err(reason) if is_npz => arrays(path, &reason.to_string()),
-        Err(reason) => Err(reason),
+        Err(reason) => arrays(path, &reason.to_string()),
     }
+}
+
+/// Recordings, and the data set that they are without any key of a study.
+pub(super) fn signal(path: &Path) -> Result<String> {
+    let text = recordings(path)?;
+    Ok(match splits(Source::Path(path.to_path_buf())) {
+        Ok(samples) => format!("{text}data set\n{samples}"),
+        Err(reason) => format!("{text}no data set as it is: {reason}\n"),
+    })
 }
 
 fn arrays(path: &Path, reason: &str) -> Result<String> {

@@ -7,8 +7,9 @@ use std::path::Path;
 use npyz::WriterBuilder;
 
 use super::npz::{Npz, Numbers, file_sha256};
+use super::signals::{ListColumns, listing};
 use super::wfdb::Record;
-use super::wfdb_annotations::Annotation;
+use super::wfdb::annotations::{self, Annotation, Annotations};
 use super::{Dataset, Domain, Labels, draw};
 use crate::{Error, Result};
 
@@ -57,22 +58,22 @@ pub struct Beat {
     pub rr_samples: i32,
 }
 
-/// The class of an annotation code by the grouping of ANSI/AAMI EC57, `None` where it marks no beat.
+/// The class of an annotation symbol by the grouping of ANSI/AAMI EC57, `None` where it marks no beat.
 ///
 /// Bundle branch blocks and escape beats are N; atrial, nodal and aberrated premature beats S; premature and escape
 /// ventricular beats V; paced, fused-with-paced and unclassifiable beats Q.
-pub fn aami_class(code: u8) -> Option<u8> {
-    match code {
-        1 | 2 | 3 | 11 | 25 | 34 | 35 => Some(0),
-        4 | 7 | 8 | 9 => Some(1),
-        5 | 10 | 41 => Some(2),
-        6 => Some(3),
-        12 | 13 | 30 | 38 => Some(4),
+pub fn aami_class(symbol: &str) -> Option<u8> {
+    match symbol {
+        "N" | "L" | "R" | "j" | "B" | "e" | "n" => Some(0),
+        "a" | "J" | "A" | "S" => Some(1),
+        "V" | "E" | "r" => Some(2),
+        "F" => Some(3),
+        "/" | "Q" | "?" | "f" => Some(4),
         _ => None,
     }
 }
 
-/// Cuts the beats of a record: every annotated beat that has one before it, a whole window, and no missing sample.
+/// Cuts the beats of a record of MIT-BIH: every annotated beat that has one before it, a whole window, and no missing sample.
 ///
 /// With `max_normal`, only so many of class N stay, those with the smallest hash of record and sample.
 ///
@@ -81,7 +82,7 @@ pub fn aami_class(code: u8) -> Option<u8> {
 pub fn cut(
     record: &Record,
     number: u16,
-    annotations: &[Annotation],
+    annotations: &Annotations,
     max_normal: Option<usize>,
 ) -> Result<Vec<Beat>> {
     let name = &record.header.record;
@@ -90,23 +91,22 @@ pub fn cut(
         Error::input(name, "signals", leads.join(", "), format!("lead {LEAD}"))
     })?;
     let spec = &record.header.signals[lead];
-    if (spec.gain, f64::from(spec.baseline)) != (PER_MV, ZERO)
-        || record.header.frequency != SAMPLES_PER_SECOND
-    {
+    if (spec.gain, spec.baseline as f64) != (PER_MV, ZERO) || record.header.frequency != SAMPLES_PER_SECOND {
         let found = format!("{} per {} at {} Hz", spec.gain, spec.units, record.header.frequency);
         return Err(Error::input(name, "signals", found, "200 per mV around 1024 at 360 Hz"));
     }
-    let signal = &record.signals[lead];
-    let beats: Vec<(u64, u8)> =
-        annotations.iter().filter_map(|a| aami_class(a.code).map(|class| (a.sample, class))).collect();
+    let class = |a: &Annotation| aami_class(&annotations.symbol(a.code)).map(|class| (a.sample, class));
+    let beats: Vec<(u64, u8)> = annotations.list.iter().filter_map(class).collect();
     let mut kept = Vec::new();
     for pair in beats.windows(2) {
         let ((before, _), (sample, class)) = (pair[0], pair[1]);
-        let Some(start) = usize::try_from(sample).ok().and_then(|s| s.checked_sub(PEAK)) else { continue };
-        let Some(window) = signal.get(start..start.saturating_add(LENGTH)) else { continue };
-        if !window.contains(&spec.missing()) {
+        let Some(start) = sample.checked_sub(PEAK as u64) else { continue };
+        let window = record.digital(lead, start..start.saturating_add(LENGTH as u64))?;
+        let signal: Option<Vec<i16>> =
+            window.into_iter().map(|v| v.and_then(|v| i16::try_from(v).ok())).collect();
+        if let Some(signal) = signal {
             let rr_samples = i32::try_from(sample.saturating_sub(before)).unwrap_or(i32::MAX);
-            kept.push((sample, Beat { signal: window.to_vec(), class, record: number, rr_samples }));
+            kept.push((sample, Beat { signal, class, record: number, rr_samples }));
         }
     }
     if let Some(limit) = max_normal {
@@ -118,6 +118,25 @@ pub fn cut(
         }
     }
     Ok(kept.into_iter().map(|(_, beat)| beat).collect())
+}
+
+/// Cuts the beats of every record of MIT-BIH in the folder, at most `max_normal` of class N a record.
+///
+/// # Errors
+/// As [`cut`]; a folder without records, a record whose name is no number, and whatever reading one of them refuses.
+pub fn cut_folder(folder: &Path, max_normal: Option<usize>) -> Result<Vec<Beat>> {
+    let mut all = Vec::new();
+    for item in listing::folder(folder, &ListColumns::default())?.items {
+        let record = Record::open(&item.path)?;
+        record.verify()?;
+        let annotations = annotations::read(&item.path.with_extension("atr"))?;
+        let number = item.name.parse::<u16>().map_err(|_| {
+            let expected = "a number, as MIT-BIH's records have";
+            Error::input(item.path.display(), "record's name", format!("`{}`", item.name), expected)
+        })?;
+        all.extend(cut(&record, number, &annotations, max_normal)?);
+    }
+    Ok(all)
 }
 
 /// The split of a record, `None` where it is in neither of de Chazal's lists.

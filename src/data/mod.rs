@@ -9,6 +9,7 @@ pub mod check;
 mod describe;
 pub mod draw;
 pub mod ecg;
+pub mod edf;
 pub mod fetch;
 pub mod icu_cohort;
 mod image_folder;
@@ -29,14 +30,14 @@ pub mod preprocess;
 pub mod registry;
 pub mod remark;
 pub mod request;
+pub mod signals;
 pub mod spec;
 mod splits;
 pub mod subset;
 pub mod table;
 pub mod tables;
+pub mod voltage;
 pub mod wfdb;
-pub mod wfdb_annotations;
-pub mod wfdb_folder;
 
 use std::collections::BTreeMap;
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::labels::{Known, Outputs};
 use super::preprocess::Preprocess;
 use super::registry::{self, Located};
+use super::signals::{self, SignalOptions};
 use super::spec::Spec;
 use super::table;
 use super::{
     ArrayOptions, Bins, Dataset, ImageOptions, InputArray, arrays, beats, ecg, icu_cohort, image_folder,
-    manifest, phantom, tables, wfdb_folder,
+    manifest, phantom, tables,
 };
 use crate::{Error, Result};
 
@@ -18,10 +19,12 @@ use crate::{Error, Result};
 pub enum Source {
     /// A name in the registry (`percuss data list`).
     Name(String),
-    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`), a folder of WFDB records, or one of images with a folder a class.
+    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`, `.edf`, `.bdf`), a folder of recordings, or one of images with a folder a class.
     Path(PathBuf),
     /// A CSV that lists image files with their labels, and optionally `patient`, `site`, `sex`, `split`, under any names.
     Manifest(PathBuf),
+    /// A CSV that lists recordings: a record and its label a row, and optionally patient and split.
+    Records(PathBuf),
 }
 
 /// Which samples of which data set, with which columns beside them.
@@ -43,6 +46,8 @@ pub struct Request {
     pub subgroups: Vec<String>,
     /// Of an npz archive the arrays that are a model's inputs, in its order, where it has several.
     pub inputs: Vec<InputArray>,
+    /// How signals are read.
+    pub signals: SignalOptions,
     /// Names of the model's outputs, in their order, where they are known: what the names of labels in a file mean.
     pub classes: Vec<String>,
     /// The model's outputs, where there is a model.
@@ -71,6 +76,7 @@ impl Request {
             group: None,
             subgroups: Vec::new(),
             inputs: Vec::new(),
+            signals: SignalOptions::default(),
             classes: Vec::new(),
             outputs: None,
             unordered: false,
@@ -129,6 +135,7 @@ pub fn open_fitted(
         Source::Name(name) => open_name(name, request, preprocess)?,
         Source::Path(path) if folder_of_images => (image_folder::open(path, request)?, None),
         Source::Path(path) => open_path(path, request, preprocess)?,
+        Source::Records(path) => (signals::open(path, request)?, None),
         Source::Manifest(path) => (manifest::open(path, request)?, None),
     };
     choose_columns(&mut dataset, request)?;
@@ -159,7 +166,7 @@ fn check_image_keys(request: &Request, folder: bool) -> Result<()> {
 fn label(request: &Request) -> String {
     match &request.source {
         Source::Name(name) => name.clone(),
-        Source::Path(path) | Source::Manifest(path) => path.display().to_string(),
+        Source::Path(path) | Source::Manifest(path) | Source::Records(path) => path.display().to_string(),
     }
 }
 
@@ -177,7 +184,7 @@ fn open_name(name: &str, request: &Request, fitted: Option<&Preprocess>) -> Open
             (arrays::open(path, request, Some(entry.classes))?, None)
         }
         (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
-        (Located::File(path), "mitdb") => (wfdb_folder::open(path, split)?, None),
+        (Located::File(path), "mitdb") => (signals::open(path, request)?, None),
         (Located::File(path), _) if entry.spec.is_some() => {
             open_table(tables::open(path, Some(registry_spec(entry)?), request, fitted))?
         }
@@ -208,20 +215,24 @@ fn open_table(opened: Result<(Dataset, Preprocess)>) -> Opened {
 fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
     let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
+    // A folder of recordings may hold their list, which is no table of its own.
+    if signals::listing::is_list(path) || signals::listing::folder(path, &request.signals.list).is_ok() {
+        return Ok((signals::open(path, request)?, None));
+    }
     if table::is_table(path) {
         return open_table(tables::open(path, None, request, fitted));
     }
     if path.is_dir() {
-        return Ok((wfdb_folder::open(path, split)?, None));
+        return Ok((signals::open(path, request)?, None));
     }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "npz" => open_npz(path, request).map(|dataset| (dataset, None)),
-        "hea" => wfdb_folder::open_record(path, split).map(|dataset| (dataset, None)),
+        "hea" | "edf" | "EDF" | "bdf" | "BDF" => signals::open(path, request).map(|dataset| (dataset, None)),
         other => Err(Error::input(
             path.display(),
             "file ending",
             format!("`{other}`"),
-            "npz, csv, tsv, parquet, hea, or a folder of WFDB records, of a table's parts, or of images, a folder a class",
+            "npz, csv, tsv, parquet, hea, edf, bdf, or a folder of recordings, of a table's parts, or of images, a folder a class",
         )),
     }
 }

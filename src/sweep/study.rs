@@ -9,6 +9,7 @@ mod data_table;
 mod document;
 pub mod ladder;
 mod recipes;
+mod signal_keys;
 mod subjects;
 mod threat_table;
 mod zero_shot;

@@ -202,6 +202,7 @@ fn table(file: &TrainFile, spec: &Spec, options: &Options) -> Result<Table> {
     match &file.source {
         Source::Path(path) => read(path),
         Source::Manifest(_) => none("images"),
+        Source::Records(_) => none("signals"),
         Source::Name(name) => match registry::locate(name, options.data_dir.as_deref())? {
             Located::File(path) => read(&path),
             Located::Embedded(bytes) => Table::from_csv(name, bytes),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::document::{Item, Table};
+use super::signal_keys;
 use super::subjects::{fresh_id, needed, pair, words};
 use crate::Result;
 use crate::data::image_keys::bins;
@@ -45,7 +46,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "layout",
             "bounds",
         ];
-        table.allow(&[&own[..], &ImageOptions::KEYS[..]].concat())?;
+        table.allow(&[&own[..], &ImageOptions::KEYS[..], &signal_keys::KEYS].concat())?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?;
         let mut request = Request::new(source(table, folder)?, split.unwrap_or("test"));
@@ -57,6 +58,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
         request.arrays = arrays(table)?;
+        request.signals = signal_keys::options(table, folder)?;
         image_keys(table, folder, &mut request)?;
         entries.push(DataEntry { id, request, line: table.line() });
     }
@@ -142,11 +144,12 @@ fn source(table: &Table, folder: &Path) -> Result<Source> {
     let name = table.read("name", registered)?.map(Source::Name);
     let file = table.read("path", path)?.map(Source::Path);
     let manifest = table.read("manifest", path)?.map(Source::Manifest);
-    let mut given = [name, file, manifest].into_iter().flatten();
+    let records = signal_keys::records(table, folder)?.map(Source::Records);
+    let mut given = [name, file, manifest, records].into_iter().flatten();
     match (given.next(), given.next()) {
         (Some(source), None) => Ok(source),
-        (None, _) => Err(table.error("name", "none of name, path, manifest", "one of them")),
-        _ => Err(table.error("name", "more than one of name, path, manifest", "one of them")),
+        (None, _) => Err(table.error("name", "none of name, path, manifest, records", "one of them")),
+        _ => Err(table.error("name", "more than one of name, path, manifest, records", "one of them")),
     }
 }
 

@@ -1,0 +1,212 @@
+//! What samples of signals are labelled with: annotated beats, diagnoses of headers, labels of a list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::describe;
+use super::listing::ListedLabels;
+use super::options::SignalOptions;
+use super::recording::Recording;
+use crate::data::labels::{self, Known, Place, Written, same};
+use crate::data::{Labels, Remark, beats as aami};
+use crate::{Error, Result};
+
+/// What a recording itself says of labels.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Noted {
+    /// Its beats: seconds from the start, and the class's position in [`class_names`].
+    Beats(Vec<(f64, usize)>),
+    /// Its header's diagnoses, where it has some.
+    Diagnoses(Option<BTreeSet<String>>),
+}
+
+/// Labels of those samples that have one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    /// The labels.
+    pub labels: Labels,
+    /// Names of the classes or findings.
+    pub classes: Vec<String>,
+    /// Which of the samples asked for have one; empty where all do.
+    kept: Vec<bool>,
+}
+
+impl Labelled {
+    /// Takes out of `samples` those without a label.
+    pub fn without_the_unlabelled<T>(self, samples: Vec<T>) -> (Vec<T>, Self) {
+        let kept = |at: usize| self.kept.get(at).copied().unwrap_or(true);
+        let left =
+            samples.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, sample)| sample).collect();
+        (left, self)
+    }
+}
+
+/// The classes of beats: the study's, else AAMI's.
+fn class_names(options: &SignalOptions) -> Vec<String> {
+    match options.beats.as_slice() {
+        [] => aami::CLASSES.map(str::to_string).to_vec(),
+        classes => classes.iter().map(|(name, _)| name.clone()).collect(),
+    }
+}
+
+/// The annotated beats of a recording.
+///
+/// # Errors
+/// Annotations that cannot be read; none of a class, or labels that only the file defines and the study does not name.
+pub fn beats(
+    path: &Path,
+    recording: &Recording,
+    options: &SignalOptions,
+    remarks: &mut Vec<Remark>,
+) -> Result<Noted> {
+    let marks = recording.marks(&options.annotator)?;
+    let class = |symbol: &str| match options.beats.as_slice() {
+        [] => aami::aami_class(symbol).map(usize::from),
+        classes => classes.iter().position(|(_, symbols)| symbols.iter().any(|own| own == symbol)),
+    };
+    let found: Vec<(f64, usize)> =
+        marks.list.iter().filter_map(|mark| Some((mark.seconds, class(&mark.symbol)?))).collect();
+    let unknown = marks.defined.iter().any(|symbol| class(symbol).is_none());
+    if found.is_empty() || (options.beats.is_empty() && unknown) {
+        let quoted: Vec<String> =
+            describe::counts(&marks).keys().map(|symbol| format!("{symbol:?}")).collect();
+        let expected = format!(
+            "annotations of beats; the [[data]] table says which symbols are which class: beats = {{ NAME = [\"SYMBOL\", ...], ... }}, \
+             or each its own, in the order of the model's outputs: beats = [{}]",
+            quoted.join(", ")
+        );
+        return Err(Error::input(path.display(), "annotations", describe::symbols(&marks), expected));
+    }
+    remarks.extend(marks.remarks);
+    Ok(Noted::Beats(found))
+}
+
+/// Classes of beats in the order of the model's outputs, where it calls them so; in their own order otherwise.
+///
+/// # Errors
+/// None but those of [`labels::classes`].
+pub fn beat_classes(
+    file: &str,
+    options: &SignalOptions,
+    found: Vec<usize>,
+    known: &Known,
+    remarks: &mut Vec<Remark>,
+) -> Result<Labelled> {
+    let own = class_names(options);
+    if !known.names.is_empty() && own.iter().all(|name| known.names.iter().any(|other| same(name, other))) {
+        let texts = found.iter().map(|&class| own[class].clone()).collect();
+        let place = Place { file, column: "beats", entry: &|at| format!("beat {at}") };
+        let read = labels::classes(&Written::Texts(texts), known, &place)?;
+        remarks.extend(read.remarks);
+        return Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept: Vec::new() });
+    }
+    if options.beats.is_empty() {
+        remarks.push(Remark::note(
+            "beats in the classes of AAMI EC57, as outputs 0 to 4: N (normal, bundle branch block), S, V, F, Q",
+        ));
+    }
+    let labels = Labels::Class(found.into_iter().map(|class| class as u32).collect());
+    Ok(Labelled { labels, classes: own, kept: Vec::new() })
+}
+
+/// Labels of whole records or windows of them: of the list, or else of the headers. `items` are positions in the list, a sample each.
+///
+/// # Errors
+/// No labels; as [`labels::classes`] and [`labels::findings`].
+pub fn record_labels(
+    file: &str,
+    listed: Option<&ListedLabels>,
+    items: &[usize],
+    diagnoses: Vec<Option<BTreeSet<String>>>,
+    known: &Known,
+    remarks: &mut Vec<Remark>,
+) -> Result<Labelled> {
+    match listed {
+        Some(ListedLabels::Texts(column, texts)) => {
+            let column = format!("column `{column}`");
+            let place = Place { file, column: &column, entry: &|at| format!("row {}", items[at] + 1) };
+            let own = items.iter().map(|&item| texts[item].clone()).collect();
+            let read = labels::classes(&Written::Texts(own), known, &place)?;
+            remarks.extend(read.remarks);
+            Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept: Vec::new() })
+        }
+        Some(ListedLabels::Sets(column, sets)) => {
+            let own = items.iter().map(|&item| sets[item].clone()).collect();
+            let all: BTreeSet<String> = sets.iter().flatten().cloned().collect();
+            statements(file, &format!("column `{column}`"), own, all, known, remarks)
+        }
+        Some(ListedLabels::Findings(names, rows)) => {
+            let place =
+                Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
+            let (order, said) = labels::findings(names, known, &place)?;
+            remarks.extend(said);
+            let classes = if known.names.is_empty() { names.clone() } else { known.names.clone() };
+            let values = items.iter().flat_map(|&item| order.iter().map(move |&at| rows[item][at])).collect();
+            Ok(Labelled { labels: Labels::Findings(values), classes, kept: Vec::new() })
+        }
+        None => {
+            let missing = diagnoses.iter().filter(|set| set.is_none()).count();
+            if missing > 0 {
+                let found =
+                    format!("{missing} of {} samples of records without a `Dx:` line", diagnoses.len());
+                return Err(Error::input(file, "labels", found, super::LABELS));
+            }
+            let sets: Vec<BTreeSet<String>> = diagnoses.into_iter().flatten().collect();
+            let all = sets.iter().flatten().cloned().collect();
+            statements(file, "`Dx:` of the headers", sets, all, known, remarks)
+        }
+    }
+}
+
+/// Statements as findings, where the model has several; else the one class among them, and samples with none or several are left out.
+fn statements(
+    file: &str,
+    column: &str,
+    sets: Vec<BTreeSet<String>>,
+    all: BTreeSet<String>,
+    known: &Known,
+    remarks: &mut Vec<Remark>,
+) -> Result<Labelled> {
+    let names: Vec<String> = all.into_iter().collect();
+    let place = Place { file, column, entry: &|at| format!("sample {at}") };
+    let (order, said) = labels::findings(&names, known, &place)?;
+    let outputs: Vec<String> = if known.names.is_empty() { names.clone() } else { known.names.clone() };
+    let own = |set: &BTreeSet<String>| {
+        order.iter().map(|&at| u8::from(set.contains(&names[at]))).collect::<Vec<u8>>()
+    };
+    let rows: Vec<Vec<u8>> = sets.iter().map(own).collect();
+    let left = names.len() - order.len();
+    if left > 0 {
+        remarks
+            .push(Remark::note(format!("{left} other statements of {column} are no outputs of the model")));
+        remarks.extend(said.into_iter().filter(|remark| !remark.text.starts_with("left out")));
+    } else {
+        remarks.extend(said);
+    }
+    if known.outputs.is_none_or(|outputs| outputs.findings) {
+        let labels = Labels::Findings(rows.concat());
+        return Ok(Labelled { labels, classes: outputs, kept: Vec::new() });
+    }
+    let kept: Vec<bool> = rows.iter().map(|row| row.iter().filter(|&&one| one == 1).count() == 1).collect();
+    let classes = rows
+        .iter()
+        .zip(&kept)
+        .filter(|(_, kept)| **kept)
+        .filter_map(|(row, _)| row.iter().position(|&one| one == 1));
+    let labels = Labels::Class(classes.map(|class| class as u32).collect());
+    let none = rows.iter().filter(|row| row.iter().all(|&one| one == 0)).count();
+    let several = kept.iter().filter(|kept| !**kept).count() - none;
+    if none + several > 0 {
+        remarks.push(Remark::note(format!(
+            "{none} samples with none of the classes and {several} with several are left out: the model tells one class"
+        )));
+    }
+    Ok(Labelled { labels, classes: outputs, kept })
+}
+
+/// How often each symbol occurs.
+pub(super) fn tally<'a>(symbols: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    symbols.for_each(|symbol| *counts.entry(symbol).or_default() += 1);
+    counts
+}

@@ -1,0 +1,455 @@
+//! Which recordings there are, and what stands beside each: patient, split, labels.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::options::ListColumns;
+use super::recording::ENDINGS;
+use crate::data::wfdb::Header;
+use crate::data::{Remark, beats};
+use crate::{Error, Result, files};
+
+/// One recording of a listing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Item {
+    /// Its header or file.
+    pub path: PathBuf,
+    /// What it is called: its path below the folder, without the ending.
+    pub name: String,
+    /// Whose it is, where a list says so.
+    pub patient: Option<String>,
+    /// `train`, `val` or `test`, where something says so.
+    pub split: Option<String>,
+    /// What a list says in other columns.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Recordings in a fixed order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// Them.
+    pub items: Vec<Item>,
+    /// Their labels, where a list has some.
+    pub labels: Option<ListedLabels>,
+    /// Files that say which recordings there are.
+    pub files: Vec<PathBuf>,
+    /// What was assumed.
+    pub remarks: Vec<Remark>,
+}
+
+/// Labels of a list, one entry an item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListedLabels {
+    /// One text each, of this column.
+    Texts(String, Vec<String>),
+    /// Statements each (codes of findings and diagnoses), of this column.
+    Sets(String, Vec<BTreeSet<String>>),
+    /// A column of 0 and 1 for every finding.
+    Findings(Vec<String>, Vec<Vec<u8>>),
+}
+
+/// More files than this below a folder are taken for a wrong folder.
+const MAX_FILES: usize = 1 << 21;
+/// Folders within folders that are looked into.
+const MAX_DEPTH: usize = 6;
+/// The largest list that is read. 1 GiB.
+const MAX_BYTES: u64 = 1 << 30;
+/// PTB-XL's own list.
+const PTB_XL: &str = "ptbxl_database.csv";
+
+/// Everything that is a recording below `folder`, in the order of names; segments of others are none of their own. PTB-XL's folder is read by
+/// its list.
+///
+/// # Errors
+/// A folder without recordings, or that cannot be read.
+pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
+    let own = folder.join(PTB_XL);
+    if own.is_file() {
+        return list(&own, columns);
+    }
+    let mut paths = Vec::new();
+    collect(folder, 0, &mut paths)?;
+    paths.sort();
+    let mut segments = HashSet::new();
+    for path in paths.iter().filter(|path| is_header(path) && has_segments(path)) {
+        let header = Header::read(path)?;
+        segments.extend(header.segments.iter().map(|s| path.with_file_name(format!("{}.hea", s.name))));
+    }
+    paths.retain(|path| !segments.contains(path));
+    if paths.is_empty() {
+        let expected = "WFDB records (.hea), EDF or BDF files";
+        return Err(Error::input(folder.display(), "folder", "none", expected));
+    }
+    let item = |path: &PathBuf| {
+        let below = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+        Item { path: path.clone(), name: below.to_string_lossy().replace('\\', "/"), ..Item::default() }
+    };
+    let mut listing = Listing { items: paths.iter().map(item).collect(), ..Listing::default() };
+    listing.split_as_mit_bih();
+    Ok(listing)
+}
+
+/// The one recording at `path`.
+pub fn one(path: &Path) -> Listing {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut listing = Listing {
+        items: vec![Item { path: path.to_path_buf(), name, ..Item::default() }],
+        ..Listing::default()
+    };
+    listing.split_as_mit_bih();
+    listing
+}
+
+fn is_header(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "hea")
+}
+
+/// Whether a header's first line names segments; only its start is read.
+fn has_segments(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = files::open(path).map(|file| file.take(4096).read_to_end(&mut start));
+    let text = String::from_utf8_lossy(&start);
+    let first = text.lines().find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    read.is_ok()
+        && first.and_then(|line| line.split_whitespace().next()).is_some_and(|name| name.contains('/'))
+}
+
+fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(Error::io(&path))?;
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        if kind.is_dir() && depth < MAX_DEPTH {
+            collect(&path, depth + 1, paths)?;
+        } else if !kind.is_dir() && ENDINGS.contains(&ending.as_str()) {
+            paths.push(path);
+        }
+        if paths.len() > MAX_FILES {
+            let found = format!("more than {MAX_FILES} recordings");
+            return Err(Error::input(folder.display(), "folder", found, "a folder of fewer"));
+        }
+    }
+    Ok(())
+}
+
+impl Listing {
+    /// Records that are called as those of MIT-BIH are split as de Chazal et al. 2004 split them.
+    fn split_as_mit_bih(&mut self) {
+        let split = |item: &Item| item.name.parse::<u16>().ok().and_then(beats::split_of);
+        let splits: Option<Vec<&str>> = self.items.iter().map(split).collect();
+        let Some(splits) = splits else { return };
+        for (item, split) in self.items.iter_mut().zip(splits) {
+            item.split = Some(split.to_string());
+        }
+        self.remarks.push(Remark::note(
+            "records have the numbers of MIT-BIH: split by patient as de Chazal et al. 2004 did (DS1 train and val, DS2 test)",
+        ));
+    }
+
+    /// Whether something says which split an item belongs to.
+    pub fn is_split(&self) -> bool {
+        self.items.iter().any(|item| item.split.is_some())
+    }
+}
+
+/// A CSV in memory.
+struct List {
+    names: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl List {
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = files::read_bytes(path, MAX_BYTES)?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => error.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let first = text.lines().next().unwrap_or_default();
+        let delimiter =
+            [b',', b';', b'\t'].into_iter().max_by_key(|&d| first.bytes().filter(|&b| b == d).count());
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter.unwrap_or(b','))
+            .has_headers(false)
+            .from_reader(text.as_bytes());
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| {
+                let expected = "rows of as many columns as the first line has";
+                Error::input(path.display(), format!("row {}", rows.len()), error, expected)
+            })?;
+            rows.push(record.iter().map(|cell| cell.trim().to_string()).collect::<Vec<String>>());
+        }
+        if rows.len() < 2 {
+            return Err(Error::input(
+                path.display(),
+                "list",
+                "no rows",
+                "a line of column names, then a record a line",
+            ));
+        }
+        let names = rows.remove(0);
+        Ok(Self { names, rows })
+    }
+
+    /// The column that the study names, or the first with a usual name.
+    fn column(&self, path: &Path, key: &str, named: Option<&str>, usual: &[&str]) -> Result<Option<usize>> {
+        let position = |name: &str| self.names.iter().position(|own| own.eq_ignore_ascii_case(name));
+        match named {
+            None => Ok(usual.iter().find_map(|name| position(name))),
+            Some(name) => position(name).map(Some).ok_or_else(|| {
+                let expected = format!("one of {}", self.names.join(", "));
+                Error::input(
+                    path.display(),
+                    format!("records.{key}"),
+                    format!("no column `{name}`"),
+                    expected,
+                )
+            }),
+        }
+    }
+
+    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(move |row| row[column].as_str())
+    }
+}
+
+/// Usual names of a column of records. PTB-XL's 100 Hz come first: they are an hour's download less.
+const PATHS: [&str; 11] = [
+    "filename_lr",
+    "filename_hr",
+    "path",
+    "record",
+    "file",
+    "filename",
+    "file_name",
+    "record_name",
+    "ecg_path",
+    "ecg_id",
+    "id",
+];
+const LABELS: [&str; 9] = [
+    "label",
+    "labels",
+    "scp_codes",
+    "class",
+    "target",
+    "diagnosis",
+    "dx",
+    "superclass",
+    "diagnostic_superclass",
+];
+const PATIENTS: [&str; 4] = ["patient_id", "patient", "subject_id", "subject"];
+const SPLITS: [&str; 3] = ["split", "strat_fold", "set"];
+
+/// The recordings that the CSV at `path` lists, with their labels.
+///
+/// # Errors
+/// A CSV that cannot be read; columns that are not there; labels, splits or files that are none.
+pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
+    let table = List::read(path)?;
+    let mut remarks = Vec::new();
+    let all = || table.names.join(", ");
+    let files = table.column(path, "path", columns.path.as_deref(), &PATHS)?.ok_or_else(|| {
+        let expected = "records = { csv = \"FILE.csv\", path = \"COLUMN\", labels = \"COLUMN\" }";
+        Error::input(path.display(), "columns", format!("{}: none is called path or record", all()), expected)
+    })?;
+    if columns.path.is_none() {
+        remarks.push(Remark::note(format!("column `{}` names the records", table.names[files])));
+    }
+    let patients = table.column(path, "patient", columns.patient.as_deref(), &PATIENTS)?;
+    let splits = table.column(path, "split", columns.split.as_deref(), &SPLITS)?;
+    let folder =
+        columns.folder.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
+    let splits = splits.map(|at| split_names(path, &table, at, &mut remarks)).transpose()?;
+    let mut items = Vec::new();
+    let mut seen = HashSet::new();
+    for (row, cells) in table.rows.iter().enumerate() {
+        let name = &cells[files];
+        if name.is_empty() || !seen.insert(name) {
+            let found = if name.is_empty() { "nothing".into() } else { format!("`{name}` again") };
+            let place = format!("row {}, column `{}`", row + 1, table.names[files]);
+            return Err(Error::input(path.display(), place, found, "a record, each once"));
+        }
+        let other = |name: &str| table.names.iter().position(|own| own.eq_ignore_ascii_case(name));
+        let columns = ["sex", "age", "site", "device"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_string(), cells[other(name)?].clone())))
+            .collect();
+        items.push(Item {
+            path: with_ending(&folder.join(name)),
+            name: name.clone(),
+            patient: patients.map(|at| cells[at].clone()).filter(|patient| !patient.is_empty()),
+            split: splits.as_ref().map(|splits| splits[row].clone()),
+            columns,
+        });
+    }
+    let labels = Some(listed_labels(path, &table, columns, &mut remarks)?);
+    Ok(Listing { items, labels, files: vec![path.to_path_buf()], remarks })
+}
+
+/// A record is named with or without its ending.
+fn with_ending(path: &Path) -> PathBuf {
+    let known = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    match known.as_deref() {
+        Some(ending) if ENDINGS.contains(&ending) => path.to_path_buf(),
+        Some("dat" | "mat") => path.with_extension("hea"),
+        _ => {
+            let mut with = |ending: &str| PathBuf::from(format!("{}.{ending}", path.display()));
+            ENDINGS.map(&mut with).into_iter().find(|file| file.exists()).unwrap_or_else(|| with("hea"))
+        }
+    }
+}
+
+/// Splits by name, or PTB-XL's folds: 1 to 8 to train on, 9 to validate, 10 to test, as its authors recommend.
+fn split_names(path: &Path, table: &List, at: usize, remarks: &mut Vec<Remark>) -> Result<Vec<String>> {
+    let fold = |cell: &str| {
+        cell.parse::<f64>().ok().filter(|fold| fold.fract() == 0.0 && (1.0..=10.0).contains(fold))
+    };
+    let column = &table.names[at];
+    if let Some(folds) = table.cells(at).map(fold).collect::<Option<Vec<f64>>>() {
+        remarks.push(Remark::note(format!("folds of `{column}`: 1 to 8 are train, 9 is val, 10 is test")));
+        let split = |fold: &f64| {
+            if *fold <= 8.0 {
+                "train"
+            } else if *fold == 9.0 {
+                "val"
+            } else {
+                "test"
+            }
+        };
+        return Ok(folds.iter().map(|fold| split(fold).to_string()).collect());
+    }
+    let name = |(row, cell): (usize, &str)| match cell.to_lowercase().as_str() {
+        "train" | "training" => Ok("train".to_string()),
+        "val" | "valid" | "validation" | "dev" => Ok("val".to_string()),
+        "test" | "testing" => Ok("test".to_string()),
+        _ => {
+            let place = format!("row {}, column `{column}`", row + 1);
+            Err(Error::input(
+                path.display(),
+                place,
+                format!("`{cell}`"),
+                "train, val or test, or folds from 1 to 10",
+            ))
+        }
+    };
+    table.cells(at).enumerate().map(name).collect()
+}
+
+fn listed_labels(
+    path: &Path,
+    table: &List,
+    columns: &ListColumns,
+    remarks: &mut Vec<Remark>,
+) -> Result<ListedLabels> {
+    if columns.labels.len() > 1 {
+        let mut all = vec![Vec::new(); table.rows.len()];
+        for name in &columns.labels {
+            let Some(at) = table.column(path, "labels", Some(name), &[])? else { continue };
+            for (row, cell) in table.cells(at).enumerate() {
+                all[row].push(match cell.to_lowercase().as_str() {
+                    "1" | "1.0" | "true" => 1,
+                    "0" | "0.0" | "false" => 0,
+                    _ => {
+                        let place = format!("row {}, column `{name}`", row + 1);
+                        return Err(Error::input(path.display(), place, format!("`{cell}`"), "0 or 1"));
+                    }
+                });
+            }
+        }
+        return Ok(ListedLabels::Findings(columns.labels.clone(), all));
+    }
+    let at = table.column(path, "labels", columns.labels.first().map(String::as_str), &LABELS)?.ok_or_else(|| {
+        let expected = "records = { csv = \"FILE.csv\", labels = \"COLUMN\" }, or several: labels = [\"AF\", \"LBBB\"]";
+        let found = format!("{}: none is called label", table.names.join(", "));
+        Error::input(path.display(), "columns", found, expected)
+    })?;
+    let column = table.names[at].clone();
+    let sets: Option<Vec<BTreeSet<String>>> = table.cells(at).map(statements).collect();
+    let Some(mut sets) = sets else {
+        let texts: Vec<String> = table.cells(at).map(str::to_string).collect();
+        if let Some(row) = texts.iter().position(String::is_empty) {
+            let place = format!("row {}, column `{column}`", row + 1);
+            return Err(Error::input(path.display(), place, "nothing", "a label"));
+        }
+        return Ok(ListedLabels::Texts(column, texts));
+    };
+    let beside = path.with_file_name("scp_statements.csv");
+    if column.eq_ignore_ascii_case("scp_codes") && beside.is_file() {
+        let classes = superclasses(&beside)?;
+        for set in &mut sets {
+            let more: Vec<String> = set.iter().filter_map(|code| classes.get(code).cloned()).collect();
+            set.extend(more);
+        }
+        remarks.push(Remark::note(
+            "statements of `scp_codes` count whatever their likelihood; scp_statements.csv adds the diagnostic superclass of each",
+        ));
+    } else {
+        remarks
+            .push(Remark::note(format!("statements of `{column}` count whatever number stands with them")));
+    }
+    Ok(ListedLabels::Sets(column, sets))
+}
+
+/// The statements of a text such as `{'NORM': 100.0, 'SR': 0.0}` or `['AF', 'LBBB']`; `None` for any other.
+fn statements(text: &str) -> Option<BTreeSet<String>> {
+    let inner = |open, close| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    let inside = inner('{', '}').or_else(|| inner('[', ']'))?;
+    let name = |part: &str| {
+        let name = part.split(':').next().unwrap_or_default().trim();
+        name.trim_matches(['\'', '"']).trim().to_string()
+    };
+    Some(inside.split(',').map(name).filter(|name| !name.is_empty()).collect())
+}
+
+/// Which diagnostic superclass a statement belongs to, as scp_statements.csv says.
+fn superclasses(path: &Path) -> Result<BTreeMap<String, String>> {
+    let table = List::read(path)?;
+    let class = table.column(path, "labels", Some("diagnostic_class"), &[])?.unwrap_or(0);
+    let pair = |row: &Vec<String>| (row[0].clone(), row[class].clone());
+    Ok(table.rows.iter().map(pair).filter(|(_, class)| !class.is_empty()).collect())
+}
+
+/// Whether a CSV lists recordings: PTB-XL's own, or one of its making.
+pub fn is_list(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = files::open(path).map(|file| file.take(1 << 16).read_to_end(&mut start));
+    let text = String::from_utf8_lossy(&start);
+    let first = text.lines().next().unwrap_or_default();
+    read.is_ok()
+        && first
+            .split([',', ';', '\t'])
+            .any(|name| ["filename_lr", "filename_hr"].contains(&name.trim_matches('"')))
+}
+
+/// SNOMED codes of a header's comments: `Dx: 426783006,164889003`.
+pub fn diagnoses(comments: &[String]) -> Option<BTreeSet<String>> {
+    let codes = comments.iter().find_map(|line| {
+        let (key, codes) = line.split_once(':')?;
+        key.trim().eq_ignore_ascii_case("dx").then_some(codes)
+    })?;
+    Some(codes.split(',').map(|code| code.trim().to_string()).filter(|code| !code.is_empty()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_read_from_python_texts() {
+        let set = |names: &[&str]| Some(names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>());
+        assert_eq!(statements("{'NORM': 100.0, 'SR': 0.0}"), set(&["NORM", "SR"]));
+        assert_eq!(statements("[\"AF\"]"), set(&["AF"]));
+        assert_eq!(statements("{}"), set(&[]));
+        assert_eq!(statements("NORM"), None);
+        assert_eq!(
+            diagnoses(&["Age: 74".into(), "Dx: 59118001, 426783006".into()]),
+            set(&["426783006", "59118001"])
+        );
+    }
+}
