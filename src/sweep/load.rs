@@ -7,7 +7,7 @@ use percuss_kernels::Precision;
 use super::study::{InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Dataset, Labels, Outputs, Preprocess, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Head, InputScaling, Model, onnx_file};
+use crate::models::{Architecture, Config, Head, InputScaling, Model, onnx_file};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
@@ -113,7 +113,7 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
-    request.outputs = Some(outputs(model));
+    request.outputs = Some(outputs(&model.config));
     request.classes = class_names(study, position, of, model)?;
     if let Some(split) = split {
         request.split = split.to_string();
@@ -193,10 +193,10 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
     }
 }
 
-/// What the model says of its outputs.
-fn outputs(model: &Model) -> Outputs {
-    let count = model.config.classes();
-    Outputs { count, findings: model.config.head == Head::Sigmoid && count > 1 }
+/// What a model says of its outputs.
+pub(super) fn outputs(config: &Config) -> Outputs {
+    let count = config.classes();
+    Outputs { count, findings: config.head == Head::Sigmoid && count > 1 }
 }
 
 /// Names of a model's outputs: its own, else those that the study gives it.
@@ -212,7 +212,7 @@ fn class_names(study: &Study, position: usize, of: usize, model: &Model) -> Resu
         (&data.request.classes, format!("line {}, data.classes", data.line)),
         (&entry.classes, format!("line {}, model.classes", entry.line)),
     ];
-    let wanted = outputs(model).classes();
+    let wanted = outputs(&model.config).classes();
     for (names, place) in given.iter().filter(|(names, _)| !names.is_empty()) {
         if names.len() != wanted {
             let expected = format!("{wanted}, one for every class of model {}", entry.id);
