@@ -45,12 +45,13 @@ fn deciding(model: &Model, logits: &[f64], question: &Question) -> Vec<f64> {
     }
 }
 
-/// Cross-entropy; the margin of Carlini & Wagner; DLR, equations 6 and 7 of Croce & Hein. All ascend away from the label, or towards the
+/// The log odds against a class, which rise with its cross-entropy; the margin of Carlini & Wagner; DLR, equations 6 and 7 of Croce & Hein. All ascend away from the label, or towards the
 /// target.
 fn reference(loss: Loss, z: &[f64], question: &Question) -> f64 {
-    let cross_entropy = |class: usize| {
-        let largest = z.iter().copied().fold(f64::MIN, f64::max);
-        largest + z.iter().map(|z| (z - largest).exp()).sum::<f64>().ln() - z[class]
+    let odds_against = |class: usize| {
+        let others = || z.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, z)| *z);
+        let largest = others().fold(f64::MIN, f64::max);
+        largest + others().map(|z| (z - largest).exp()).sum::<f64>().ln() - z[class]
     };
     let margin = |class: usize| {
         let others = z.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, z)| *z);
@@ -60,8 +61,8 @@ fn reference(loss: Loss, z: &[f64], question: &Question) -> f64 {
     sorted.sort_by(|a, b| b.total_cmp(a));
     let label = question.label;
     match (loss, question.target) {
-        (Loss::CrossEntropy, None) => cross_entropy(label),
-        (Loss::CrossEntropy, Some(target)) => -cross_entropy(target),
+        (Loss::CrossEntropy, None) => odds_against(label),
+        (Loss::CrossEntropy, Some(target)) => -odds_against(target),
         (Loss::Margin, None) => -margin(label),
         (Loss::Margin, Some(target)) => margin(target),
         (Loss::Dlr, None) => -margin(label) / (sorted[0] - sorted[2]),
@@ -88,9 +89,10 @@ fn computed(
     let z = decision_logits(&mut graph, logits, model.config.head == Head::Sigmoid, asked, shift);
     let (own, wanted) = (graph.load(label), targeted.then(|| graph.load(target)));
     let found = ascended(&mut graph, loss, z, own, wanted);
-    let gradient = graph.gradients(found, &[at])[0];
+    let lifted = graph.mul(found.value, found.lift);
+    let gradient = graph.gradients(lifted, &[at])[0];
     let mut phase = Phase::new();
-    phase.assign(&mut graph, value, found);
+    phase.assign(&mut graph, value, found.value);
     phase.assign(&mut graph, slope, gradient);
     let compiled = Compiled::new(&graph, &[phase], questions.len()).unwrap();
     let mut executable = compiled.instantiate(device, &mut Uploads::default(), 1).unwrap();

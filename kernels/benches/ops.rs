@@ -169,7 +169,7 @@ fn ops() -> Vec<(String, Arc<dyn Operation>)> {
     ops.push(("pool max 28x28x32".into(), Arc::new(pool.clone())));
     ops.push(("pool_grad max 28x28x32".into(), Arc::new(PoolGrad(pool))));
     ops.push(("softmax 256x10".into(), Arc::new(Softmax { rows: 256, columns: 10, log: false })));
-    ops.push(("cross_entropy 256x2".into(), Arc::new(CrossEntropy { rows: 256, classes: 2 })));
+    ops.push(("cross_entropy 256x2".into(), Arc::new(CrossEntropy { rows: 256, classes: 2, odds: false })));
     let reduce = |outer, len, inner| Reduce { kind: Reduction::Sum, outer, len, inner };
     ops.push(("reduce 64x784".into(), Arc::new(reduce(64, 784, 1))));
     ops.push(("reduce 12544x32 columns".into(), Arc::new(reduce(1, 12544, 32))));

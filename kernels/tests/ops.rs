@@ -105,10 +105,12 @@ fn bits_of_a_row_do_not_depend_on_the_batch() {
         let inputs = draw_all(&op);
         (Arc::new(op), inputs)
     });
-    rows_stand_alone("cross_entropy_grad", |rows| {
-        let op = CrossEntropyGrad(CrossEntropy { rows, classes: 5 });
-        (Arc::new(op), vec![draw(rows * 5, 1), indices(rows, 5, 2), draw(rows, 3)])
-    });
+    for odds in [false, true] {
+        rows_stand_alone("cross_entropy_grad", |rows| {
+            let op = CrossEntropyGrad(CrossEntropy { rows, classes: 5, odds });
+            (Arc::new(op), vec![draw(rows * 5, 1), indices(rows, 5, 2), draw(rows, 3)])
+        });
+    }
     for (what, build) in cases::batches() {
         rows_stand_alone(what, build);
     }

@@ -118,6 +118,8 @@ pub enum Value {
     Relative(f64),
     /// A step size in the data's units.
     Absolute(f64),
+    /// A step size by which the steps cross the ball, see [`evasion::crossing`].
+    Crossing,
     /// A step size as the fraction of two numbers, of which the data's range makes units.
     Fraction(f64, f64),
 }
@@ -131,6 +133,7 @@ impl fmt::Display for Value {
             Self::Word(value) => f.write_str(value),
             Self::Relative(value) => write!(f, "{{ rel = {value} }}"),
             Self::Absolute(value) => write!(f, "{value}"),
+            Self::Crossing => f.write_str("{ rel = 2.5 / steps }, at least { rel = 0.1 }"),
             Self::Fraction(over, under) => write!(f, "\"{over}/{under}\""),
         }
     }

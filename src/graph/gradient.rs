@@ -78,7 +78,10 @@ impl Graph {
         };
         match op {
             NodeOp::Constant(_) | NodeOp::State(_) | NodeOp::Scalar(_) | NodeOp::Index(_) => {}
-            NodeOp::Random(_) | NodeOp::Project(_) | NodeOp::CrossEntropyGrad => {}
+            NodeOp::Random(_)
+            | NodeOp::Project(_)
+            | NodeOp::Rank { .. }
+            | NodeOp::CrossEntropyGrad { .. } => {}
             NodeOp::Unary(function) => {
                 if let Some(gradient) = self.unary_gradient(function, inputs[0], node, g) {
                     give(self, 0, gradient);
@@ -165,9 +168,10 @@ impl Graph {
                 let gradient = self.softmax_gradient(log, node, g);
                 give(self, 0, gradient);
             }
-            NodeOp::CrossEntropy => {
+            NodeOp::CrossEntropy { odds } => {
                 let shape = self.shape(inputs[0]).clone();
-                let gradient = self.push(NodeOp::CrossEntropyGrad, &[inputs[0], inputs[1], g], shape);
+                let gradient =
+                    self.push(NodeOp::CrossEntropyGrad { odds }, &[inputs[0], inputs[1], g], shape);
                 give(self, 0, gradient);
             }
             NodeOp::Gather { rows, inner, count } => {

@@ -279,9 +279,19 @@ impl Graph {
 
     /// Cross-entropy of logits `[.., classes]` against class indices `[..]`: one loss a row, never averaged.
     pub fn cross_entropy(&mut self, logits: Tensor, labels: Tensor) -> Tensor {
+        self.entropy(logits, labels, false)
+    }
+
+    /// `log((1 - p) / p)` of the labels' probabilities p: it rises with [`Self::cross_entropy`], and its gradient is that without the
+    /// factor 1 - p, which vanishes where the model is sure.
+    pub fn odds_against(&mut self, logits: Tensor, labels: Tensor) -> Tensor {
+        self.entropy(logits, labels, true)
+    }
+
+    fn entropy(&mut self, logits: Tensor, labels: Tensor, odds: bool) -> Tensor {
         let mut shape = self.shape(logits).clone();
         shape.dims.pop();
-        self.push(NodeOp::CrossEntropy, &[logits, labels], shape)
+        self.push(NodeOp::CrossEntropy { odds }, &[logits, labels], shape)
     }
 
     /// Rows of x `[rows, inner]` picked by index `[count]`: `[count, inner]`. x may be shared by all lanes.
@@ -305,6 +315,11 @@ impl Graph {
         dims: &[usize],
     ) -> Tensor {
         self.push(NodeOp::Random(distribution), &[key, step], Shape::lanes(dims))
+    }
+
+    /// The `place`-th largest absolute value of a lane, the first at place 1: `[]`. No gradient.
+    pub fn rank(&mut self, x: Tensor, place: usize) -> Tensor {
+        self.push(NodeOp::Rank { place }, &[x], Shape::lanes(&[]))
     }
 
     /// The nearest point to x in the box and the ball around x0: see [`percuss_kernels::ops::Project`]. scale has x's dims, no lanes.

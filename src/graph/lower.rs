@@ -5,7 +5,7 @@ use std::sync::Arc;
 use percuss_kernels::ops::{
     Attention, AttentionGrad, Concat, Conv, ConvInputGrad, ConvWeightGrad, CrossEntropy, CrossEntropyGrad,
     Epilogue, GatedConvInputGrad, GatedPoolGrad, Gather, Instr, LayerNorm, LayerNormGrad, Layout, Matmul,
-    Moments, Operation, Permute, Pointwise, Pool, PoolGrad, Project, Random, Reduce, ScatterAdd, Slice,
+    Moments, Operation, Permute, Pointwise, Pool, PoolGrad, Project, Random, Rank, Reduce, ScatterAdd, Slice,
     Softmax,
 };
 
@@ -96,9 +96,11 @@ impl Graph {
             NodeOp::AttentionGrad(spec) => {
                 Arc::new(AttentionGrad(self.attention_spec(spec, inputs.get(6), here)))
             }
-            NodeOp::CrossEntropy => Arc::new(self.cross_entropy_spec(inputs[0], rows_of(inputs[0]))),
-            NodeOp::CrossEntropyGrad => {
-                Arc::new(CrossEntropyGrad(self.cross_entropy_spec(inputs[0], rows_of(inputs[0]))))
+            NodeOp::CrossEntropy { odds } => {
+                Arc::new(self.cross_entropy_spec(inputs[0], rows_of(inputs[0]), odds))
+            }
+            NodeOp::CrossEntropyGrad { odds } => {
+                Arc::new(CrossEntropyGrad(self.cross_entropy_spec(inputs[0], rows_of(inputs[0]), odds)))
             }
             NodeOp::Gather { rows, inner, count } => {
                 let shared = !self.shape(inputs[0]).lane;
@@ -114,6 +116,9 @@ impl Graph {
             }
             NodeOp::Random(distribution) => {
                 Arc::new(Random { distribution, rows: lanes, columns: shape.lane_len() })
+            }
+            NodeOp::Rank { place } => {
+                Arc::new(Rank { rows: lanes, columns: self.shape(inputs[0]).lane_len(), place })
             }
             NodeOp::Project(ball) => Arc::new(Project { ball, rows: lanes, columns: shape.lane_len() }),
             other => unreachable!("{other:?} is elementwise, a leaf or a view"),
@@ -136,8 +141,8 @@ impl Graph {
         spec
     }
 
-    fn cross_entropy_spec(&self, logits: Tensor, rows: usize) -> CrossEntropy {
-        CrossEntropy { rows, classes: self.dims(logits).last().copied().unwrap_or(1) }
+    fn cross_entropy_spec(&self, logits: Tensor, rows: usize, odds: bool) -> CrossEntropy {
+        CrossEntropy { rows, classes: self.dims(logits).last().copied().unwrap_or(1), odds }
     }
 
     fn matmul_spec(

@@ -60,8 +60,17 @@ pub(crate) enum NodeOp {
     Attention(Attention),
     /// Of q, k, v, y, the statistics, dy and perhaps a mask; dq, then dk and dv as parts.
     AttentionGrad(Attention),
-    CrossEntropy,
-    CrossEntropyGrad,
+    /// With `odds` the log odds against the label, the same without its own logit in the sum.
+    CrossEntropy {
+        odds: bool,
+    },
+    CrossEntropyGrad {
+        odds: bool,
+    },
+    /// Over all values of a lane.
+    Rank {
+        place: usize,
+    },
     Gather {
         rows: usize,
         inner: usize,

@@ -89,6 +89,22 @@ impl Cell {
         }
     }
 
+    /// Whether its budget, or that of an input beside, is of this norm.
+    pub fn moves_within(&self, norm: Norm) -> bool {
+        self.norm == norm || self.beside.iter().any(|budget| budget.norm == norm)
+    }
+
+    /// The words of parameters that the program itself depends on, but for those that every attack has.
+    pub fn choices(&self) -> Vec<(&'static str, &'static str)> {
+        let words = self.parameters().filter_map(|(name, value)| match value {
+            // What steps of l1 are like is nothing to the other norms.
+            Value::Word(_) if name == "l1_step" && !self.moves_within(Norm::L1) => None,
+            Value::Word(word) if !["loss", "projection"].contains(&name) => Some((name, word)),
+            _ => None,
+        });
+        words.collect()
+    }
+
     /// Runs of a sample.
     pub fn restarts(&self) -> u64 {
         match self.parameter("restarts") {
@@ -179,7 +195,9 @@ impl Cell {
             put("ladder", json!(ladder.as_ref()));
         }
         for (name, value) in self.parameters().filter(|(name, _)| !["steps", "step_size"].contains(name)) {
-            put(name, parameter_json(value));
+            if name != "l1_step" || self.moves_within(Norm::L1) {
+                put(name, parameter_json(value));
+            }
         }
         if self.precision != Precision::F32 {
             map.insert("precision".into(), json!(self.precision.name()));
@@ -195,6 +213,7 @@ pub(super) fn parameter_json(value: Value) -> Json {
         Value::Flag(value) => json!(value),
         Value::Word(value) => json!(value),
         Value::Relative(value) => json!({ "rel": value }),
+        Value::Crossing => Json::Null,
         Value::Fraction(over, under) => json!({ "over": over, "under": under }),
     }
 }

@@ -220,7 +220,7 @@ impl<'a> JobMaker<'a> {
                 loss: Loss::resolve(cell.loss(), subject.classes(), targeted),
                 targeted,
                 exact: cell.parameter("projection") != Some(Value::Word("scale")),
-                choices: choices(cell),
+                choices: cell.choices(),
                 scale: self.scale.clone(),
                 one_hot: self.one_hot.clone(),
                 precision: cell.precision,
@@ -251,13 +251,4 @@ impl<'a> JobMaker<'a> {
         let key = (ladder.as_ptr(), cell.values.as_ptr());
         self.ladders.entry(key).or_insert_with(|| ladder.iter().map(rung).collect()).clone()
     }
-}
-
-/// The words of a cell's parameters that the program itself depends on, but for those that every attack has.
-fn choices(cell: &Cell) -> Vec<(&'static str, &'static str)> {
-    let words = cell.parameters().filter_map(|(name, value)| match value {
-        Value::Word(word) if !["loss", "projection"].contains(&name) => Some((name, word)),
-        _ => None,
-    });
-    words.collect()
 }

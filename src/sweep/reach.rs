@@ -79,11 +79,12 @@ pub(super) fn radius(norm: Norm, eps: f64) -> f32 {
     (eps * (1.0 - hair)) as f32
 }
 
-/// The projection already keeps the budgets; should rounding ever break one, the change is shrunk until it holds in f64: at
+/// What a search made of gradients that are no numbers is no input: such values stay clean. The projection already keeps the budgets; should rounding ever break one, the change is shrunk until it holds in f64: at
 /// first by a millionth, at last to nothing. Categories stay whole until then, and so do texts.
 pub(super) fn hold(job: &Job, eps: f64, clean: &[f32], domain: &Domain, x: &mut [f32]) {
     for Moving { range, norm, eps, domain } in moving(job, eps, domain, clean.len()) {
         let (x, clean) = (&mut x[range.clone()], &clean[range]);
+        x.iter_mut().zip(clean).filter(|(x, _)| !x.is_finite()).for_each(|(x, &clean)| *x = clean);
         let mut margin = if norm == Norm::Tokens { 1.0 } else { 1e-6 };
         while distance(norm, x, clean, &domain.scale) > eps {
             for (i, (x, &clean)) in x.iter_mut().zip(clean).enumerate() {

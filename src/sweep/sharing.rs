@@ -118,7 +118,11 @@ pub(super) fn path(cell: &Cell) -> String {
         let words: Vec<_> =
             cell.parameters().filter(|(name, _)| ["loss", "projection"].contains(name)).collect();
         let beside = names(&cell.beside);
-        return format!("{subject:?} leap {:p} {goal:?} {beside:?} {words:?}", cell.attack.step as *const ());
+        let choices = cell.choices();
+        return format!(
+            "{subject:?} leap {:p} {goal:?} {beside:?} {words:?} {choices:?}",
+            cell.attack.step as *const ()
+        );
     }
     let others = cell.parameters().filter(|(name, _)| !["steps", "step_size"].contains(name));
     let drawn = cell.random_start().then_some((cell.attack.name, cell.seed));

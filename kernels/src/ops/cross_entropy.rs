@@ -1,21 +1,25 @@
-//! Cross-entropy of every row against its own label, never averaged: each lane has its loss.
+//! Cross-entropy of every row against its own label, or the log odds against it; never averaged: each lane has its loss.
 
 use super::{Operation, check_sizes};
 use crate::Result;
 use crate::cpu::{Context, math, math::vectorised, spread_rows, tree};
 use crate::gpu::{Adapter, Kernel};
 
-/// `log sum exp(x) - x[label]` of every row, by the max-shifted form. Inputs: logits `[rows, classes]`, labels `[rows]` (a
-/// class index as f32; one outside the classes gives NaN). Output: `[rows]`.
+/// `log sum exp(x) - x[label]` of every row, by the max-shifted form; with `odds` the sum is over the other classes alone, which gives
+/// `log((1 - p) / p)` of the label's probability p: it rises with cross-entropy, and its gradient is that without the factor 1 - p, which
+/// vanishes where p rounds to 1. Inputs: logits `[rows, classes]`, labels `[rows]` (a class index as f32; one outside the classes gives
+/// NaN). Output: `[rows]`. Odds of a single class are -infinity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrossEntropy {
     /// Number of rows.
     pub rows: usize,
     /// Number of classes.
     pub classes: usize,
+    /// Whether the label is left out of the sum.
+    pub odds: bool,
 }
 
-/// `(softmax(x) - onehot(label)) * dloss`. Inputs: logits `[rows, classes]`, labels `[rows]`, dloss `[rows]`. Output: `[rows,
+/// `(softmax(x) - onehot(label)) * dloss`, with `odds` by the softmax of the other classes alone. Inputs: logits `[rows, classes]`, labels `[rows]`, dloss `[rows]`. Output: `[rows,
 /// classes]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrossEntropyGrad(pub CrossEntropy);
@@ -53,12 +57,12 @@ impl Operation for CrossEntropy {
                     if self.classes <= FEW {
                         for (i, losses) in losses.chunks_mut(STRIP).enumerate() {
                             let first = first + i * STRIP;
-                            let strip = Strip::new(logits, self.classes, first, losses.len());
+                            let strip = Strip::new(self, logits, labels, first, losses.len());
                             let mut logs = strip.sum;
                             logs.iter_mut().for_each(|log| *log = math::log(*log));
                             for (r, loss) in losses.iter_mut().enumerate() {
-                                let chosen =
-                                    class(labels[first + r], self.classes).map(|label| strip.x[label][r]);
+                                let chosen = class(labels[first + r], self.classes)
+                                    .map(|label| logits[(first + r) * self.classes + label]);
                                 *loss = chosen.map_or(f32::NAN, |chosen| logs[r] + (strip.max[r] - chosen));
                             }
                         }
@@ -66,10 +70,10 @@ impl Operation for CrossEntropy {
                     }
                     for (i, loss) in losses.iter_mut().enumerate() {
                         let row = &logits[(first + i) * self.classes..][..self.classes];
-                        let chosen = class(labels[first + i], self.classes).map(|label| row[label]);
-                        *loss = chosen.map_or(f32::NAN, |chosen| {
-                            let (max, sum) = max_and_sum(row);
-                            math::log(sum) + (max - chosen)
+                        let label = class(labels[first + i], self.classes);
+                        *loss = label.map_or(f32::NAN, |label| {
+                            let (max, sum) = self.max_and_sum(row, label);
+                            math::log(sum) + (max - row[label])
                         });
                     }
                 },
@@ -113,7 +117,7 @@ impl Operation for CrossEntropyGrad {
                     if classes <= FEW {
                         for (i, dx) in rows.chunks_mut(STRIP * classes).enumerate() {
                             let first = first + i * STRIP;
-                            let strip = Strip::new(logits, classes, first, dx.len() / classes);
+                            let strip = Strip::new(&self.0, logits, labels, first, dx.len() / classes);
                             strip.gradient(&labels[first..], &dloss[first..], dx);
                         }
                         return;
@@ -125,11 +129,12 @@ impl Operation for CrossEntropyGrad {
                             dx.fill(f32::NAN);
                             continue;
                         };
-                        let (max, sum) = max_and_sum(row);
+                        let (max, sum) = self.0.max_and_sum(row, label);
                         for (dx, &x) in dx.iter_mut().zip(row) {
                             *dx = math::exp(x - max) / sum * scale;
                         }
-                        dx[label] = (math::exp(row[label] - max) / sum - 1.0) * scale;
+                        let own = if self.0.odds { 0.0 } else { math::exp(row[label] - max) / sum };
+                        dx[label] = (own - 1.0) * scale;
                     }
                 },
             );
@@ -157,14 +162,18 @@ struct Strip {
 }
 
 impl Strip {
-    /// Rows `first .. first + rows`; sums run in the order of [`max_and_sum`].
+    /// Rows `first .. first + rows`; sums run in the order of [`max_and_sum`]. A label that is left out counts as -infinity.
     #[inline(always)]
-    fn new(logits: &[f32], classes: usize, first: usize, rows: usize) -> Self {
+    fn new(op: &CrossEntropy, logits: &[f32], labels: &[f32], first: usize, rows: usize) -> Self {
+        let classes = op.classes;
         let zeros = [[0.0; STRIP]; FEW];
         let mut strip =
             Self { classes, x: zeros, max: [f32::NEG_INFINITY; STRIP], powers: zeros, sum: [0.0; STRIP] };
         for (r, row) in logits[first * classes..][..rows * classes].chunks_exact(classes).enumerate() {
             row.iter().enumerate().for_each(|(c, &x)| strip.x[c][r] = x);
+            if let Some(label) = class(labels[first + r], classes).filter(|_| op.odds) {
+                strip.x[label][r] = f32::NEG_INFINITY;
+            }
         }
         for x in &strip.x[..classes] {
             for (max, &x) in strip.max.iter_mut().zip(x) {
@@ -205,6 +214,27 @@ impl Strip {
                 *dx = (shares[c][r] - wanted) * dloss[r];
             }
         }
+    }
+}
+
+impl CrossEntropy {
+    /// [`max_and_sum`] of what the sum is over.
+    #[inline(always)]
+    fn max_and_sum(&self, row: &[f32], label: usize) -> (f32, f32) {
+        if !self.odds {
+            return max_and_sum(row);
+        }
+        let (before, after) = (&row[..label], &row[label + 1..]);
+        let larger = |max: f32, x: &f32| if *x > max { *x } else { max };
+        let max = after.iter().fold(before.iter().fold(f32::NEG_INFINITY, larger), larger);
+        let [before, after] = [before, after].map(|part| {
+            tree::sum_inline(
+                part,
+                #[inline(always)]
+                |x| math::exp(x - max),
+            )
+        });
+        (max, before + after)
     }
 }
 

@@ -24,6 +24,7 @@ mod pointwise;
 mod pool;
 mod project;
 mod random;
+mod rank;
 mod reduce;
 mod softmax;
 
@@ -41,6 +42,7 @@ pub use pointwise::{Binary, Instr, Pointwise, Unary};
 pub use pool::{Pool, PoolGrad, PoolKind};
 pub use project::{Ball, Project};
 pub use random::{Distribution, Random, threefry2x32};
+pub use rank::Rank;
 pub use reduce::{Reduce, Reduction};
 pub use softmax::Softmax;
 

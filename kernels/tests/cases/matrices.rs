@@ -8,6 +8,7 @@ use crate::reference;
 pub fn all() -> Vec<Case> {
     let mut cases = matmuls();
     cases.extend(reductions());
+    cases.extend(ranks());
     cases.extend(losses());
     cases.extend(copies());
     cases
@@ -90,10 +91,24 @@ fn reductions() -> Vec<Case> {
     cases
 }
 
+fn ranks() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [rows, columns] in [[1_usize, 1], [3, 2], [70, 31], [5, 33], [2, 5000]] {
+        for place in [1, columns.div_ceil(100), columns.div_ceil(3), columns] {
+            for factor in [1.0_f32, 1e-30, 1e30] {
+                // Rounded, so that there are ties and zeros.
+                let x = draw(rows * columns, 1).iter().map(|x| (x * 40.0).round() * factor).collect();
+                cases.push(Case::new(Rank { rows, columns, place }, vec![x], reference::rank));
+            }
+        }
+    }
+    cases
+}
+
 fn losses() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, classes) in [(1, 1), (3, 2), (17, 5), (600, 2), (5, 33), (2, 1500)] {
-        for factor in [1.0, 60.0, 3e4] {
+        for factor in [1.0, 60.0, 3e4, 1e-30, 1e30] {
             let logits = || scaled(draw(rows * classes, 1), factor, 0.0);
             for log in [false, true] {
                 let op = Softmax { rows, columns: classes, log };
@@ -101,10 +116,14 @@ fn losses() -> Vec<Case> {
             }
             let mut labels = indices(rows, classes, 2);
             labels[rows - 1] = if rows > 2 { classes as f32 } else { 0.0 };
-            let op = CrossEntropy { rows, classes };
-            let inputs = vec![logits(), labels.clone(), draw(rows, 3)];
-            cases.push(Case::new(op.clone(), inputs[..2].to_vec(), reference::cross_entropy));
-            cases.push(Case::new(CrossEntropyGrad(op), inputs, reference::cross_entropy_grad));
+            for odds in [false, true] {
+                let op = CrossEntropy { rows, classes, odds };
+                let inputs = vec![logits(), labels.clone(), draw(rows, 3)];
+                if !odds || classes > 1 {
+                    cases.push(Case::new(op.clone(), inputs[..2].to_vec(), reference::cross_entropy));
+                    cases.push(Case::new(CrossEntropyGrad(op), inputs, reference::cross_entropy_grad));
+                }
+            }
         }
     }
     cases

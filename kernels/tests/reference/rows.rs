@@ -150,18 +150,25 @@ pub fn cross_entropy(op: &CrossEntropy, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> 
         if label < 0.0 || label >= op.classes as f32 {
             return Value { exact: f64::NAN, bound: 0.0 };
         }
-        let (max, log_sum) = log_sum_exp(row);
+        let (max, log_sum) = log_sum_exp(&summed(op, row, label));
         let exact = max + log_sum - f64::from(row[label as usize]);
         Value { exact, bound: U * (4.0 * exact.abs() + 4.0 * log_sum + 80.0) }
     };
     vec![inputs[0].chunks_exact(op.classes).zip(&inputs[1]).map(one).collect()]
 }
 
+/// The logits that the sum is over; one that is left out stands at -infinity.
+fn summed(op: &CrossEntropy, row: &[f32], label: f32) -> Vec<f32> {
+    let left_out = |c: usize| op.odds && c as f32 == label.floor();
+    row.iter().enumerate().map(|(c, &x)| if left_out(c) { f32::NEG_INFINITY } else { x }).collect()
+}
+
 pub fn cross_entropy_grad(op: &CrossEntropyGrad, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
     let mut out = Vec::new();
     for (i, row) in inputs[0].chunks_exact(op.0.classes).enumerate() {
-        let (max, log_sum) = log_sum_exp(row);
         let label = inputs[1][i];
+        let row = summed(&op.0, row, label);
+        let (max, log_sum) = log_sum_exp(&row);
         let outside = label < 0.0 || label >= op.0.classes as f32;
         let scale = f64::from(inputs[2][i]);
         for (c, &x) in row.iter().enumerate() {
@@ -169,7 +176,9 @@ pub fn cross_entropy_grad(op: &CrossEntropyGrad, inputs: &[Vec<f32>]) -> Vec<Vec
             let share = (shifted - log_sum).exp();
             let own = c as f32 == label.floor();
             let exact = if outside { f64::NAN } else { (share - f64::from(u8::from(own))) * scale };
-            let bound = scale.abs() * U * (share * (shifted.abs() + 90.0) + f64::from(u8::from(own)) * 2.0);
+            // A class that is left out has share 0, at whatever distance.
+            let spread = if share == 0.0 { 0.0 } else { share * (shifted.abs() + 90.0) };
+            let bound = scale.abs() * U * (spread + f64::from(u8::from(own)) * 2.0);
             out.push(Value { exact, bound: bound + 1e-44 });
         }
     }
@@ -364,4 +373,13 @@ fn binary(function: Binary, a: Value, b: Value) -> Value {
         Binary::LessEqual => truth(x <= y),
         Binary::Equal => truth(x == y),
     }
+}
+
+pub fn rank(op: &Rank, inputs: &[Vec<f32>]) -> Vec<Vec<Value>> {
+    let one = |row: &[f32]| {
+        let mut sizes: Vec<f32> = row.iter().map(|x| x.abs()).collect();
+        sizes.sort_by(|a, b| b.total_cmp(a));
+        Value::exact(sizes[op.place - 1])
+    };
+    vec![inputs[0].chunks_exact(op.columns).map(one).collect()]
 }

@@ -11,7 +11,7 @@ pub static FGSM: Attack = Attack {
     summary: "One gradient step of length eps.",
     paper: "Goodfellow, Shlens & Szegedy 2015, Explaining and harnessing adversarial examples (arXiv 1412.6572), section 4",
     knowledge: Knowledge::WhiteBox,
-    revision: 1,
+    revision: 2,
     norms: &[Norm::Linf, Norm::L2, Norm::L1],
     parameters: &[LOSS, PROJECTION],
     deterministic: |_| true,

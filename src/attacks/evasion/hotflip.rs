@@ -15,7 +15,7 @@ pub static HOTFLIP: Attack = Attack {
     paper: "Ebrahimi et al. 2018, HotFlip: white-box adversarial examples for text classification (arXiv 1712.06751), \
             sections 3 and 5",
     knowledge: Knowledge::WhiteBox,
-    revision: 2,
+    revision: 3,
     norms: &[Norm::Tokens],
     parameters: &[STEPS, LOSS],
     deterministic: |_| true,

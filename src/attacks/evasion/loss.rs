@@ -3,25 +3,28 @@
 use percuss_kernels::Precision;
 use percuss_kernels::ops::{Binary, Reduction, Unary};
 
+use super::ball::or_one;
 use crate::graph::{Graph, Tensor};
 
-/// The gradients of `value`, one a lane, to each of `by`, in a program that multiplies in `precision`.
+/// The gradients of an ascended loss, one a lane, to each of `by`, in a program that multiplies in `precision`; each lane's are a power of
+/// 2 times too large or small, see [`lift`].
 ///
 /// In f16 the loss is scaled before, and its gradient back after, by a power of 2: what reaches the layers of a confident model would
 /// otherwise be too small for it (Micikevicius et al. 2018, Mixed Precision Training, section 3.2).
 pub(super) fn gradients(
     graph: &mut Graph,
     precision: Precision,
-    value: Tensor,
+    ascended: Ascended,
     by: &[Tensor],
 ) -> Vec<Tensor> {
     const SCALE: f32 = 1024.0;
     graph.precision = precision;
+    let lifted = graph.mul(ascended.value, ascended.lift);
     if precision == Precision::F32 {
-        return graph.gradients(value, by);
+        return graph.gradients(lifted, by);
     }
     let scale = graph.scalar(SCALE);
-    let scaled = graph.mul(value, scale);
+    let scaled = graph.mul(lifted, scale);
     let gradients = graph.gradients(scaled, by);
     let back = graph.scalar(1.0 / SCALE);
     gradients.into_iter().map(|gradient| graph.mul(gradient, back)).collect()
@@ -48,7 +51,7 @@ pub(super) fn negative(graph: &mut Graph, margin: Tensor, logits: Tensor) -> Ten
 /// A loss by its resolved name: what a row's `loss` column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
-    /// Cross-entropy of the true class (of the target, negated).
+    /// Cross-entropy of the true class (of the target, negated), see [`ascended`].
     CrossEntropy,
     /// Largest other logit minus the true one (Carlini & Wagner 2017, f6 without the confidence clamp).
     Margin,
@@ -78,27 +81,61 @@ impl Loss {
     }
 }
 
+/// A loss with the power of 2 by which its gradient is lifted.
+#[derive(Clone, Copy, Debug)]
+pub struct Ascended {
+    /// The loss, one a lane.
+    pub value: Tensor,
+    /// See [`lift`], one a lane.
+    pub lift: Tensor,
+}
+
 /// The loss to ascend. logits `[classes]`, label `[]` (the true class), target `[]` if targeted.
+///
+/// Cross-entropy is ascended as the log odds against the class, which rise with it: the gradient of cross-entropy is theirs times 1 - p, and
+/// where the model is sure of its answer that factor is rounded to nothing. Steps go by the gradient's signs or over its length, so that
+/// the factor would mean nothing to them. Targeted it is the log odds for the target.
 pub fn ascended(
     graph: &mut Graph,
     loss: Loss,
     logits: Tensor,
     label: Tensor,
     target: Option<Tensor>,
-) -> Tensor {
-    match (loss, target) {
-        (Loss::CrossEntropy, None) => graph.cross_entropy(logits, label),
+) -> Ascended {
+    let up = lift(graph, logits);
+    let negative = |graph: &mut Graph, value: Tensor| graph.unary(Unary::Neg, value);
+    let value = match (loss, target) {
+        (Loss::CrossEntropy, None) => graph.odds_against(logits, label),
         (Loss::CrossEntropy, Some(target)) => {
-            let value = graph.cross_entropy(logits, target);
-            graph.unary(percuss_kernels::ops::Unary::Neg, value)
+            let odds = graph.odds_against(logits, target);
+            negative(graph, odds)
         }
         (Loss::Margin, None) => {
             let margin = margin(graph, logits, label);
-            graph.unary(percuss_kernels::ops::Unary::Neg, margin)
+            negative(graph, margin)
         }
         (Loss::Margin, Some(target)) => margin(graph, logits, target),
-        (Loss::Dlr, target) => dlr(graph, logits, label, target),
-    }
+        (Loss::Dlr, target) => {
+            // A ratio of logits, whose gradient has their scale inverted.
+            let value = dlr(graph, logits, label, target);
+            let one = graph.scalar(1.0);
+            return Ascended { value, lift: graph.div(one, up) };
+        }
+    };
+    Ascended { value, lift: up }
+}
+
+/// A power of 2 that keeps gradients of very small or large logits within f32: half of the way from the logits' scale to 1, since it is not
+/// known in which layer they get it. Of logits from 2^-40 to 2^40 it is 1.
+fn lift(graph: &mut Graph, logits: Tensor) -> Tensor {
+    let sizes = graph.unary(Unary::Abs, logits);
+    let largest = graph.reduce(Reduction::Max, sizes, 0..1);
+    let [least, most, up, down] = [-40, 40, 60, -50].map(|power| graph.scalar(2f32.powi(power)));
+    let one = graph.scalar(1.0);
+    let large = graph.less(most, largest);
+    let factor = graph.select(large, down, one);
+    let small = graph.less(largest, least);
+    graph.select(small, up, factor)
 }
 
 /// `z_c - max over j != c of z_j`: positive where class c wins.
@@ -122,14 +159,13 @@ fn pick(graph: &mut Graph, logits: Tensor, chosen: Tensor) -> Tensor {
 fn dlr(graph: &mut Graph, logits: Tensor, label: Tensor, target: Option<Tensor>) -> Tensor {
     let classes = graph.dims(logits)[0];
     let sorted = largest(graph, logits, if target.is_some() { 4 } else { 3 });
-    let tiny = graph.scalar(1e-12);
     match target {
         None => {
             let margin = margin(graph, logits, label);
             let spread = graph.sub(sorted[0], sorted[2]);
-            let safe = graph.add(spread, tiny);
+            let safe = or_one(graph, spread);
             let ratio = graph.div(margin, safe);
-            graph.unary(percuss_kernels::ops::Unary::Neg, ratio)
+            graph.unary(Unary::Neg, ratio)
         }
         Some(target) => {
             let (of_label, of_target) = (graph.one_hot(label, classes), graph.one_hot(target, classes));
@@ -139,9 +175,9 @@ fn dlr(graph: &mut Graph, logits: Tensor, label: Tensor, target: Option<Tensor>)
             let lower = graph.add(sorted[2], sorted[3]);
             let half = graph.scale(lower, 0.5);
             let spread = graph.sub(sorted[0], half);
-            let safe = graph.add(spread, tiny);
+            let safe = or_one(graph, spread);
             let ratio = graph.div(gap, safe);
-            graph.unary(percuss_kernels::ops::Unary::Neg, ratio)
+            graph.unary(Unary::Neg, ratio)
         }
     }
 }

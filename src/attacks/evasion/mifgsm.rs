@@ -1,10 +1,10 @@
 //! Momentum iterative FGSM: steps along a running sum of l1-normalised gradients.
 
 use super::StepContext;
-use percuss_kernels::ops::Unary;
+use percuss_kernels::ops::{Ball, Unary};
 
-use super::ball::{direction, l1_length};
-use super::parameters::{LOSS, PROJECTION, STEP_SIZE, STEPS, whole};
+use super::ball::{direction, unit};
+use super::parameters::{LOSS, PROJECTION, STEP_SIZE, STEPS, step_size, whole};
 use crate::attacks::{Attack, Kind, Knowledge, Norm, Parameter, Value};
 use crate::graph::Tensor;
 
@@ -15,7 +15,7 @@ pub static MI_FGSM: Attack = Attack {
     summary: "Gradient steps along an accumulated, normalised gradient.",
     paper: "Dong et al. 2018, Boosting adversarial attacks with momentum (arXiv 1710.06081), algorithm 1",
     knowledge: Knowledge::WhiteBox,
-    revision: 1,
+    revision: 2,
     norms: &[Norm::Linf, Norm::L2],
     parameters: &[
         STEPS,
@@ -38,7 +38,7 @@ pub static MI_FGSM: Attack = Attack {
     deterministic: |_| true,
     step,
     steps: |get| whole(get("steps")),
-    step_size: |get| get("step_size"),
+    step_size,
 };
 
 /// `m <- decay m + g / |g|_1; x + step_size * direction(m)` (equations 6 and 7).
@@ -50,8 +50,7 @@ fn step(context: &mut StepContext) -> Tensor {
     let unit = if signs {
         graph.unary(Unary::Sign, context.gradient)
     } else {
-        let length = l1_length(graph, context.gradient);
-        graph.div(context.gradient, length)
+        unit(graph, context.gradient, Ball::L1)
     };
     let kept = graph.load(momentum);
     let kept = graph.mul(kept, decay);

@@ -23,6 +23,7 @@ use percuss_kernels::Precision;
 
 use self::ball::Region;
 use self::loss::Loss;
+pub use self::parameters::crossing;
 pub use self::parts::Part;
 pub use self::program::{EvasionProgram, JudgeProgram, Slots};
 use super::{Attack, Norm};

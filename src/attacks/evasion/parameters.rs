@@ -1,6 +1,6 @@
 //! Hyper-parameters that several attacks share.
 
-use crate::attacks::{Kind, Parameter, Value};
+use crate::attacks::{Chosen, Kind, Parameter, Value};
 
 /// Number of gradient steps.
 pub(super) const STEPS: Parameter = Parameter {
@@ -13,10 +13,24 @@ pub(super) const STEPS: Parameter = Parameter {
 /// Length of a step.
 pub(super) const STEP_SIZE: Parameter = Parameter {
     name: "step_size",
-    doc: "Length of a step in the attack's norm: a number in the data's units, or { rel = R } times eps.",
+    doc: "Length of a step in the attack's norm: a number in the data's units, or { rel = R } times eps. By itself 0.1 eps or, where steps \
+          are so few that these would not cross the ball, 2.5 eps over steps (Madry et al. 2018, appendix).",
     kind: Kind::StepSize,
-    default: Value::Relative(0.1),
+    default: Value::Crossing,
 };
+
+/// The step size that the parameters say.
+pub(super) fn step_size(get: Chosen) -> Value {
+    match get("step_size") {
+        Value::Crossing => Value::Relative(crossing(whole(get("steps")))),
+        said => said,
+    }
+}
+
+/// A step size, as a share of the budget, by which `steps` steps cross the ball and come some way back: 2.5 over the steps, at least 0.1.
+pub fn crossing(steps: u64) -> f64 {
+    (2.5 / steps as f64).max(0.1)
+}
 
 /// Whether to start at random.
 pub(super) const RANDOM_START: Parameter = Parameter {
@@ -50,6 +64,16 @@ pub(super) const PROJECTION: Parameter = Parameter {
           Foolbox and torchattacks do. Under linf both are the same.",
     kind: Kind::Choice(&["exact", "scale"]),
     default: Value::Word("exact"),
+};
+
+/// What a step of an l1 ball moves.
+pub(super) const L1_STEP: Parameter = Parameter {
+    name: "l1_step",
+    doc: "What a step moves under l1: sparse, the hundredth of the entries (one at least) whose gradients are largest and that bounds do not \
+          hold back (Tramer & Boneh 2019, SLIDE); dense, all of them in proportion to their gradients, as Foolbox does. Other norms do \
+          not look at it.",
+    kind: Kind::Choice(&["sparse", "dense"]),
+    default: Value::Word("sparse"),
 };
 
 /// The whole number in a value.

@@ -65,7 +65,7 @@ pub struct EvasionProgram {
 pub(super) struct View {
     /// The ascended loss, one a lane.
     pub(super) loss: Tensor,
-    /// Its gradient.
+    /// Its gradient, times a power of 2 that is the lane's own.
     pub(super) gradient: Tensor,
     /// That by the embeddings of a text's words, where there is a text.
     pub(super) words: Option<Tensor>,
@@ -126,13 +126,13 @@ fn look(model: &Model, settings: &Settings) -> (Graph, Slots, View) {
     let (logits, reading) = decide(&mut graph, model, x, slots.finding, slots.threshold);
     let label = graph.load(slots.label);
     let target = settings.targeted.then(|| graph.load(slots.target));
-    let value = loss::ascended(&mut graph, settings.loss, logits, label, target);
+    let ascended = loss::ascended(&mut graph, settings.loss, logits, label, target);
     let by: Vec<Tensor> =
         [Some(x), reading.as_ref().map(|reading| reading.embedded)].into_iter().flatten().collect();
-    let gradients = loss::gradients(&mut graph, settings.precision, value, &by);
+    let gradients = loss::gradients(&mut graph, settings.precision, ascended, &by);
     let success = success(&mut graph, logits, label, target);
     let words = gradients.get(1).copied();
-    (graph, slots, View { loss: value, gradient: gradients[0], words, reading, success })
+    (graph, slots, View { loss: ascended.value, gradient: gradients[0], words, reading, success })
 }
 
 /// From the iterate to the next one, within budget and bounds, for every lane that takes a step.
@@ -230,9 +230,12 @@ fn count(
     let done = graph.max(done, ended);
     step.assign(graph, slots.done, done);
     let entries = graph.shape(gradient).lane_len();
-    let vanished = graph.equal(gradient, zero);
-    let vanished = graph.sum_lane(vanished);
-    let share = graph.scale(vanished, 1.0 / entries as f32);
+    // What is no number leads nowhere either.
+    let sizes = graph.unary(Unary::Abs, gradient);
+    let leads = graph.less(zero, sizes);
+    let leading = graph.sum_lane(leads);
+    let share = graph.scale(leading, -1.0 / entries as f32);
+    let share = graph.shift(share, 1.0);
     let counted = graph.mul(share, running);
     let zeros = graph.load(slots.zero_gradients);
     let zeros = graph.add(zeros, counted);

@@ -26,7 +26,7 @@ pub(crate) use pointwise::pointwise;
 pub(crate) use pool::{pool, pool_grad};
 pub(crate) use project::project;
 pub(crate) use random::random;
-pub(crate) use rows::{layer_norm, layer_norm_grad, moments, reduce, softmax};
+pub(crate) use rows::{layer_norm, layer_norm_grad, moments, rank, reduce, softmax};
 pub use variants::{Product, Variant};
 
 use super::template::Template;

@@ -1,7 +1,7 @@
 //! Ops along the middle axis of `[outer, len, inner]`: reductions, moments, softmax, layer norm.
 
 use super::{Adapter, Binding, Kernel, Template, declare, grid, operands, unroll};
-use crate::ops::{LayerNorm, Moments, Reduce, Reduction, Softmax};
+use crate::ops::{LayerNorm, Moments, Rank, Reduce, Reduction, Softmax};
 
 pub(super) const ELEMENTARY: &str = include_str!("../../../../shaders/elementary.wgsl");
 
@@ -71,6 +71,14 @@ pub(crate) fn reduce(op: &Reduce, adapter: &Adapter) -> Vec<Kernel> {
         .flags(&[("SUM", op.kind == Reduction::Sum)])
         .word("SIGN", if op.kind == Reduction::Min { "-" } else { "" });
     vec![columns(template, [op.outer, op.len, op.inner], 1, operands(1, 1), adapter)]
+}
+
+/// The launch of [`Rank`].
+pub(crate) fn rank(op: &Rank, adapter: &Adapter) -> Vec<Kernel> {
+    let declared = declare(&[("x", "f32"), ("y", "f32")]);
+    let text = include_str!("../../../../shaders/rank.wgsl");
+    let template = Template::new(&[&declared, COLUMNS, text]).sizes(&[("PLACE", op.place)]);
+    vec![columns(template, [op.rows, op.columns, 1], 31, operands(1, 1), adapter)]
 }
 
 /// The launch of [`Moments`].
