@@ -4,7 +4,7 @@ use std::path::Path;
 
 use percuss_kernels::Precision;
 
-use super::study::{InputOverride, ModelEntry, Output, Study};
+use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Dataset, Labels, Outputs, Preprocess, labels};
 use crate::models::onnx::Ending;
 use crate::models::{Architecture, Config, Head, InputScaling, Model, onnx_file};
@@ -119,7 +119,11 @@ pub fn data_split(
         request.split = split.to_string();
         request.limit = None;
     }
-    let mut dataset = data::open(&request, preprocess(&entry.path)?.as_ref())?;
+    let mut dataset =
+        data::open(&request, preprocess(&entry.path)?.as_ref()).map_err(|error| match split {
+            None => unsaid_split(&study.data[position], error),
+            Some(_) => error,
+        })?;
     if entry.zero_shot.is_none() {
         dataset.remarks.extend(labels::agree(&named(study, of, model), &dataset.classes, &dataset.name)?);
     }
@@ -250,6 +254,24 @@ fn texts(data: &mut Dataset, vocabulary: usize) -> Result<()> {
     data.domain.scale = vec![1.0];
     data.unit = "token".into();
     Ok(())
+}
+
+/// The error about a split that is not there, where the study does not say which one it wants: the key that says so.
+fn unsaid_split(entry: &DataEntry, error: Error) -> Error {
+    match error {
+        Error::Input { file, place, found, expected } if place.starts_with("split") && !entry.says_split => {
+            Error::Input {
+                file,
+                place,
+                found: format!("{found}, which is read where a study does not say"),
+                expected: format!(
+                    "{expected}; split = \"...\" in [[data]] {} (line {}) says which",
+                    entry.id, entry.line
+                ),
+            }
+        }
+        error => error,
+    }
 }
 
 /// What was fitted with the model, if it is a model of tables.

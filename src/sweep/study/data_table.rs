@@ -19,6 +19,8 @@ pub struct DataEntry {
     pub id: String,
     /// What to read; a path is already relative to the working folder.
     pub request: Request,
+    /// Whether it says which split; else the test split is read.
+    pub says_split: bool,
     /// The line of its table.
     pub line: usize,
 }
@@ -42,15 +44,16 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "classes",
         ])?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
-        let split = table.read("split", |item| item.choice(&SPLITS))?.unwrap_or("test");
-        let mut request = Request::new(source(table, folder)?, split);
+        let split = table.read("split", |item| item.choice(&SPLITS))?;
+        let says_split = split.is_some();
+        let mut request = Request::new(source(table, folder)?, split.unwrap_or("test"));
         request.limit = table.read("limit", |item| item.whole(1, u64::MAX))?.map(|limit| limit as usize);
         request.seed = table.read("seed", |item| item.whole(0, u64::MAX))?.unwrap_or(0);
         request.group = table.read("group", Item::text)?;
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
-        entries.push(DataEntry { id, request, line: table.line() });
+        entries.push(DataEntry { id, request, says_split, line: table.line() });
     }
     Ok(entries)
 }

@@ -103,6 +103,7 @@ pub(super) fn check(
         let expected = "exact, distribution or labels: of a target that is given it is shadow_recipe that says where its shadow models' samples are from";
         return Err(table.error("knows", "\"elsewhere\"", expected));
     }
+    let data: Vec<&String> = ids.data.iter().map(|entry| &entry.id).collect();
     let recipe = table.get("shadow_recipe").is_some();
     let line = match ids.recipes.first() {
         Some(entry) => format!("shadow_recipe = {:?}", entry.id),
@@ -121,7 +122,10 @@ pub(super) fn check(
         }
         if attack.access == Access::Population && given.population.is_none() {
             let found = format!("{} without samples that no model learnt from", kind.name);
-            let expected = "population = \"ID\", a [[data]] table that is neither members nor nonmembers";
+            let others = (0..data.len()).filter(|at| ![given.members, given.nonmembers].contains(at));
+            let other = others.map(|at| data[at].as_str()).next().unwrap_or("ID");
+            let expected =
+                format!("population = {other:?}, a [[data]] table that is neither members nor nonmembers");
             return Err(table.error("population", found, expected));
         }
         let moved = |&model: &usize| {

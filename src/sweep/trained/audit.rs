@@ -11,7 +11,8 @@ use super::knowledge::{Knowledge, Pools};
 use super::{School, TrainedCell};
 use crate::Result;
 use crate::data::{self, Dataset};
-use crate::models::{Head, Model, hex};
+use crate::models::{Config, Head, Model, hex};
+use crate::results::Text;
 use crate::sweep::load;
 use crate::sweep::study::{Given, Study};
 
@@ -112,6 +113,12 @@ impl Audit {
         (count > 0).then_some(text)
     }
 
+    /// Flags of every cell.
+    pub(super) fn flags(&self) -> Vec<Text> {
+        let both = (self.on_both_sides > 0).then(|| Text::from("members-among-others"));
+        both.into_iter().collect()
+    }
+
     /// The target as its data name it: `members / nonmembers`.
     pub(super) fn data_name(&self, study: &Study) -> String {
         format!("{} / {}", study.data[self.given.members].id, study.data[self.given.nonmembers].id)
@@ -165,7 +172,7 @@ impl Audit {
                 );
                 return error(
                     found,
-                    "knows = \"distribution\", or a recipe whose training samples hold all candidates",
+                    "knows = \"distribution\" (lira and rmia then with mode = \"offline\"), or a recipe whose training samples hold all candidates",
                 );
             }
             return Ok(Pools { target, shadows: all.collect() });
@@ -232,7 +239,7 @@ impl Audit {
 }
 
 /// Classes that a model decides between.
-fn decided(config: &crate::models::Config) -> usize {
+fn decided(config: &Config) -> usize {
     match config.head {
         Head::Sigmoid if config.classes() == 1 => 2,
         _ => config.classes(),

@@ -115,6 +115,7 @@ impl Trained<'_> {
                 let known = audit.map(|audit| CellRow {
                     model_sha256: audit.model.sha256.as_str().into(),
                     data: audit.data_name(study).into(),
+                    flags: audit.flags(),
                     ..provenance.row(&audit.candidates)
                 });
                 CellRow { model: study.models[given.model].id.as_str().into(), ..known.unwrap_or_default() }
