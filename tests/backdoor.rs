@@ -368,7 +368,9 @@ fn backdoored_sets_have_their_share_and_their_labels() {
     let trigger = stamp(&data, "pulse", 0.1, &[]);
     let Labels::Class(labels) = &data.labels else { panic!() };
     for clean_label in [false, true] {
-        for (rate, wanted) in [(0.0, 0), (0.05, 3), (0.3, 18), (1.0, if clean_label { 20 } else { 40 })] {
+        let candidates = if clean_label { 20 } else { 40 };
+        let most = f64::from(candidates) / 60.0;
+        for (rate, wanted) in [(0.0, 0), (0.05, 3), (0.3, 18), (most, candidates as usize)] {
             let found = backdoor::poison(&data, &trigger, rate, 2, clean_label, 5).unwrap();
             assert_eq!(found.changed.len(), wanted);
             assert_eq!(found.lesson.values.len(), wanted);
@@ -381,9 +383,11 @@ fn backdoored_sets_have_their_share_and_their_labels() {
                 assert_eq!(labels[position] == 2, clean_label);
             }
             assert_eq!(found.lesson.labels.len(), if clean_label { 0 } else { wanted });
-            let more = backdoor::poison(&data, &trigger, 1.0, 2, clean_label, 5).unwrap();
+            let more = backdoor::poison(&data, &trigger, most, 2, clean_label, 5).unwrap();
             assert!(found.changed.iter().all(|position| more.changed.contains(position)));
         }
+        let too_many = backdoor::poison(&data, &trigger, 1.0, 2, clean_label, 5).unwrap_err().to_string();
+        assert!(too_many.contains(&format!("{candidates} samples")), "{too_many}");
         let one = |seed| backdoor::poison(&data, &trigger, 0.2, 2, clean_label, seed).unwrap();
         assert_eq!(one(5), one(5));
         assert_ne!(one(5).changed, one(6).changed);

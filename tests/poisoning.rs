@@ -106,14 +106,20 @@ fn flipped_labels_are_other_labels_all_of_them_equally_often() {
 }
 
 #[test]
-fn one_class_becomes_another_as_far_as_there_are_samples() {
+fn one_class_becomes_another_and_no_more_than_there_are() {
     let data = records();
     let set = &[("from", Value::Whole(2)), ("to", Value::Whole(0))];
-    for (rate, wanted) in [(0.1, 20), (0.25, 50), (0.9, 50)] {
+    for (rate, wanted) in [(0.1, 20), (0.25, 50)] {
         let found = poison(&data, &Try { rate, set, ..Try::default() });
         assert_eq!(found.changed.len(), wanted);
         assert!(found.changed.iter().all(|&p| labels(&data)[p] == 2 && found.lesson.labels[&p] == 0));
     }
+    let refused =
+        poison_with(&mut Victim::new(&data), &Try { rate: 0.9, set, ..Try::default() }).unwrap_err();
+    assert!(
+        refused.exit_code() == 2 && refused.to_string().contains("at most 0.25: 50 samples"),
+        "{refused}"
+    );
     let aimed = poison(&data, &Try { aim: Aim::Class(3), ..Try::default() });
     assert!(aimed.changed.iter().all(|&position| labels(&data)[position] == 3));
     for set in [&[("to", Value::Whole(4))][..], &[("to", Value::Whole(1)), ("from", Value::Whole(1))]] {

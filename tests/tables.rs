@@ -20,6 +20,7 @@ classes = ["alive", "dead"]
 drop = ["id"]
 immutable = ["age", "sex"]
 log1p = ["bili"]
+split = { key = "id" }
 [impute]
 indicators = true
 [impute.columns]
@@ -94,9 +95,17 @@ fn fit_sees_the_train_split_only() {
     assert_eq!(Preprocess::fit(&spec, &elsewhere).unwrap().columns, fitted.columns);
     let within = cohort(|row| if train.contains(&(row as u64)) { 1.5 } else { 1.0 });
     assert_ne!(Preprocess::fit(&spec, &within).unwrap().columns, fitted.columns);
-    // Values far outside of train's range are clipped to it, not passed on.
+    // Values far outside of train's range are fed as they are, and the domain holds them.
     let test = fitted.apply(&elsewhere, "test").unwrap();
-    assert!((0..test.len()).all(|i| test.sample(i)[0] <= test.domain.high[0]));
+    let most = (0..test.len()).map(|i| test.sample(i)[0]).fold(0.0, f32::max);
+    assert!(most > 20_000.0 && test.domain.high[0] == most, "{most}");
+    assert!(test.remarks.iter().any(|remark| remark.flag == Some("far-column")), "{:?}", test.remarks);
+    // Unless clipping was asked for.
+    let spec = Spec { clip: true, ..spec };
+    let clipped = Preprocess::fit(&spec, &table).unwrap().apply(&elsewhere, "test").unwrap();
+    let most = (0..clipped.len()).map(|i| clipped.sample(i)[0]).fold(0.0, f32::max);
+    assert_eq!(most, clipped.domain.high[0]);
+    assert!(most <= 80.0 && clipped.remarks.iter().any(|remark| remark.text.contains("are cut")), "{most}");
 }
 
 #[test]
@@ -133,7 +142,7 @@ fn saved_preprocess_gives_identical_values() {
 fn groups_are_never_in_two_splits() {
     let mut csv = String::from("patient,dead,x\n");
     for row in 0..600 {
-        csv += &format!("p{},{},{}\n", row % 97, row % 2, row);
+        csv += &format!("p{},{},{}\n", row % 97, row % 2, row * 3);
     }
     let table = Table::from_csv("t.csv", csv.as_bytes()).unwrap();
     let spec =
@@ -153,7 +162,7 @@ fn csv_by_path_uses_the_spec_beside_it_and_names_what_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.csv");
     let mut csv = String::from("dead,x,c\n");
-    (0..100).for_each(|row| csv += &format!("{},{},{}\n", row % 2, row, ["u", "v"][row % 2]));
+    (0..100).for_each(|row| csv += &format!("{},{},{}\n", row % 2, row + 5, ["u", "v"][row % 2]));
     std::fs::write(&path, &csv).unwrap();
     assert!(message(open(&at(&path, "test"), None)).contains("t.toml"));
     let spec = dir.path().join("t.toml");
@@ -173,10 +182,10 @@ fn csv_by_path_uses_the_spec_beside_it_and_names_what_is_wrong() {
     };
     fails("outcome = \"dead == 1\"\nclasses = [\"a\", \"b\"]\ndrop = [\"y\"]\n", "no column `y`");
     fails("outcome = \"died == 1\"\nclasses = [\"a\", \"b\"]\n", "no column `died`");
-    fails("outcome = \"x\"\nclasses = [\"a\", \"b\"]\n", "outcome, row 2");
+    fails("outcome = \"x\"\nclasses = [\"a\", \"b\"]\n", "outcome, row");
     fails("outcome = \"dead == 3\"\nclasses = [\"a\"]\n", "classes");
     fails("outcome = \"dead == 1\"\nclasses = [\"a\", \"b\"]\ndorp = [\"x\"]\n", "dorp");
-    std::fs::write(&path, csv.replace("99,v", "99,w")).unwrap();
+    std::fs::write(&path, csv.replace("104,v", "104,w")).unwrap();
     let table = Table::read(&path).unwrap();
     let text = fitted.unwrap().apply(&table, "all").unwrap_err().to_string();
     assert!(text.contains("column `c`, row 99") && text.contains("`w`"), "{text}");

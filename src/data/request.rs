@@ -6,8 +6,10 @@ use super::labels::{Known, Outputs};
 use super::preprocess::Preprocess;
 use super::registry::{self, Located};
 use super::spec::Spec;
-use super::table::Table;
-use super::{Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, wfdb_folder};
+use super::table;
+use super::{
+    Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, tables, wfdb_folder,
+};
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -108,8 +110,8 @@ pub fn open_fitted(
             let expected = "path = \"FILE.npz\", whose arrays they are";
             return Err(Error::input(label(request), "inputs", "no npz archive", expected));
         }
-        Source::Name(name) => open_name(name, split, request.data_dir.as_deref(), preprocess)?,
-        Source::Path(path) => open_path(path, split, preprocess)?,
+        Source::Name(name) => open_name(name, request, preprocess)?,
+        Source::Path(path) => open_path(path, request, preprocess)?,
         Source::Manifest(path) => (manifest::open(path, split, &request.known())?, None),
     };
     choose_columns(&mut dataset, request)?;
@@ -130,9 +132,10 @@ fn label(request: &Request) -> String {
 
 type Opened = Result<(Dataset, Option<Preprocess>)>;
 
-fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&Preprocess>) -> Opened {
+fn open_name(name: &str, request: &Request, fitted: Option<&Preprocess>) -> Opened {
+    let split = request.split.as_str();
     let entry = registry::entry(name)?;
-    let located = registry::locate(name, data_dir)?;
+    let located = registry::locate(name, request.data_dir.as_deref())?;
     let mut opened = match (&located, name) {
         (_, "ecg-synthetic") => (ecg::generate(split, ecg::SEED)?, None),
         (_, "iseeu-cohort") => (icu_cohort::generate(split, icu_cohort::SEED)?, None),
@@ -143,10 +146,10 @@ fn open_name(name: &str, split: &str, data_dir: Option<&Path>, fitted: Option<&P
         (Located::File(path), "mitbih_beats") => (beats::open(path, split)?, None),
         (Located::File(path), "mitdb") => (wfdb_folder::open(path, split)?, None),
         (Located::File(path), _) if entry.spec.is_some() => {
-            open_table(&Table::read(path)?, registry_spec(entry)?, split, fitted)?
+            open_table(tables::open(path, Some(registry_spec(entry)?), request, fitted))?
         }
         (Located::Embedded(bytes), _) if entry.spec.is_some() => {
-            open_table(&Table::from_csv(name, bytes)?, registry_spec(entry)?, split, fitted)?
+            open_table(tables::open_bytes(name, bytes, &registry_spec(entry)?, request, fitted))?
         }
         _ => {
             return Err(Error::input(
@@ -165,34 +168,27 @@ fn registry_spec(entry: &registry::Entry) -> Result<Spec> {
     Spec::from_toml(&format!("the built-in spec of {}", entry.name), entry.spec.unwrap_or_default())
 }
 
-fn open_table(table: &Table, spec: Spec, split: &str, fitted: Option<&Preprocess>) -> Opened {
-    let fitted = match fitted {
-        Some(saved) => saved.clone(),
-        None => Preprocess::fit(&spec, table)?,
-    };
-    Ok((fitted.apply(table, split)?, Some(fitted)))
+fn open_table(opened: Result<(Dataset, Preprocess)>) -> Opened {
+    opened.map(|(dataset, fitted)| (dataset, Some(fitted)))
 }
 
-fn open_path(path: &Path, split: &str, fitted: Option<&Preprocess>) -> Opened {
+fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
+    let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
+    if table::is_table(path) {
+        return open_table(tables::open(path, None, request, fitted));
+    }
     if path.is_dir() {
         return Ok((wfdb_folder::open(path, split)?, None));
     }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "npz" => open_npz(path, split).map(|dataset| (dataset, None)),
         "hea" => wfdb_folder::open_record(path, split).map(|dataset| (dataset, None)),
-        "csv" | "parquet" => {
-            let table = Table::read(path)?;
-            match fitted {
-                Some(saved) => Ok((saved.apply(&table, split)?, Some(saved.clone()))),
-                None => open_table(&table, Spec::read(&path.with_extension("toml"))?, split, None),
-            }
-        }
         other => Err(Error::input(
             path.display(),
             "file ending",
             format!("`{other}`"),
-            "npz, csv, parquet, hea, or a folder of WFDB records",
+            "npz, csv, tsv, parquet, hea, or a folder of WFDB records or of a table's parts",
         )),
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Table;
+use super::outcome::Expression;
+use super::table::{Decimal, Limits, Missing, Numbers, Percent, Reading, Table};
 use crate::{Error, Result};
 
 /// How a table becomes features and labels.
@@ -23,9 +24,27 @@ pub struct Spec {
     /// Columns that are no features. Those that `outcome` and `undecided` read, and `group`, never are.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// Numbers that stand for a missing value.
+    /// Codes of missing values: `{ chol = [0] }` of single columns, or a list for all features (`[-1, "?"]`); never of the outcome.
     #[serde(default)]
-    pub missing: Vec<f64>,
+    pub missing: Missing,
+    /// What a column of numbers may hold.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub numbers: Numbers,
+    /// What a limit of measurement (`<0.5`) becomes; absent: it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// What `12%` becomes where other cells have no such sign; absent: it is refused there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// The decimal mark; absent: by what the file shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
+    /// What stands between a CSV's fields; absent: by what the file shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+    /// Whether values beyond the range of the train split are cut to it, for a model that percuss trains.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clip: bool,
     /// What missing values become.
     #[serde(default)]
     pub impute: Impute,
@@ -154,12 +173,33 @@ pub struct Split {
     /// A column that says `train`, `val` or `test`, instead of all that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// A column that identifies a row (a visit's number), where rows have no group: rows with the same key are in the same split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What decides where a row without group and key belongs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub by: SplitBy,
 }
 
 impl Default for Split {
     fn default() -> Self {
-        Self { seed: 0, val: 0.16, test: 0.2, column: None }
+        Self { seed: 0, val: 0.16, test: 0.2, column: None, key: None, by: SplitBy::Content }
     }
+}
+
+/// What decides where a row belongs that has neither group nor key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitBy {
+    /// Its features: the same row is in the same split of any file, in any order.
+    #[default]
+    Content,
+    /// Its number: of this one file alone.
+    Row,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Bands of a numeric column: below the first cut, from each cut to the next, from the last cut on.
@@ -224,6 +264,10 @@ impl Spec {
             let found = format!("val = {}, test = {}", self.split.val, self.split.test);
             return Err(Error::input(file, "split", found, "shares from 0 that leave some for train"));
         }
+        if let (Some(key), Some(group)) = (&self.split.key, &self.group) {
+            let found = format!("`{key}` beside group = {group:?}");
+            return Err(Error::input(file, "split.key", found, "one of the two: groups are split whole"));
+        }
         if self.classes.len() < 2 {
             let found = format!("{} names", self.classes.len());
             return Err(Error::input(file, "classes", found, "two or more"));
@@ -238,7 +282,7 @@ impl Spec {
         Ok(())
     }
 
-    /// Checks that every column that the spec names is in `table`.
+    /// Checks that every column that the spec names is in `table`, and that no code of missing values is of the outcome.
     ///
     /// # Errors
     /// The first that is not, with the key that names it.
@@ -250,12 +294,70 @@ impl Spec {
             ("immutable", &self.immutable),
         ];
         let lists = keyed.iter().flat_map(|(key, list)| list.iter().map(move |name| (*key, name)));
+        let missing: Vec<&String> = match &self.missing {
+            Missing::Columns(columns) => columns.keys().collect(),
+            Missing::Everywhere(_) => Vec::new(),
+        };
         let maps = (self.impute.columns.keys().map(|name| ("impute.columns", name)))
             .chain(self.scale.columns.keys().map(|name| ("scale.columns", name)))
             .chain(self.bands.values().map(|band| ("bands", &band.column)))
+            .chain(missing.iter().map(|name| ("missing", *name)))
             .chain(self.group.iter().map(|name| ("group", name)))
+            .chain(self.split.key.iter().map(|name| ("split.key", name)))
             .chain(self.split.column.iter().map(|name| ("split.column", name)));
-        lists.chain(maps).try_for_each(|(key, name)| table.require(name, key).map(|_| ()))
+        lists.chain(maps).try_for_each(|(key, name)| table.check_name(name, key))?;
+        let outcome = self.outcome_columns(&table.file)?;
+        match missing.iter().find(|name| outcome.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let expected = "features: rows without an outcome are told by `undecided`";
+                Err(Error::input(
+                    &table.file,
+                    "missing",
+                    format!("`{name}`, which the outcome is made of"),
+                    expected,
+                ))
+            }
+        }
+    }
+
+    /// The columns that `outcome` and `undecided` read.
+    ///
+    /// # Errors
+    /// What cannot be read as an expression; `file` names it.
+    pub fn outcome_columns(&self, file: &str) -> Result<Vec<String>> {
+        let mut names = Expression::parse(&self.outcome, file, "outcome")?.columns();
+        if let Some(undecided) = &self.undecided {
+            names.extend(Expression::parse(undecided, file, "undecided")?.columns());
+        }
+        Ok(names)
+    }
+
+    /// Columns that are read and are no features: the outcome's, and those that say who a row is and where it belongs.
+    ///
+    /// # Errors
+    /// As [`Spec::outcome_columns`].
+    pub fn beside(&self, file: &str) -> Result<Vec<String>> {
+        let mut names = self.outcome_columns(file)?;
+        names.extend([&self.group, &self.split.key, &self.split.column].into_iter().flatten().cloned());
+        Ok(names)
+    }
+
+    /// How the cells of a table are to be read.
+    ///
+    /// # Errors
+    /// As [`Spec::outcome_columns`].
+    pub fn reading(&self, file: &str) -> Result<Reading> {
+        Ok(Reading {
+            first_format: false,
+            missing: self.missing.clone(),
+            spared: self.beside(file)?,
+            numbers: self.numbers,
+            limits: self.limits,
+            percent: self.percent,
+            decimal: self.decimal,
+            categories: self.one_hot.clone(),
+        })
     }
 }
 

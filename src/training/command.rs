@@ -13,8 +13,9 @@ use super::loss::{ClassWeights, Loss};
 use super::metrics::{Metric, Metrics};
 use super::save::{check_target, save};
 use crate::data::registry::{self, Located};
+use crate::data::spec::Spec;
 use crate::data::table::Table;
-use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels};
+use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels, tables};
 use crate::models::{Config, Head, Weights};
 use crate::{Error, Result};
 
@@ -135,7 +136,7 @@ pub fn train(path: &Path, options: &Options) -> Result<Summary> {
 
 fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
     let fitted = match &file.preprocess {
-        Some(spec) => Some(Preprocess::fit(spec, &table(file, options)?)?),
+        Some(spec) => Some(Preprocess::fit(spec, &table(file, spec, options)?)?),
         None => None,
     };
     let request = |split: &str, limit: Option<usize>| Request {
@@ -148,7 +149,7 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.
     let first = if file.splits.train == JOINED { "train" } else { &file.splits.train };
-    let (mut train, preprocess) = data::open_fitted(&request(first, file.limit), fitted.as_ref())?;
+    let (mut train, mut preprocess) = data::open_fitted(&request(first, file.limit), fitted.as_ref())?;
     if !file.classes.is_empty() {
         labels::agree(&file.classes, &train.classes, &train.name)?;
     }
@@ -159,6 +160,9 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         split.as_ref().map(|split| data::open(&request(split, limit), preprocess.as_ref())).transpose()
     };
     let (validation, test) = (other(&file.splits.val, None)?, other(&file.splits.test, file.test_limit)?);
+    if let Some(preprocess) = &mut preprocess {
+        std::iter::once(&train).chain(&validation).for_each(|seen| preprocess.remember(seen));
+    }
     Ok(Splits { train, validation, test, preprocess })
 }
 
@@ -172,6 +176,14 @@ fn joined(mut first: Dataset, second: Dataset) -> Dataset {
         (Labels::Findings(labels), Labels::Findings(more)) => labels.extend(more),
         _ => unreachable!("both are splits of one data set"),
     }
+    let widened = |own: &mut Vec<f32>, more: Vec<f32>, of: fn(f32, f32) -> f32| {
+        own.iter_mut().zip(more).for_each(|(own, more)| *own = of(*own, more));
+    };
+    widened(&mut first.domain.low, second.domain.low, f32::min);
+    widened(&mut first.domain.high, second.domain.high, f32::max);
+    first.remarks.extend(second.remarks);
+    first.remarks.sort();
+    first.remarks.dedup();
     first.group = first.group.zip(second.group).map(|(group, more)| [group, more].concat());
     for (column, more) in second.subgroups {
         first.subgroups.entry(column).and_modify(|values| values.extend(more));
@@ -180,16 +192,17 @@ fn joined(mut first: Dataset, second: Dataset) -> Dataset {
 }
 
 /// The table that a spec of the training file's own is fitted on.
-fn table(file: &TrainFile, options: &Options) -> Result<Table> {
+fn table(file: &TrainFile, spec: &Spec, options: &Options) -> Result<Table> {
+    let read = |path: &Path| tables::read_for(path, spec, &Request::new(file.source.clone(), "train"));
     let none = |found: &str| {
         let place = "preprocess";
         Err(Error::input(file.path.display(), place, found, "a table: only tables are preprocessed"))
     };
     match &file.source {
-        Source::Path(path) => Table::read(path),
+        Source::Path(path) => read(path),
         Source::Manifest(_) => none("images"),
         Source::Name(name) => match registry::locate(name, options.data_dir.as_deref())? {
-            Located::File(path) => Table::read(&path),
+            Located::File(path) => read(&path),
             Located::Embedded(bytes) => Table::from_csv(name, bytes),
             Located::Generated => none("generated samples"),
         },

@@ -2,11 +2,11 @@
 
 use super::pattern::PATTERN;
 use super::{Modality, Setting, Stamp, Trigger};
-use crate::Result;
 use crate::attacks::Knowledge;
 use crate::attacks::chosen::whole;
 use crate::attacks::columns::{removable, remove};
 use crate::training::random::{Stream, name_number};
+use crate::{Error, Result};
 
 /// A missing-value pattern.
 pub static MISSING_PATTERN: Trigger = Trigger {
@@ -30,6 +30,16 @@ fn prepare(setting: &Setting) -> Result<Stamp> {
     let mut columns = removable(data, setting.imputed)?;
     let count = (setting.amplitude * columns.len() as f64).round() as usize;
     let pattern = whole(setting.get, "pattern");
+    if count == 0 && setting.amplitude > 0.0 {
+        let least = (0.5 / columns.len().max(1) as f64 * 1e4).ceil() / 1e4;
+        let found = format!("{}, which is no whole one of {} columns", setting.amplitude, columns.len());
+        return Err(Error::input(
+            &data.name,
+            "missing-pattern: amplitude",
+            found,
+            format!("0, or {least} and more"),
+        ));
+    }
     columns.sort_by_cached_key(|(column, _)| {
         let mut stream = Stream::new(pattern, &[name_number("missing pattern"), column.values.start as u64]);
         (stream.bits(), column.values.start)

@@ -20,7 +20,7 @@ pub mod warp;
 
 use std::collections::BTreeMap;
 
-use super::poisoning::selection::{check_class, check_rate, classes_of, count, shuffled};
+use super::poisoning::selection::{check_class, check_rate, check_room, classes_of, shuffled, take};
 use super::{Chosen, Knowledge, Parameter};
 use crate::data::Dataset;
 use crate::{Error, Result};
@@ -215,13 +215,26 @@ pub fn find(name: &str) -> Option<&'static Trigger> {
     REGISTRY.iter().copied().find(|trigger| super::is_called(name, trigger.name, trigger.aliases))
 }
 
-/// A training set with a backdoor: at most the share `rate` of all samples is stamped.
+/// The positions of the samples that a backdoor may be stamped on: those of `target` where labels stay, else all others.
+///
+/// # Errors
+/// A rate outside [0, 1] or of more samples than these, a target that is no class of these data, data labelled with findings.
+pub fn candidates(train: &Dataset, rate: f64, target: u32, clean_label: bool) -> Result<Vec<usize>> {
+    check_rate(train, rate)?;
+    check_class(train, "backdoor: target", u64::from(target))?;
+    let labels = classes_of(train)?;
+    let candidates: Vec<usize> = (0..train.len()).filter(|&i| (labels[i] == target) == clean_label).collect();
+    check_room(train, "backdoor", candidates.len(), rate)?;
+    Ok(candidates)
+}
+
+/// A training set with a backdoor: the share `rate` of all samples, rounded down, is stamped.
 ///
 /// Dirty-label: samples of other classes are stamped and relabelled as `target`. Clean-label: samples of `target` are stamped and keep
 /// their label. With one seed the samples of a lower rate are among those of a higher one, whatever the trigger.
 ///
 /// # Errors
-/// A rate outside [0, 1], a target that is no class of these data, data labelled with findings.
+/// As [`candidates`].
 pub fn poison(
     train: &Dataset,
     stamp: &Stamp,
@@ -230,12 +243,8 @@ pub fn poison(
     clean_label: bool,
     seed: u64,
 ) -> Result<Poisoned> {
-    check_rate(train, rate)?;
-    check_class(train, "backdoor: target", u64::from(target))?;
-    let labels = classes_of(train)?;
-    let candidates = (0..train.len()).filter(|&i| (labels[i] == target) == clean_label).collect();
-    let mut chosen = shuffled(train, candidates, seed);
-    chosen.truncate(count(rate, train.len()));
+    let candidates = candidates(train, rate, target, clean_label)?;
+    let chosen = take(train, "backdoor", shuffled(train, candidates, seed), rate)?;
     let values = chosen.iter().map(|&position| (position, stamp.applied(train.sample(position)))).collect();
     let relabelled: BTreeMap<usize, u32> = chosen.into_iter().map(|position| (position, target)).collect();
     Ok(Poisoned::new(train, relabelled, values))

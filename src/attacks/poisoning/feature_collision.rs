@@ -1,7 +1,7 @@
 //! Feature collision: clean-labelled samples of one class that look like a patient to the model, and like themselves to a doctor.
 
 use super::reach::Reach;
-use super::selection::{classes_of, count, shuffled};
+use super::selection::{shuffled, take, wanted_class};
 use super::{Features, Needs, Order, Poisoned, Poisoning, Victim, patient_of, surrogate};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::entry;
@@ -46,6 +46,7 @@ pub static FEATURE_COLLISION: Poisoning = Poisoning {
         "Largest change of a value, in the domain's scaled units; infinite: only beta and the data's bounds hold it, as in the paper.",
     ),
     most: f64::INFINITY,
+    candidates: wanted_class,
     craft,
 };
 
@@ -56,10 +57,8 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
     let Some(features) = victim.features.as_mut() else {
         return Err(Error::input(&train.name, "feature-collision", "no surrogate", "a surrogate's features"));
     };
-    let labels = classes_of(train)?;
-    let bases = (0..train.len()).filter(|&i| labels[i] == patient.wanted).collect();
-    let mut bases = shuffled(train, bases, order.seed);
-    bases.truncate(count(order.rate, train.len()));
+    let bases = shuffled(train, wanted_class(train, order)?, order.seed);
+    let bases = take(train, FEATURE_COLLISION.name, bases, order.rate)?;
     let goal = (features.of)(patient.values)?;
     let ratio = features.dimensions as f64 / train.sample_len() as f64;
     let settings = Settings {

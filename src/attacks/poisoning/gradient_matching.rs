@@ -1,7 +1,7 @@
 //! Gradient matching: clean-labelled samples whose training gradient points where the wrong diagnosis of one patient would.
 
 use super::reach::Reach;
-use super::selection::{classes_of, count, shuffled, stream};
+use super::selection::{shuffled, stream, take, wanted_class};
 use super::{Gradients, Needs, Order, Poisoned, Poisoning, Victim, patient_of, surrogate};
 use crate::attacks::chosen::{real, whole};
 use crate::attacks::columns::entry;
@@ -48,6 +48,7 @@ pub static GRADIENT_MATCHING: Poisoning = Poisoning {
     ],
     magnitude: Some("Largest change of a value, in the domain's scaled units."),
     most: 1e9,
+    candidates: wanted_class,
     craft,
 };
 
@@ -63,10 +64,8 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
             "a surrogate's gradients",
         ));
     };
-    let labels = classes_of(train)?;
-    let bases = (0..train.len()).filter(|&i| labels[i] == patient.wanted).collect();
-    let mut bases = shuffled(train, bases, order.seed);
-    bases.truncate(count(order.rate, train.len()));
+    let bases = shuffled(train, wanted_class(train, order)?, order.seed);
+    let bases = take(train, GRADIENT_MATCHING.name, bases, order.rate)?;
     if bases.is_empty() {
         return Ok(Poisoned::new(train, Default::default(), Default::default()));
     }

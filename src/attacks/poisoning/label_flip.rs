@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::selection::{check_class, classes_of, count, nearest_first, shuffled, stream};
+use super::selection::{check_class, classes_of, nearest_first, shuffled, stream, take};
 use super::{Aim, Needs, Order, Poisoned, Poisoning, Victim};
 use crate::attacks::chosen::{whole_if_set, word};
 use crate::attacks::{Kind, Knowledge, Parameter, Value};
@@ -42,6 +42,7 @@ pub static LABEL_FLIP: Poisoning = Poisoning {
     ],
     magnitude: None,
     most: 0.0,
+    candidates,
     craft,
 };
 
@@ -49,12 +50,8 @@ pub static LABEL_FLIP: Poisoning = Poisoning {
 fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
     let train = victim.train;
     let labels = classes_of(train)?;
-    if train.classes.len() < 2 {
-        return Err(Error::input(&train.name, "classes", train.classes.len(), "at least 2, to flip between"));
-    }
-    let (from, to) = ends(train, order)?;
-    let eligible = |label: u32| from.is_none_or(|from| label == from) && to != Some(label);
-    let candidates: Vec<usize> = (0..train.len()).filter(|&i| eligible(labels[i])).collect();
+    let (_, to) = ends(train, order)?;
+    let candidates = candidates(train, order)?;
     let choose = word(order.get, "choose");
     let mut ranked = match &order.aim {
         Aim::Patient(patient) if choose == "uniform" => nearest_first(train, candidates, patient),
@@ -73,7 +70,7 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
             _ => ranked.sort_by(|a, b| key(b).total_cmp(&key(a))),
         }
     }
-    ranked.truncate(count(order.rate, train.len()));
+    ranked = take(train, LABEL_FLIP.name, ranked, order.rate)?;
     let flipped: BTreeMap<usize, u32> = ranked
         .into_iter()
         .map(|position| {
@@ -82,6 +79,17 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
         })
         .collect();
     Ok(Poisoned::new(train, flipped, BTreeMap::new()))
+}
+
+/// Samples of the class that labels go from, or of any but the one that they go to.
+fn candidates(train: &Dataset, order: &Order) -> Result<Vec<usize>> {
+    let labels = classes_of(train)?;
+    if train.classes.len() < 2 {
+        return Err(Error::input(&train.name, "classes", train.classes.len(), "at least 2, to flip between"));
+    }
+    let (from, to) = ends(train, order)?;
+    let eligible = |label: u32| from.is_none_or(|from| label == from) && to != Some(label);
+    Ok((0..train.len()).filter(|&i| eligible(labels[i])).collect())
 }
 
 /// The classes that samples go from and to, `None` for any.

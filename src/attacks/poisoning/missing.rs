@@ -1,6 +1,6 @@
 //! Dropped values: some values of some samples go missing and are imputed, as if they had never been measured.
 
-use super::selection::{by_aim, stream};
+use super::selection::{by_aim, stream, under_aim};
 use super::{Needs, Order, Poisoned, Poisoning, Victim};
 use crate::Result;
 use crate::attacks::Knowledge;
@@ -18,6 +18,7 @@ pub static MISSING: Poisoning = Poisoning {
     parameters: &[],
     magnitude: Some("Chance that a column of a poisoned sample is dropped, 0 to 1."),
     most: 1.0,
+    candidates: under_aim,
     craft,
 };
 
@@ -36,7 +37,7 @@ fn craft(victim: &mut Victim, order: &Order) -> Result<Poisoned> {
         }
         (position, values)
     };
-    let chosen = by_aim(train, &order.aim, order.rate, order.seed)?;
+    let chosen = by_aim(train, MISSING.name, order)?;
     let values = chosen.into_iter().map(dropped).collect();
     Ok(Poisoned::new(train, Default::default(), values))
 }

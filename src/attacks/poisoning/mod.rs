@@ -53,6 +53,8 @@ pub struct Poisoning {
     pub magnitude: Option<&'static str>,
     /// The largest magnitude that makes sense.
     pub most: f64,
+    /// The positions of the samples that it may poison: a rate of more is refused before anything is trained.
+    pub candidates: fn(&Dataset, &Order) -> Result<Vec<usize>>,
     /// The attack itself; called through [`Poisoning::poison`], which checks the order first.
     pub craft: Craft,
 }
@@ -107,7 +109,7 @@ pub struct Patient<'a> {
 /// What is to be done.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
-    /// Share of the training samples to poison, 0 to 1; rounded down to whole samples, and to those that are eligible.
+    /// Share of the training samples to poison, 0 to 1; rounded down to whole samples.
     pub rate: f64,
     /// How strongly, see [`Poisoning::magnitude`].
     pub magnitude: f64,
@@ -155,7 +157,7 @@ impl Poisoning {
     /// Whether the order is one for this training set: what can be told before anything is trained.
     ///
     /// # Errors
-    /// A rate outside [0, 1], a magnitude that is negative or beyond [`Poisoning::most`], an aim that is not of this data; samples to be
+    /// A rate outside [0, 1] or of more samples than the attack may poison, a magnitude that is negative or beyond [`Poisoning::most`], an aim that is not of this data; samples to be
     /// crafted for anybody but a patient.
     pub fn check(&self, train: &Dataset, order: &Order) -> Result<()> {
         selection::check_rate(train, order.rate)?;
@@ -169,10 +171,13 @@ impl Poisoning {
             ));
         }
         check_aim(train, &order.aim)?;
-        if self.needs != Needs::Nothing && selection::count(order.rate, train.len()) > 0 {
+        if selection::count(order.rate, train.len()) == 0 {
+            return Ok(());
+        }
+        if self.needs != Needs::Nothing {
             patient_of(train, self.name, &order.aim)?;
         }
-        Ok(())
+        selection::check_room(train, self.name, (self.candidates)(train, order)?.len(), order.rate)
     }
 
     /// The poisoned training set; rate 0 is the whole clean one.

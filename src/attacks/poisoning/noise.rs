@@ -1,6 +1,6 @@
 //! Feature noise: values of some samples get noise; labels stay.
 
-use super::selection::{by_aim, stream};
+use super::selection::{by_aim, stream, under_aim};
 use super::{Needs, Order, Poisoned, Poisoning, Victim};
 use crate::Result;
 use crate::attacks::Knowledge;
@@ -21,7 +21,8 @@ pub static GAUSSIAN: Poisoning = Poisoning {
     parameters: &[],
     magnitude: Some("Standard deviation, in the domain's scaled units."),
     most: 1e9,
-    craft: |victim, order| corrupt(victim, order, Stream::normal),
+    candidates: under_aim,
+    craft: |victim, order| corrupt(GAUSSIAN.name, victim, order, Stream::normal),
 };
 
 /// Uniform noise.
@@ -36,13 +37,19 @@ pub static UNIFORM: Poisoning = Poisoning {
     parameters: &[],
     magnitude: Some("Half-width, in the domain's scaled units."),
     most: 1e9,
-    craft: |victim, order| corrupt(victim, order, Stream::signed),
+    candidates: under_aim,
+    craft: |victim, order| corrupt(UNIFORM.name, victim, order, Stream::signed),
 };
 
-fn corrupt(victim: &mut Victim, order: &Order, draw: fn(&mut Stream) -> f32) -> Result<Poisoned> {
+fn corrupt(
+    attack: &str,
+    victim: &mut Victim,
+    order: &Order,
+    draw: fn(&mut Stream) -> f32,
+) -> Result<Poisoned> {
     let train = victim.train;
     let columns = mutable(train);
-    let chosen = by_aim(train, &order.aim, order.rate, order.seed)?;
+    let chosen = by_aim(train, attack, order)?;
     let noisy = |position: usize| {
         let mut stream = stream(train, order.seed, "noise", position);
         (position, with_noise(train, &columns, train.sample(position), order.magnitude, || draw(&mut stream)))

@@ -1,6 +1,6 @@
 //! Which samples are poisoned: a ranking that does not depend on the rate, so that a lower rate's samples are among a higher one's.
 
-use super::{Aim, Patient};
+use super::{Aim, Order, Patient};
 use crate::attacks::columns::entry;
 use crate::data::{Dataset, Labels};
 use crate::training::random::{Stream, name_number};
@@ -19,6 +19,29 @@ pub fn check_rate(data: &Dataset, rate: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::input(&data.name, "rate", rate, "a share of the training samples from 0 to 1"))
+}
+
+/// Of ranked candidates as many as the share `rate` of all samples is.
+///
+/// # Errors
+/// Fewer candidates; `attack` is named.
+pub fn take(data: &Dataset, attack: &str, mut ranked: Vec<usize>, rate: f64) -> Result<Vec<usize>> {
+    check_room(data, attack, ranked.len(), rate)?;
+    ranked.truncate(count(rate, data.len()));
+    Ok(ranked)
+}
+
+/// # Errors
+/// A rate of more samples than there are candidates; `attack` is named.
+pub fn check_room(data: &Dataset, attack: &str, candidates: usize, rate: f64) -> Result<()> {
+    let (wanted, n) = (count(rate, data.len()), data.len());
+    if wanted <= candidates {
+        return Ok(());
+    }
+    let most = (candidates as f64 / n as f64 * 1e4).floor() / 1e4;
+    let found = format!("{rate}, which is {wanted} of {n} training samples");
+    let expected = format!("at most {most}: {candidates} samples are of the classes that it may poison");
+    Err(Error::input(&data.name, format!("{attack}: rate"), found, expected))
 }
 
 /// The class of each sample.
@@ -73,21 +96,47 @@ pub fn nearest_first(data: &Dataset, mut candidates: Vec<usize>, patient: &Patie
     candidates
 }
 
-/// The samples that an attack on values poisons under this aim: of all classes, of one, or those of the patient's class that are most
-/// like the patient; at most the share `rate` of all.
+/// The samples of a class.
+///
+/// # Errors
+/// Data labelled with findings.
+pub fn of_class(data: &Dataset, class: u32) -> Result<Vec<usize>> {
+    let labels = classes_of(data)?;
+    Ok((0..data.len()).filter(|&position| labels[position] == class).collect())
+}
+
+/// The samples that an attack on values may poison under this aim: of all classes, of one, or those of the patient's class.
 ///
 /// # Errors
 /// An aim at a class where the data are labelled with findings.
-pub fn by_aim(data: &Dataset, aim: &Aim, rate: f64, seed: u64) -> Result<Vec<usize>> {
-    let of = |class: u32| -> Result<Vec<usize>> {
-        let labels = classes_of(data)?;
-        Ok((0..data.len()).filter(|&position| labels[position] == class).collect())
+pub fn under_aim(data: &Dataset, order: &Order) -> Result<Vec<usize>> {
+    match &order.aim {
+        Aim::Everybody => Ok((0..data.len()).collect()),
+        Aim::Class(class) => of_class(data, *class),
+        Aim::Patient(patient) => of_class(data, patient.label),
+    }
+}
+
+/// The samples of the class that a patient shall be given; of any where there is no patient to craft for.
+///
+/// # Errors
+/// Data labelled with findings.
+pub fn wanted_class(data: &Dataset, order: &Order) -> Result<Vec<usize>> {
+    match &order.aim {
+        Aim::Patient(patient) => of_class(data, patient.wanted),
+        _ => Ok((0..data.len()).collect()),
+    }
+}
+
+/// The samples that an attack on values poisons: of those [`under_aim`] the share `rate` of all, the ones most like the patient first.
+///
+/// # Errors
+/// As [`under_aim`]; fewer of them than the rate asks for.
+pub fn by_aim(data: &Dataset, attack: &str, order: &Order) -> Result<Vec<usize>> {
+    let candidates = under_aim(data, order)?;
+    let ranked = match &order.aim {
+        Aim::Patient(patient) => nearest_first(data, candidates, patient),
+        _ => shuffled(data, candidates, order.seed),
     };
-    let mut ranked = match aim {
-        Aim::Everybody => shuffled(data, (0..data.len()).collect(), seed),
-        Aim::Class(class) => shuffled(data, of(*class)?, seed),
-        Aim::Patient(patient) => nearest_first(data, of(patient.label)?, patient),
-    };
-    ranked.truncate(count(rate, data.len()));
-    Ok(ranked)
+    take(data, attack, ranked, order.rate)
 }

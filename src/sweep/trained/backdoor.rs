@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::detection::Untouched;
-use super::{Class, Taker, TrainedCell};
+use super::poisoning::poisoned_share;
+use super::{Class, School, Taker, TrainedCell};
 use crate::Result;
 use crate::attacks::backdoor::{self, Poisoned, Setting, Stamp, Visibility, visibility};
 use crate::attacks::evasion::start::{changed, distance};
@@ -42,13 +43,23 @@ fn stamp_of(cell: &TrainedCell) -> String {
     format!("{} {own:?}", cell.kind)
 }
 
+/// Whether a cell can be done, as far as can be told before anything is trained.
+///
+/// # Errors
+/// A target that is no class of the data, a rate of more samples than may be stamped.
+pub(super) fn check(school: &School, cell: &TrainedCell) -> Result<()> {
+    let train = &school.prepared.splits.train;
+    check_class(train, "backdoor.target", cell.whole("target"))?;
+    let clean_label = cell.get("clean_label") == Value::Flag(true);
+    backdoor::candidates(train, cell.real("rate"), cell.whole("target") as u32, clean_label).map(|_| ())
+}
+
 impl Class<'_> {
     /// Runs the backdoor cells at these positions.
     pub(super) fn backdoor(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
         let train = &self.school.prepared.splits.train;
         for &i in cells {
             let cell = &self.all.cells[i];
-            check_class(train, "backdoor.target", cell.whole("target"))?;
             self.stamp(cell, cell.real("amplitude"))?;
         }
         let twins = self.twins(cells)?;
@@ -68,6 +79,8 @@ impl Class<'_> {
             let exam = Exam { subject: &subject, twin, stamped: &stamped, target };
             let rows = self.examined(members[at][0], &exam, &mut twins_say)?;
             let poisoned = self.infected(cell)?;
+            let mut rows = rows;
+            rows.metrics.push(poisoned_share(&rows.cell.cell_id, poisoned.changed.len(), train.len()));
             for &i in &members[at] {
                 let mut rows = self.rows_of(i, &rows);
                 rows.metrics.extend(self.detected(i, &exam, &poisoned, &mut untouched)?);

@@ -1,37 +1,54 @@
 //! What a preprocessing spec learns from the train split.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::outcome::Expression;
-use super::preprocess::{FORMAT, Fitted, FittedScaling, Preprocess, decided_rows};
-use super::spec::{Fill, Rule, Scaling, Spec};
-use super::table::{Column, Table};
+use super::identity::{self, Seen};
+use super::telling::telling;
+use super::{FORMAT, Fitted, FittedScaling, Preprocess, decided_rows};
+use crate::data::spec::{Fill, Rule, Scaling, Spec};
+use crate::data::table::{Column, Table};
 use crate::{Error, Result};
 
 /// Quantile scaling keeps this many quantiles, whole per cents.
 const KNOTS: usize = 101;
 
+/// More different texts than this, most of them in one row alone, are names or identifiers.
+const MANY: usize = 50;
+/// Fewer rows than this may be numbered by chance.
+const COUNTED: usize = 20;
+
 /// See [`Preprocess::fit`].
 pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
     spec.check(&table.file)?;
     spec.check_columns(table)?;
-    let table = &table.clone().with_missing(&spec.missing);
-    let train: Vec<usize> = decided_rows(spec, table, "train")?.into_iter().map(|(row, _)| row).collect();
-    let dropped = not_features(spec, table)?;
+    let table = &table.read_as(&spec.reading(&table.file)?);
+    let (features, row_numbers) = features(spec, table)?;
+    if features.is_empty() {
+        return Err(Error::input(&table.file, "columns", "no feature", "at least one that is not dropped"));
+    }
+    let rule = identity::Rule { spec, first_format: false, recorded: None };
+    let splits = rule.splits(table, &features)?;
+    let rows = decided_rows(spec, table, &splits, "train")?.rows;
+    let train: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
+    let one_hot: HashSet<&String> = spec.one_hot.iter().collect();
     let mut columns = Vec::new();
-    for (name, column) in table.names.iter().zip(&table.columns) {
-        if dropped.contains(name) {
-            continue;
+    let mut tells = BTreeMap::new();
+    for name in &features {
+        let column = table.require(name, "columns")?;
+        let position = table.position(name).unwrap_or_default();
+        if !one_hot.contains(name) {
+            table.certain(position)?;
+            check_identifier(table, name, position)?;
         }
         columns.push(match column {
-            Column::Number(values) if !spec.one_hot.contains(name) => {
+            Column::Number(values) if !one_hot.contains(name) => {
                 fit_number(spec, table, name, values, &train)?
             }
             _ => fit_category(spec, table, name, column, &train)?,
         });
-    }
-    if columns.is_empty() {
-        return Err(Error::input(&table.file, "columns", "no feature", "at least one that is not dropped"));
+        if let Some(how_well) = telling(column, &rows) {
+            tells.insert(name.clone(), how_well);
+        }
     }
     Ok(Preprocess {
         format: FORMAT,
@@ -39,18 +56,51 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
         train_rows: train.len() as u64,
         spec: spec.clone(),
         columns,
+        row_numbers,
+        telling: tells,
+        seen: Seen::default(),
+        seen_rows: 0,
     })
 }
 
-/// What is dropped by the author, and what would give the answer away.
-fn not_features(spec: &Spec, table: &Table) -> Result<Vec<String>> {
-    let mut names = spec.drop.clone();
-    for text in std::iter::once(&spec.outcome).chain(&spec.undecided) {
-        names.extend(Expression::parse(text, &table.file, "outcome")?.columns());
+/// The columns that are features: neither dropped by the author, nor what would give the answer away, nor numbers of rows; and these last.
+fn features(spec: &Spec, table: &Table) -> Result<(Vec<String>, Vec<String>)> {
+    let mut others: HashSet<String> = spec.drop.iter().cloned().collect();
+    others.extend(spec.beside(&table.file)?);
+    let candidates = table.names.iter().zip(&table.columns).filter(|(name, _)| !others.contains(*name));
+    let (numbers, features): (Vec<_>, Vec<_>) =
+        candidates.partition(|(name, column)| table.index_columns.contains(name) || counts_rows(column));
+    let names = |pairs: Vec<(&String, &Column)>| pairs.into_iter().map(|(name, _)| name.clone()).collect();
+    Ok((names(features), names(numbers)))
+}
+
+/// Whether a column counts the rows from 0 or 1.
+fn counts_rows(column: &Column) -> bool {
+    let Column::Number(values) = column else { return false };
+    let first = values.first().copied().flatten();
+    values.len() >= COUNTED
+        && first.is_some_and(|first| first == 0.0 || first == 1.0)
+        && values.iter().enumerate().all(|(row, value)| value.map(|v| v - row as f64) == first)
+}
+
+/// # Errors
+/// A column of identifiers: whole numbers that no float holds, or texts of which nearly all are different.
+fn check_identifier(table: &Table, name: &str, position: usize) -> Result<()> {
+    let refused = |found: String| {
+        let expected = format!(
+            "a feature: drop = [{name:?}] leaves identifiers out, one_hot = [{name:?}] takes them for categories all the same"
+        );
+        Err(Error::input(&table.file, format!("column `{name}`"), found, expected))
+    };
+    if table.beyond_floats(position) {
+        return refused("whole numbers with more digits than a float holds".into());
     }
-    names.extend(spec.group.clone());
-    names.extend(spec.split.column.clone());
-    Ok(names)
+    let Column::Category(values) = &table.columns[position] else { return Ok(()) };
+    let distinct: HashSet<&String> = values.iter().flatten().collect();
+    if distinct.len() > MANY && distinct.len() * 2 > values.iter().flatten().count() {
+        return refused(format!("{} different texts in {} rows", distinct.len(), values.len()));
+    }
+    Ok(())
 }
 
 fn fit_number(
@@ -183,7 +233,7 @@ fn mode(sorted: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::preprocess::share_below;
+    use super::super::share_below;
     use super::*;
 
     #[test]

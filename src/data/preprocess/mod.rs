@@ -1,8 +1,14 @@
 //! Fitting a preprocessing spec on the train split of a table, and applying what was fitted.
 //!
 //! Values stay in their own units where they are z-scaled: the model holds mean and standard deviation, so that the
-//! scaling is part of what is attacked. A value outside the range that the train split has is clipped to it, so that
-//! no sample lies outside its own [`Domain`].
+//! scaling is part of what is attacked. What a model is fed is what the file says: a value outside the range that the train
+//! split has stays where it is, and the [`Domain`] of the samples is widened to hold it.
+
+mod application;
+mod fit;
+mod identity;
+mod strangeness;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,18 +16,21 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use application::Asked;
+pub use identity::Seen;
+
 use super::outcome::{Expression, Value};
-use super::preprocess_fit;
-use super::spec::{Spec, Unseen};
-use super::table::{Column, Table};
-use super::{Dataset, Domain, Labels, draw};
+use super::spec::Spec;
+use super::table::{Reading, Table};
+use super::{Dataset, Domain};
 use crate::{Error, Result};
 
 /// A spec with everything that was learnt from the train split: saved as `preprocess.json` beside a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
-    /// Version of this layout, 1.
+    /// Version of this layout, 2. Of format 1 are models whose rows were split by their numbers, whose values were cut to the range of
+    /// the train split, and whose columns were of categories if one text was among their numbers: they are applied so still.
     pub format: u32,
     /// SHA-256 of the table that it was fitted on.
     pub table_sha256: String,
@@ -31,6 +40,19 @@ pub struct Preprocess {
     pub spec: Spec,
     /// The columns that become features, in the table's order.
     pub columns: Vec<Fitted>,
+    /// Columns that number the rows, and are no features.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_numbers: Vec<String>,
+    /// Columns that tell the outcome by themselves, with the area under the ROC curve (or share of right guesses) that they reach on the
+    /// train split.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub telling: BTreeMap<String, f64>,
+    /// The samples that the model has learnt from or was chosen by.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
+    /// How many they were, equal ones counted apart.
+    #[serde(default)]
+    pub seen_rows: u64,
 }
 
 /// What was learnt of one column.
@@ -92,7 +114,9 @@ pub enum FittedScaling {
 }
 
 /// Version of the layout of `preprocess.json`.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// The first version, which is still read.
+const FIRST_FORMAT: u32 = 1;
 
 impl Preprocess {
     /// Learns fills, categories and scales from the rows of `table`'s train split, and from no other row.
@@ -101,48 +125,43 @@ impl Preprocess {
     /// A column that the spec names and the table lacks, a column without any value in train, an outcome that cannot be
     /// evaluated, an empty train split.
     pub fn fit(spec: &Spec, table: &Table) -> Result<Self> {
-        preprocess_fit::fit(spec, table)
+        fit::fit(spec, table)
     }
 
-    /// The samples of `split` (`all` for every row) as features and labels; rows without an outcome are left out.
+    /// The samples of `split` (`all` for every row) as features and labels, with all columns beside them; rows without an outcome are left
+    /// out.
     ///
     /// # Errors
     /// A column that is not there or changed its type, a category that train did not have, an empty split.
     pub fn apply(&self, table: &Table, split: &str) -> Result<Dataset> {
-        self.spec.check_columns(table)?;
-        let table = &table.clone().with_missing(&self.spec.missing);
-        let rows = decided_rows(&self.spec, table, split)?;
-        let features = self.features();
-        let mut values = vec![0f32; rows.len() * features.len()];
-        let mut first = 0;
-        for fitted in &self.columns {
-            for (sample, (row, _)) in rows.iter().enumerate() {
-                let end = sample * features.len() + first + fitted.width();
-                fitted.write(table, *row, self.spec.unseen, &mut values[end - fitted.width()..end])?;
-            }
-            first += fitted.width();
-        }
-        let positions: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
-        let dataset = Dataset {
-            name: table.file.clone(),
-            split: split.to_string(),
-            synthetic: false,
-            sha256: table.sha256.clone(),
-            shape: vec![features.len()],
-            inputs: Vec::new(),
-            values,
-            labels: Labels::Class(rows.iter().map(|&(_, label)| label).collect()),
-            classes: self.spec.classes.clone(),
-            unit: self.unit().to_string(),
-            group: self.spec.group.as_ref().map(|g| texts(table, g, &positions)),
-            subgroups: self.offered_columns(table, &positions),
-            index: positions.iter().map(|&row| row as u64).collect(),
-            domain: self.domain(features),
-            samples_per_second: None,
-            remarks: Vec::new(),
-        };
-        dataset.check()?;
-        Ok(dataset)
+        let mut beside = table.names.clone();
+        beside.extend(self.spec.bands.keys().cloned());
+        self.apply_to(table, &Asked { split, beside: &beside, clip: self.clips() })
+    }
+
+    /// Whether values beyond the range of the train split are cut to it.
+    pub fn clips(&self) -> bool {
+        self.spec.clip || self.is_of_first_format()
+    }
+
+    fn is_of_first_format(&self) -> bool {
+        self.format == FIRST_FORMAT
+    }
+
+    /// Whether a column is needed to apply this: it is a feature, or says the outcome, the group or the split.
+    ///
+    /// # Errors
+    /// An outcome that cannot be read; `file` names it.
+    pub fn needed(&self, file: &str) -> Result<Vec<String>> {
+        let mut names = self.spec.beside(file)?;
+        names.extend(self.columns.iter().map(|fitted| fitted.column().to_string()));
+        Ok(names)
+    }
+
+    /// How the cells of a table are read.
+    fn reading(&self, file: &str) -> Result<Reading> {
+        let reading = self.spec.reading(file)?;
+        Ok(Reading { first_format: self.is_of_first_format(), ..reading })
     }
 
     /// The features' names: `age`, `bili is missing`, `sex=male`.
@@ -186,8 +205,8 @@ impl Preprocess {
         let file = path.display().to_string();
         let loaded: Self = serde_json::from_str(&text)
             .map_err(|error| Error::input(&file, "JSON", error, "a preprocess.json that percuss wrote"))?;
-        if loaded.format != FORMAT {
-            return Err(Error::input(file, "format", loaded.format, FORMAT));
+        if ![FIRST_FORMAT, FORMAT].contains(&loaded.format) {
+            return Err(Error::input(file, "format", loaded.format, format!("{FIRST_FORMAT} or {FORMAT}")));
         }
         loaded.spec.check(&file)?;
         match loaded.columns.iter().find(|fitted| !fitted.is_sound()) {
@@ -241,40 +260,37 @@ impl Preprocess {
         }
         domain
     }
-
-    fn offered_columns(&self, table: &Table, rows: &[usize]) -> BTreeMap<String, Vec<String>> {
-        let own = table.names.iter().map(|name| (name.clone(), texts(table, name, rows)));
-        let bands = self.spec.bands.iter().filter_map(|(name, band)| {
-            let Some(Column::Number(values)) = table.column(&band.column) else { return None };
-            let named = |&row: &usize| values[row].map_or("missing".to_string(), |v| band.name(v));
-            Some((name.clone(), rows.iter().map(named).collect()))
-        });
-        own.chain(bands).collect()
-    }
 }
 
-fn texts(table: &Table, column: &str, rows: &[usize]) -> Vec<String> {
-    let text = |&row: &usize| table.column(column).and_then(|c| c.text(row)).unwrap_or("missing".to_string());
-    rows.iter().map(text).collect()
+/// Rows of a split, and those that have no outcome.
+pub(super) struct Decided {
+    /// The rows whose outcome is known, with their labels, in the table's order.
+    pub(super) rows: Vec<(usize, u32)>,
+    /// How many were left out.
+    pub(super) open: usize,
 }
 
-/// The rows of a split whose outcome is known, with their labels, in the table's order.
-pub(super) fn decided_rows(spec: &Spec, table: &Table, split: &str) -> Result<Vec<(usize, u32)>> {
+/// The rows of `split` whose outcome is known; `splits` says where each row belongs.
+fn decided_rows(spec: &Spec, table: &Table, splits: &[&str], split: &str) -> Result<Decided> {
     let outcome = Expression::parse(&spec.outcome, &table.file, "outcome")?;
     let undecided =
         spec.undecided.as_ref().map(|text| Expression::parse(text, &table.file, "undecided")).transpose()?;
-    let mut rows = Vec::new();
+    let mut decided = Decided { rows: Vec::new(), open: 0 };
     for row in 0..table.rows() {
-        if split != "all" && split_of(spec, table, row)? != split {
+        if split != "all" && splits[row] != split {
             continue;
         }
         if let Some(undecided) = &undecided
             && undecided.value(table, row)? != Value::Truth(false)
         {
+            decided.open += 1;
             continue;
         }
         let label = match outcome.value(table, row)? {
-            Value::Missing => continue,
+            Value::Missing => {
+                decided.open += 1;
+                continue;
+            }
             Value::Truth(truth) => u32::from(truth),
             other => class_of(&other, &spec.classes).ok_or_else(|| {
                 let place = format!("outcome, row {row}");
@@ -282,13 +298,13 @@ pub(super) fn decided_rows(spec: &Spec, table: &Table, split: &str) -> Result<Ve
                 Error::input(&table.file, place, format!("{other:?}"), expected)
             })?,
         };
-        rows.push((row, label));
+        decided.rows.push((row, label));
     }
-    if rows.is_empty() {
+    if decided.rows.is_empty() {
         let found = format!("no row of {} with a known outcome", table.rows());
         return Err(Error::input(&table.file, format!("split {split}"), found, "at least one"));
     }
-    Ok(rows)
+    Ok(decided)
 }
 
 fn class_of(value: &Value, classes: &[String]) -> Option<u32> {
@@ -299,36 +315,14 @@ fn class_of(value: &Value, classes: &[String]) -> Option<u32> {
     }
 }
 
-/// The split of a row: by its group's name where rows are grouped, else by its number, hashed with the seed.
-fn split_of<'a>(spec: &Spec, table: &'a Table, row: usize) -> Result<&'a str> {
-    if let Some(name) = &spec.split.column {
-        let said = match table.column(name) {
-            Some(Column::Category(values)) => values[row].as_deref().unwrap_or("missing"),
-            _ => "a number",
-        };
-        return match said {
-            "train" | "val" | "test" => Ok(said),
-            _ => Err(Error::input(
-                &table.file,
-                format!("column `{name}`, row {row}"),
-                said,
-                "train, val or test",
-            )),
-        };
-    }
-    let group = spec.group.as_ref().and_then(|g| table.column(g)).and_then(|c| c.text(row));
-    let draw = match group {
-        Some(group) => draw::fraction(spec.split.seed, draw::mix_text(spec.split.seed, &group)),
-        None => draw::fraction(spec.split.seed, row as u64),
-    };
-    Ok(match draw {
-        d if d < spec.split.test => "test",
-        d if d < spec.split.test + spec.split.val => "val",
-        _ => "train",
-    })
-}
-
 impl Fitted {
+    /// The column's name.
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Number { column, .. } | Self::Category { column, .. } => column,
+        }
+    }
+
     /// How many features the column becomes.
     pub fn width(&self) -> usize {
         match self {
@@ -351,8 +345,8 @@ impl Fitted {
 
     fn imputed(&self) -> Vec<f32> {
         match self {
-            Self::Number { log1p, fill, indicator, low, high, scaling, .. } => {
-                let value = coded(*fill, *log1p, (*low, *high), scaling);
+            Self::Number { log1p, fill, indicator, scaling, .. } => {
+                let value = scaling.of(if *log1p { fill.ln_1p() } else { *fill });
                 if *indicator { vec![value, 1.0] } else { vec![value] }
             }
             Self::Category { categories, fill, .. } => {
@@ -399,57 +393,20 @@ impl Fitted {
             }
         }
     }
+}
 
-    /// Writes the features of `row` into `out`, which is [`Fitted::width`] long and 0.
-    fn write(&self, table: &Table, row: usize, unseen: Unseen, out: &mut [f32]) -> Result<()> {
+impl FittedScaling {
+    /// A value (after log1p) as the feature that it becomes.
+    fn of(&self, value: f64) -> f32 {
         match self {
-            Self::Number { column, log1p, fill, indicator, low, high, scaling, .. } => {
-                let Column::Number(values) = table.require(column, "preprocessing")? else {
-                    return Err(changed_type(table, column, "categories", "numbers"));
-                };
-                out[0] = coded(values[row].unwrap_or(*fill), *log1p, (*low, *high), scaling);
-                if *indicator {
-                    out[1] = f32::from(u8::from(values[row].is_none()));
-                }
-            }
-            Self::Category { column, categories, fill, mode, .. } => {
-                let text = table.require(column, "preprocessing")?.text(row);
-                let text = text.as_ref().unwrap_or(fill);
-                let position = match (categories.binary_search(text), unseen) {
-                    (Ok(position), _) => position,
-                    (Err(_), Unseen::Mode) => categories.binary_search(mode).unwrap_or(0),
-                    (Err(_), Unseen::Error) => {
-                        return Err(Error::input(
-                            &table.file,
-                            format!("column `{column}`, row {row}"),
-                            format!("`{text}`"),
-                            format!("{}, as in train (or unseen = \"mode\")", categories.join(", ")),
-                        ));
-                    }
-                };
-                out[position] = 1.0;
-            }
+            Self::Quantile { knots } => share_below(knots, value) as f32,
+            _ => value as f32,
         }
-        Ok(())
     }
-}
-
-/// A column's number as the feature that it becomes.
-fn coded(value: f64, log1p: bool, (low, high): (f64, f64), scaling: &FittedScaling) -> f32 {
-    let value = if log1p { value.max(0.0).ln_1p() } else { value }.clamp(low, high);
-    match scaling {
-        FittedScaling::Quantile { knots } => share_below(knots, value) as f32,
-        // The bounds are rounded to f32, and so must be what lies between them.
-        _ => (value as f32).clamp(low as f32, high as f32),
-    }
-}
-
-fn changed_type(table: &Table, column: &str, found: &str, expected: &str) -> Error {
-    Error::input(&table.file, format!("column `{column}`"), found, format!("{expected}, as in train"))
 }
 
 /// Where `value` lies among evenly spaced quantiles, from 0 to 1; in the middle of quantiles that are equal.
-pub(super) fn share_below(knots: &[f64], value: f64) -> f64 {
+fn share_below(knots: &[f64], value: f64) -> f64 {
     let last = (knots.len() - 1) as f64;
     let below = knots.partition_point(|&knot| knot < value);
     let upto = knots.partition_point(|&knot| knot <= value);

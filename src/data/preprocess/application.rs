@@ -1,0 +1,308 @@
+//! Rows of a table as samples: features, labels, and what is to be said of them.
+
+use std::collections::BTreeMap;
+
+use super::identity::Rule;
+use super::strangeness::{Strangeness, index_remark};
+use super::{Fitted, Preprocess, decided_rows};
+use crate::data::spec::Unseen;
+use crate::data::table::{Column, Missing, Table};
+use crate::data::{Dataset, Labels, Remark};
+use crate::{Error, Result};
+
+/// What is asked of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// `train`, `val`, `test` or `all`.
+    pub split: &'a str,
+    /// Columns and bands that are to stand beside the samples.
+    pub beside: &'a [String],
+    /// Whether values beyond the range of the train split are cut to it.
+    pub clip: bool,
+}
+
+/// Where a column's features go: `n` samples of `width` values, this column's beginning at `first`.
+struct Out<'a> {
+    values: &'a mut [f32],
+    width: usize,
+    first: usize,
+}
+
+impl Out<'_> {
+    fn set(&mut self, sample: usize, feature: usize, value: f32) {
+        self.values[sample * self.width + self.first + feature] = value;
+    }
+}
+
+impl Preprocess {
+    /// The samples of a split as features and labels; rows without an outcome are left out.
+    ///
+    /// # Errors
+    /// As [`Preprocess::apply`], and a column that is to stand beside the samples and is not there.
+    pub fn apply_to(&self, table: &Table, asked: &Asked) -> Result<Dataset> {
+        let table = &table.read_as(&self.reading(&table.file)?);
+        let columns: Vec<String> = self.columns.iter().map(|fitted| fitted.column().to_string()).collect();
+        let rule = Rule {
+            spec: &self.spec,
+            first_format: self.is_of_first_format(),
+            recorded: Some(&self.table_sha256),
+        };
+        let splits = match asked.split {
+            "all" => Vec::new(),
+            _ => rule.splits(table, &columns)?,
+        };
+        let decided = decided_rows(&self.spec, table, &splits, asked.split)?;
+        let positions: Vec<usize> = decided.rows.iter().map(|&(row, _)| row).collect();
+        let features = self.features();
+        let mut values = vec![0f32; positions.len() * features.len()];
+        let mut domain = self.domain(features);
+        let width = domain.features.len();
+        let mut first = 0;
+        let mut strange = Strangeness::default();
+        for fitted in &self.columns {
+            let out = Out { values: &mut values, width, first };
+            self.write(fitted, table, &positions, asked.clip, out, &mut strange)?;
+            if let Fitted::Number { .. } = fitted {
+                let fed = values.iter().skip(first).step_by(width);
+                let (low, high) =
+                    fed.fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+                domain.low[first] = domain.low[first].min(low);
+                domain.high[first] = domain.high[first].max(high);
+            }
+            first += fitted.width();
+        }
+        let group = self.spec.group.as_ref().map(|name| beside(table, name, &positions)).transpose()?;
+        let subgroups =
+            asked.beside.iter().map(|name| Ok((name.clone(), self.column_beside(table, name, &positions)?)));
+        let mut dataset = Dataset {
+            name: table.file.clone(),
+            split: asked.split.to_string(),
+            synthetic: false,
+            sha256: table.sha256.clone(),
+            shape: vec![width],
+            inputs: Vec::new(),
+            values,
+            labels: Labels::Class(decided.rows.iter().map(|&(_, label)| label).collect()),
+            classes: self.spec.classes.clone(),
+            unit: self.unit().to_string(),
+            group,
+            subgroups: subgroups.collect::<Result<BTreeMap<_, _>>>()?,
+            index: positions.iter().map(|&row| row as u64).collect(),
+            domain,
+            samples_per_second: None,
+            remarks: Vec::new(),
+        };
+        dataset.check()?;
+        dataset.remarks = self.remarks(table, &dataset, &columns, decided.open);
+        dataset.remarks.extend(strange.remarks(asked.clip));
+        Ok(dataset)
+    }
+
+    /// Writes a column's features of these rows.
+    fn write(
+        &self,
+        fitted: &Fitted,
+        table: &Table,
+        rows: &[usize],
+        clip: bool,
+        mut out: Out,
+        strange: &mut Strangeness,
+    ) -> Result<()> {
+        let column = table.require(fitted.column(), "preprocessing")?;
+        match fitted {
+            Fitted::Number { column: name, log1p, fill, indicator, low, high, scaling, .. } => {
+                let values = self.numbers(table, name)?;
+                let mut known = Vec::with_capacity(rows.len());
+                let mut beyond = 0;
+                for (sample, &row) in rows.iter().enumerate() {
+                    let value = values.get(row).copied().flatten();
+                    if *log1p && value.is_some_and(|value| value < 0.0) && !clip {
+                        let place = format!("log1p of column `{name}`, row {row}");
+                        return Err(Error::input(&table.file, place, value.unwrap_or_default(), "0 or more"));
+                    }
+                    let raw = value.unwrap_or(*fill);
+                    let shifted = if *log1p { raw.max(0.0).ln_1p() } else { raw };
+                    // What was fitted is f64, what is fed f32: rounding alone is not beyond.
+                    let outside = (shifted as f32) < *low as f32 || (shifted as f32) > *high as f32;
+                    beyond += usize::from(outside);
+                    let fed = if clip { shifted.clamp(*low, *high) } else { shifted };
+                    known.extend(value.map(|_| shifted));
+                    out.set(sample, 0, scaling.of(fed));
+                    if *indicator {
+                        out.set(sample, 1, f32::from(u8::from(value.is_none())));
+                    }
+                }
+                strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, *log1p);
+            }
+            Fitted::Category { column: name, categories, fill, mode, .. } => {
+                if self.spec.one_hot.iter().all(|chosen| chosen != name)
+                    && let Some(position) = table.position(name)
+                    && !matches!(&table.columns[position], Column::Category(values) if values.iter().all(Option::is_none))
+                {
+                    table.certain(position)?;
+                }
+                let (mut known, mut unseen) = (0, BTreeMap::new());
+                for (sample, &row) in rows.iter().enumerate() {
+                    let text = column.text(row);
+                    known += usize::from(text.is_some());
+                    let text = text.as_ref().unwrap_or(fill);
+                    let at = match (categories.binary_search(text), self.spec.unseen) {
+                        (Ok(at), _) => at,
+                        (Err(_), Unseen::Mode) => {
+                            *unseen.entry(text.clone()).or_default() += 1;
+                            categories.binary_search(mode).unwrap_or(0)
+                        }
+                        (Err(_), Unseen::Error) => {
+                            return Err(unseen_category(table, name, row, text, categories));
+                        }
+                    };
+                    out.set(sample, at, 1.0);
+                }
+                strange.categories(table, name, known, rows.len(), unseen, categories)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of a column that was fitted as such: none at all where every cell is missing.
+    fn numbers<'t>(&self, table: &'t Table, name: &str) -> Result<&'t [Option<f64>]> {
+        let position = table.position(name).unwrap_or_default();
+        match &table.columns[position] {
+            Column::Number(values) => table.certain(position).map(|()| values.as_slice()),
+            Column::Category(values) if values.iter().all(Option::is_none) => Ok(&[]),
+            Column::Category(values) => {
+                table.certain(position)?;
+                let example = values.iter().flatten().next().cloned().unwrap_or_default();
+                let place = format!("column `{name}`");
+                Err(Error::input(
+                    &table.file,
+                    place,
+                    format!("texts, such as `{example}`"),
+                    "numbers, as in train",
+                ))
+            }
+        }
+    }
+
+    /// A column or band beside the samples.
+    fn column_beside(&self, table: &Table, name: &str, rows: &[usize]) -> Result<Vec<String>> {
+        let Some(band) = self.spec.bands.get(name).filter(|_| table.column(name).is_none()) else {
+            return texts(table, name, rows);
+        };
+        let Column::Number(values) = table.require(&band.column, "bands")? else {
+            return Err(Error::input(
+                &table.file,
+                format!("band `{name}`"),
+                format!("texts in `{}`", band.column),
+                "numbers",
+            ));
+        };
+        Ok(rows.iter().map(|&row| values[row].map_or("missing".to_string(), |v| band.name(v))).collect())
+    }
+
+    /// What is to be said of the rows as a whole.
+    fn remarks(&self, table: &Table, data: &Dataset, columns: &[String], open: usize) -> Vec<Remark> {
+        let mut remarks = table.remarks.clone();
+        let beside = self.spec.beside(&table.file).unwrap_or_default();
+        let used = columns.iter().chain(&beside).filter_map(|name| table.position(name));
+        remarks.extend(table.told(used));
+        remarks.extend(index_remark(self, table, columns));
+        if open > 0 {
+            remarks.push(Remark::note(format!("{open} rows have no known outcome and are left out")));
+        }
+        remarks.extend(self.emptied(table, columns));
+        for (name, how_well) in &self.telling {
+            let text = format!(
+                "column `{name}` tells the outcome by itself ({how_well:.4} on the rows that were fitted): is it known before the outcome is? \
+                 drop = [{name:?}] leaves it out"
+            );
+            remarks.push(Remark::warning("tells-outcome", text));
+        }
+        if let Some(name) = &self.spec.group
+            && let Some(position) = table.position(name)
+        {
+            let without =
+                data.index.iter().filter(|row| table.exact(position, **row as usize).is_none()).count();
+            if without > 0 {
+                let text =
+                    format!("{without} samples have no value of `{name}`: each counts as a group of its own");
+                remarks.push(Remark::note(text));
+            }
+        }
+        if self.table_sha256 != table.sha256 {
+            remarks.push(Remark::note("another file than the one that the preprocessing was fitted on"));
+        }
+        remarks.extend(self.seen_remark(data));
+        remarks
+    }
+
+    /// Columns that a code for all columns leaves with one value: the code was their other one.
+    fn emptied(&self, table: &Table, columns: &[String]) -> Option<Remark> {
+        let one_value = |name: &&String| {
+            let Some(position) = table.position(name).filter(|position| table.coded(*position) > 0) else {
+                return false;
+            };
+            let Column::Number(values) = &table.columns[position] else { return true };
+            let mut known = values.iter().flatten();
+            let first = known.next();
+            known.all(|value| Some(value) == first)
+        };
+        let names: Vec<String> = columns.iter().filter(one_value).map(|name| format!("`{name}`")).collect();
+        let codes = matches!(self.spec.missing, Missing::Everywhere(_)) && !names.is_empty();
+        let text = format!(
+            "the codes of `missing` leave one value or none in {}: if they are values there, name the columns that they are codes of, \
+             missing = {{ COLUMN = [CODE] }}",
+            names.join(", ")
+        );
+        codes.then(|| Remark::warning("missing-code", text))
+    }
+
+    /// How many of the samples the model has seen.
+    fn seen_remark(&self, data: &Dataset) -> Option<Remark> {
+        let seen = self.seen.of(data);
+        if seen == 0 || data.split == "train" {
+            return None;
+        }
+        let text = format!(
+            "{seen} of {} samples are rows that the model was trained on or chosen by: it may know them by heart",
+            data.len()
+        );
+        // Single rows are alike by chance, and in tables of few different rows most of them are.
+        let by_chance = seen < 10 && seen * 100 < data.len();
+        Some(if by_chance || !self.tells_rows_apart() {
+            Remark::note(format!("{text}, or rows that are like them"))
+        } else {
+            Remark::warning("seen-in-training", text)
+        })
+    }
+}
+
+/// Values of a column as the file has them.
+fn texts(table: &Table, name: &str, rows: &[usize]) -> Result<Vec<String>> {
+    table.require(name, "columns")?;
+    let position = table.position(name).unwrap_or_default();
+    Ok(rows.iter().map(|&row| table.exact(position, row).unwrap_or_else(|| "missing".into())).collect())
+}
+
+/// Values of a column that identifies groups: rows without one are groups of their own.
+fn beside(table: &Table, name: &str, rows: &[usize]) -> Result<Vec<String>> {
+    table.require(name, "group")?;
+    let position = table.position(name).unwrap_or_default();
+    Ok(rows
+        .iter()
+        .map(|&row| table.exact(position, row).unwrap_or_else(|| format!("missing in row {row}")))
+        .collect())
+}
+
+fn unseen_category(table: &Table, name: &str, row: usize, text: &str, categories: &[String]) -> Error {
+    /// More categories are no help.
+    const LISTED: usize = 30;
+    let more = if categories.len() > LISTED { ", ..." } else { "" };
+    let listed = categories[..categories.len().min(LISTED)].join(", ");
+    Error::input(
+        &table.file,
+        format!("column `{name}`, row {row}"),
+        format!("`{text}`"),
+        format!("{listed}{more}, as in train (or unseen = \"mode\")"),
+    )
+}

@@ -1,0 +1,154 @@
+//! Where a row belongs, and whether a model has seen it: by what it is, not by where it stands.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Preprocess;
+use crate::data::spec::{Spec, SplitBy};
+use crate::data::table::{Column, Table};
+use crate::data::{Dataset, draw};
+use crate::{Error, Result};
+
+/// How rows are split.
+#[derive(Clone, Copy)]
+pub(super) struct Rule<'a> {
+    pub(super) spec: &'a Spec,
+    /// As the first format does it: groups by the number that they read as, other rows by their place in the file.
+    pub(super) first_format: bool,
+    /// The file that a model was fitted on: places in another one mean nothing. `None` while it is being fitted.
+    pub(super) recorded: Option<&'a str>,
+}
+
+impl Rule<'_> {
+    /// The split of every row; `features` are the names that its content consists of.
+    pub(super) fn splits(&self, table: &Table, features: &[String]) -> Result<Vec<&'static str>> {
+        if let Some(name) = &self.spec.split.column {
+            return stated(table, name);
+        }
+        let seed = self.spec.split.seed;
+        let by_place = self.first_format || self.spec.split.by == SplitBy::Row;
+        let identity = self.spec.group.as_ref().or(self.spec.split.key.as_ref());
+        let identity =
+            identity.map(|name| table.require(name, "split").map(|column| (column, table.position(name))));
+        let identity = identity.transpose()?;
+        if by_place && identity.is_none() && self.recorded.is_some_and(|sha256| sha256 != table.sha256) {
+            let expected = "the file that the model was fitted on, since its splits go by the numbers of rows; split = \"all\" if no row here \
+                            was trained on, or a model trained anew, whose splits go by what the rows hold";
+            return Err(Error::input(&table.file, "split", "another file", expected));
+        }
+        let contents = if by_place { Vec::new() } else { contents(table, features)? };
+        let fraction = |row: usize| {
+            let named = identity.and_then(|(column, position)| match self.first_format {
+                true => column.text(row),
+                false => table.exact(position?, row),
+            });
+            match named {
+                Some(name) => draw::fraction(seed, draw::mix_text(seed, &name)),
+                None if by_place => draw::fraction(seed, row as u64),
+                None => draw::fraction(seed, contents[row]),
+            }
+        };
+        let split = &self.spec.split;
+        Ok((0..table.rows())
+            .map(|row| match fraction(row) {
+                d if d < split.test => "test",
+                d if d < split.test + split.val => "val",
+                _ => "train",
+            })
+            .collect())
+    }
+}
+
+/// The splits that a column says.
+fn stated(table: &Table, name: &str) -> Result<Vec<&'static str>> {
+    let column = table.require(name, "split.column")?;
+    let split = |row: usize| {
+        let said = column.text(row).unwrap_or_else(|| "nothing".into());
+        let known = ["train", "val", "test"].into_iter().find(|split| *split == said);
+        known.ok_or_else(|| {
+            Error::input(&table.file, format!("column `{name}`, row {row}"), said, "train, val or test")
+        })
+    };
+    (0..table.rows()).map(split).collect()
+}
+
+/// A hash of what each row says of the features, whatever the order of columns and of rows.
+fn contents(table: &Table, features: &[String]) -> Result<Vec<u64>> {
+    let mut names: Vec<&String> = features.iter().collect();
+    names.sort();
+    let mut hashes = vec![0u64; table.rows()];
+    for name in names {
+        let salt = draw::mix_text(0, name);
+        let mut take = |row: usize, value: u64| hashes[row] = draw::mix(hashes[row] ^ salt, value);
+        match table.require(name, "features")? {
+            // As the model will see it: files with fewer digits than an f64 has agree.
+            Column::Number(values) => values.iter().enumerate().for_each(|(row, value)| {
+                take(row, value.map_or(1 << 40, |v| u64::from((v as f32 + 0.0).to_bits())))
+            }),
+            Column::Category(values) => values.iter().enumerate().for_each(|(row, value)| {
+                take(row, value.as_ref().map_or(1 << 40, |text| draw::mix_text(1, text)))
+            }),
+        }
+    }
+    Ok(hashes)
+}
+
+/// Fingerprints of the samples that a model has learnt from or was chosen by, 48 bits each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Sorted and distinct.
+    prints: Vec<u64>,
+}
+
+impl Seen {
+    /// Whether nothing was seen.
+    pub fn is_empty(&self) -> bool {
+        self.prints.is_empty()
+    }
+
+    /// How many of these samples were seen.
+    pub fn of(&self, data: &Dataset) -> usize {
+        (0..data.len()).filter(|i| self.prints.binary_search(&print(data.sample(*i))).is_ok()).count()
+    }
+}
+
+fn print(sample: &[f32]) -> u64 {
+    // Negative zero is zero.
+    sample.iter().fold(0, |hash, value| draw::mix(hash, u64::from((value + 0.0).to_bits()))) >> 16
+}
+
+impl Preprocess {
+    /// Remembers the samples of `data` as such that the model has learnt from or was chosen by.
+    pub fn remember(&mut self, data: &Dataset) {
+        self.seen.prints.extend((0..data.len()).map(|i| print(data.sample(i))));
+        self.seen.prints.sort_unstable();
+        self.seen.prints.dedup();
+        self.seen_rows += data.len() as u64;
+    }
+
+    /// Whether rows of this table are nearly all different, so that two equal ones are one.
+    pub(super) fn tells_rows_apart(&self) -> bool {
+        self.seen.prints.len() as u64 * 10 >= self.seen_rows * 9
+    }
+}
+
+impl Serialize for Seen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.prints.iter().map(|print| format!("{print:012x}")).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let print = |digits: &[u8]| {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 12);
+            digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        };
+        let prints: Option<Vec<u64>> = text.as_bytes().chunks(12).map(print).collect();
+        match prints {
+            Some(prints) if prints.windows(2).all(|pair| pair[0] < pair[1]) => Ok(Self { prints }),
+            _ => Err(D::Error::custom("fingerprints are ascending numbers of 12 hexadecimal digits each")),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What is strange about rows beside those that were fitted: values far off, categories never seen, columns without a value.
+
+use std::collections::BTreeMap;
+
+use super::{FittedScaling, Preprocess};
+use crate::data::Remark;
+use crate::data::table::Table;
+use crate::{Error, Result};
+
+/// A column is far off if more than this share of its values lies outside the range of the train split...
+const OUTSIDE: f64 = 0.25;
+/// ... or if its middle lies so many standard deviations from the mean of the train split.
+const DEVIATIONS: f64 = 3.0;
+/// With fewer values nothing is said of a column as a whole.
+const LEAST: usize = 5;
+/// Columns and categories that a sentence names.
+const NAMED: usize = 5;
+
+/// What was noticed, column by column.
+#[derive(Default)]
+pub(super) struct Strangeness {
+    beyond: Vec<String>,
+    saturated: Vec<String>,
+    far: Vec<String>,
+    absent: Vec<String>,
+    unseen: Vec<String>,
+}
+
+impl Strangeness {
+    /// Looks at the known values of a column of numbers, after log1p if that was asked for, as `range` is; `beyond` of the samples lie
+    /// outside of it.
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        known: &[f64],
+        samples: usize,
+        beyond: usize,
+        range: (f64, f64),
+        scaling: &FittedScaling,
+        log1p: bool,
+    ) {
+        if known.is_empty() {
+            return self.absent.push(name.to_string());
+        }
+        let mut sorted = known.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most, middle) = (sorted[0], sorted[sorted.len() - 1], sorted[sorted.len() / 2]);
+        let (low, high) = range;
+        let saturates = matches!(scaling, FittedScaling::Quantile { .. });
+        // In the file's own units.
+        let own = |value: f64| if log1p { value.exp_m1() } else { value };
+        let range = format!("fitted from {:.4} to {:.4}", own(low), own(high));
+        if beyond > 0 {
+            let text = format!(
+                "{name} ({beyond} values; fitted from {low:.4} to {high:.4}, here from {least:.4} to {most:.4})"
+            );
+            if saturates { self.saturated.push(text) } else { self.beyond.push(text) }
+        }
+        let away = match scaling {
+            FittedScaling::Z { mean, sd } => (middle - mean).abs() / sd,
+            _ => 0.0,
+        };
+        // Judged by values that are known: what was filled in is from the train split itself.
+        let outside = sorted.iter().filter(|value| !(low..=high).contains(value)).count();
+        if samples >= LEAST
+            && sorted.len() >= LEAST
+            && (outside as f64 > OUTSIDE * sorted.len() as f64 || away > DEVIATIONS)
+        {
+            self.far.push(format!("{name} (half are {:.4} or more; {range})", own(middle)));
+        }
+    }
+
+    /// Looks at a column of categories: `known` of the samples have one, these are the unseen ones with their counts.
+    ///
+    /// # Errors
+    /// No category that was seen.
+    pub(super) fn categories(
+        &mut self,
+        table: &Table,
+        name: &str,
+        known: usize,
+        samples: usize,
+        unseen: BTreeMap<String, usize>,
+        categories: &[String],
+    ) -> Result<()> {
+        if known == 0 && samples > 0 {
+            self.absent.push(name.to_string());
+        }
+        let count: usize = unseen.values().sum();
+        if count == 0 {
+            return Ok(());
+        }
+        let shown: Vec<String> = unseen.keys().take(NAMED).map(|text| format!("`{text}`")).collect();
+        if count == known {
+            let found = format!("{} alone, none of which train had", shown.join(", "));
+            let more = if categories.len() > 30 { ", ..." } else { "" };
+            let expected = format!(
+                "{}{more}, as in train, or a model trained without the column (drop = [{name:?}])",
+                categories[..categories.len().min(30)].join(", ")
+            );
+            return Err(Error::input(&table.file, format!("column `{name}`"), found, expected));
+        }
+        self.unseen.push(format!("{name} ({count} of {known}: {})", shown.join(", ")));
+        Ok(())
+    }
+
+    /// One sentence a kind.
+    pub(super) fn remarks(self, clip: bool) -> Vec<Remark> {
+        let list = |columns: &[String]| {
+            let more = if columns.len() > NAMED {
+                format!(" and {} more columns", columns.len() - NAMED)
+            } else {
+                String::new()
+            };
+            format!("{}{more}", columns.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "))
+        };
+        let beyond = match clip {
+            true => {
+                "values beyond the range that was fitted are cut to it, as this model's preprocessing says"
+            }
+            false => {
+                "values beyond the range that was fitted are fed as they are, and an attack's range is widened to hold them"
+            }
+        };
+        let note = |what: &str, columns: &[String]| Remark::note(format!("{what}: {}", list(columns)));
+        let warning = |flag, what: &str, columns: &[String]| {
+            Remark::warning(flag, format!("{what}: {}", list(columns)))
+        };
+        [
+            (&self.beyond, note(beyond, &self.beyond)),
+            (
+                &self.saturated,
+                note(
+                    "values beyond the range that was fitted become 0 or 1, as quantiles do",
+                    &self.saturated,
+                ),
+            ),
+            (&self.far, warning("far-column", "columns far from what was fitted (another unit?)", &self.far)),
+            (
+                &self.absent,
+                warning(
+                    "absent-column",
+                    "columns without a value, which the fitted fill takes the place of",
+                    &self.absent,
+                ),
+            ),
+            (
+                &self.unseen,
+                warning(
+                    "unseen-category",
+                    "categories that train did not have are read as the commonest",
+                    &self.unseen,
+                ),
+            ),
+        ]
+        .into_iter()
+        .filter(|(columns, _)| !columns.is_empty())
+        .map(|(_, remark)| remark)
+        .collect()
+    }
+}
+
+/// Which columns number the rows: left out, or, in an older model, a feature after all.
+pub(super) fn index_remark(fitted: &Preprocess, table: &Table, columns: &[String]) -> Option<Remark> {
+    let learnt: Vec<&String> = columns.iter().filter(|name| table.index_columns.contains(name)).collect();
+    if let Some(name) = learnt.first() {
+        let text = format!(
+            "`{name}` numbers the rows of a file and is a feature of this model: train it anew without"
+        );
+        return Some(Remark::warning("row-number-feature", text));
+    }
+    let left_out: Vec<String> = fitted.row_numbers.iter().map(|name| format!("`{name}`")).collect();
+    (!left_out.is_empty())
+        .then(|| Remark::note(format!("{} numbers the rows: no feature", left_out.join(", "))))
+}

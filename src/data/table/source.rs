@@ -1,0 +1,137 @@
+//! Where a table lies: a file by its ending, or a folder of parts as Spark writes it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Raw, Table, Wanted, csv, parquet};
+use crate::data::npz::file_sha256;
+use crate::data::subset::sha256;
+use crate::{Error, Result};
+
+/// Endings of texts that are read as CSV; each may be followed by `.gz`.
+const TEXTS: [&str; 4] = ["csv", "tsv", "tab", "txt"];
+/// Endings of Parquet files.
+const PARQUET: [&str; 2] = ["parquet", "pq"];
+/// The largest text that is read whole, in bytes.
+const MAX_TEXT: u64 = 4 << 30;
+/// More parts than this are refused.
+const MAX_PARTS: usize = 100_000;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Text,
+    Parquet,
+}
+
+fn format_of(path: &Path) -> Option<Format> {
+    let name = path.file_name()?.to_str()?.to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let (_, ending) = name.rsplit_once('.')?;
+    if TEXTS.contains(&ending) {
+        Some(Format::Text)
+    } else {
+        PARQUET.contains(&ending).then_some(Format::Parquet)
+    }
+}
+
+/// Whether a path is a table by its ending, or a folder of parts of one.
+pub fn is_table(path: &Path) -> bool {
+    if path.is_dir() { parts(path).is_ok_and(|parts| !parts.is_empty()) } else { format_of(path).is_some() }
+}
+
+/// The spec beside a table: `cohort.toml` beside `cohort.csv`, `cohort.tsv.gz` or the folder `cohort.parquet`.
+pub fn spec_path(table: &Path) -> PathBuf {
+    let gz = table.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
+    let table = if gz { table.with_extension("") } else { table.to_path_buf() };
+    if table.is_dir() && format_of(&table).is_none() {
+        let mut name = table.file_name().unwrap_or_default().to_os_string();
+        name.push(".toml");
+        return table.with_file_name(name);
+    }
+    table.with_extension("toml")
+}
+
+/// The parts of a table in a folder, by name; what begins with `_` or `.` is none.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut parts = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(['_', '.']) {
+            continue;
+        }
+        if path.is_file() && name.starts_with("part-") && format_of(&path).is_some() {
+            parts.push(path);
+        } else if path.is_file() && format_of(&path) == Some(Format::Parquet) {
+            parts.push(path);
+        } else if path.is_dir() && name.contains('=') {
+            let expected = "a folder of parts alone; pandas.read_parquet(FOLDER).to_parquet(\"table.parquet\") makes one file";
+            return Err(Error::input(
+                folder.display(),
+                "folder",
+                format!("the partition `{name}`"),
+                expected,
+            ));
+        }
+        if parts.len() > MAX_PARTS {
+            return Err(Error::input(folder.display(), "parts", format!("more than {MAX_PARTS}"), "fewer"));
+        }
+    }
+    parts.sort();
+    Ok(parts)
+}
+
+/// See [`Table::read_columns`].
+pub(super) fn read(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<Table> {
+    if std::fs::metadata(path).map_err(Error::io(path))?.is_dir() {
+        return read_parts(path, delimiter, wanted);
+    }
+    let (sum, raw) = read_file(path, delimiter, wanted)?;
+    Table::new(path.display().to_string(), sum, raw)
+}
+
+fn read_file(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<(String, Raw)> {
+    match format_of(path) {
+        Some(Format::Parquet) => Ok((file_sha256(path)?, parquet::read(path, wanted)?)),
+        Some(Format::Text) => {
+            let bytes = crate::files::read_bytes(path, MAX_TEXT)?;
+            Ok((sha256(&bytes), csv::read(&path.display().to_string(), &bytes, delimiter, wanted)?))
+        }
+        None => {
+            let expected = "csv, tsv, txt (each also .gz) or parquet";
+            Err(Error::input(path.display(), "file ending", "another one", expected))
+        }
+    }
+}
+
+fn read_parts(folder: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<Table> {
+    let mut sums = String::new();
+    let mut whole: Option<Raw> = None;
+    let parts = parts(folder)?;
+    for part in &parts {
+        let (sum, raw) = read_file(part, delimiter, wanted)?;
+        sums += &sum;
+        match &mut whole {
+            None => whole = Some(raw),
+            // Spark writes parts without rows.
+            Some(whole) if raw.names == whole.names => {
+                for (cells, more) in whole.cells.iter_mut().zip(raw.cells) {
+                    let name = || format!("column in {}", part.display());
+                    cells.append(more).map_err(|found| {
+                        Error::input(folder.display(), name(), found, "its type in the first part")
+                    })?;
+                }
+            }
+            Some(whole) => {
+                let expected = format!("the columns of the first part: {}", whole.names.join(", "));
+                return Err(Error::input(part.display(), "columns", raw.names.join(", "), expected));
+            }
+        }
+    }
+    let Some(mut raw) = whole else {
+        let expected = "a file, or a folder of parts (part-*.parquet, part-*.csv)";
+        return Err(Error::input(folder.display(), "table", "a folder without parts of a table", expected));
+    };
+    raw.remarks
+        .push(crate::data::Remark::note(format!("{} parts, in the order of their names", parts.len())));
+    Table::new(folder.display().to_string(), sha256(sums.as_bytes()), raw)
+}

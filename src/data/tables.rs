@@ -1,0 +1,121 @@
+//! A table and its preprocessing as a data set: which columns are read at all, and whose order of classes holds.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::labels::same;
+use super::preprocess::{Asked, Preprocess};
+use super::request::Request;
+use super::spec::Spec;
+use super::table::{Table, spec_path};
+use super::{Dataset, Labels, Remark};
+use crate::Result;
+
+/// Reads the table at `path`: as `saved` says, which was fitted with a model, else as `spec` says, else as the spec beside it does.
+///
+/// # Errors
+/// No spec; a table that cannot be read, or does not fit.
+pub fn open(
+    path: &Path,
+    spec: Option<Spec>,
+    request: &Request,
+    saved: Option<&Preprocess>,
+) -> Result<(Dataset, Preprocess)> {
+    let file = path.display().to_string();
+    match (saved, spec) {
+        (Some(saved), _) => {
+            let needed: HashSet<String> =
+                saved.needed(&file)?.into_iter().chain(beside(&saved.spec, request)).collect();
+            let table = Table::read_columns(path, saved.spec.delimiter, &|name| needed.contains(name))?;
+            apply(&table, saved.clone(), request, saved.clips())
+        }
+        (None, Some(spec)) => fit(path, &spec, request),
+        (None, None) => fit(path, &Spec::read(&spec_path(path))?, request),
+    }
+}
+
+/// As [`open`], of a table in memory.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(
+    name: &str,
+    bytes: &[u8],
+    spec: &Spec,
+    request: &Request,
+    saved: Option<&Preprocess>,
+) -> Result<(Dataset, Preprocess)> {
+    let table = Table::from_csv(name, bytes)?;
+    match saved {
+        Some(saved) => apply(&table, saved.clone(), request, saved.clips()),
+        None => apply(&table, Preprocess::fit(spec, &table)?, request, false),
+    }
+}
+
+/// Reads the columns of a table that a spec does not drop.
+///
+/// # Errors
+/// As [`Table::read`].
+pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
+    let needed = [spec.beside(&path.display().to_string())?, beside(spec, request)].concat();
+    let needed: HashSet<&str> = needed.iter().map(String::as_str).collect();
+    let dropped: HashSet<&str> = spec.drop.iter().map(String::as_str).collect();
+    let wanted = |name: &str| !dropped.contains(name) || needed.contains(name);
+    Table::read_columns(path, spec.delimiter, &wanted)
+}
+
+fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preprocess)> {
+    let table = read_for(path, spec, request)?;
+    // Nothing is cut for a model that this was not fitted with.
+    apply(&table, Preprocess::fit(spec, &table)?, request, false)
+}
+
+/// Columns that stand beside the samples, and those that bands are made of.
+fn beside(spec: &Spec, request: &Request) -> Vec<String> {
+    let bands = spec.bands.values().map(|band| band.column.clone());
+    request.subgroups.iter().chain(&request.group).cloned().chain(bands).collect()
+}
+
+fn apply(table: &Table, fitted: Preprocess, request: &Request, clip: bool) -> Result<(Dataset, Preprocess)> {
+    let mut names: Vec<String> = request.subgroups.iter().chain(&request.group).cloned().collect();
+    names.dedup();
+    for name in names.iter().filter(|name| !fitted.spec.bands.contains_key(*name)) {
+        table.require(name, if request.group.as_ref() == Some(name) { "group" } else { "subgroups" })?;
+    }
+    let mut data = fitted.apply_to(table, &Asked { split: &request.split, beside: &names, clip })?;
+    if fitted.spec.clip && !clip {
+        data.remarks
+            .push(Remark::note("clip = true is left aside: it is for models that percuss trains with it"));
+    }
+    order_classes(&mut data, &request.classes);
+    Ok((data, fitted))
+}
+
+/// Brings the classes into the order of the model's outputs, where it says their names.
+fn order_classes(data: &mut Dataset, outputs: &[String]) {
+    // A single output may have the name of its positive class alone.
+    let swapped = match outputs {
+        [positive] if data.classes.len() == 2 => {
+            if !same(positive, &data.classes[0]) {
+                return;
+            }
+            vec![data.classes[1].clone(), data.classes[0].clone()]
+        }
+        _ => outputs.to_vec(),
+    };
+    if swapped.len() != data.classes.len() || swapped.iter().zip(&data.classes).all(|(a, b)| same(a, b)) {
+        return;
+    }
+    let place = |name: &String| swapped.iter().position(|output| same(output, name));
+    // Other names, or some of them, are told or refused where model and data meet.
+    let Some(places) = data.classes.iter().map(place).collect::<Option<Vec<usize>>>() else { return };
+    let own = data.classes.join(", ");
+    if let Labels::Class(labels) = &mut data.labels {
+        labels.iter_mut().for_each(|label| *label = places[*label as usize] as u32);
+    }
+    data.classes = swapped;
+    data.remarks.push(Remark::note(format!(
+        "classes in the order of the model's outputs, {}; the spec has {own}",
+        data.classes.join(", ")
+    )));
+}
