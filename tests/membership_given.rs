@@ -217,7 +217,6 @@ fn what_needs_shadow_models_or_a_population_says_which_line_to_add() {
     for (lines, found, mend) in [
         ("kind = \"lira\"\n", "found lira without shadow models", "shadow_recipe = \"r\"\n"),
         ("kind = \"shadow\"\n", "found shadow without shadow models", "shadow_recipe = \"r\"\n"),
-        ("kind = \"loss\"\nthreshold = \"class\"\n", "unknown key", ""),
         (
             "kind = \"confidence\"\nthreshold = \"class\"\n",
             "found confidence without shadow models",
