@@ -13,6 +13,7 @@ mod files;
 pub mod graph;
 pub mod models;
 mod normal;
+pub mod resampling;
 pub mod results;
 mod spelling;
 pub mod statistics;

@@ -64,6 +64,18 @@ impl Reference {
         (0..self.rows.len()).map(|c| (self.logit(c, x), gradient(c))).unzip()
     }
 
+    /// How far the boundary between two classes is, where no bound is in the way: the margin over the dual norm of its gradient.
+    fn distance(&self, x: &[f32], norm: Norm) -> f64 {
+        let margin = (self.logit(0, x) - self.logit(1, x)).abs();
+        let slopes = self.rows[0].0.iter().zip(&self.rows[1].0).map(|(a, b)| f64::from(a - b).abs());
+        margin
+            / match norm {
+                Norm::L2 => slopes.map(|s| s * s).sum::<f64>().sqrt(),
+                Norm::L1 => slopes.fold(0.0, f64::max),
+                Norm::Linf | Norm::Tokens => slopes.sum(),
+            }
+    }
+
     /// The direction of the ascended loss: by its weights of the logits' gradients.
     fn ascent(&self, job: &Job, label: usize, x: &[f32]) -> Vec<f64> {
         let (z, gradients) = self.decision(x, job.finding);
@@ -200,13 +212,23 @@ fn iterated_attacks_break_a_confident_model_as_they_break_a_faint_one() {
             let mut found = Vec::new();
             for scale in SCALES {
                 let subject = Reference::new(2, scale, false).subject(values.clone());
-                let jobs = [0.3, 0.8, 2.0].map(|eps| job(&subject, attack_name, norm, eps));
+                let jobs = [0.3, 0.8, 2.0].map(|eps| {
+                    let mut job = job(&subject, attack_name, norm, eps);
+                    if attack_name != "mi-fgsm" {
+                        job.settings.choices = vec![("l1_step", "sparse")];
+                    }
+                    job
+                });
                 let broken: Vec<usize> =
                     attack(&subject, &jobs, &CPU).iter().map(|outcomes| successes(outcomes)).collect();
                 found.push(broken);
             }
             assert!(found.iter().all(|broken| *broken == found[4]), "{attack_name} {norm:?}: {found:?}");
             assert!(found[4][2] > found[4][0], "{attack_name} {norm:?}: {found:?}");
+            let reference = Reference::new(2, 1.0, false);
+            let within =
+                |eps: f64| values.chunks(INPUTS).filter(|x| reference.distance(x, norm) < eps).count();
+            assert_eq!(found[4][..2], [within(0.3), within(0.8)], "{attack_name} {norm:?}");
         }
     }
 }

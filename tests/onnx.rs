@@ -1,4 +1,4 @@
-//! Networks from ONNX files: outputs against onnxruntime's, gradients against PyTorch's, for both exporters and opsets 13 to 21.
+//! Networks from ONNX files: outputs against onnxruntime's, gradients against PyTorch's, for both exporters and several opsets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -7,9 +7,9 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use percuss::models::onnx::Ending;
-use percuss::models::{Architecture, Head, InputKind, Model, WeightTensor, Weights};
+use percuss::models::{Architecture, FileAxes, Head, InputKind, Model, WeightTensor, Weights};
 use support::evaluate::evaluate;
-use support::{channels_last, golden, relative_error};
+use support::{golden, relative_error};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx")
@@ -24,14 +24,9 @@ fn as_deployed(mut model: Model) -> Model {
 }
 
 /// Values in the file's order `[n, ..]` as a sample has them.
-fn as_sample(tensor: &WeightTensor, shape: &[usize]) -> Vec<f32> {
-    let file = &tensor.shape[1..];
-    if file == shape || file.len() < 2 {
-        return tensor.data.clone();
-    }
-    let (channels, spatial) = (file[0], file[1..].iter().product());
-    assert_eq!(shape, [&[1][..(3 - file.len())], &file[1..], &[channels]].concat(), "channels last");
-    channels_last(&tensor.data, channels, spatial)
+fn as_sample(tensor: &WeightTensor, axes: &FileAxes) -> Vec<f32> {
+    let len = axes.shape.iter().product();
+    tensor.data.chunks_exact(len).flat_map(|one| axes.arranged(one)).collect()
 }
 
 /// Rows of several tensors beside each other.
@@ -49,9 +44,9 @@ fn samples(model: &Model, goldens: &Weights, name: &str) -> (usize, Vec<f32>, Ve
     let tensor = |key: &str, i: usize| goldens.tensors.get(&format!("{name}.{key}{i}"));
     let n = tensor("input", 0).unwrap().shape[0];
     let (mut parts, mut slopes) = (Vec::new(), Vec::new());
-    for (i, input) in network.inputs.iter().enumerate() {
-        parts.push(as_sample(tensor("input", i).unwrap(), &input.shape));
-        slopes.push(tensor("gradient", i).map(|slope| as_sample(slope, &input.shape)));
+    for (i, axes) in network.axes.iter().enumerate() {
+        parts.push(as_sample(tensor("input", i).unwrap(), axes));
+        slopes.push(tensor("gradient", i).map(|slope| as_sample(slope, axes)));
     }
     (n, beside(&parts, n), slopes)
 }
@@ -227,4 +222,42 @@ fn convolutions_follow_each_other_without_permutations() {
         let model = Model::load(&folder().join(format!("{name}.onnx"))).unwrap();
         assert_eq!(model.network().unwrap().permutations(), 0, "{name}");
     }
+}
+
+/// The files of `onnx_forms.py`, by their names.
+fn forms() -> Vec<(String, PathBuf)> {
+    let files = std::fs::read_dir(folder().join("forms")).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "onnx"));
+    files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_string(), path)).collect()
+}
+
+#[test]
+fn forms_of_other_peoples_files_equal_onnxruntime() {
+    let goldens = golden("onnx_forms");
+    let forms = forms();
+    assert_eq!(forms.len(), 10);
+    for (name, path) in forms {
+        let model = as_deployed(Model::load(&path).unwrap_or_else(|error| panic!("{name}: {error}")));
+        let (n, x, _) = samples(&model, &goldens, &name);
+        let (output, gradient) = run(&model, n, &x);
+        let error = relative_error(&output, &goldens.tensors[&format!("{name}.output")].data);
+        assert!(error < 2e-5, "{name}: {error}");
+        assert!(gradient.iter().all(|slope| slope.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn a_softmax_that_is_written_out_is_an_ending() {
+    let model = Model::load(&folder().join("forms/written_out.onnx")).unwrap();
+    assert_eq!(model.network().unwrap().ending, Some(Ending::Softmax));
+}
+
+#[test]
+fn bytes_that_a_file_makes_reals_of_can_be_moved_and_that_is_said() {
+    let model = Model::load(&folder().join("forms/pixels.onnx")).unwrap();
+    assert_eq!(model.config.inputs()[0].kind, InputKind::Numbers);
+    assert!(model.remarks[0].contains("not rounded"), "{:?}", model.remarks);
+    let x: Vec<f32> = (0..48u8).map(f32::from).collect();
+    let (_, gradient) = run(&model, 1, &x);
+    assert!(gradient.iter().any(|slope| *slope != 0.0));
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use percuss::graph::{Compiled, Graph, Phase, Shape};
 use percuss::models::Model;
 use percuss::models::onnx::{Ending, describe};
-use support::onnx::{elsewhere, file, input, ints, node, numbers, output, reals, text, whole};
+use support::onnx::{
+    domain, elsewhere, file, input, ints, node, numbers, output, reals, series, text, whole,
+};
 
 /// A model file in a folder of its own.
 fn saved(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -479,4 +481,44 @@ fn nodes_thrown_together_do_no_harm() {
         loaded += usize::from(harmless(&path, &file(17, &parts)));
     }
     assert!(loaded > 300, "{loaded} loaded");
+}
+
+#[test]
+fn an_optimisers_own_ops_are_refused_with_the_mend() {
+    let named = |op: &str, name: &str| graph(&[node(op, &["x"], &["y"], &[domain(name)])]);
+    for (op, domain) in
+        [("Conv", "com.microsoft.nchwc"), ("NhwcConv", "com.microsoft"), ("BiasSplitGelu", "com.microsoft")]
+    {
+        refused(&named(op, domain), &["onnxruntime's optimiser", "ORT_ENABLE_BASIC"]);
+    }
+    refused(&named("MatMulNBits", "com.microsoft"), &["quantised"]);
+}
+
+#[test]
+fn inputs_without_a_batch_are_asked_for_by_name() {
+    let parts =
+        [node("Add", &["x", "s"], &["y"], &[]), input("x", &[-1, 4]), input("s", &[]), output("y", &[-1, 4])];
+    let bytes = file(17, &parts);
+    refused(&bytes, &["input s", "single number", r#"{ "inputs": { "s": VALUE } }"#, "model.json"]);
+    let (folder, path) = saved(&bytes);
+    let beside = folder.path().join("model.json");
+    std::fs::write(&beside, r#"{ "inputs": { "s": 2.5 } }"#).unwrap();
+    assert_eq!(Model::load(&path).unwrap().config.input_shape(), [4], "the mend works");
+    for (wrong, word) in
+        [(r#"{ "inputs": { "t": 1 } }"#, "\"t\""), (r#"{ "inputs": { "s": [1, 2] } }"#, "2 values")]
+    {
+        std::fs::write(&beside, wrong).unwrap();
+        let error = Model::load(&path).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(word), "{error}");
+    }
+}
+
+#[test]
+fn an_axis_that_is_called_a_length_is_no_batch() {
+    let parts = [node("Relu", &["x"], &["y"], &[]), series("x", "sequence", 4), output("y", &[-1, 4])];
+    let bytes = file(17, &parts);
+    refused(&bytes, &["sequence", r#"{ "dimensions": { "sequence": LENGTH } }"#]);
+    let (folder, path) = saved(&bytes);
+    std::fs::write(folder.path().join("model.json"), r#"{ "dimensions": { "sequence": 1 } }"#).unwrap();
+    assert!(Model::load(&path).is_ok(), "the mend works");
 }

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 
 use percuss::data::table::Table;
 use percuss::data::wfdb::Record;
-use percuss::data::{
-    Dataset, Known, Labels, Request, Source, beats, manifest, open, registry, wfdb_annotations, wfdb_folder,
-};
+use percuss::data::{Dataset, Labels, Request, Source, beats, open, registry, wfdb_annotations, wfdb_folder};
 
 /// The folder; a test that was asked for and has no data must fail, not pass.
 fn folder() -> PathBuf {
@@ -177,7 +175,7 @@ fn chest_x_ray_samples_are_read_from_a_manifest() {
         .collect();
     let path = dir.path().join("m.csv");
     std::fs::write(&path, format!("path,label\n{list}")).unwrap();
-    let set = manifest::open(&path, "all", &Known::default()).unwrap();
+    let set = open(&Request::new(Source::Manifest(path), "all"), None).unwrap();
     assert_eq!((set.len(), set.shape[0], set.shape[1]), (2, 512, 512));
     let mean = set.values.iter().map(|&v| f64::from(v)).sum::<f64>() / set.values.len() as f64;
     assert!((20.0..235.0).contains(&mean), "{mean}");

@@ -5,7 +5,8 @@
 mod support;
 
 use percuss::graph::{Compiled, Graph, Phase, Shape, Uploads};
-use percuss::models::{Filter, Fit, Samples};
+use percuss::models::Samples;
+use percuss::resampling::{Filter, Fit};
 use percuss_kernels::Device;
 use support::{channels_last, golden, relative_error, unit};
 

@@ -59,8 +59,14 @@ fn full_cell(id: &str) -> CellRow {
         robust_accuracy: Some(0.6),
         robust_accuracy_low: Some(0.5),
         robust_accuracy_high: Some(0.7),
-        ci_method: Some("cluster-bootstrap".into()),
+        ci_method: Some("wilson-groups".into()),
         attack_success_rate: Some(1.0 / 3.0),
+        asked: Some("robust accuracy".into()),
+        n_concerned: Some(100),
+        asked_clean: Some(0.9),
+        asked_robust: Some(0.6),
+        asked_robust_low: Some(0.5),
+        asked_robust_high: Some(0.7),
         threshold: Some(0.4),
         median_l2: Some(f64::INFINITY),
         median_linf: Some(0.1),
@@ -182,9 +188,9 @@ fn the_documented_columns_are_there_in_their_order() {
         schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>()
     };
     let documented = "cell_id study model model_sha256 data data_sha256 split sample_set_sha256 synthetic defense adaptive \
-        threat attack attack_revision knowledge aim target finding norm eps eps_unit steps step_size restarts \
+        threat attack attack_revision knowledge aim target finding classes norm eps eps_unit steps step_size restarts \
         random_start loss stop seed params n n_attacked n_success n_recovered n_groups clean_accuracy accuracy_adv \
-        robust_accuracy robust_accuracy_low robust_accuracy_high ci_method attack_success_rate threshold median_l2 \
+        robust_accuracy robust_accuracy_low robust_accuracy_high ci_method attack_success_rate asked n_concerned asked_clean asked_robust asked_robust_low asked_robust_high threshold median_l2 \
         median_linf forward_calls gradient_calls zero_gradient_share flags precision device version \
         device_seconds_attributed curve n_inferred inputs";
     assert_eq!(columns(CellRow::schema()), documented.split_whitespace().collect::<Vec<_>>());

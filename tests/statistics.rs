@@ -154,43 +154,55 @@ fn the_operating_point_is_the_highest_that_finds_enough() {
 }
 
 #[test]
-fn the_cluster_bootstrap_follows_the_groups() {
+fn an_interval_follows_the_groups() {
     // 30 records of 20 beats; a record is all right or all wrong, so its beats are one observation.
     let names: Vec<String> = (0..600).map(|i| format!("r{:02}", i / 20)).collect();
     let groups: Vec<&str> = names.iter().map(String::as_str).collect();
     let hits: Vec<bool> = (0..600).map(|i| (i / 20) % 3 != 0).collect();
-    let clustered = share_interval(&hits, Some(&groups), 0).unwrap();
-    assert_eq!((clustered.method, clustered.few_groups), ("cluster-bootstrap", false));
-    // Standard error of 30 independent records at 2/3 is .0861, so the interval is about .667 +- .169; the
-    // percentiles of a binomial of 30 move in steps of 1/30.
-    assert!((clustered.low - (2.0 / 3.0 - 0.169)).abs() < 0.035, "{clustered:?}");
-    assert!((clustered.high - (2.0 / 3.0 + 0.169)).abs() < 0.035, "{clustered:?}");
-    let independent = share_interval(&hits, None, 0).unwrap();
+    let clustered = share_interval(&hits, Some(&groups)).unwrap();
+    assert_eq!((clustered.method, clustered.few_groups), ("wilson-groups", false));
+    let records = wilson(20, 30).unwrap();
+    assert!((clustered.low - records.low).abs() < 0.02, "{clustered:?}, {records:?}");
+    assert!((clustered.high - records.high).abs() < 0.02, "{clustered:?}, {records:?}");
+    // Where groups have nothing in common, it is nearly that of independent samples.
+    let independent = share_interval(&hits, None).unwrap();
     assert_eq!(independent.method, "wilson");
-    assert!(clustered.high - clustered.low > 4.0 * (independent.high - independent.low));
-    assert_eq!(
-        share_interval(&hits, Some(&groups), 0),
-        Some(clustered),
-        "the same seed gives the same interval"
-    );
-    // Records of unequal sizes have resamples of many shares, so that the seed shows.
-    let uneven: Vec<&str> = (0..600).map(|i| groups[(i * i) % 600]).collect();
-    assert_ne!(share_interval(&hits, Some(&uneven), 1), share_interval(&hits, Some(&uneven), 0));
+    let spread: Vec<bool> = (0..600).map(|i| i % 3 != 0).collect();
+    let apart = share_interval(&spread, Some(&groups)).unwrap();
+    let width = |interval: &Interval| interval.high - interval.low;
+    assert!(width(&apart) >= width(&independent) && width(&apart) < 1.1 * width(&independent), "{apart:?}");
     let own: Vec<String> = (0..600).map(|i| i.to_string()).collect();
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     assert_eq!(
-        share_interval(&hits, Some(&own), 0).unwrap().method,
+        share_interval(&hits, Some(&own)).unwrap().method,
         "wilson",
         "a group a sample is independence"
     );
-    // Nine groups are few; and where nothing varies the interval is not a point.
-    let few = share_interval(&hits[..180], Some(&groups[..180]), 0).unwrap();
+    // Nine groups are few; and where nothing varies the interval is not a point, and wider than that of as many independent samples.
+    let few = share_interval(&hits[..180], Some(&groups[..180])).unwrap();
     assert!(few.few_groups);
-    let none = share_interval(&[false; 600], Some(&groups), 0).unwrap();
+    let none = share_interval(&[false; 600], Some(&groups)).unwrap();
     assert_eq!((none.low, none.method), (0.0, "wilson-groups"));
-    near(Some(none.high), wilson(0, 30).unwrap().high);
-    assert_eq!(share_interval(&[], None, 0), None);
-    assert_eq!(share_interval(&[], Some(&[]), 0), None);
+    assert!(none.high > wilson(0, 600).unwrap().high && none.high < wilson(0, 30).unwrap().high);
+    assert_eq!(share_interval(&[], None), None);
+    assert_eq!(share_interval(&[], Some(&[])), None);
+}
+
+#[test]
+fn an_interval_does_not_widen_where_the_last_sample_falls() {
+    for (count, size) in [(22, 50), (22, 450), (400, 3), (30, 20), (12, 8)] {
+        let n = count * size;
+        let names: Vec<String> = (0..n).map(|i| format!("{}", i % count)).collect();
+        let groups: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hit = |right: usize| (0..n).map(|i| i < right).collect::<Vec<bool>>();
+        let none = share_interval(&hit(0), Some(&groups)).unwrap();
+        let one_percent = share_interval(&hit(n / 100), Some(&groups)).unwrap();
+        assert!(none.high <= one_percent.high, "{count} groups of {size}: {none:?}, {one_percent:?}");
+        assert_eq!((none.method, one_percent.method), ("wilson-groups", "wilson-groups"));
+        // And from the other side.
+        let all = share_interval(&hit(n), Some(&groups)).unwrap();
+        assert!((1.0 - all.low - none.high).abs() < 1e-12 && all.high == 1.0, "{all:?}");
+    }
 }
 
 #[test]

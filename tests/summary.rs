@@ -1,6 +1,7 @@
 //! The numbers of a cell, worst cases and sanity checks, on cases small enough to count by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use percuss::results::company::{Bits, check_across};
 use percuss::results::curves::{worst_cases, write_curves};
 use percuss::results::flags::*;
 use percuss::results::summary::{Context, Head, summarise};
@@ -126,7 +127,7 @@ fn nothing_attacked_and_nothing_at_all_are_nulls() {
 }
 
 #[test]
-fn declared_groups_give_a_bootstrap_and_few_of_them_a_flag() {
+fn declared_groups_widen_the_interval_and_few_of_them_get_a_flag() {
     let mut rows = samples("c", &CASES);
     rows.iter_mut().for_each(|row| row.group = Some(format!("patient{}", row.sample / 2).into()));
     let mut cell = cell("steps");
@@ -134,7 +135,7 @@ fn declared_groups_give_a_bootstrap_and_few_of_them_a_flag() {
     let marked = metrics.iter().filter(|row| row.low.is_some());
     assert!(marked.clone().count() > 2, "classes have intervals of their own");
     assert!(marked.clone().all(|row| row.method.as_deref().is_some_and(|m| m.ends_with(", few-groups"))));
-    assert_eq!((cell.n_groups, cell.ci_method.as_deref()), (Some(4), Some("cluster-bootstrap")));
+    assert_eq!((cell.n_groups, cell.ci_method.as_deref()), (Some(4), Some("wilson-groups")));
     assert_eq!(cell.flags, ["few-groups"]);
 }
 
@@ -281,6 +282,7 @@ fn robust(id: &str, knowledge: &str, steps: u64, eps: f64, robust: f64) -> CellR
         format!("{{\"kind\":\"x\",\"steps\":{steps},\"budget\":{{\"norm\":\"linf\",\"eps\":{eps}}}}}");
     CellRow {
         knowledge: knowledge.into(),
+        n: 100,
         steps: Some(steps),
         robust_accuracy: Some(robust),
         params: params.into(),
@@ -290,6 +292,92 @@ fn robust(id: &str, knowledge: &str, steps: u64, eps: f64, robust: f64) -> CellR
 
 fn flagged(cells: &[CellRow], flag: &str) -> Vec<Text> {
     cells.iter().filter(|c| c.flags.iter().any(|f| f == flag)).map(|c| c.cell_id.clone()).collect()
+}
+
+/// The robust samples of cells: the first so many of a hundred, so that cells differ in as many samples as their shares say.
+fn robust_bits(cells: &[CellRow]) -> Vec<(Text, Bits)> {
+    let bits = |cell: &CellRow| {
+        let robust = (cell.robust_accuracy.unwrap() * 100.0).round() as usize;
+        (cell.cell_id.clone(), (0..100).map(|i| i < robust).collect())
+    };
+    cells.iter().map(bits).collect()
+}
+
+#[test]
+fn a_difference_counts_where_chance_would_rarely_make_it() {
+    let cells = |more: f64| {
+        let single = CellRow { attack: "one".into(), ..robust("one", "white", 1, 1.0, 0.5) };
+        vec![single, CellRow { step_size: Some(0.25), ..robust("many", "white", 40, 1.0, more) }]
+    };
+    // Six of a hundred more: 2^-6 is above one percent; seven are below.
+    for (more, fires) in [(0.51, false), (0.56, false), (0.57, true), (0.4, false)] {
+        let mut cells = cells(more);
+        let bits = robust_bits(&cells);
+        check_across(&mut cells, |_| Ok(bits.iter().cloned().collect())).unwrap();
+        assert_eq!(flagged(&cells, ITERATED_WEAKER) == ["many"], fires, "{more}");
+    }
+    // The counts alone say ten; but 40 samples went one way and 30 the other.
+    let mut cells = cells(0.6);
+    let uneven: Vec<(Text, Bits)> = vec![
+        ("one".into(), (0..100).map(|i| (40..90).contains(&i)).collect()),
+        ("many".into(), (0..100).map(|i| i < 60).collect()),
+    ];
+    check_across(&mut cells, |_| Ok(uneven.iter().cloned().collect())).unwrap();
+    assert!(flagged(&cells, ITERATED_WEAKER).is_empty());
+}
+
+#[test]
+fn a_ladder_that_breaks_nothing_is_flat_and_short_steps_are_told() {
+    let cell = |id: &str, eps: f64, success: u64| CellRow {
+        n_attacked: 100,
+        n_success: success,
+        ..robust(id, "white", 10, eps, 1.0 - success as f64 / 100.0)
+    };
+    for (last, success, flat) in [(10.0, 0, true), (10.0, 1, false), (9.0, 0, false)] {
+        let mut cells = vec![cell("a", 1.0, 0), cell("b", last, success)];
+        check_across(&mut cells, |_| Ok([].into())).unwrap();
+        assert_eq!(flagged(&cells, FLAT_CURVE).len(), if flat { 2 } else { 0 }, "{last} {success}");
+    }
+    for (steps, size, short) in [(10, 0.1, true), (10, 0.2, false), (40, 0.1, false), (1, 1.0, false)] {
+        let cell = CellRow { step_size: Some(size), ..robust("c", "white", steps, 1.0, 0.5) };
+        assert_eq!(check_alone(&cell, false, false) == [SHORT_STEPS], short, "{steps} of {size}");
+    }
+}
+
+#[test]
+fn an_aim_leads_with_the_samples_that_it_concerns() {
+    let summarised = |aim: &str, target: Option<u32>, labels: &[Case]| {
+        let mut cell = CellRow {
+            cell_id: "c".into(),
+            aim: Some(aim.into()),
+            target,
+            classes: vec!["none".into(), "edema".into()],
+            ..CellRow::default()
+        };
+        let head = Context { head: Head::Binary, subgroups: &[] };
+        let metrics = summarise(&mut cell, &samples("c", labels), &head);
+        (cell, metrics)
+    };
+    // Samples of class 0 are not attacked when findings are to be hidden.
+    let hidden: Vec<Case> =
+        CASES.iter().map(|c| if c.0 == 0 { (c.0, c.1, c.1, c.3, c.3, None, 0.0) } else { *c }).collect();
+    let (cell, metrics) = summarised("hide", None, &hidden);
+    assert_eq!(cell.asked.as_deref(), Some("sensitivity under attack"));
+    assert_eq!((cell.n_concerned, cell.asked_clean, cell.asked_robust), (Some(4), Some(0.75), Some(0.25)));
+    // Of all samples: those that nobody attacked are in it.
+    assert_eq!(cell.robust_accuracy, Some(0.5));
+    let own: Vec<&MetricRow> = metrics.iter().filter(|m| m.metric == "asked_robust").collect();
+    let scopes: Vec<&str> = own.iter().map(|m| m.scope.as_str()).collect();
+    assert_eq!(scopes, ["all", "class:1"]);
+    let (cell, _) = summarised("target", Some(1), &CASES);
+    assert_eq!((cell.asked.as_deref(), cell.n_concerned), (Some("share not made edema"), Some(4)));
+    let (cell, _) = summarised("any", None, &CASES);
+    assert_eq!((cell.asked_robust, cell.n_concerned), (cell.robust_accuracy, Some(8)));
+    // A finding without positives has no sensitivity.
+    let negatives: Vec<Case> = hidden.iter().filter(|c| c.0 == 0).copied().collect();
+    let (cell, _) = summarised("hide", None, &negatives);
+    assert_eq!((cell.robust_accuracy, cell.asked_robust, cell.n_concerned), (None, None, Some(0)));
+    assert_eq!(check_alone(&cell, false, false), [NONE_CONCERNED]);
 }
 
 #[test]
@@ -304,14 +392,19 @@ fn checks_across_cells_name_those_that_contradict_each_other() {
         CellRow { model: "other".into(), ..robust("o", "white", 90, 9.0, 1.0) },
     ];
     cells[0].flags = vec![MORE_STEPS_WEAKER.into(), "kept".into()];
-    check_across(&mut cells);
+    let bits = robust_bits(&cells);
+    let across = |cells: &mut Vec<CellRow>| {
+        check_across(cells, |asked| Ok(bits.iter().filter(|(id, _)| asked.contains(id)).cloned().collect()))
+            .unwrap();
+    };
+    across(&mut cells);
     assert_eq!(flagged(&cells, MORE_STEPS_WEAKER), ["w40"]);
     // 2.0 leaves as much as 1.0: equal is no contradiction.
     assert_eq!(flagged(&cells, LARGER_BUDGET_WEAKER), ["w40-4", "b4"]);
     assert_eq!(flagged(&cells, BLACK_BOX_STRONGER), ["w10", "b"]);
     assert_eq!(cells[0].flags, [BLACK_BOX_STRONGER, "kept"]);
     let once = cells.clone();
-    check_across(&mut cells);
+    across(&mut cells);
     assert_eq!(cells, once, "checking again changes nothing");
 }
 

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::demo_models;
 use super::report::{retired, swept};
 use super::{DataArgs, DeviceArgs, PrecisionArgs, print};
+use crate::Result;
 use crate::data::registry;
 use crate::sweep::options::SweepOptions;
 use crate::sweep::run::sweep;
 use crate::sweep::study::Study;
-use crate::{Error, Result};
 
 /// The study, its paths relative to its own folder.
 const STUDY: &str = include_str!("../../experiments/demo/study.toml");
@@ -61,18 +62,11 @@ impl DemoCommand {
 /// Runs it: the sweep, its table, and where the rows and the picture lie.
 ///
 /// # Errors
-/// As [`sweep`]; the models are looked for in `experiments/models` of the working directory.
+/// As [`sweep`]; a results folder that cannot be written.
 pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
-    let models = Path::new("experiments/models");
-    if !models.is_dir() {
-        return Err(Error::input(
-            "percuss demo",
-            "working directory",
-            "no folder experiments/models",
-            "percuss's checkout",
-        ));
-    }
-    let study = study(command.data.data_dir.as_deref())?.in_precision(command.precision.precision);
+    let mut study = study(command.data.data_dir.as_deref())?.in_precision(command.precision.precision);
+    let results = command.out.clone().unwrap_or_else(|| Path::new("results").join(&study.name));
+    demo_models::unpack(&mut study, &results.join("models"))?;
     let report = sweep(&study, &command.options())?;
     if command.quiet {
         return Ok(());

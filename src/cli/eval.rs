@@ -10,6 +10,7 @@ use super::{DataArgs, DeviceArgs, print};
 use crate::Result;
 use crate::results::table::aligned;
 use crate::sweep::clean::{Part, RECALL, Rate, parts};
+use crate::sweep::doubts;
 use crate::sweep::resolve::{ResolvedSubject, check_expectations, resolve};
 use crate::sweep::study::Study;
 
@@ -57,6 +58,17 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
     }
     for remark in &samples.remarks {
         text += &format!("  {remark}\n");
+    }
+    let findings = if resolved.subject.sigmoid() { resolved.subject.outputs() } else { 1 };
+    for finding in 0..findings {
+        for doubt in doubts::of_answers(&resolved.subject, finding) {
+            let of = if findings > 1 {
+                format!("{}: ", resolved.subject.class_name(finding as u32))
+            } else {
+                String::new()
+            };
+            text += &format!("  {of}{doubt}\n");
+        }
     }
     let parts = parts(&resolved.subject);
     for (name, value) in &resolved.metrics {

@@ -10,7 +10,7 @@ use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
 use crate::models::clip::{Clip, TextTower};
-use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file};
+use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file, refuse_other_weights};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -45,6 +45,7 @@ pub fn describe(path: &Path) -> Result<String> {
             return named(name);
         }
     }
+    refuse_other_weights(path)?;
     let about = std::fs::metadata(path).map_err(Error::io(path))?;
     if about.is_dir() {
         return folder(path);
@@ -115,6 +116,9 @@ fn model(model: &Model) -> String {
     }
     if let Some(training) = &config.training {
         text += &format!("  training      {training}\n");
+    }
+    for remark in &model.remarks {
+        text += &format!("  note          {remark}\n");
     }
     text += &format!("  sha256        {}\n", model.sha256);
     text + &tensors(&model.weights)

@@ -3,6 +3,7 @@
 pub mod attacks;
 pub mod data;
 pub mod demo;
+mod demo_models;
 pub mod devices;
 pub mod eval;
 pub mod inspect;

@@ -1,12 +1,17 @@
 //! Data sets: what one is, and one file a format that reads into it.
 
 pub mod beats;
+pub mod bins;
 pub mod check;
 mod describe;
 pub mod draw;
 pub mod ecg;
 pub mod fetch;
 pub mod icu_cohort;
+mod image_folder;
+pub mod image_keys;
+pub mod image_options;
+mod image_set;
 pub mod images;
 pub mod inputs;
 pub mod labels;
@@ -14,6 +19,7 @@ pub mod manifest;
 pub mod npz;
 pub mod outcome;
 pub mod phantom;
+pub mod picture;
 pub mod preprocess;
 pub mod registry;
 pub mod remark;
@@ -28,6 +34,8 @@ pub mod wfdb_folder;
 
 use std::collections::BTreeMap;
 
+pub use bins::Bins;
+pub use image_options::{Colours, ImageOptions, LabelColumns, Policy};
 pub use inputs::InputArray;
 pub use labels::{Known, Outputs};
 pub use preprocess::Preprocess;

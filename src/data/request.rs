@@ -8,7 +8,8 @@ use super::registry::{self, Located};
 use super::spec::Spec;
 use super::table;
 use super::{
-    Dataset, InputArray, beats, ecg, icu_cohort, images, inputs, manifest, phantom, tables, wfdb_folder,
+    Bins, Dataset, ImageOptions, InputArray, beats, ecg, icu_cohort, image_folder, images, inputs, manifest,
+    phantom, tables, wfdb_folder,
 };
 use crate::{Error, Result};
 
@@ -17,9 +18,9 @@ use crate::{Error, Result};
 pub enum Source {
     /// A name in the registry (`percuss data list`).
     Name(String),
-    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`) or a folder of WFDB records.
+    /// A file (`.npz`, `.csv`, `.parquet`, `.hea`), a folder of WFDB records, or one of images with a folder a class.
     Path(PathBuf),
-    /// A CSV that lists image files: `path`, `label`, and optionally `patient`, `site`, `sex`, `split`.
+    /// A CSV that lists image files with their labels, and optionally `patient`, `site`, `sex`, `split`, under any names.
     Manifest(PathBuf),
 }
 
@@ -46,6 +47,10 @@ pub struct Request {
     pub outputs: Option<Outputs>,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
     pub unordered: bool,
+    /// How image files and the CSV that lists them are read.
+    pub images: ImageOptions,
+    /// Columns whose numbers are put into ranges; results are broken down by them.
+    pub bins: Vec<Bins>,
     /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
     pub data_dir: Option<PathBuf>,
 }
@@ -64,6 +69,8 @@ impl Request {
             classes: Vec::new(),
             outputs: None,
             unordered: false,
+            images: ImageOptions::default(),
+            bins: Vec::new(),
             data_dir: None,
         }
     }
@@ -102,6 +109,11 @@ pub fn open_fitted(
     if !["train", "val", "test", "all"].contains(&split) {
         return Err(Error::input(label(request), "split", split, "train, val, test or all"));
     }
+    let folder_of_images = match &request.source {
+        Source::Path(path) => path.is_dir() && image_folder::is_one(path)?,
+        _ => false,
+    };
+    check_image_keys(request, folder_of_images)?;
     let (mut dataset, fitted) = match &request.source {
         Source::Path(path) if !request.inputs.is_empty() => {
             (inputs::open(path, split, &request.inputs)?, None)
@@ -111,8 +123,9 @@ pub fn open_fitted(
             return Err(Error::input(label(request), "inputs", "no npz archive", expected));
         }
         Source::Name(name) => open_name(name, request, preprocess)?,
+        Source::Path(path) if folder_of_images => (image_folder::open(path, request)?, None),
         Source::Path(path) => open_path(path, request, preprocess)?,
-        Source::Manifest(path) => (manifest::open(path, split, &request.known())?, None),
+        Source::Manifest(path) => (manifest::open(path, request)?, None),
     };
     choose_columns(&mut dataset, request)?;
     dataset.check()?;
@@ -121,6 +134,22 @@ pub fn open_fitted(
         _ => dataset,
     };
     Ok((dataset, fitted))
+}
+
+/// Keys about images say nothing of other data, and those about a list nothing of folders.
+fn check_image_keys(request: &Request, folder: bool) -> Result<()> {
+    let lists = ["columns", "separator", "uncertain", "missing", "files"];
+    let misplaced = |key: &&&str| match &request.source {
+        Source::Manifest(_) => false,
+        _ => !folder || lists.contains(key),
+    };
+    let Some(key) = request.images.given.iter().find(misplaced) else { return Ok(()) };
+    let expected = if folder {
+        "no such key: folders are the classes"
+    } else {
+        "no such key: it is about images that a manifest lists"
+    };
+    Err(Error::input(label(request), *key, "a key about images", expected))
 }
 
 fn label(request: &Request) -> String {
@@ -188,7 +217,7 @@ fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Ope
             path.display(),
             "file ending",
             format!("`{other}`"),
-            "npz, csv, tsv, parquet, hea, or a folder of WFDB records or of a table's parts",
+            "npz, csv, tsv, parquet, hea, or a folder of WFDB records, of a table's parts, or of images, a folder a class",
         )),
     }
 }
@@ -212,11 +241,14 @@ fn choose_columns(dataset: &mut Dataset, request: &Request) -> Result<()> {
         let values = dataset.subgroups.get(column).ok_or_else(|| missing("group", column))?;
         dataset.group = Some(values.clone());
     }
-    for column in &request.subgroups {
-        if !dataset.subgroups.contains_key(column) {
-            return Err(missing("subgroups", column));
-        }
+    let binned = request.bins.iter().map(|bins| ("bins", &bins.column));
+    let named = request.subgroups.iter().map(|column| ("subgroups", column));
+    if let Some((key, column)) =
+        named.chain(binned).find(|(_, column)| !dataset.subgroups.contains_key(*column))
+    {
+        return Err(missing(key, column));
     }
-    dataset.subgroups.retain(|column, _| request.subgroups.contains(column));
-    Ok(())
+    let binned = |column: &String| request.bins.iter().any(|bins| bins.column == *column);
+    dataset.subgroups.retain(|column, _| request.subgroups.contains(column) || binned(column));
+    request.bins.iter().try_for_each(|bins| bins.apply(dataset))
 }

@@ -3,7 +3,7 @@
 use percuss_kernels::ops::PoolKind;
 use serde::{Deserialize, Serialize};
 
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, PoolGeometry, Tensor};
 
@@ -120,6 +120,7 @@ impl Cnn {
         for (axis, &size) in self.input.iter().enumerate() {
             positive(&format!("input[{axis}]"), size)?;
         }
+        stacked("layers", &vec![1; self.layers.len()])?;
         let mut shape = self.input.to_vec();
         for (i, layer) in self.layers.iter().enumerate() {
             shape = step(&format!("layers[{i}]"), layer, &shape)?;

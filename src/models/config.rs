@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::clip::Prompts;
-use super::input::{Input, InputKind};
+use super::input::{FileAxes, Input, InputKind};
 use super::net::Net;
 use super::recurrent::Cell;
 use super::resize::Samples;
@@ -199,6 +199,14 @@ impl Config {
             Architecture::Bert(bert) => bert.check(),
         };
         let shape = shape.and_then(|()| {
+            let shape = self.model_shape();
+            let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
+            match len {
+                Some(len) if len <= SAMPLE => Ok(()),
+                _ => Err(("input".into(), format!("{shape:?}"), format!("at most {SAMPLE} values"))),
+            }
+        });
+        let shape = shape.and_then(|()| {
             self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
         });
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
@@ -308,6 +316,29 @@ impl Config {
         ]
     }
 
+    /// Whether the weights are those of a network that another ecosystem trains, and no training of percuss's is recorded: what its samples
+    /// went through before, the weights do not say.
+    pub fn is_of_others(&self) -> bool {
+        let of_others = matches!(
+            self.architecture,
+            Architecture::Resnet(_)
+                | Architecture::Densenet(_)
+                | Architecture::Efficientnet(_)
+                | Architecture::Convnext(_)
+                | Architecture::Vit(_)
+                | Architecture::Clip(_)
+        );
+        of_others && self.training.is_none()
+    }
+
+    /// How the model's own file lays out each of its inputs, in their order; empty where no file of a network says so.
+    pub fn file_axes(&self) -> &[FileAxes] {
+        match &self.architecture {
+            Architecture::Onnx(onnx) => &onnx.network.axes,
+            _ => &[],
+        }
+    }
+
     /// Whether the model takes samples of this shape: its own, or any of as many values where its input is flat. A network from an ONNX file
     /// also takes its own shape without axes of length 1, or with more of them.
     pub fn takes(&self, shape: &[usize]) -> bool {
@@ -385,6 +416,21 @@ impl Config {
 
 /// A wrong value in a configuration: place, found, expected.
 pub(crate) type Misfit = (String, String, String);
+
+/// Values of a sample at most.
+const SAMPLE: usize = 1 << 27;
+/// Layers, or blocks of them, one after the other at most.
+const LAYERS: usize = 1000;
+
+/// Numbers of layers one after the other, in parts: each at least 1, and not too many of them.
+pub(crate) fn stacked(place: &str, parts: &[usize]) -> Result<(), Misfit> {
+    let sum = parts.iter().fold(0usize, |sum, &part| sum.saturating_add(part));
+    match parts.iter().position(|&part| part == 0) {
+        Some(at) => Err((format!("{place}[{at}]"), "0".into(), "at least 1".into())),
+        None if sum > LAYERS => Err((place.into(), sum.to_string(), format!("at most {LAYERS} layers"))),
+        None => Ok(()),
+    }
+}
 
 /// A value that must be at least 1.
 pub(crate) fn positive(place: &str, value: usize) -> Result<(), Misfit> {

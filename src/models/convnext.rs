@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::names::Names;
 use super::net::{Kernel, Net, Role};
 use crate::graph::{ConvGeometry, Tensor};
@@ -96,10 +96,7 @@ impl Convnext {
             .iter()
             .enumerate()
             .try_for_each(|(i, &width)| positive(&format!("widths[{i}]"), width))?;
-        self.blocks
-            .iter()
-            .enumerate()
-            .try_for_each(|(i, &blocks)| positive(&format!("blocks[{i}]"), blocks))?;
+        stacked("blocks", &self.blocks)?;
         if self.blocks.len() != self.widths.len() {
             let expected = format!("{}, one a width", self.widths.len());
             return Err(("blocks".into(), format!("{} stages", self.blocks.len()), expected));

@@ -4,7 +4,7 @@
 use percuss_kernels::ops::PoolKind;
 use serde::{Deserialize, Serialize};
 
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, PoolGeometry, Tensor};
 
@@ -69,10 +69,7 @@ impl Densenet {
         ] {
             positive(place, size)?;
         }
-        self.blocks
-            .iter()
-            .enumerate()
-            .try_for_each(|(i, &layers)| positive(&format!("blocks[{i}]"), layers))?;
+        stacked("blocks", &self.blocks)?;
         for (axis, size) in self.input[..2].iter().enumerate() {
             // Stem and pooling round up, transitions down.
             let after_stem = size.div_ceil(2).div_ceil(2);

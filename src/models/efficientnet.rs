@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::names::Names;
 use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, Tensor};
@@ -143,6 +143,7 @@ impl Efficientnet {
         if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
             return Err(("epsilon".into(), self.epsilon.to_string(), "a positive number".into()));
         }
+        stacked("stages", &self.stages.iter().map(|stage| stage.blocks).collect::<Vec<usize>>())?;
         for (i, stage) in self.stages.iter().enumerate() {
             let Stage { expand, kernel, stride, out, blocks } = *stage;
             for (key, size) in

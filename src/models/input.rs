@@ -20,6 +20,37 @@ pub struct Input {
     pub kind: InputKind,
 }
 
+/// How a network's file lays out an input, without its batch axis: the layout that arrays made for that file have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileAxes {
+    /// Lengths of the axes as the file has them: `[channels, height, width]` of PyTorch's images.
+    pub shape: Vec<usize>,
+    /// The file's axes in the order in which an [`Input`]'s values lie: `[1, 2, 0]` makes channels last of those.
+    pub order: Vec<usize>,
+}
+
+impl FileAxes {
+    /// Whether the values of an input lie as in the file.
+    pub fn is_same(&self) -> bool {
+        let long = self.order.iter().filter(|&&axis| self.shape[axis] != 1);
+        long.is_sorted()
+    }
+
+    /// The values of an [`Input`] from those of one array as the file has them (as many as `shape` says).
+    pub fn arranged(&self, values: &[f32]) -> Vec<f32> {
+        let mut strides = vec![1; self.shape.len()];
+        for axis in (1..self.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let mut places = vec![0];
+        for &axis in &self.order {
+            let steps = (0..self.shape[axis]).map(|i| i * strides[axis]);
+            places = places.iter().flat_map(|&at| steps.clone().map(move |step| at + step)).collect();
+        }
+        places.into_iter().map(|at: usize| values[at]).collect()
+    }
+}
+
 /// What an input's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,4 +101,20 @@ pub struct Reading {
     pub substitutes: Substitutes,
     /// 1 where a token may be replaced, else 0 `[tokens]`; `None` where the sample's bounds say so.
     pub open: Option<Tensor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_first_become_last() {
+        let axes = FileAxes { shape: vec![2, 2, 3], order: vec![1, 2, 0] };
+        assert!(!axes.is_same());
+        let values: Vec<f32> = (0..12u8).map(f32::from).collect();
+        assert_eq!(axes.arranged(&values), [0., 6., 1., 7., 2., 8., 3., 9., 4., 10., 5., 11.]);
+        let one = FileAxes { shape: vec![1, 2, 6], order: vec![1, 2, 0] };
+        assert!(one.is_same());
+        assert_eq!(one.arranged(&values), values);
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::net::Net;
 use crate::graph::Tensor;
 
@@ -21,6 +21,7 @@ impl Mlp {
     pub(super) fn check(&self) -> Result<(), Misfit> {
         positive("inputs", self.inputs)?;
         positive("classes", self.classes)?;
+        stacked("hidden", &vec![1; self.hidden.len()])?;
         self.hidden.iter().enumerate().try_for_each(|(i, &width)| positive(&format!("hidden[{i}]"), width))
     }
 

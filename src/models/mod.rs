@@ -5,6 +5,7 @@ mod bert;
 pub mod clip;
 mod cnn;
 mod config;
+mod conversion;
 mod convnext;
 mod densenet;
 mod dialects;
@@ -28,18 +29,21 @@ mod transformer;
 mod vit;
 mod weights;
 mod words;
+mod wrapping;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use activation::Activation;
 pub use bert::{Bert, BertClassifier};
 pub use config::{Architecture, Config, Head, InputScaling};
+pub(crate) use conversion::refuse as refuse_other_weights;
 pub use features::FeatureSpace;
-pub use input::{Input, InputKind, Reading, Substitutes};
+pub use input::{FileAxes, Input, InputKind, Reading, Substitutes};
 pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
 pub(crate) use net::{layout, to_layout};
-pub use resize::{Filter, Fit, Samples};
+pub use resize::Samples;
 pub use tokens::Tokens;
 pub use transformer::{BlockNames, Encoder};
 pub use weights::{WeightTensor, Weights};
@@ -60,6 +64,8 @@ pub struct Model {
     pub weights: Arc<Weights>,
     /// SHA-256 over configuration and weights: a retrained model is another one.
     pub sha256: String,
+    /// What was assumed while it was read, in sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Model {
@@ -72,10 +78,11 @@ impl Model {
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
+        conversion::refuse(path)?;
         if let Some(file) = onnx_file(path) {
             return Self::from_onnx(&file);
         }
-        let (config, weights, file) = if path.is_dir() {
+        let (config, mut weights, file) = if path.is_dir() {
             match dialects::open_clip(path)? {
                 Some(read) => read,
                 None => {
@@ -96,13 +103,16 @@ impl Model {
             })?;
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };
+        let declared = Self::declare(&config);
+        let remarks = wrapping::see_through(&mut weights, &declared).into_iter().collect();
         let model = Self {
             path: path.to_path_buf(),
             sha256: weights.sha256(&config),
             config,
             weights: Arc::new(weights),
+            remarks,
         };
-        model.check(&file)?;
+        model.check(&declared, &file)?;
         Ok(model)
     }
 
@@ -118,7 +128,9 @@ impl Model {
             training: read.training,
         };
         config.check(&path.display().to_string())?;
-        Self::new(config, Weights::default()).map(|model| Self { path: path.to_path_buf(), ..model })
+        let model = Self::new(config, Weights::default())?;
+        let remarks = model.network().map_or_else(Vec::new, |network| network.remarks.clone());
+        Ok(Self { path: path.to_path_buf(), remarks, ..model })
     }
 
     /// The network, if the model comes from an ONNX file.
@@ -146,8 +158,10 @@ impl Model {
     /// A model from weights in memory.
     pub fn new(config: Config, weights: Weights) -> Result<Self> {
         let sha256 = weights.sha256(&config);
-        let model = Self { path: PathBuf::new(), sha256, config, weights: Arc::new(weights) };
-        model.check(Path::new("the weights"))?;
+        let declared = Self::declare(&config);
+        let model =
+            Self { path: PathBuf::new(), sha256, config, weights: Arc::new(weights), remarks: Vec::new() };
+        model.check(&declared, Path::new("the weights"))?;
         Ok(model)
     }
 
@@ -189,9 +203,8 @@ impl Model {
         net.into_declared()
     }
 
-    fn check(&self, file: &Path) -> Result<()> {
-        let declared = Self::declare(&self.config);
-        for wanted in &declared {
+    fn check(&self, declared: &[Declared], file: &Path) -> Result<()> {
+        for wanted in declared {
             let Some(found) = self.weights.tensors.get(&wanted.name) else {
                 return Err(Error::input(
                     file.display(),
@@ -218,8 +231,9 @@ impl Model {
                 ));
             }
         }
+        let known: HashSet<&str> = declared.iter().map(|wanted| wanted.name.as_str()).collect();
         for name in self.weights.tensors.keys() {
-            if !weights::is_skipped(name) && !declared.iter().any(|wanted| wanted.name == *name) {
+            if !weights::is_skipped(name) && !known.contains(name.as_str()) {
                 return Err(Error::input(
                     file.display(),
                     format!("tensor {name}"),

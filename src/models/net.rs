@@ -1,5 +1,6 @@
 //! What an architecture is written in: layers by name, whatever the weights are (a file's, an ensemble's, or only declared).
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -96,6 +97,8 @@ pub struct Net<'a> {
     pub graph: &'a mut Graph,
     source: Source<'a>,
     declared: Vec<Declared>,
+    /// The names of what is declared.
+    names: HashSet<String>,
     averages: Vec<RunningAverage>,
     features: Option<Tensor>,
     reading: Option<Reading>,
@@ -108,6 +111,7 @@ impl<'a> Net<'a> {
             graph,
             source: Source::Weights(weights),
             declared: vec![],
+            names: HashSet::new(),
             averages: vec![],
             features: None,
             reading: None,
@@ -120,6 +124,7 @@ impl<'a> Net<'a> {
             graph,
             source: Source::Train(parameters),
             declared: vec![],
+            names: HashSet::new(),
             averages: vec![],
             features: None,
             reading: None,
@@ -132,6 +137,7 @@ impl<'a> Net<'a> {
             graph,
             source: Source::Infer(parameters),
             declared: vec![],
+            names: HashSet::new(),
             averages: vec![],
             features: None,
             reading: None,
@@ -144,6 +150,7 @@ impl<'a> Net<'a> {
             graph,
             source: Source::Declare,
             declared: vec![],
+            names: HashSet::new(),
             averages: vec![],
             features: None,
             reading: None,
@@ -379,7 +386,7 @@ impl<'a> Net<'a> {
         let dims = layout(role, shape);
         match &self.source {
             Source::Declare => {
-                if !self.declared.iter().any(|known| known.name == name) {
+                if self.names.insert(name.to_string()) {
                     let declared = Declared { name: name.to_string(), shape: shape.to_vec(), role, fan_in };
                     self.declared.push(declared);
                 }

@@ -4,9 +4,12 @@
 use percuss_kernels::ops::Unary;
 use serde::{Deserialize, Serialize};
 
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::net::{Net, Role};
 use crate::graph::Tensor;
+
+/// Steps of all layers together at most: each is a part of the graph.
+const STEPS: usize = 1 << 16;
 
 /// Layers, what is read of them, and how the series lies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,15 +86,19 @@ impl Recurrent {
             ("input[2]", self.input[2]),
             ("classes", self.classes),
             ("hidden", self.hidden),
-            ("layers", self.layers),
         ] {
             positive(place, size)?;
         }
+        stacked("layers", &[self.layers])?;
         if self.input[0] != 1 {
             return Err(("input[0]".into(), self.input[0].to_string(), "1: a series has one row".into()));
         }
         if !matches!(self.time_axis, 1 | 2) {
             return Err(("time_axis".into(), self.time_axis.to_string(), "1 or 2".into()));
+        }
+        if self.layers * self.time() > STEPS {
+            let found = format!("{} layers of {} steps", self.layers, self.time());
+            return Err(("layers".into(), found, format!("at most {STEPS} steps of all layers together")));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::net::{BatchNorm, Kernel, Net};
 use crate::graph::{ConvGeometry, Tensor};
 
@@ -40,7 +40,7 @@ impl Resnet1d {
         ];
         sizes.iter().try_for_each(|(place, size)| positive(place, *size))?;
         self.widths.iter().try_for_each(|&width| positive("widths", width))?;
-        self.blocks.iter().try_for_each(|&blocks| positive("blocks", blocks))?;
+        stacked("blocks", &self.blocks)?;
         if self.blocks.len() != self.widths.len() {
             return Err((
                 "blocks".into(),

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
-use super::config::{Misfit, positive};
+use super::config::{Misfit, positive, stacked};
 use super::names::Names;
 use super::net::Net;
 use super::patches::{PatchEmbedding, first_token, mean_token};
@@ -154,12 +154,12 @@ impl Vit {
             ("classes", self.classes),
             ("patch", self.patch),
             ("width", self.width),
-            ("depth", self.depth),
             ("heads", self.heads),
             ("mlp", self.mlp),
         ] {
             positive(place, size)?;
         }
+        stacked("depth", &[self.depth])?;
         let misfit = |place: &str, found: String, expected: String| Err((place.to_string(), found, expected));
         check_heads("heads", self.heads, self.width)?;
         for axis in 0..2 {

@@ -174,7 +174,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Buffers beside the parameters that no model here computes with.
-const SKIPPED: [&str; 3] = ["num_batches_tracked", "position_ids", "op_threshs"];
+const SKIPPED: [&str; 6] =
+    ["num_batches_tracked", "position_ids", "op_threshs", "n_averaged", "initted", "step"];
 
 /// Whether a tensor of this name is left in its file.
 pub(super) fn is_skipped(name: &str) -> bool {

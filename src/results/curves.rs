@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Range;
 
+use super::aims::concerns;
 use super::outcomes::OutcomeRow;
 use super::reader::Results;
 use super::records::{CellRow, CurveRow};
@@ -72,6 +73,10 @@ struct Case {
     /// The attack that made that change; attacks are numbered by name.
     broken_by: Option<Number>,
     right: bool,
+    /// Whether the aim concerns it.
+    concerned: bool,
+    /// Whether an attack reached its aim.
+    reached: bool,
 }
 
 /// What the worst case takes in memory for each sample of each curve row, besides the row itself.
@@ -82,6 +87,7 @@ impl Case {
     fn add(&mut self, row: &OutcomeRow, size: f64, attack: Number, group: Option<Number>) {
         // Right when clean under every defense draw, so that no cell's luck makes a sample count.
         let right = row.clean_pred == row.label;
+        self.reached |= row.success == Some(true);
         self.right = right && self.right;
         self.cells += 1;
         if right && !row.robust {
@@ -117,8 +123,16 @@ impl Open {
         let at = match self.cases.binary_search_by_key(&sample, |case| case.sample) {
             Ok(at) => at,
             Err(at) => {
-                let new =
-                    Case { sample, size: f64::INFINITY, cells: 0, group: None, broken_by: None, right: true };
+                let new = Case {
+                    sample,
+                    size: f64::INFINITY,
+                    cells: 0,
+                    group: None,
+                    broken_by: None,
+                    right: true,
+                    concerned: true,
+                    reached: false,
+                };
                 self.cases.insert(at, new);
                 at
             }
@@ -183,6 +197,7 @@ fn row_of(cell: &CellRow) -> CurveRow {
         norm: cell.norm.clone().unwrap_or_default(),
         eps: cell.eps.unwrap_or_default(),
         eps_unit: cell.eps_unit.clone(),
+        asked: cell.asked.clone(),
         ..CurveRow::default()
     }
 }
@@ -255,7 +270,10 @@ impl<'r> Curves<'r> {
                 for outcome in outcomes {
                     let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
                     let size = outcome.size(&row.row.norm);
-                    row.case(outcome.sample).add(outcome, size, *attack, group);
+                    let concerned = concerns(row.row.aim.as_deref(), row.row.target, outcome.label);
+                    let case = row.case(outcome.sample);
+                    case.concerned = concerned;
+                    case.add(outcome, size, *attack, group);
                 }
             }
         }
@@ -317,13 +335,32 @@ fn worst_case(open: &mut Open, attacks: &Names, groups: &Names) -> CurveRow {
     let of = of.filter(|groups| !groups.is_empty());
     row.n_groups = of.as_ref().map(|groups| groups.iter().collect::<BTreeSet<_>>().len() as u64);
     let names: Option<Vec<&str>> = of.as_ref().map(|groups| groups.iter().map(Text::as_str).collect());
+    summarise_asked(&mut row, &cases, names.as_deref());
     row.robust_accuracy = mean(row.robust.iter().map(|robust| f64::from(u8::from(*robust))));
-    if let Some(interval) = share_interval(&row.robust, names.as_deref(), 0) {
+    if let Some(interval) = share_interval(&row.robust, names.as_deref()) {
         (row.robust_accuracy_low, row.robust_accuracy_high) = (Some(interval.low), Some(interval.high));
         row.ci_method = Some(interval.method.into());
         row.flags.extend(interval.few_groups.then(|| FEW_GROUPS.into()));
     }
+    if row.n > 0 && row.n_concerned == Some(0) {
+        // As in the cells: a share over samples that nobody attacked would read as strength.
+        (row.robust_accuracy, row.ci_method) = (None, None);
+        (row.robust_accuracy_low, row.robust_accuracy_high) = (None, None);
+    }
     row
+}
+
+/// Fills what the aim asks of the samples that it concerns.
+fn summarise_asked(row: &mut CurveRow, cases: &[Case], groups: Option<&[&str]>) {
+    let of: Vec<usize> = (0..cases.len()).filter(|&i| cases[i].concerned).collect();
+    let held: Vec<bool> = of.iter().map(|&i| cases[i].right && !cases[i].reached).collect();
+    let groups: Option<Vec<&str>> = groups.map(|groups| of.iter().map(|&i| groups[i]).collect());
+    row.n_concerned = Some(of.len() as u64);
+    row.asked_clean = mean(of.iter().map(|&i| f64::from(u8::from(cases[i].right))));
+    row.asked_robust = mean(held.iter().map(|held| f64::from(u8::from(*held))));
+    let interval = share_interval(&held, groups.as_deref());
+    row.asked_robust_low = interval.map(|i| i.low);
+    row.asked_robust_high = interval.map(|i| i.high);
 }
 
 /// Fills in which attacks there are, how many samples each was the one to break, and the one that broke most (ties by name).

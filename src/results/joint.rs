@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::flags::check_across;
+use super::company::{check_across, robust_samples};
 use super::records::CellRow;
 use super::schema::Row;
-use super::sources::finished_shards;
+use super::sources::{Homes, finished_shards};
 use super::table_file::{read_rows, write_rows};
 use crate::{Error, Result};
 
@@ -31,7 +31,8 @@ pub(super) fn check_finished(dir: &Path) -> Result<()> {
     }
     let tables = files.iter().map(|file| read_rows(file)).collect::<Result<Vec<Vec<CellRow>>>>()?;
     let mut checked = tables.concat();
-    check_across(&mut checked);
+    let homes = Homes::of(finished_shards(dir)?)?;
+    check_across(&mut checked, |cells| robust_samples(&homes, cells))?;
     let mut rest = checked.as_slice();
     for (file, before) in files.iter().zip(&tables) {
         let (now, later) = rest.split_at(before.len());

@@ -3,7 +3,9 @@
 //! [`Store`] writes a results folder and [`Results`] reads it; [`records`] documents every column.
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
+mod aims;
 mod axis;
+pub mod company;
 pub mod curves;
 pub mod flags;
 mod joint;

@@ -18,6 +18,8 @@ table! {
         clean_pred: u32,
         /// Right when clean and right under attack.
         robust: bool,
+        /// Whether the attack reached its aim; null where the sample was not attacked.
+        success: Option<bool>,
         /// How many values changed.
         l0: u64,
         /// l1 norm of the change.
@@ -26,6 +28,16 @@ table! {
         l2: f64,
         /// linf norm of the change.
         linf: f64,
+    }
+}
+
+table! {
+    /// Fewer columns still.
+    RobustRow = "samples" {
+        /// The cell.
+        cell_id: Text,
+        /// Right when clean and right under attack.
+        robust: bool,
     }
 }
 

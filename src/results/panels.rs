@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::aims::asked;
 use super::records::{CellRow, CurveRow};
 use super::text::Text;
 
@@ -76,17 +77,26 @@ pub(super) struct Panel {
     pub(super) norm: Text,
     pub(super) unit: Text,
     pub(super) synthetic: bool,
+    /// What the shares are of, see `cells.asked`.
+    pub(super) asked: Text,
+    /// Samples that the aim concerns.
     pub(super) n: u64,
+    /// Share of them that is right when clean.
     pub(super) clean: Option<f64>,
     /// Names of the classes that decisions are between.
     pub(super) classes: Vec<Text>,
     /// By name.
     pub(super) lines: Vec<Line>,
-    /// The worst case over all attacks: (eps, robust accuracy), ascending.
+    /// The worst case over all attacks: (eps, what is asked), ascending.
     pub(super) worst: Vec<(f64, f64)>,
 }
 
 impl Panel {
+    /// Whether the aim concerns every sample.
+    pub(super) fn concerns_all(&self) -> bool {
+        self.subject.aim == "any"
+    }
+
     /// The strongest attack where it says most of the samples: at the smallest budget that halves clean accuracy, else at the largest.
     pub(super) fn telling(&self) -> Option<(&Line, &Point)> {
         let points = || self.lines.iter().flat_map(|line| line.points.iter().map(move |point| (line, point)));
@@ -110,14 +120,16 @@ pub(super) struct Line {
 #[derive(Clone, Debug)]
 pub(super) struct Point {
     pub(super) eps: f64,
-    /// Robust accuracy, the mean over seeds.
+    /// What is asked, the mean over seeds.
     pub(super) robust: f64,
     /// Mean lower end of the seeds' own intervals.
     pub(super) low: f64,
     /// Mean upper end of the seeds' own intervals.
     pub(super) high: f64,
-    /// Robust accuracy of every seed: shown, not pooled.
+    /// What is asked, of every seed: shown, not pooled.
     pub(super) seeds: Vec<f64>,
+    /// Share of the attacks that reached their aim, the mean over seeds.
+    pub(super) success: Option<f64>,
     /// One of the cells behind the point: the first seed's.
     pub(super) cell_id: Text,
 }
@@ -138,6 +150,7 @@ struct Frame {
     norm: Text,
     unit: Text,
     synthetic: bool,
+    asked: Text,
     n: u64,
     clean: Option<f64>,
     classes: Vec<Text>,
@@ -171,21 +184,27 @@ struct Mark {
     robust: f64,
     low: f64,
     high: f64,
+    success: Option<f64>,
     cell_id: Text,
 }
 
 impl Gallery {
     /// One more cell; only evasion cells that have a budget and an answer are shown.
     pub(super) fn add(&mut self, cell: &CellRow) {
-        let (Some(norm), Some(eps), Some(robust)) = (&cell.norm, cell.eps, cell.robust_accuracy) else {
-            return;
+        // Rows that say nothing of an aim are of all samples.
+        let own = cell.n_concerned.is_some();
+        let [robust, low, high] = match own {
+            true => [cell.asked_robust, cell.asked_robust_low, cell.asked_robust_high],
+            false => [cell.robust_accuracy, cell.robust_accuracy_low, cell.robust_accuracy_high],
         };
+        let (Some(norm), Some(eps), Some(robust)) = (&cell.norm, cell.eps, robust) else { return };
         let frame = self.frame(Subject::of_cell(cell), norm, cell);
         frame.synthetic |= cell.synthetic;
         let mark = || Mark {
             robust,
-            low: cell.robust_accuracy_low.unwrap_or(robust),
-            high: cell.robust_accuracy_high.unwrap_or(robust),
+            low: low.unwrap_or(robust),
+            high: high.unwrap_or(robust),
+            success: cell.attack_success_rate,
             cell_id: cell.cell_id.clone(),
         };
         let rungs = frame.attacks.entry(cell.attack.clone()).or_default();
@@ -203,8 +222,9 @@ impl Gallery {
                 norm: norm.clone(),
                 unit: cell.eps_unit.clone().unwrap_or_default(),
                 synthetic: false,
-                n: cell.n,
-                clean: cell.clean_accuracy,
+                asked: cell.asked.clone().unwrap_or_else(|| asked(cell).into()),
+                n: cell.n_concerned.unwrap_or(cell.n),
+                clean: if cell.n_concerned.is_some() { cell.asked_clean } else { cell.clean_accuracy },
                 classes: cell.classes.clone(),
                 attacks: BTreeMap::new(),
             });
@@ -235,7 +255,10 @@ fn panel(frame: &Frame, curves: &[CurveRow]) -> Panel {
     let mut worst: Vec<(f64, f64)> = curves
         .iter()
         .filter(|row| row.norm == frame.norm && Subject::of_curve(row) == frame.subject)
-        .filter_map(|row| Some((row.eps, row.robust_accuracy?)))
+        .filter_map(|row| {
+            let robust = if row.n_concerned.is_some() { row.asked_robust } else { row.robust_accuracy };
+            Some((row.eps, robust?))
+        })
         .collect();
     worst.sort_by(|a, b| a.0.total_cmp(&b.0));
     Panel {
@@ -243,6 +266,7 @@ fn panel(frame: &Frame, curves: &[CurveRow]) -> Panel {
         norm: frame.norm.clone(),
         unit: frame.unit.clone(),
         synthetic: frame.synthetic,
+        asked: frame.asked.clone(),
         n: frame.n,
         clean: frame.clean,
         classes: frame.classes.clone(),
@@ -267,6 +291,11 @@ fn point(seeds: &[(&Rung, &Mark)]) -> Option<Point> {
         low: mean(|mark| mark.low),
         high: mean(|mark| mark.high),
         seeds: seeds.iter().map(|(_, mark)| mark.robust).collect(),
+        success: seeds
+            .iter()
+            .map(|(_, mark)| mark.success)
+            .sum::<Option<f64>>()
+            .map(|sum| sum / seeds.len() as f64),
         cell_id: first.cell_id.clone(),
     })
 }

@@ -173,7 +173,8 @@ fn legend(attacks: &[&str], panels: &[Panel], width: u32) -> Vec<Entry> {
     if panels.iter().any(|panel| !panel.worst.is_empty()) && attacks.len() > 1 {
         wanted.push((Mark::Worst, "worst case over attacks and seeds".to_owned()));
     }
-    wanted.push((Mark::Clean, "clean accuracy".to_owned()));
+    let clean = if panels.iter().all(Panel::concerns_all) { "clean accuracy" } else { "without attack" };
+    wanted.push((Mark::Clean, clean.to_owned()));
     wanted.push((Mark::Interval, "95% interval".to_owned()));
     let (mut x, mut row) = (20, 0);
     wanted
@@ -270,7 +271,7 @@ fn draw_panel(area: &Area, panel: &Panel, attacks: &[&str]) -> Result<(), Box<dy
         .x_labels(0)
         .y_labels(6)
         .y_label_formatter(&|y| format!("{y:.1}"))
-        .y_desc("robust accuracy")
+        .y_desc(panel.asked.to_string())
         .axis_desc_style(font(SMALL, &INK))
         .label_style(font(TICK, &INK))
         .axis_style(GREY)

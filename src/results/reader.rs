@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::flags::{Company, mark};
+use super::company::{Company, robust_samples};
+use super::flags::mark;
 use super::joint::lock_cells;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
@@ -106,7 +107,8 @@ impl Results {
             for batch in batches() {
                 batch?.iter().for_each(|cell| company.add(cell));
             }
-            self.fired.get_or_init(|| company.fired());
+            let fired = company.fired(|cells| robust_samples(&self.homes, cells))?;
+            self.fired.get_or_init(|| fired);
         }
         let mut fired = self.fired.get().into_iter().flatten();
         for batch in batches() {

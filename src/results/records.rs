@@ -83,16 +83,30 @@ table! {
         clean_accuracy: Option<f64>,
         /// Share of samples that are right under attack, recovered ones included (what Foolbox reports).
         accuracy_adv: Option<f64>,
-        /// Share of samples that are right when clean and right under attack.
+        /// Share of samples that are right when clean and right under attack; null where the aim concerns no sample.
         robust_accuracy: Option<f64>,
         /// Lower end of the 95% interval of robust_accuracy.
         robust_accuracy_low: Option<f64>,
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
-        /// How the interval was made: wilson, cluster-bootstrap, or wilson-groups (Wilson over groups, where none or all are right).
+        /// How the interval was made: wilson, or wilson-groups (over the effective number of samples, since those of a group are alike).
         ci_method: Option<Text>,
         /// n_success / n_attacked; null where nothing was attacked.
         attack_success_rate: Option<f64>,
+        /// What the aim asks: robust accuracy (any), sensitivity or specificity under attack (hide, raise), share not made CLASS (target). Tables and
+        /// pictures show this, and not robust_accuracy, which counts samples that an aim leaves alone as well.
+        asked: Option<Text>,
+        /// Samples that the aim concerns, right when clean or not: all (any), those of other classes than 0 (hide), of class 0 (raise), of other
+        /// classes than the target.
+        n_concerned: Option<u64>,
+        /// Share of these that are right when clean; null where there are none.
+        asked_clean: Option<f64>,
+        /// Share of these that are right when clean and on which the attack did not reach its aim; null where there are none.
+        asked_robust: Option<f64>,
+        /// Lower end of the 95% interval of asked_robust.
+        asked_robust_low: Option<f64>,
+        /// Upper end of the 95% interval of asked_robust.
+        asked_robust_high: Option<f64>,
         /// Probability at which a binary or multi-label head says yes; null where the largest score decides.
         threshold: Option<f64>,
         /// Median l2 norm over attacked samples, an unbroken one counting as infinite; null where nothing was attacked.
@@ -248,8 +262,20 @@ table! {
         robust_accuracy_low: Option<f64>,
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
-        /// How the interval was made: wilson, cluster-bootstrap, or wilson-groups (Wilson over groups, where none or all are right).
+        /// How the interval was made: wilson, or wilson-groups (over the effective number of samples, since those of a group are alike).
         ci_method: Option<Text>,
+        /// What the aim asks, see cells.asked.
+        asked: Option<Text>,
+        /// Samples that the aim concerns.
+        n_concerned: Option<u64>,
+        /// Share of these that are right when clean; null where there are none.
+        asked_clean: Option<f64>,
+        /// Share of these that are right when clean and on which no attack reached its aim; null where there are none.
+        asked_robust: Option<f64>,
+        /// Lower end of the 95% interval of asked_robust.
+        asked_robust_low: Option<f64>,
+        /// Upper end of the 95% interval of asked_robust.
+        asked_robust_high: Option<f64>,
         /// The attack that broke the most samples with the smallest change; null where none was broken.
         worst_attack: Option<Text>,
         /// The attacks, by name.

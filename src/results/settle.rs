@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::flags::{Company, mark};
+use super::company::{Company, robust_samples};
+use super::flags::mark;
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::schema::Row;
 use super::shard::Shard;
@@ -139,7 +140,7 @@ impl Settling {
         for batch in rows() {
             batch?.iter().for_each(|cell| company.add(cell));
         }
-        let mut fired = company.fired().into_iter();
+        let mut fired = company.fired(|cells| robust_samples(&self.homes, cells))?.into_iter();
         let checked = rows().map(|batch| {
             let mut cells = batch?;
             cells.iter_mut().zip(&mut fired).for_each(|(cell, fired)| mark(cell, &fired));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::aims::{asked, concerns};
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::text::Text;
 use crate::statistics::{
@@ -11,8 +12,6 @@ use crate::statistics::{
 
 /// The flag of a cell whose interval rests on fewer than ten groups.
 pub const FEW_GROUPS: &str = "few-groups";
-/// Seed of the bootstrap: one for all, so that a cell's interval does not depend on its company.
-const BOOTSTRAP_SEED: u64 = 0;
 
 /// How a model's scores become an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,11 +69,16 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
         cell.flags.push(FEW_GROUPS.into());
     }
     cell.attack_success_rate = share(n_success, n_attacked);
+    let (aim, target) = (cell.aim.clone(), cell.target);
+    let concerned: Vec<&SampleRow> =
+        samples.iter().filter(|row| concerns(aim.as_deref(), target, row.label)).collect();
+    summarise_asked(cell, &concerned);
     cell.median_l2 = median_to_break(samples, |row| row.l2);
     cell.median_linf = median_to_break(samples, |row| row.linf);
     cell.forward_calls = mean(samples.iter().map(|row| row.forward_calls as f64));
     let mut metrics = Metrics { cell_id: cell.cell_id.clone(), rows: Vec::new() };
-    metrics.shares("all", &all);
+    let aim = Aim { name: aim.filter(|aim| aim != "any"), target };
+    metrics.shares("all", &all, &aim);
     for (name, norm) in
         [("median_l2_success", norm_l2 as fn(&SampleRow) -> f64), ("median_linf_success", norm_linf)]
     {
@@ -82,8 +86,37 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
         metrics.add(name, "all", (None, median(&broken)), n_success, None);
     }
     metrics.scored(&all, context, cell.stop.as_deref() == Some("success"));
-    metrics.scopes(&all, context);
+    metrics.scopes(&all, context, &aim);
     metrics.rows
+}
+
+/// An aim that does not concern every sample, if it is one.
+struct Aim {
+    name: Option<Text>,
+    target: Option<u32>,
+}
+
+/// Fills what the aim asks of the samples that it concerns.
+fn summarise_asked(cell: &mut CellRow, concerned: &[&SampleRow]) {
+    let share =
+        |test: fn(&SampleRow) -> bool| mean(concerned.iter().map(|row| f64::from(u8::from(test(row)))));
+    cell.asked = Some(asked(cell).into());
+    cell.n_concerned = Some(concerned.len() as u64);
+    cell.asked_clean = share(|row| row.clean_pred == row.label);
+    cell.asked_robust = share(withstands);
+    let interval = interval_of(concerned, withstands);
+    cell.asked_robust_low = interval.map(|i| i.low);
+    cell.asked_robust_high = interval.map(|i| i.high);
+    if concerned.is_empty() {
+        // A share over samples that nobody attacked would read as strength.
+        (cell.robust_accuracy, cell.ci_method) = (None, None);
+        (cell.robust_accuracy_low, cell.robust_accuracy_high) = (None, None);
+    }
+}
+
+/// Right when clean, and the attack did not reach its aim.
+fn withstands(row: &SampleRow) -> bool {
+    row.clean_pred == row.label && row.success != Some(true)
 }
 
 fn norm_l2(row: &SampleRow) -> f64 {
@@ -112,7 +145,7 @@ fn count_distinct(groups: Vec<&str>) -> u64 {
 /// The interval of the share of samples that pass `test`.
 fn interval_of(samples: &[&SampleRow], test: fn(&SampleRow) -> bool) -> Option<Interval> {
     let hits: Vec<bool> = samples.iter().map(|row| test(row)).collect();
-    share_interval(&hits, groups(samples).as_deref(), BOOTSTRAP_SEED)
+    share_interval(&hits, groups(samples).as_deref())
 }
 
 /// The metric rows of one cell, as they come.
@@ -167,25 +200,31 @@ impl Metrics {
         }
     }
 
-    /// Robust accuracy and success rate over a scope.
-    fn shares(&mut self, scope: &str, samples: &[&SampleRow]) {
+    /// Robust accuracy and success rate over a scope, and what an aim asks that does not concern every sample.
+    fn shares(&mut self, scope: &str, samples: &[&SampleRow], aim: &Aim) {
         let clean = mean(samples.iter().map(|row| f64::from(u8::from(row.clean_pred == row.label))));
         self.share("robust_accuracy", scope, clean, samples, |row| row.robust);
         let attacked: Vec<&SampleRow> = samples.iter().copied().filter(|row| row.success.is_some()).collect();
         self.share("attack_success_rate", scope, None, &attacked, |row| row.success == Some(true));
+        if aim.name.is_some() {
+            let concerned = |row: &&&SampleRow| concerns(aim.name.as_deref(), aim.target, row.label);
+            let concerned: Vec<&SampleRow> = samples.iter().filter(concerned).copied().collect();
+            let clean = mean(concerned.iter().map(|row| f64::from(u8::from(row.clean_pred == row.label))));
+            self.share("asked_robust", scope, clean, &concerned, withstands);
+        }
     }
 
     /// [`shares`](Self::shares) by class and by subgroup.
-    fn scopes(&mut self, samples: &[&SampleRow], context: &Context) {
+    fn scopes(&mut self, samples: &[&SampleRow], context: &Context, aim: &Aim) {
         for class in samples.iter().map(|row| row.label).collect::<BTreeSet<_>>() {
             let of_class: Vec<&SampleRow> =
                 samples.iter().copied().filter(|row| row.label == class).collect();
-            self.shares(&format!("class:{class}"), &of_class);
+            self.shares(&format!("class:{class}"), &of_class, aim);
         }
         for (column, values) in context.subgroups {
             for value in values.iter().collect::<BTreeSet<_>>() {
                 let inside = samples.iter().zip(values).filter(|(_, v)| *v == value).map(|(row, _)| *row);
-                self.shares(&format!("{column}={value}"), &inside.collect::<Vec<_>>());
+                self.shares(&format!("{column}={value}"), &inside.collect::<Vec<_>>(), aim);
             }
         }
     }

@@ -14,15 +14,14 @@ const MOST_GROUPS: usize = 12;
 /// What the words of the table mean.
 const LEGEND: [&str; 3] = [
     "",
-    "half at: the smallest eps that was run at which robust accuracy is below half of clean accuracy; \"> 8\": at none, up to 8.",
+    "half at: the smallest eps that was run at which what is shown is below half of its clean value; \"> 8\": at none, up to 8.",
     "In brackets: 95% intervals.",
 ];
 /// Budgets that a line shows of its ladder.
 const BUDGETS: usize = 3;
 
-/// Headings of the columns; the fourth spans the budgets.
-const HEADINGS: [&str; 4 + BUDGETS] =
-    ["norm", "attack", "half at", "robust accuracy at eps", "", "", "and at the largest eps"];
+/// Headings of the columns; the fourth, which says what is shown, spans the budgets.
+const HEADINGS: [&str; 4 + BUDGETS] = ["norm", "attack", "half at", "", "", "", "and at the largest eps"];
 
 /// For every model: clean accuracy with sensitivity and specificity (balanced accuracy and macro-F1 for several classes),
 /// and for every norm and attack the first budget at which robust accuracy is below half of clean accuracy, and robust
@@ -46,7 +45,11 @@ pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
         let mut rows: Vec<Vec<String>> = body.collect();
         // The last heading only where there is such a column.
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        rows.insert(0, HEADINGS.iter().take(columns).map(|h| (*h).to_owned()).collect());
+        let mut headings: Vec<String> = HEADINGS.iter().take(columns).map(|h| (*h).to_owned()).collect();
+        if let (Some(heading), Some(panel)) = (headings.get_mut(3), subject.first()) {
+            *heading = format!("{} at eps", panel.asked);
+        }
+        rows.insert(0, headings);
         lines.extend(aligned(&rows, 3));
         lines.extend(subject.first().map(|panel| breakdown(panel, metrics)).unwrap_or_default());
     }
@@ -66,9 +69,8 @@ pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
 /// Robust accuracy by class and by subgroup, of the strongest attack at the budget that says most of the first norm.
 fn breakdown(panel: &Panel, metrics: &[MetricRow]) -> Vec<String> {
     let Some((line, point)) = panel.telling() else { return Vec::new() };
-    let own = |m: &&MetricRow| {
-        m.cell_id == point.cell_id && m.metric == "robust_accuracy" && m.scope.as_str() != "all"
-    };
+    let metric = if panel.concerns_all() { "robust_accuracy" } else { "asked_robust" };
+    let own = |m: &&MetricRow| m.cell_id == point.cell_id && m.metric == metric && m.scope.as_str() != "all";
     let scopes: Vec<&MetricRow> = metrics.iter().filter(own).collect();
     // A single class and no subgroup: the line above says it.
     if scopes.len() < 2 {
@@ -124,6 +126,14 @@ fn heading(subject: &[Panel], metrics: &HashMap<(&str, &str), &MetricRow>) -> Op
     if !details.is_empty() {
         text += &format!(", {details}");
     }
+    if !panel.concerns_all() {
+        text += &format!(
+            ": n {} that the aim concerns, {} of them right when clean",
+            panel.n,
+            share(panel.clean)
+        );
+        return Some(text);
+    }
     text += &format!(": n {}, clean accuracy {}", panel.n, share(panel.clean));
     for (metric, name) in pair.into_iter().zip(names) {
         text += &format!(", {name} {}", share(clean(metric)));
@@ -152,7 +162,9 @@ fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) 
         format!("{}: {}{interval}", short(point.eps), share(Some(point.robust)))
     }));
     row.resize(3 + BUDGETS, String::new());
-    if let Some(last) = line.points.last() {
+    if let Some(last) = line.points.last().filter(|_| !panel.concerns_all()) {
+        row.push(format!("success rate {}", share(last.success)));
+    } else if let Some(last) = line.points.last() {
         let under = |metric: &str| metrics.get(&(last.cell_id.as_str(), metric)).and_then(|m| m.value);
         if let (Some(sensitivity), Some(specificity)) = (under("sensitivity"), under("specificity")) {
             row.push(format!("sens. {} spec. {}", share(Some(sensitivity)), share(Some(specificity))));

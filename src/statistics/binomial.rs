@@ -15,6 +15,12 @@ pub fn clopper_pearson(successes: u64, n: u64) -> Option<Interval> {
     Some(Interval { low, high, method: "clopper-pearson", few_groups: false })
 }
 
+/// The chance that of `more + fewer` fair coins `more` at least show heads: how readily chance alone would part what differs so unevenly
+/// (McNemar 1947, exact and one-sided). 1 where nothing differs.
+pub fn sign_test(more: u64, fewer: u64) -> f64 {
+    if more == 0 { 1.0 } else { incomplete_beta(0.5, more as f64, fewer as f64 + 1.0) }
+}
+
 /// The point below which Beta(a, b) has the share `p`, by bisection to the last bit.
 fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
@@ -88,5 +94,23 @@ mod tests {
             assert!((found.0 - low).abs() < 1e-12 && (found.1 - high).abs() < 1e-12, "{k} of {n}: {found:?}");
         }
         assert!(clopper_pearson(0, 0).is_none());
+    }
+
+    #[test]
+    fn the_sign_test_counts_coins() {
+        // Sums of binomial coefficients; the last is scipy.stats.binom.sf(59, 100, 0.5).
+        let cases = [
+            (0, 0, 1.0),
+            (0, 5, 1.0),
+            (1, 0, 0.5),
+            (7, 0, 1.0 / 128.0),
+            (9, 1, 11.0 / 1024.0),
+            (10, 1, 12.0 / 2048.0),
+            (60, 40, 0.028_443_966_820_490_392),
+        ];
+        for (more, fewer, expected) in cases {
+            let found = sign_test(more, fewer);
+            assert!((found - expected).abs() < 1e-12, "{more} to {fewer}: {found}");
+        }
     }
 }

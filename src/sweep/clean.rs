@@ -9,8 +9,6 @@ use crate::statistics::{Interval, auroc, mean, share_interval};
 
 /// What the name of a class follows in the name of a rate.
 pub const RECALL: &str = "recall of ";
-/// Seed of the bootstrap, the one of a cell's intervals: what nothing attacks has the interval that a table of an attack gives it.
-const BOOTSTRAP_SEED: u64 = 0;
 
 /// A rate with its 95% interval.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -103,7 +101,7 @@ impl Decided<'_> {
         let hits: Vec<bool> = own.iter().map(|&i| self.said[i] == self.labels[i]).collect();
         let groups: Option<Vec<&str>> = self.groups.map(|groups| own.iter().map(|&i| groups[i]).collect());
         let value = mean(hits.iter().map(|&hit| f64::from(u8::from(hit))))?;
-        Some(rate(name, value, hits.len(), share_interval(&hits, groups.as_deref(), BOOTSTRAP_SEED)))
+        Some(rate(name, value, hits.len(), share_interval(&hits, groups.as_deref())))
     }
 
     fn area(&self, scores: &[f64]) -> Option<Rate> {

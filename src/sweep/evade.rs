@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::doubts;
 use super::engine::{Engine, Event, Goal, Job, Outcome, Rung, Work};
 use super::grid::Cell;
 use super::identity::lane_stream;
@@ -65,22 +66,26 @@ impl Evasion<'_> {
             .zip(&jobs)
             .map(|(resolved, jobs)| Work { subject: &resolved.subject, jobs })
             .collect();
-        let makers: Vec<(RowMaker, CellRow)> = self
+        let makers: Vec<(RowMaker, CellRow, Doubts)> = self
             .subjects
             .iter()
-            .map(|resolved| (RowMaker::new(&resolved.subject), self.row_of_all(resolved, provenance)))
+            .map(|resolved| {
+                let subject = &resolved.subject;
+                (RowMaker::new(subject), self.row_of_all(resolved, provenance), Doubts::of(subject))
+            })
             .collect();
         let make = |at: usize, job: usize, outcomes: Vec<Outcome>| {
             let i = asked[at][job];
             let (cell, id) = (&self.cells[i], &self.ids[i]);
             save_inputs(out, id, cell, &self.subjects[at].subject, &outcomes)?;
-            let (maker, all) = &makers[at];
+            let (maker, all, doubts) = &makers[at];
             let row = self.cell_row(&self.subjects[at].subject, cell, id, &outcomes, all);
             let mut rows = maker.rows(row, cell.finding, &outcomes);
             let huge = covers_range(&self.subjects[at].subject, cell);
             let softmax = self.subjects[at].subject.model.kept_ending().is_some();
             let alone = check_alone(&rows.cell, huge, softmax);
             rows.cell.flags.extend(alone);
+            rows.cell.flags.extend(doubts.flags(&self.subjects[at].subject, cell));
             Ok((i, rows))
         };
         engine.run(&work, stop, make, events)
@@ -154,6 +159,41 @@ impl Evasion<'_> {
             (weight, s.subject.data.len() as u64)
         });
         samples * cell.steps() * cell.restarts() * weight
+    }
+}
+
+/// What is doubtful about a subject whatever attacks it, looked up once.
+struct Doubts {
+    /// Flags of the data, and of the model's clean answers for each finding.
+    flags: Vec<Vec<&'static str>>,
+    resolution: Option<f64>,
+}
+
+impl Doubts {
+    fn of(subject: &Subject) -> Self {
+        let findings = if subject.sigmoid() { subject.outputs() } else { 1 };
+        let flags = (0..findings).map(|finding| {
+            let answers = doubts::of_answers(subject, finding);
+            let flags: Vec<&str> =
+                subject.data.remarks.iter().chain(&answers).filter_map(|remark| remark.flag).collect();
+            flags
+        });
+        Self { flags: flags.collect(), resolution: doubts::resolution(&subject.data) }
+    }
+
+    fn flags(&self, subject: &Subject, cell: &Cell) -> Vec<Text> {
+        let of_finding = self.flags.get(cell.finding.unwrap_or(0)).into_iter().flatten().copied();
+        let (input, _) = moving::parts(cell, &subject.model.config.inputs());
+        let data = &subject.data;
+        let (domain, len) = match &input {
+            Some(range) => (data.domain.part(range), range.len()),
+            None => (data.domain.clone(), data.sample_len()),
+        };
+        let of_budget = doubts::of_budget(&domain, len, self.resolution, cell.norm, cell.eps);
+        let mut flags: Vec<&str> = of_finding.chain(of_budget).collect();
+        flags.sort_unstable();
+        flags.dedup();
+        flags.into_iter().map(Text::from).collect()
     }
 }
 

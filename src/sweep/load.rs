@@ -5,7 +5,7 @@ use std::path::Path;
 use percuss_kernels::Precision;
 
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use crate::data::{self, Dataset, Labels, Outputs, Preprocess, labels};
+use crate::data::{self, Dataset, Labels, Outputs, Preprocess, Remark, labels};
 use crate::models::onnx::Ending;
 use crate::models::{Architecture, Config, Head, InputScaling, Model, onnx_file};
 use crate::{Error, Result};
@@ -115,6 +115,7 @@ pub fn data_split(
     request.data_dir = data_dir.map(Path::to_path_buf);
     request.outputs = Some(outputs(&model.config));
     request.classes = class_names(study, position, of, model)?;
+    request.images.shape = Some(model.config.values_shape());
     if let Some(split) = split {
         request.split = split.to_string();
         request.limit = None;
@@ -162,7 +163,30 @@ pub fn data_split(
         dataset.append(&prompts.ids, &prompts.open, most);
     }
     check_fit(study, position, entry, model, &dataset)?;
+    check_scaled(study, entry, model, &dataset)?;
+    dataset
+        .remarks
+        .extend(model.remarks.iter().map(|text| Remark::note(format!("model {}: {text}", entry.id))));
     Ok(dataset)
+}
+
+/// Refuses pixels for a network of another ecosystem that says nothing of their scaling: fed with pixels as they are, it answers all alike.
+fn check_scaled(study: &Study, entry: &ModelEntry, model: &Model, data: &Dataset) -> Result<()> {
+    let bright = data.unit == "pixel" && data.values.iter().any(|value| *value > 1.0);
+    if !bright || model.config.input_scaling.is_some() || !model.config.is_of_others() {
+        return Ok(());
+    }
+    // ImageNet's, of values from 0 to 1, times 255.
+    let (mean, std) = match model.config.model_shape().last() {
+        Some(3) => ("[123.675, 116.28, 103.53]", "[58.395, 57.12, 57.375]"),
+        _ => ("[114.5]", "[57.4]"),
+    };
+    let expected = format!(
+        "the scaling that it was trained with. Of ImageNet's weights it is input = {{ mean = {mean}, std = {std} }} under this [[model]], or \
+         \"input_scaling\": {{ \"mean\": {mean}, \"std\": {std} }} in its config.json; of pixels from 0 to 1 without more, mean = [0], std = [255]; \
+         of pixels as they are, mean = [0], std = [1]"
+    );
+    Err(misfit(study, entry, "mean", "no input_scaling, and pixels from 0 to 255".into(), expected))
 }
 
 /// `model`, the study's model at `of`, for these data: classes in words are put into the order of the data's, where they have the same names;
@@ -370,7 +394,15 @@ fn check_fit(
             format!("{} findings a sample", data.classes.len()),
             match model.config.head {
                 Head::Sigmoid => format!("{outputs} findings, as many as the model has outputs"),
-                Head::Softmax => "one class a sample, as the model's softmax head has".to_string(),
+                Head::Softmax => {
+                    let beside = match &model.path.extension() {
+                        Some(ending) if *ending == "onnx" => model.path.with_extension("json"),
+                        _ => model.path.join("config.json"),
+                    };
+                    let mend =
+                        format!("\"head\": \"sigmoid\" in {} makes each output a finding", beside.display());
+                    format!("one class a sample, as the model's softmax head has; {mend}")
+                }
             },
         )),
     }

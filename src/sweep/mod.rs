@@ -2,6 +2,7 @@
 
 mod cell;
 pub mod clean;
+pub mod doubts;
 pub mod engine;
 mod evade;
 pub mod grid;

@@ -7,6 +7,7 @@ mod warnings;
 
 use std::path::Path;
 
+use super::doubts::resolution;
 use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::load;
@@ -83,6 +84,8 @@ pub struct Samples {
     pub synthetic: bool,
     /// Length of the widest range of values in budget units, for linf, l2 and l1.
     pub span: [f64; 3],
+    /// The step between neighbouring values of quantised data, in units of eps.
+    pub resolution: Option<f64>,
     /// Values in one sample.
     pub sample_len: usize,
     /// What was read, in a few lines.
@@ -241,6 +244,7 @@ impl Subject {
             unit: data.unit.clone(),
             synthetic: data.synthetic,
             span: [widest, squares.sqrt(), sum],
+            resolution: resolution(data),
             sample_len: data.sample_len(),
             description: data.describe(),
         });

@@ -145,6 +145,7 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         data_dir: options.data_dir.clone(),
         subgroups: file.site.iter().cloned().collect(),
         classes: file.classes.clone(),
+        images: file.images.clone(),
         ..Request::new(file.source.clone(), split)
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.

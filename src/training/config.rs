@@ -57,8 +57,8 @@ use super::section::Section;
 use super::trainer::Rule;
 use crate::data::labels;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, Preprocess, Source};
-use crate::models::Config;
+use crate::data::{Dataset, ImageOptions, Preprocess, Source};
+use crate::models::{Config, Model};
 use crate::{Error, Result};
 
 /// A TRAIN.toml, read and checked as far as it can be without the data.
@@ -76,6 +76,8 @@ pub struct TrainFile {
     pub limit: Option<usize>,
     /// At most so many test samples.
     pub test_limit: Option<usize>,
+    /// How image files and the CSV that lists them are read.
+    pub images: ImageOptions,
     /// Names of the outputs in their order: what the names of labels mean. Empty where nobody says them.
     pub classes: Vec<String>,
     /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
@@ -129,6 +131,7 @@ impl TrainFile {
         let (limit, test_limit) = (most("limit")?, most("test_limit")?);
         let site = data.text("site")?;
         let classes = data.texts("classes")?.unwrap_or_default();
+        let images = images(&data, folder)?;
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -153,6 +156,7 @@ impl TrainFile {
             splits,
             limit,
             test_limit,
+            images,
             classes: if classes.is_empty() { class_names(&model) } else { classes },
             site,
             preprocess,
@@ -208,6 +212,7 @@ impl TrainFile {
         }
         let config = Config::parse(&Json::Object(keys).to_string(), &format!("{file}: model"))
             .map_err(|error| name_model_key(error, &file))?;
+        check_room(&config, &file)?;
         match config.input_scaling.as_ref().and_then(|scaling| scaling.unit.as_ref()) {
             Some(unit) if *unit != train.unit => {
                 let expected = format!("{:?}, the unit of {}", train.unit, train.name);
@@ -216,6 +221,20 @@ impl TrainFile {
             _ => Ok(config),
         }
     }
+}
+
+/// Values in a trained model's tensors at most.
+const PARAMETERS: usize = 1 << 31;
+
+/// Refuses a model whose parameters could not be held, before any is made.
+fn check_room(config: &Config, file: impl std::fmt::Display) -> Result<()> {
+    let size = |shape: &[usize]| shape.iter().fold(1usize, |size, &side| size.saturating_mul(side));
+    let declared = Model::declare(config);
+    let all = declared.iter().fold(0usize, |sum, tensor| sum.saturating_add(size(&tensor.shape)));
+    if all <= PARAMETERS {
+        return Ok(());
+    }
+    Err(Error::input(file, "model", format!("{all} parameters"), format!("at most {PARAMETERS}")))
 }
 
 /// Mean and standard deviation of each channel over the train split; a constant channel is only centred.
@@ -280,6 +299,16 @@ fn source(data: &Section, folder: &Path) -> Result<Source> {
         (None, None, None) => Err(data.bad("name", "no data set", "name, path or manifest")),
         _ => Err(data.bad("name", "more than one data set", "one of name, path, manifest")),
     }
+}
+
+/// What `[data]` says of images: the keys of a study's `[[data]]`, but for the ranges of columns, which nothing is broken down by here.
+fn images(data: &Section, folder: &Path) -> Result<ImageOptions> {
+    let mut images = ImageOptions::default();
+    for key in ImageOptions::KEYS.into_iter().filter(|&key| key != "bins") {
+        let Some(value) = data.value(key) else { continue };
+        images.set(key, value, folder).map_err(|(found, expected)| data.bad(key, found, expected))?;
+    }
+    Ok(images)
 }
 
 fn splits(data: &Section) -> Result<Splits> {

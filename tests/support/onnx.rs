@@ -35,6 +35,11 @@ pub fn text(name: &str, value: &str) -> Vec<u8> {
     bytes(5, &[bytes(1, name.as_bytes()), bytes(4, value.as_bytes()), int(20, 3)].concat())
 }
 
+/// Among a node's attributes: its domain.
+pub fn domain(name: &str) -> Vec<u8> {
+    bytes(7, name.as_bytes())
+}
+
 /// A node; its name is its first output's.
 pub fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Vec<u8>]) -> Vec<u8> {
     let mut message: Vec<u8> = inputs.iter().flat_map(|name| bytes(1, name.as_bytes())).collect();
@@ -80,6 +85,13 @@ fn value(field: u64, name: &str, dtype: i64, dims: &[i64]) -> Vec<u8> {
 /// An input of reals; a size of -1 is left open.
 pub fn input(name: &str, dims: &[i64]) -> Vec<u8> {
     value(11, name, 1, dims)
+}
+
+/// An input of reals `[first, len]`, whose first axis is open and has this name.
+pub fn series(name: &str, first: &str, len: i64) -> Vec<u8> {
+    let shape = [bytes(1, &bytes(2, first.as_bytes())), bytes(1, &int(1, len))].concat();
+    let kind = bytes(1, &[int(1, 1), bytes(2, &shape)].concat());
+    bytes(11, &[bytes(1, name.as_bytes()), bytes(2, &kind)].concat())
 }
 
 /// An output of reals.

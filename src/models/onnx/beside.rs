@@ -24,10 +24,44 @@ pub(super) struct Beside {
     /// Lengths of axes that the file leaves open, by their names.
     #[serde(default)]
     pub(super) dimensions: BTreeMap<String, usize>,
+    /// Inputs that are the same for all samples, by their names, and their values.
+    #[serde(default)]
+    pub(super) inputs: BTreeMap<String, Given>,
     /// Where the channels of an input image are, if nothing in the network says so.
     pub(super) channels: Option<Channels>,
     /// What the network was trained on.
     pub(super) training: Option<serde_json::Value>,
+    /// Names of the outputs by the configuration of the model that the file was exported from.
+    #[serde(skip)]
+    pub(super) exported_names: Vec<String>,
+    /// The file that these keys are in, or would be.
+    #[serde(skip)]
+    pub(super) file: String,
+}
+
+/// The value of an input that no sample has.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Given {
+    Truth(bool),
+    /// Of all elements.
+    Number(f64),
+    /// Of each element, row-major.
+    Numbers(Vec<f64>),
+}
+
+/// `id2label` of Hugging Face, `label_names` of timm; none where they are made up (`LABEL_0`).
+fn names_of_others(config: &serde_json::Value) -> Vec<String> {
+    let text = |value: &serde_json::Value| value.as_str().map(String::from);
+    let numbered = config.get("id2label").and_then(serde_json::Value::as_object).and_then(|labels| {
+        (0..labels.len())
+            .map(|number| labels.get(&number.to_string()).and_then(text))
+            .collect::<Option<Vec<String>>>()
+    });
+    let listed = || config.get("label_names")?.as_array()?.iter().map(text).collect();
+    let names = numbered.or_else(listed).unwrap_or_default();
+    let made_up = names.iter().enumerate().all(|(number, name)| *name == format!("LABEL_{number}"));
+    if made_up { Vec::new() } else { names }
 }
 
 /// Which axis of an image after the batch axis has the channels.
@@ -44,8 +78,9 @@ impl Beside {
         let folder = model.parent().unwrap_or(Path::new(""));
         let own = model.with_extension("json");
         let shared = folder.join("config.json");
+        let silent = Self { file: own.display().to_string(), ..Self::default() };
         let Some(path) = [own, shared].into_iter().find(|path| path.is_file()) else {
-            return Ok(Self::default());
+            return Ok(silent);
         };
         let text = crate::files::read_text(&path)?;
         let given: Result<serde_json::Value, _> = serde_json::from_str(&text);
@@ -54,11 +89,12 @@ impl Beside {
             && !path.with_extension("onnx").is_file()
             && ["architectures", "model_type", "architecture"].iter().any(|key| value.get(key).is_some())
         {
-            return Ok(Self::default());
+            return Ok(Self { exported_names: names_of_others(value), ..silent });
         }
-        serde_json::from_str(&text).map_err(|e| {
-            let expected = "class_names, head, input_scaling, output, dimensions, channels, training";
+        let read: Self = serde_json::from_str(&text).map_err(|e| {
+            let expected = "class_names, head, input_scaling, output, dimensions, inputs, channels, training";
             Error::input(path.display(), format!("line {}", e.line()), e.to_string(), expected)
-        })
+        })?;
+        Ok(Self { file: path.display().to_string(), ..read })
     }
 }

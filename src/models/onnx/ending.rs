@@ -59,6 +59,10 @@ pub(super) fn ending<'a>(tree: &Tree<'a, '_>, output: &'a str, opset: i64) -> (O
                 Some(logit) => (Ending::Softmax, Logits::ZeroAnd(logit)),
                 None => break,
             },
+            ("", "Div") => match written_out(tree, node) {
+                Some(logits) => (Ending::Softmax, Logits::Of(logits)),
+                None => break,
+            },
             (CLASSICAL, "LinearClassifier") => match text(node, "post_transform") {
                 b"SOFTMAX" => (Ending::Softmax, Logits::Of(raw(node))),
                 b"LOGISTIC" => (Ending::Softmax, Logits::LogSigmoid(raw(node))),
@@ -107,6 +111,25 @@ fn over_classes<'a>(tree: &Tree<'a, '_>, node: &NodeProto<'a>, opset: i64) -> bo
     let call = tree.call(node, opset);
     let Some(dims) = call.optional(0).map(Value::dims) else { return false };
     softmax_axis(&call, dims.len()).is_ok_and(|axis| dims[axis] == dims.iter().product::<usize>())
+}
+
+/// z of `exp(z) / sum(exp(z))`, a softmax over all scores that is written out, as JAX has it.
+fn written_out<'a>(tree: &Tree<'a, '_>, node: &NodeProto<'a>) -> Option<&'a str> {
+    let [shares, mut name] = node.inputs[..] else { return None };
+    let exponential = tree.producer(shares).filter(|node| node.op == "Exp")?;
+    let logits = *exponential.inputs.first()?;
+    // The sum in the shape of the scores again.
+    loop {
+        let node = tree.producer(name)?;
+        match node.op {
+            "Reshape" | "Expand" | "Identity" | "Unsqueeze" => name = node.inputs.first()?,
+            "ReduceSum" if node.inputs.first() == Some(&shares) => break,
+            _ => return None,
+        }
+    }
+    // Of all scores, and so but one number.
+    let count = |name: &str| tree.values.get(name).map(|value| value.dims().iter().product::<usize>());
+    (count(name) == Some(1) && count(logits) > Some(1)).then_some(logits)
 }
 
 /// z of `[1 - p, p]`, p = sigmoid(z).

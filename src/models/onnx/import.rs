@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use bumpalo::Bump;
 use sha2::{Digest, Sha256};
 
 use super::beside::Beside;
@@ -10,15 +11,17 @@ use super::call::{Call, Tree};
 use super::constant::Kind;
 use super::data::Sources;
 use super::ending::{Ending, Logits, ending};
+use super::folding::evaluated;
 use super::layout::Builder;
 use super::ops;
 use super::ops::soft_plus;
 use super::proto::{AttributeValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo};
-use super::sample;
+use super::sample::{self, Sample};
+use super::scope;
 use super::value::{Refusal, Traced, Value};
 use super::{Facts, Missing, Network};
-use crate::graph::{State, Tensor};
-use crate::models::{Head, Input, hex};
+use crate::graph::Tensor;
+use crate::models::{Head, hex};
 use crate::{Error, Result};
 
 /// Oldest and newest version of ONNX's ops that is read.
@@ -40,11 +43,25 @@ pub(super) struct Found {
 pub(super) fn read(bytes: &[u8], path: &Path, beside: &Beside, mut sources: Sources) -> Result<Found> {
     let broken =
         || Error::input(path.display(), "file", "bytes that are no ONNX model", "an ONNX file, whole");
-    let model = ModelProto::decode(bytes).map_err(|_| broken())?;
-    let graph = model.graph.as_ref().filter(|graph| !graph.outputs.is_empty()).ok_or_else(broken)?;
-    let mut import = Import::new(&model, graph);
-    let network = import.network(beside, &mut sources);
-    Ok(Found { facts: import.facts, network: network.ok_or(import.missing) })
+    let names = Bump::new();
+    let mut model = ModelProto::decode(bytes).map_err(|_| broken())?;
+    let graph = model.graph.take().filter(|graph| !graph.outputs.is_empty());
+    let mut graph = graph.ok_or_else(broken)?;
+    let mut facts = Facts::of(&model, &graph);
+    // Each round decides at least one `If`, and what it brings may decide others.
+    for round in 0.. {
+        let mut import = Import::new(&model, &graph, facts);
+        let network = import.network(beside, &mut sources);
+        facts = import.facts;
+        if import.decided.is_empty() {
+            return Ok(Found { facts, network: network.ok_or(import.missing) });
+        }
+        let decided = import.decided;
+        graph = scope::inlined(graph, &decided, round, &names).map_err(|place| {
+            Error::input(path.display(), place, "no branch of as many outputs", "a branch for each case")
+        })?;
+    }
+    Err(broken())
 }
 
 /// A network while it is read.
@@ -56,12 +73,14 @@ struct Import<'a, 'm> {
     tree: Tree<'a, 'm>,
     facts: Facts,
     missing: Vec<Missing>,
+    /// Nodes that choose between branches, by their place, and whether their condition holds.
+    decided: HashMap<usize, bool>,
     /// What it is computed from.
     hash: Sha256,
 }
 
 impl<'a, 'm> Import<'a, 'm> {
-    fn new(model: &'m ModelProto<'a>, file: &'m GraphProto<'a>) -> Self {
+    fn new(model: &'m ModelProto<'a>, file: &'m GraphProto<'a>, facts: Facts) -> Self {
         let mut tree = Tree { nodes: &file.nodes, ..Tree::default() };
         for (at, node) in file.nodes.iter().enumerate() {
             tree.producers
@@ -74,8 +93,9 @@ impl<'a, 'm> Import<'a, 'm> {
             opset: opset.map_or(1, |opset| opset.1),
             builder: Builder::default(),
             tree,
-            facts: Facts::of(model, file),
+            facts,
             missing: Vec::new(),
+            decided: HashMap::new(),
             hash: Sha256::new(),
         }
     }
@@ -100,9 +120,10 @@ impl<'a, 'm> Import<'a, 'm> {
         self.missing.extend(uncovered(self.model, &self.tree, &live));
         let needed = needed(&self.tree, &live, output);
         self.constants(&needed, sources);
-        let (state, inputs) = self.inputs(&needed, beside)?;
+        let Sample { state, inputs, axes, remarks, .. } = self.inputs(&needed, beside)?;
+        let sample = self.builder.graph.load(state);
         self.nodes(&live);
-        if !self.missing.is_empty() {
+        if !self.missing.is_empty() || !self.decided.is_empty() {
             return None;
         }
         // Before anything is added for the ending.
@@ -120,10 +141,12 @@ impl<'a, 'm> Import<'a, 'm> {
         self.hash.update(format!("{inputs:?}{output}{}", self.opset));
         let graph = std::mem::take(&mut self.builder.graph);
         Some(Network {
-            input_shape: graph.state_shape(state.0).dims.clone(),
-            sample: state.1,
+            input_shape: graph.state_shape(state).dims.clone(),
+            sample,
             graph,
             inputs,
+            axes,
+            remarks,
             output: output.to_string(),
             classes,
             head: beside.head.unwrap_or(head),
@@ -163,24 +186,27 @@ impl<'a, 'm> Import<'a, 'm> {
         self.builder.room = elements.saturating_mul(4).saturating_add(1 << 24);
     }
 
-    /// The inputs among the needed names: the sample's state with its value, and where each lies in it.
-    fn inputs(&mut self, needed: &[&'a str], beside: &Beside) -> Option<((State, Tensor), Vec<Input>)> {
+    /// The inputs among the needed names, and the sample that they lie in.
+    fn inputs(&mut self, needed: &[&'a str], beside: &Beside) -> Option<Sample> {
         let weights: HashSet<&str> = self.file.initializers.iter().map(|one| one.name).collect();
         let is_fed = |info: &&ValueInfo| {
             needed.contains(&info.name)
                 && !weights.contains(info.name)
                 && !self.tree.values.contains_key(info.name)
         };
-        let fed: Vec<&ValueInfo<'a>> = self.file.inputs.iter().filter(is_fed).collect();
+        let mut fed: Vec<&ValueInfo<'a>> = self.file.inputs.iter().filter(is_fed).collect();
+        self.given(&mut fed, beside);
         if fed.is_empty() {
             self.miss("inputs", "no input that the output depends on");
             return None;
         }
         match sample::inputs(&mut self.builder, &self.tree, &fed, beside) {
-            Ok((state, inputs, values)) => {
-                let values = fed.iter().zip(values).map(|(info, value)| (info.name, value.into()));
-                self.tree.values.extend(values);
-                Some(((state, self.builder.graph.load(state)), inputs))
+            Ok(sample) => {
+                let values = sample.values.iter().cloned();
+                self.tree
+                    .values
+                    .extend(fed.iter().zip(values).map(|(info, value)| (info.name, value.into())));
+                Some(sample)
             }
             Err(refusals) => {
                 refusals.into_iter().for_each(|(name, why)| self.miss(format!("input {name}"), why));
@@ -189,11 +215,56 @@ impl<'a, 'm> Import<'a, 'm> {
         }
     }
 
+    /// Takes the inputs out that have one value for all samples.
+    fn given(&mut self, fed: &mut Vec<&ValueInfo<'a>>, beside: &Beside) {
+        for (name, value) in &beside.inputs {
+            let Some(at) = fed.iter().position(|info| info.name == name) else {
+                // One that the attacked output does not need may have a value, too.
+                if !self.file.inputs.iter().any(|info| info.name == name) {
+                    let names: Vec<&str> = self.file.inputs.iter().map(|info| info.name).collect();
+                    self.miss(
+                        "inputs",
+                        format!("{names:?}, no {name:?}, which {} gives a value", beside.file),
+                    );
+                }
+                continue;
+            };
+            let info = fed.remove(at);
+            match sample::given(info, value, beside) {
+                Ok(constant) => {
+                    digest(&mut self.hash, info.name, &constant);
+                    self.tree.values.insert(info.name, constant.into());
+                }
+                Err(why) => self.miss(format!("input {name}"), why),
+            }
+        }
+    }
+
+    /// Decides an `If` whose condition is known.
+    fn choose(&mut self, at: usize, node: &NodeProto<'a>) {
+        let condition = node.inputs.first().and_then(|name| self.tree.values.get(name));
+        match condition {
+            Some(Value::Constant(constant)) if constant.single().is_some() => {
+                self.decided.insert(at, constant.single() != Some(0.0));
+            }
+            Some(_) => {
+                let why = "chooses by a condition that depends on the sample; export the branch that is used";
+                self.missing.push(Missing::at(node, why));
+            }
+            // What keeps the condition from being known is said already.
+            None => {}
+        }
+    }
+
     /// Builds the nodes one after the other; one that cannot be built keeps those from it that need it.
     fn nodes(&mut self, live: &[usize]) {
         for &at in live {
             let node = &self.file.nodes[at];
             describe(&mut self.hash, node);
+            if is_choice(node) {
+                self.choose(at, node);
+                continue;
+            }
             if let Err(Some(why)) = build(&mut self.builder, &mut self.tree, node, self.opset, self.model) {
                 self.missing.push(Missing::at(node, why));
             }
@@ -240,10 +311,10 @@ fn live<'a>(tree: &mut Tree<'a, '_>, output: &'a str) -> Vec<usize> {
         if !seen.insert(at) {
             continue;
         }
-        for &name in tree.nodes[at].inputs.iter().filter(|name| !name.is_empty()) {
+        scope::reads(&tree.nodes[at], &mut |name| {
             *tree.uses.entry(name).or_default() += 1;
             open.extend(tree.producers.get(name));
-        }
+        });
     }
     let mut live: Vec<usize> = seen.into_iter().collect();
     live.sort_unstable();
@@ -253,26 +324,45 @@ fn live<'a>(tree: &mut Tree<'a, '_>, output: &'a str) -> Vec<usize> {
 /// Every name that live nodes read, each once, in order.
 fn needed<'a>(tree: &Tree<'a, '_>, live: &[usize], output: &'a str) -> Vec<&'a str> {
     let mut seen = HashSet::new();
-    let names = live.iter().flat_map(|&at| tree.nodes[at].inputs.iter().copied()).chain([output]);
-    names.filter(|name| !name.is_empty() && seen.insert(*name)).collect()
+    let mut needed = Vec::new();
+    let mut read = |name: &'a str| {
+        if seen.insert(name) {
+            needed.push(name);
+        }
+    };
+    live.iter().for_each(|&at| scope::reads(&tree.nodes[at], &mut read));
+    read(output);
+    needed
+}
+
+/// Parts of the names of ops that compute with whole numbers.
+const QUANTISED: [&str; 7] = ["Quantize", "Integer", "QLinear", "NBits", "QAttention", "QGemm", "QEmbed"];
+
+/// Whether a node chooses between graphs of its own.
+fn is_choice(node: &NodeProto) -> bool {
+    (node.domain, node.op) == ("", "If")
 }
 
 /// Ops that are not covered, each node of them.
 fn uncovered(model: &ModelProto, tree: &Tree, live: &[usize]) -> Vec<Missing> {
     let nodes = live.iter().map(|&at| &tree.nodes[at]);
     nodes
-        .filter(|node| ops::find(node.domain, node.op).is_none())
+        .filter(|node| ops::find(node.domain, node.op).is_none() && !is_choice(node))
         .map(|node| {
             let own = model.functions.iter().any(|one| one.name == node.op && one.domain == node.domain);
             let why = match node.op {
                 _ if own => "is a function of the file; export it with its functions inlined",
                 op if op.starts_with("TreeEnsemble") => "is a tree ensemble, which has no gradient",
                 op if op.starts_with("SVM") => "is a support vector machine, which is not covered",
-                "If" | "Loop" | "Scan" => {
+                "Loop" | "Scan" => {
                     "depends on what is computed; export it by tracing, with fixed shapes"
                 }
-                op if op.contains("Quantize") || op.contains("Integer") => {
+                op if QUANTISED.iter().any(|part| op.contains(part)) => {
                     "is quantised arithmetic, which has no gradient"
+                }
+                _ if node.domain.starts_with(ops::FUSED) => {
+                    "is what onnxruntime's optimiser made of other ops; take the file from before that, or save it with \
+                     SessionOptions.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_BASIC"
                 }
                 _ => "is not covered",
             };
@@ -290,7 +380,8 @@ fn build<'a>(
     model: &ModelProto,
 ) -> Result<(), Option<Refusal>> {
     let op = ops::find(node.domain, node.op).ok_or(None)?;
-    let version = if op.domain.is_empty() {
+    // What onnxruntime fused is computed by ONNX's own ops.
+    let version = if op.domain.is_empty() || op.domain == ops::FUSED {
         opset
     } else {
         model.opsets.iter().find(|(domain, _)| *domain == op.domain).map_or(1, |opset| opset.1)
@@ -304,7 +395,13 @@ fn build<'a>(
         }
     }
     let call = Call { node, opset: version, inputs, tree };
-    let values = (op.build)(builder, &call).map_err(Some)?;
+    let known =
+        !call.inputs.is_empty() && call.inputs.iter().flatten().all(|value| value.constant().is_some());
+    let mut values = (op.build)(builder, &call).map_err(Some)?;
+    if known {
+        let evaluated = values.into_iter().map(|value| evaluated(builder, value));
+        values = evaluated.collect::<Result<_, _>>().map_err(Some)?;
+    }
     for value in &values {
         if let Value::Traced(traced) = value {
             super::value::elements(&traced.dims).map_err(Some)?;

@@ -8,7 +8,7 @@ use super::import::{self, Found};
 use super::proto::{Dimension, ValueInfo};
 use super::{FILE_LIMIT, Network, count};
 use crate::Result;
-use crate::models::InputKind;
+use crate::models::{Head, InputKind};
 
 /// Names of element types, by their numbers.
 const TYPES: [&str; 17] = [
@@ -82,15 +82,27 @@ fn attackable(network: &Network) -> String {
         None => "none: the outputs are taken for logits".to_string(),
     };
     let mut text = String::new();
-    for input in &network.inputs {
+    for (input, axes) in network.inputs.iter().zip(&network.axes) {
+        let from = if axes.is_same() { String::new() } else { format!(" of the file's {:?}", axes.shape) };
         text += &format!(
-            "  sample        {} {:?}, values {} to {}\n",
+            "  sample        {} {:?}{from}, values {} to {}\n",
             input.name, input.shape, input.range.start, input.range.end
         );
     }
+    let head = match network.head {
+        Head::Softmax if network.classes > 1 => {
+            "softmax over classes; \"head\": \"sigmoid\" in a JSON file of its name beside it makes each output a finding"
+        }
+        Head::Softmax => "softmax over classes",
+        Head::Sigmoid => "sigmoid, one decision an output",
+    };
     text += &format!("  attacked      {} ({} outputs)\n", network.output, network.classes);
+    text += &format!("  head          {head}\n");
     text += &format!("  ending        {ending}\n");
     text += &format!("  permutations  {}\n", network.permutations());
+    for remark in &network.remarks {
+        text += &format!("  note          {remark}\n");
+    }
     text += &format!("  attack        {attack}\n");
     text += &format!("  sha256        {}\n", network.sha256);
     text

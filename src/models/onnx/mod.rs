@@ -9,6 +9,7 @@ mod call;
 mod constant;
 mod data;
 mod ending;
+mod folding;
 mod import;
 mod inspect;
 mod layout;
@@ -16,6 +17,7 @@ mod movement;
 mod ops;
 mod proto;
 mod sample;
+mod scope;
 mod value;
 mod wire;
 
@@ -30,7 +32,7 @@ use serde::{Serialize, Serializer};
 pub use ending::Ending;
 pub use inspect::describe;
 
-use super::{Head, Input, InputScaling};
+use super::{FileAxes, Head, Input, InputScaling};
 use crate::graph::{Graph, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
@@ -84,6 +86,10 @@ pub struct Network {
     pub input_shape: Vec<usize>,
     /// The inputs, in the file's order; one of whole numbers, such as token ids, or of truth values stays as it is.
     pub inputs: Vec<Input>,
+    /// How the file lays out each input, where `inputs` have images channels last and signals time before channels.
+    pub axes: Vec<FileAxes>,
+    /// What was assumed of the file, in sentences.
+    pub remarks: Vec<String>,
     /// The name of the output that is attacked.
     pub output: String,
     /// Number of outputs.
@@ -210,9 +216,12 @@ pub(super) fn read(path: &Path) -> Result<Read> {
     let found = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
     let network = found.network.map_err(|missing| refused(path, &missing))?;
     let head = network.head;
+    let exported = Some(beside.exported_names).filter(|names| names.len() == network.classes);
+    let class_names =
+        if beside.class_names.is_empty() { exported.unwrap_or_default() } else { beside.class_names };
     Ok(Read {
         network: Arc::new(network),
-        class_names: beside.class_names,
+        class_names,
         head,
         input_scaling: beside.input_scaling,
         training: beside.training,

@@ -17,8 +17,11 @@ pub(super) struct ModelProto<'a> {
     pub(super) functions: Vec<FunctionProto<'a>>,
 }
 
+/// Graphs within graphs at most: each takes a part of the stack.
+const NESTED: usize = 32;
+
 /// Nodes in an order in which they can be computed, and what they are computed from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct GraphProto<'a> {
     pub(super) nodes: Vec<NodeProto<'a>>,
     pub(super) initializers: Vec<TensorProto<'a>>,
@@ -55,7 +58,9 @@ pub(super) enum AttributeValue<'a> {
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<&'a [u8]>),
-    /// A graph of its own, a function's argument: whatever no covered op has.
+    /// A branch of an `If`, the body of a loop.
+    Graph(GraphProto<'a>),
+    /// A function's argument: whatever no covered op has.
     Other,
 }
 
@@ -113,7 +118,7 @@ impl<'a> ModelProto<'a> {
             match number {
                 2 => model.producer = value.text()?,
                 3 => model.producer_version = value.text()?,
-                7 => model.graph = Some(GraphProto::decode(value.bytes()?)?),
+                7 => model.graph = Some(GraphProto::decode(value.bytes()?, 0)?),
                 8 => model.opsets.push(opset(value.bytes()?)?),
                 25 => model.functions.push(FunctionProto::decode(value.bytes()?)?),
                 _ => {}
@@ -146,12 +151,15 @@ fn domain(value: Wire<'_>) -> Decoded<&str> {
 }
 
 impl<'a> GraphProto<'a> {
-    /// Decodes a graph.
-    pub(super) fn decode(bytes: &'a [u8]) -> Decoded<Self> {
+    /// Decodes a graph that lies within `depth` others.
+    fn decode(bytes: &'a [u8], depth: usize) -> Decoded<Self> {
+        if depth > NESTED {
+            return Err(Broken);
+        }
         let mut graph = Self::default();
         each(bytes, |number, value| {
             match number {
-                1 => graph.nodes.push(NodeProto::decode(value.bytes()?)?),
+                1 => graph.nodes.push(NodeProto::decode(value.bytes()?, depth)?),
                 5 => graph.initializers.push(TensorProto::decode(value.bytes()?)?),
                 11 => graph.inputs.push(ValueInfo::decode(value.bytes()?)?),
                 12 => graph.outputs.push(ValueInfo::decode(value.bytes()?)?),
@@ -164,7 +172,7 @@ impl<'a> GraphProto<'a> {
 }
 
 impl<'a> NodeProto<'a> {
-    fn decode(bytes: &'a [u8]) -> Decoded<Self> {
+    fn decode(bytes: &'a [u8], depth: usize) -> Decoded<Self> {
         let mut node = Self::default();
         each(bytes, |number, value| {
             match number {
@@ -172,7 +180,7 @@ impl<'a> NodeProto<'a> {
                 2 => node.outputs.push(value.text()?),
                 3 => node.name = value.text()?,
                 4 => node.op = value.text()?,
-                5 => node.attributes.push(Attribute::decode(value.bytes()?)?),
+                5 => node.attributes.push(Attribute::decode(value.bytes()?, depth)?),
                 7 => node.domain = domain(value)?,
                 _ => {}
             }
@@ -183,7 +191,7 @@ impl<'a> NodeProto<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    fn decode(bytes: &'a [u8]) -> Decoded<Self> {
+    fn decode(bytes: &'a [u8], depth: usize) -> Decoded<Self> {
         let (mut name, mut kind, mut single) = ("", None, None);
         let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         each(bytes, |number, value| {
@@ -193,6 +201,7 @@ impl<'a> Attribute<'a> {
                 3 => single = Some(AttributeValue::Int(value.int()?)),
                 4 => single = Some(AttributeValue::Text(value.bytes()?)),
                 5 => single = Some(AttributeValue::Tensor(TensorProto::decode(value.bytes()?)?)),
+                6 => single = Some(AttributeValue::Graph(GraphProto::decode(value.bytes()?, depth + 1)?)),
                 7 => value.floats(&mut floats)?,
                 8 => value.ints(&mut ints)?,
                 9 => texts.push(value.bytes()?),

@@ -1,7 +1,8 @@
 //! What the user should know before starting.
 
 use super::Subject;
-use crate::attacks::{Knowledge, Norm};
+use crate::attacks::evasion::crossing;
+use crate::attacks::{Knowledge, Norm, Value};
 use crate::sweep::grid::{Cell, Grid};
 use crate::sweep::study::{Stop, Study};
 
@@ -29,6 +30,7 @@ pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String
         ));
     }
     warnings.extend(short_steps(cells));
+    warnings.extend(unshared_steps(cells));
     for subject in subjects {
         warnings.extend(of_subject(study, cells, subject));
     }
@@ -64,6 +66,16 @@ fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
             ));
         }
     }
+    let below =
+        |cell: &&&Cell| cell.norm != Norm::Tokens && samples.resolution.is_some_and(|step| cell.eps < step);
+    if let (Some(smallest), Some(step)) = (own.iter().find(below), samples.resolution) {
+        warnings.push(format!(
+            "data {id}: {} cells have budgets such as {} eps {}, below the data's own resolution of {step}",
+            own.iter().filter(below).count(),
+            smallest.norm.name(),
+            smallest.eps
+        ));
+    }
     match samples.groups {
         None => warnings.push(format!("data {id}: no group, so samples are taken as independent")),
         Some(groups) if groups < 10 => {
@@ -77,15 +89,36 @@ fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
     warnings
 }
 
-/// Attacks whose steps together are shorter than the budget: they cannot use it.
+/// Attacks whose steps together are shorter than the ball is wide: they may not reach what they look for.
 fn short_steps(cells: &[Cell]) -> Option<String> {
     let short = |cell: &&Cell| {
-        !cell.random_start() && cell.steps() as f64 * cell.step_size() < cell.eps * (1.0 - 1e-9)
+        let iterated = cell.steps() > 1 && cell.norm != Norm::Tokens;
+        iterated && cell.steps() as f64 * cell.step_size() < 2.0 * cell.eps * (1.0 - 1e-9)
     };
     let count = cells.iter().filter(short).count();
     let example = cells.iter().find(short)?;
     let (name, steps, size, eps) = (example.attack.name, example.steps(), example.step_size(), example.eps);
     Some(format!(
-        "{count} cells cannot reach their budget, such as {name}: {steps} steps of {size} for eps {eps}"
+        "{count} cells cannot cross their ball, such as {name}: {steps} steps of {size} for eps {eps}; leave step_size out, or give it 2 eps \
+         over steps at least"
+    ))
+}
+
+/// Attacks that would share their work by steps if their step size did not follow the number of steps.
+fn unshared_steps(cells: &[Cell]) -> Option<String> {
+    let follows = |cell: &&Cell| {
+        cell.parameter("step_size") == Some(Value::Crossing) && crossing(cell.steps()) > crossing(u64::MAX)
+    };
+    let mut steps: Vec<(&str, u64)> =
+        cells.iter().filter(follows).map(|cell| (cell.attack.name, cell.steps())).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    let several = steps.chunk_by(|a, b| a.0 == b.0).find(|same| same.len() > 1)?;
+    let numbers: Vec<String> = several.iter().map(|(_, steps)| steps.to_string()).collect();
+    Some(format!(
+        "{} with {} steps shares nothing between them: its step size follows the number of steps where that is below 25; a step_size of \
+         your own would be shared",
+        several[0].0,
+        numbers.join(", ")
     ))
 }

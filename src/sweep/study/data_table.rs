@@ -5,9 +5,10 @@ use std::path::Path;
 use super::document::{Item, Table};
 use super::subjects::{fresh_id, needed, pair, words};
 use crate::Result;
+use crate::data::image_keys::bins;
 use crate::data::labels::same;
 use crate::data::registry::ENTRIES;
-use crate::data::{InputArray, Request, Source};
+use crate::data::{ImageOptions, InputArray, Request, Source};
 
 /// Splits of a data set.
 pub(super) const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
@@ -30,7 +31,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
     let tables = needed(root, "data")?;
     let mut entries: Vec<DataEntry> = Vec::new();
     for table in &tables {
-        table.allow(&[
+        let own = [
             "id",
             "name",
             "path",
@@ -42,7 +43,8 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "subgroups",
             "inputs",
             "classes",
-        ])?;
+        ];
+        table.allow(&[&own[..], &ImageOptions::KEYS[..]].concat())?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?;
         let says_split = split.is_some();
@@ -53,9 +55,23 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
+        image_keys(table, folder, &mut request)?;
         entries.push(DataEntry { id, request, says_split, line: table.line() });
     }
     Ok(entries)
+}
+
+/// What the table says of images, and the ranges of its columns.
+fn image_keys(table: &Table, folder: &Path, request: &mut Request) -> Result<()> {
+    for key in ImageOptions::KEYS {
+        let Some(item) = table.get(key) else { continue };
+        let read = match key {
+            "bins" => bins(&item.plain()).map(|bins| request.bins = bins),
+            key => request.images.set(key, &item.plain(), folder),
+        };
+        read.map_err(|(found, expected)| item.error_found(found, expected))?;
+    }
+    Ok(())
 }
 
 /// Names of the model's outputs in their order, each once.

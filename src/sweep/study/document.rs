@@ -1,7 +1,7 @@
 //! A TOML document whose errors name the file, the line and the key, what was found and what was expected.
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Value};
 
 use crate::spelling::hint;
 use crate::{Error, Result};
@@ -150,6 +150,11 @@ impl<'t> Item<'t> {
         }
     }
 
+    /// The value without the places that it stands in.
+    pub(super) fn plain(&self) -> Value {
+        plain(self.value.get_ref())
+    }
+
     /// A string.
     pub(super) fn word(&self) -> Result<&'t str> {
         self.value.get_ref().as_str().ok_or_else(|| self.error("a string"))
@@ -252,6 +257,31 @@ impl<'t> Item<'t> {
             return Err(self.error(expected));
         }
         self.values()?.iter().map(|item| item.table(&expected)).collect()
+    }
+}
+
+fn plain(value: &DeValue) -> Value {
+    // A number that is none of its kind is left as it is written: whoever reads it refuses a text.
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => {
+            let text = number.as_str().replace('_', "");
+            i64::from_str_radix(&text, number.radix()).map_or(Value::String(text), Value::Integer)
+        }
+        DeValue::Float(number) => {
+            let text = number.as_str().replace('_', "");
+            text.parse().map_or(Value::String(text), Value::Float)
+        }
+        DeValue::Boolean(truth) => Value::Boolean(*truth),
+        DeValue::Datetime(time) => Value::Datetime(*time),
+        DeValue::Array(values) => Value::Array(values.iter().map(|value| plain(value.get_ref())).collect()),
+        DeValue::Table(entries) => {
+            let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue>)| {
+                let key: &std::borrow::Cow<str> = key.get_ref();
+                (key.to_string(), plain(value.get_ref()))
+            };
+            Value::Table(entries.iter().map(entry).collect())
+        }
     }
 }
 

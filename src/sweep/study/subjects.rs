@@ -12,8 +12,9 @@ use crate::Result;
 use crate::attacks::{Parameter, Value};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::models::OpenWords;
+use crate::models::Samples;
 use crate::models::clip::ZeroShot;
-use crate::models::{Filter, Fit, Samples};
+use crate::resampling::{Filter, Fit};
 use crate::spelling::hint;
 
 /// Metrics that `expect` may name.

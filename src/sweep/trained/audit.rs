@@ -198,6 +198,7 @@ impl Audit {
                 request.classes.clone_from(&config.class_names);
             }
             request.outputs = Some(load::outputs(config));
+            request.images.shape = Some(config.values_shape());
             let dataset = data::open(&request, school.prepared.splits.preprocess.as_ref())?;
             // What both read alike has the same variants, too.
             Ok(own.filter(|own| own.values == dataset.values).cloned().unwrap_or(dataset))

@@ -6,9 +6,6 @@ use crate::results::{MetricRow, SampleRow, Text};
 use crate::statistics::share_interval;
 use crate::sweep::subject::Subject;
 
-/// Seed of the bootstrap: one for all, so that a cell's interval does not depend on its company.
-const BOOTSTRAP_SEED: u64 = 0;
-
 /// A poisoned model beside its twin, on the test samples.
 pub(super) struct Harm<'a> {
     pub(super) id: &'a Text,
@@ -83,7 +80,7 @@ impl Harm<'_> {
         };
         let hits: Vec<bool> = samples.iter().map(|row| test(row.adv_pred, row)).collect();
         let groups: Option<Vec<&str>> = samples.iter().map(|row| row.group.as_deref()).collect();
-        let interval = share_interval(&hits, groups.as_deref(), BOOTSTRAP_SEED);
+        let interval = share_interval(&hits, groups.as_deref());
         MetricRow {
             value_clean: share(|row| row.clean_pred),
             value: share(|row| row.adv_pred),

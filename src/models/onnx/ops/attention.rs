@@ -28,22 +28,34 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
     let Some(scores) = scores(call) else { return Ok(None) };
     let value = |name: &str| call.tree.values.get(name).cloned();
     let (Some(q), Some(k)) = (value(scores.query), value(scores.key)) else { return Ok(None) };
-    let (Value::Traced(q), Value::Traced(k), Value::Traced(v)) = (&q, &k, call.input(1)?) else {
-        return Ok(None);
-    };
-    let ([n, heads, queries, d], [_, _, _, keys]) = (&q.dims[..], &k.dims[..]) else { return Ok(None) };
-    let fits = k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d];
     let mask = match scores.mask.map(value) {
         None => None,
         Some(Some(mask)) => Some(mask),
         Some(None) => return Ok(None),
     };
+    of_heads(builder, &q, &k, call.input(1)?, scores.scale, mask.as_ref(), scores.guarded)
+}
+
+/// `softmax(q k scale + mask) v` with heads as batch axes: `q [n, heads, queries, d]`, `k [n, heads, d, keys]`, `v [n, heads, keys, d]`; rows that
+/// the mask forbids as a whole are 0 if `guarded`. `None` where the kernel for it has another shape or mask.
+pub(super) fn of_heads(
+    builder: &mut Builder,
+    q: &Value,
+    k: &Value,
+    v: &Value,
+    scale: f32,
+    mask: Option<&Value>,
+    guarded: bool,
+) -> Result<Option<Value>, Refusal> {
+    let (Value::Traced(q), Value::Traced(k), Value::Traced(v)) = (q, k, v) else { return Ok(None) };
+    let ([n, heads, queries, d], [_, _, _, keys]) = (&q.dims[..], &k.dims[..]) else { return Ok(None) };
+    let fits = k.dims == [*n, *heads, *d, *keys] && v.dims == [*n, *heads, *keys, *d];
     // Nor has a mask a gradient.
-    let fixed = match &mask {
+    let fixed = match mask {
         Some(Value::Traced(mask)) => !builder.moves(mask.tensor),
         _ => true,
     };
-    let shared = mask.as_ref().is_none_or(|mask| is_shared(mask, [*n, *queries, *keys]));
+    let shared = mask.is_none_or(|mask| is_shared(mask, [*n, *queries, *keys]));
     if !(fits && shared && fixed) {
         return Ok(None);
     }
@@ -57,12 +69,12 @@ pub(super) fn recognised(builder: &mut Builder, call: &Call) -> Result<Option<Va
     let q = tokens(builder, q, &[0, 2, 1, 3], queries)?;
     let k = tokens(builder, k, &[0, 3, 1, 2], keys)?;
     let v = tokens(builder, v, &[0, 2, 1, 3], keys)?;
-    let tensor = match &mask {
-        None => builder.graph.attention(q, k, v, None, scores.scale),
+    let tensor = match mask {
+        None => builder.graph.attention(q, k, v, None, scale),
         Some(value) => {
             let mask = without_heads(builder, value, n)?;
-            let seen = builder.graph.attention(q, k, v, Some(mask), scores.scale);
-            if scores.guarded && forbids_rows(value) { emptied(builder, seen, mask) } else { seen }
+            let seen = builder.graph.attention(q, k, v, Some(mask), scale);
+            if guarded && forbids_rows(value) { emptied(builder, seen, mask) } else { seen }
         }
     };
     Ok(Some(Traced { tensor, dims, order: vec![0, 2, 1, 3], kind: Kind::Float }.into()))

@@ -6,6 +6,7 @@ mod attention;
 mod classical;
 mod convolution;
 mod einsum;
+mod fused;
 mod joining;
 mod linear;
 mod logic;
@@ -28,6 +29,8 @@ use super::value::Built;
 
 /// The domain of scikit-learn's models.
 pub(super) const CLASSICAL: &str = "ai.onnx.ml";
+/// The domain of what onnxruntime's optimiser writes.
+pub(super) const FUSED: &str = "com.microsoft";
 
 /// An op: its name, its domain and how it is built.
 pub(super) struct Op {
@@ -42,6 +45,10 @@ const fn op(name: &'static str, build: fn(&mut Builder, &Call) -> Built) -> Op {
 
 const fn classical(name: &'static str, build: fn(&mut Builder, &Call) -> Built) -> Op {
     Op { name, domain: CLASSICAL, build }
+}
+
+const fn fused(name: &'static str, build: fn(&mut Builder, &Call) -> Built) -> Op {
+    Op { name, domain: FUSED, build }
 }
 
 /// All ops, by name.
@@ -117,6 +124,7 @@ pub(super) const REGISTRY: &[Op] = &[
     op("PRelu", activation::prelu),
     op("Pad", padding::pad),
     op("Pow", arithmetic::pow),
+    op("RMSNormalization", normalisation::rms),
     op("Range", shapes::range),
     op("Reciprocal", activation::reciprocal),
     op("ReduceL1", reduction::l1),
@@ -138,6 +146,7 @@ pub(super) const REGISTRY: &[Op] = &[
     op("Shape", shapes::shape),
     op("Sigmoid", activation::sigmoid),
     op("Sign", activation::sign),
+    op("SimplifiedLayerNormalization", normalisation::rms),
     op("Sin", activation::sin),
     op("Size", shapes::size),
     op("Slice", selection::slice),
@@ -168,6 +177,19 @@ pub(super) const REGISTRY: &[Op] = &[
     classical("Normalizer", classical::normalizer),
     classical("Scaler", classical::scaler),
     classical("ZipMap", classical::zip_map),
+    fused("Attention", fused::attention),
+    fused("BiasGelu", fused::bias_gelu),
+    fused("EmbedLayerNormalization", fused::embed_layer_normalization),
+    fused("FastGelu", fused::fast_gelu),
+    fused("FusedConv", fused::conv),
+    fused("FusedGemm", fused::gemm),
+    fused("FusedMatMul", fused::matmul),
+    fused("Gelu", fused::gelu),
+    fused("MultiHeadAttention", fused::multi_head_attention),
+    fused("QuickGelu", fused::quick_gelu),
+    fused("SkipLayerNormalization", fused::skip_layer_normalization),
+    fused("SkipSimplifiedLayerNormalization", fused::skip_simplified_layer_normalization),
+    fused("TransposeMatMul", fused::matmul),
 ];
 
 /// The op of this name and domain.

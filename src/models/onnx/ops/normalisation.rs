@@ -14,10 +14,12 @@ use crate::models::onnx::value::{Built, Refusal, Traced, Value, axis_of};
 
 /// With running statistics, in f64.
 pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
-    if call.int("training_mode", 0)? != 0 {
-        return Err("statistics of the batch, as in training".into());
-    }
     let x = call.input(0)?;
+    // Before opset 14 statistics as outputs say that it is training.
+    let asked = call.node.outputs.iter().filter(|name| !name.is_empty()).count();
+    if call.int("training_mode", 0)? != 0 || call.opset < 14 && asked > 1 {
+        return of_weights(builder, call);
+    }
     let channels = *x.dims().get(1).ok_or("an input without channels")?;
     let part =
         |i: usize| -> Result<Arc<Vec<f32>>, Refusal> { floats(call.constant(i, "statistics")?, channels) };
@@ -43,6 +45,42 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
     };
     let scaled = times(builder, x, &along(|one| one.0).into())?;
     Ok(vec![plus(builder, &scaled, &along(|one| one.1).into())?])
+}
+
+/// With its input's own statistics: of a constant, as where weights are standardised, they are as constant.
+fn of_weights(builder: &mut Builder, call: &Call) -> Built {
+    let Value::Constant(weights) = call.input(0)? else {
+        return Err("statistics of the batch, as in training; export the model after model.eval()".into());
+    };
+    if weights.dims.len() < 2 {
+        return Err("an input without channels".into());
+    }
+    let axes: Vec<usize> = (0..weights.dims.len()).filter(|&axis| axis != 1).collect();
+    let channels = weights.dims[1];
+    let traced = builder.traced(call.input(0)?)?;
+    let unit = normalised(builder, &traced, &axes, call.float("epsilon", 1e-5)?)?;
+    per_channel(builder, call, &unit, channels)
+}
+
+/// By the root of the mean square over the last axis, Zhang & Sennrich 2019.
+pub(super) fn rms(builder: &mut Builder, call: &Call) -> Built {
+    let x = builder.traced(call.input(0)?)?;
+    let axis = axis_of(call.int("axis", -1)?, x.dims.len())?;
+    if call.wants(1) {
+        return Err("the deviation as an output".into());
+    }
+    let axes: Vec<usize> = (axis..x.dims.len()).collect();
+    let epsilon = call.float("epsilon", 1e-5)?;
+    let squares = builder.each(&x, |graph, x| graph.mul(x, x));
+    let mean = average(builder, &squares, &axes, true)?;
+    let factor = builder.each(&mean, |graph, mean| {
+        let safe = graph.shift(mean, epsilon);
+        let root = graph.unary(Unary::Sqrt, safe);
+        let one = graph.scalar(1.0);
+        graph.div(one, root)
+    });
+    let unit = times(builder, &x.into(), &factor.into())?;
+    Ok(vec![times(builder, &unit, call.input(1)?)?])
 }
 
 /// Over the last axes, Ba et al. 2016.

@@ -1,0 +1,146 @@
+//! A folder of images with a folder a class in it, as torchvision's `ImageFolder` reads it, optionally below `train`, `val` and `test`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::image_set::{self, Listed};
+use super::labels::{Classes, Place, Written, classes};
+use super::manifest::same_split;
+use super::subset::sha256;
+use super::{Dataset, Labels, Request, picture};
+use crate::{Error, Result};
+
+const SPLITS: [&str; 3] = ["train", "val", "test"];
+/// More files than these in one folder are taken for a mistake.
+const MAX_FILES: usize = 10_000_000;
+
+/// Whether the folder holds folders of images: the first file of one of them, at most two folders down, is an image.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn is_one(path: &Path) -> Result<bool> {
+    for folder in folders(path)? {
+        let deeper = folders(&folder)?;
+        for own in std::iter::once(&folder).chain(&deeper) {
+            if files(own)?.first().is_some_and(|file| begins_as_image(file)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn begins_as_image(file: &Path) -> bool {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let opened = crate::files::open(file).ok();
+    opened.is_some_and(|file| file.take(132).read_to_end(&mut head).is_ok()) && picture::is_image(&head)
+}
+
+/// Reads the images below `path`; the names of their folders are their classes.
+///
+/// # Errors
+/// No such split, names whose order nobody says, and what [`image_set::read`] refuses.
+pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
+    let (mut listed, mut names) = (Vec::new(), Vec::new());
+    let mut first = 0;
+    let split_folders = split_folders(path)?;
+    let parts: Vec<(Option<&str>, PathBuf)> = match split_folders.is_empty() {
+        true => vec![(None, path.to_path_buf())],
+        false => split_folders.into_iter().map(|(split, folder)| (Some(split), folder)).collect(),
+    };
+    let known: Vec<&str> = parts.iter().filter_map(|(split, _)| *split).collect();
+    for (split, folder) in &parts {
+        let wanted = request.split == "all" || *split == Some(request.split.as_str());
+        for class in folders(folder)? {
+            let name = class.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+                Error::input(class.display(), "folder", "a name that is no UTF-8", "the class in words")
+            })?;
+            // A sample's index counts through all splits, so that it is the same whichever is opened.
+            for file in below(&class)? {
+                if wanted {
+                    listed.push((first, file));
+                    names.push(name.to_string());
+                }
+                first += 1;
+            }
+        }
+    }
+    let place = |at: usize| format!("file {at}");
+    let file = path.display().to_string();
+    if listed.is_empty() {
+        let found = if known.is_empty() { "no folders of splits".into() } else { known.join(", ") };
+        let expected = "a folder called after the split, or split = \"all\" in [[data]]";
+        return Err(Error::input(&file, format!("split {}", request.split), found, expected));
+    }
+    let place = Place { file: &file, column: "the folders' names", entry: &place };
+    let Classes { labels, names: classes, remarks } =
+        classes(&Written::Texts(names.clone()), &request.known(), &place)?;
+    let relative: Vec<String> = listed
+        .iter()
+        .map(|(_, file)| file.strip_prefix(path).unwrap_or(file).display().to_string())
+        .collect();
+    let where_is: BTreeMap<u64, PathBuf> =
+        listed.iter().map(|(index, file)| (*index, file.clone())).collect();
+    let listed = Listed {
+        name: file.clone(),
+        split: request.split.clone(),
+        sha256: sha256(relative.join("\n").as_bytes()),
+        labels: Labels::Class(labels),
+        classes,
+        index: listed.iter().map(|(index, _)| *index).collect(),
+        subgroups: BTreeMap::new(),
+        remarks,
+    };
+    let locate = |index: u64| Ok(where_is.get(&index).cloned().unwrap_or_default());
+    image_set::read(listed, &locate, request)
+}
+
+/// The folders that are called after splits, in the order of splits; none unless all folders are.
+fn split_folders(path: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    let named = |folder: &Path, split: &str| {
+        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| same_split(name, split))
+    };
+    let all = folders(path)?;
+    let of_split =
+        |split: &'static str| all.iter().filter(move |f| named(f, split)).map(move |f| (split, f.clone()));
+    let found: Vec<(&str, PathBuf)> = SPLITS.iter().flat_map(|&split| of_split(split)).collect();
+    Ok(if found.len() == all.len() { found } else { Vec::new() })
+}
+
+/// What is in a folder, by name; what begins with a dot is left out.
+fn entries(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(Error::io(path))? {
+        let entry = entry.map_err(Error::io(path))?.path();
+        let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden {
+            entries.push(entry);
+        }
+        if entries.len() > MAX_FILES {
+            let expected = format!("at most {MAX_FILES}");
+            return Err(Error::input(path.display(), "folder", "more files", expected));
+        }
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect())
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    let system =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name == "Thumbs.db" || name == "desktop.ini");
+    Ok(entries(path)?.into_iter().filter(|entry| !entry.is_dir() && !system(entry)).collect())
+}
+
+/// All files of a class, those of folders in it as well (one a patient, say).
+fn below(class: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = files(class)?;
+    for folder in folders(class)? {
+        all.extend(below(&folder)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,131 @@
+//! Weights in forms that only other programs can read: refused with the lines of Python that convert them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result, files};
+
+/// Who can read a file of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A pickle of tensors, or a whole model.
+    PyTorch,
+    /// HDF5 or an archive with a configuration and HDF5.
+    Keras,
+    /// A pickle of an estimator.
+    ScikitLearn,
+    /// A program of TensorFlow's.
+    TensorFlow,
+}
+
+/// What a file is by its ending, and, where that says too little, by what is in it.
+fn kind(path: &Path) -> Option<Kind> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    match ending.as_str() {
+        "pt" | "pth" | "ckpt" | "bin" | "tar" => Some(Kind::PyTorch),
+        "h5" | "hdf5" | "keras" => Some(Kind::Keras),
+        "pkl" | "pickle" | "joblib" => {
+            Some(if mentions(path, b"torch") { Kind::PyTorch } else { Kind::ScikitLearn })
+        }
+        "tflite" | "pb" => Some(Kind::TensorFlow),
+        _ => None,
+    }
+}
+
+/// Whether the first megabyte of a file holds these bytes.
+fn mentions(path: &Path, wanted: &[u8]) -> bool {
+    let mut start = Vec::new();
+    let read = files::open(path).map(|file| file.take(1 << 20).read_to_end(&mut start));
+    matches!(read, Ok(Ok(_))) && start.windows(wanted.len()).any(|window| window == wanted)
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PyTorch => "weights as PyTorch saves them, a pickle",
+            Self::Keras => "a model as Keras saves it",
+            Self::ScikitLearn => "a pickle, as of scikit-learn",
+            Self::TensorFlow => "a program of TensorFlow's",
+        }
+    }
+
+    /// What makes a file of it that percuss reads, as lines of Python, and what has to stand beside.
+    fn conversion(self, file: &str, target: &str) -> String {
+        match self {
+            Self::PyTorch => format!(
+                "model.safetensors with a config.json beside it. From a file that you trust, these lines make it:\n\
+                 import torch, safetensors.torch\n\
+                 state = torch.load({file:?}, map_location=\"cpu\", weights_only=False); state = state.state_dict() if hasattr(state, \"state_dict\") else next((state[key] for key in (\"state_dict\", \"model_state_dict\", \"model\") if isinstance(state.get(key), dict)), state)\n\
+                 safetensors.torch.save_file({{name: tensor.clone().contiguous() for name, tensor in state.items() if torch.is_tensor(tensor)}}, {:?})",
+                format!("{target}model.safetensors")
+            ),
+            Self::Keras => format!(
+                "an ONNX file. These lines make it (pip install tensorflow tf2onnx):\n\
+                 import tensorflow as tf, tf2onnx\n\
+                 model = tf.keras.models.load_model({file:?}, compile=False)\n\
+                 tf2onnx.convert.from_function(tf.function(lambda x: model(x, training=False)), input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)], output_path={:?})",
+                format!("{target}model.onnx")
+            ),
+            Self::ScikitLearn => format!(
+                "an ONNX file. From a file that you trust, these lines make it (pip install skl2onnx):\n\
+                 import joblib, numpy, skl2onnx\n\
+                 model = joblib.load({file:?})\n\
+                 open({:?}, \"wb\").write(skl2onnx.to_onnx(model, numpy.zeros((1, model.n_features_in_), \"float32\"), options={{\"zipmap\": False}}).SerializeToString())",
+                format!("{target}model.onnx")
+            ),
+            Self::TensorFlow => {
+                let source = if file.ends_with(".tflite") {
+                    format!("--tflite {file:?}")
+                } else if file.ends_with("saved_model.pb") {
+                    format!(
+                        "--saved-model {:?}",
+                        Path::new(file).parent().unwrap_or(Path::new(".")).display().to_string()
+                    )
+                } else {
+                    format!("--graphdef {file:?} --inputs INPUT:0 --outputs OUTPUT:0")
+                };
+                format!(
+                    "an ONNX file. This line makes it (pip install tensorflow tf2onnx):\n\
+                     python -m tf2onnx.convert {source} --output {:?}",
+                    format!("{target}model.onnx")
+                )
+            }
+        }
+    }
+}
+
+/// Refuses a model that is only there in a form of others: the file itself, or what lies in a folder without what percuss reads.
+///
+/// # Errors
+/// The file, what it is, and the lines that convert it.
+pub(crate) fn refuse(path: &Path) -> Result<()> {
+    let Some((file, kind)) = foreign(path) else { return Ok(()) };
+    // Made where the model lies.
+    let target = match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => format!("{}/", folder.display()),
+        None => String::new(),
+    };
+    let expected = kind.conversion(&file.display().to_string(), &target);
+    Err(Error::input(file.display(), "file", kind.name(), expected))
+}
+
+fn foreign(path: &Path) -> Option<(PathBuf, Kind)> {
+    if !path.is_dir() {
+        return path.is_file().then(|| kind(path).map(|kind| (path.to_path_buf(), kind))).flatten();
+    }
+    let mut names: Vec<PathBuf> = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path()).collect();
+    let read = |file: &PathBuf| {
+        let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        matches!(ending, "safetensors" | "onnx") || file.ends_with("model.safetensors.index.json")
+    };
+    if names.iter().any(read) {
+        return None;
+    }
+    names.sort();
+    // Files of other purposes end in these, too.
+    let weights = |file: &PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        file.is_file() && (!name.ends_with(".bin") || name.contains("model")) && !name.contains("optimizer")
+    };
+    names.into_iter().filter(weights).find_map(|file| kind(&file).map(|kind| (file, kind)))
+}

@@ -1,0 +1,154 @@
+//! Reasons to distrust what a model says of data, seen before anything is attacked: answers that are all alike, units that do not fit.
+
+use super::subject::{Subject, prediction};
+use crate::attacks::Norm;
+use crate::data::{Dataset, Domain, Remark};
+use crate::results::flags::{
+    ABOVE_RANGE, BELOW_RESOLUTION, EXTREME_LOGITS, NO_BETTER_THAN_COMMONEST, ONE_ANSWER, ONE_CLASS_ONLY,
+};
+
+/// Samples from which on shares of answers mean something.
+const ENOUGH: usize = 20;
+/// A share of equal answers that is nearly all, and one that is not.
+const NEARLY_ALL: f64 = 0.99;
+const NOT_ALL: f64 = 0.9;
+/// Logits beyond which f32 may lose their gradients, either way.
+const EXTREME: [f32; 2] = [1e-30, 1e30];
+/// Values that are looked at for the data's resolution.
+const LOOKED_AT: usize = 1 << 18;
+/// Levels that quantised data have at most, and at least for steps between them to say anything.
+const LEVELS: std::ops::RangeInclusive<usize> = 8..=1 << 16;
+
+/// What is doubtful in the model's clean answers, for a finding if there are several.
+pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
+    let n = subject.data.len();
+    let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
+    let said: Vec<u32> =
+        (0..n).map(|i| prediction(&subject.deciding(subject.clean_logits(i), finding))).collect();
+    let share = |count: usize| count as f64 / n.max(1) as f64;
+    let count = |all: &[u32], class: u32| all.iter().filter(|&&other| other == class).count();
+    let commonest = |all: &[u32]| {
+        let most = all.iter().copied().max_by_key(|&class| (count(all, class), std::cmp::Reverse(class)));
+        most.map(|class| (class, count(all, class)))
+    };
+    let name =
+        |class: u32| subject.decision_names().get(class as usize).cloned().unwrap_or(class.to_string());
+    let mut remarks = Vec::new();
+    let largest = subject.clean.iter().fold(0.0, |most: f32, z| most.max(z.abs()));
+    if !(EXTREME[0]..=EXTREME[1]).contains(&largest) {
+        let text = format!("the largest logit is {largest:e}: f32 may not hold its gradients");
+        remarks.push(Remark::warning(EXTREME_LOGITS, text));
+    }
+    let (Some((answer, answers)), Some((class, members))) = (commonest(&said), commonest(&labels)) else {
+        return remarks;
+    };
+    if members == n {
+        let text = format!("every sample is of class {}: nothing is known of other classes", name(class));
+        remarks.push(Remark::warning(ONE_CLASS_ONLY, text));
+    }
+    if n < ENOUGH {
+        return remarks;
+    }
+    if share(answers) >= NEARLY_ALL && share(count(&labels, answer)) <= NOT_ALL {
+        remarks.push(Remark::warning(
+            ONE_ANSWER,
+            format!(
+                "the model says {} of {answers} of {n} samples: are the data in the model's own unit and order of axes?",
+                name(answer)
+            ),
+        ));
+    }
+    let right = labels.iter().zip(&said).filter(|(label, said)| label == said).count();
+    if members < n && right <= members {
+        remarks.push(Remark::warning(
+            NO_BETTER_THAN_COMMONEST,
+            format!(
+                "clean accuracy is {:.3}; to say {} of every sample would give {:.3}",
+                share(right),
+                name(class),
+                share(members)
+            ),
+        ));
+    }
+    remarks
+}
+
+/// The flag of a budget that the data's values cannot show, or that leaves nothing of them. `resolution` as [`resolution`] gives it.
+pub fn of_budget(
+    domain: &Domain,
+    len: usize,
+    resolution: Option<f64>,
+    norm: Norm,
+    eps: f64,
+) -> Option<&'static str> {
+    if norm == Norm::Tokens {
+        return None;
+    }
+    let at = |values: &[f32], i: usize| f64::from(if values.len() == 1 { values[0] } else { values[i] });
+    let spans = (0..len).map(|i| (at(&domain.high, i) - at(&domain.low, i)) / at(&domain.scale, i));
+    let whole: f64 = match norm {
+        Norm::L2 => spans.map(|span| span * span).sum::<f64>().sqrt(),
+        Norm::L1 => spans.sum(),
+        Norm::Linf | Norm::Tokens => spans.fold(0.0, f64::max),
+    };
+    if eps > whole * (1.0 + 1e-6) {
+        return Some(ABOVE_RANGE);
+    }
+    resolution.filter(|step| eps < step * (1.0 - 1e-6)).map(|_| BELOW_RESOLUTION)
+}
+
+/// The step between neighbouring values of images and signals that were quantised (1 of grey levels of 8 bits), in units of a perturbation;
+/// `None` where values are too few or of no common step.
+pub fn resolution(data: &Dataset) -> Option<f64> {
+    let [scale] = data.domain.scale[..] else { return None };
+    if data.shape.len() != 3 || !data.inputs.is_empty() {
+        return None;
+    }
+    let every = data.values.len().div_ceil(LOOKED_AT).max(1);
+    let mut levels: Vec<f32> = data.values.iter().step_by(every).copied().filter(|x| x.is_finite()).collect();
+    levels.sort_unstable_by(f32::total_cmp);
+    levels.dedup();
+    if !LEVELS.contains(&levels.len()) {
+        return None;
+    }
+    let first = f64::from(*levels.first()?);
+    let gaps = levels.windows(2).map(|pair| f64::from(pair[1]) - f64::from(pair[0]));
+    let step = gaps.fold(f64::INFINITY, f64::min);
+    let whole = |x: &f32| {
+        let steps = (f64::from(*x) - first) / step;
+        // f32 holds a value to 6e-8 of itself.
+        (steps - steps.round()).abs() <= 0.01 + 1.2e-7 * f64::from(x.abs()).max(first.abs()) / step
+    };
+    let even = levels.len() as f64 * step >= 0.02 * (f64::from(*levels.last()?) - first);
+    (even && levels.iter().all(whole)).then(|| step / f64::from(scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain() -> Domain {
+        Domain {
+            low: vec![0.0],
+            high: vec![255.0],
+            scale: vec![1.0],
+            immutable: vec![],
+            one_hot: vec![],
+            features: vec![],
+        }
+    }
+
+    #[test]
+    fn budgets_below_a_grey_level_and_above_the_range_are_told() {
+        let flag = |norm, eps| of_budget(&domain(), 100, Some(1.0), norm, eps);
+        assert_eq!(flag(Norm::Linf, 0.03), Some(BELOW_RESOLUTION));
+        assert_eq!(flag(Norm::Linf, 1.0), None);
+        assert_eq!(flag(Norm::Linf, 255.0), None);
+        assert_eq!(flag(Norm::Linf, 256.0), Some(ABOVE_RANGE));
+        assert_eq!(flag(Norm::L2, 2550.0), None);
+        assert_eq!(flag(Norm::L2, 2551.0), Some(ABOVE_RANGE));
+        assert_eq!(flag(Norm::L1, 25_501.0), Some(ABOVE_RANGE));
+        assert_eq!(flag(Norm::Tokens, 1e9), None);
+        assert_eq!(of_budget(&domain(), 100, None, Norm::Linf, 1e-9), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! Image files of every kind, against what Pillow, tifffile and pydicom read from them (`tests/cases/images/make.py`).
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use percuss::data::{ImageOptions, Labels, Request, Source, open};
+use serde_json::Value;
+use support::files::message;
+
+fn cases() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/images")
+}
+
+/// A manifest beside nothing, and what a study says of it.
+fn request(folder: &Path, csv: &str, keys: &str) -> Request {
+    let path = folder.join("list.csv");
+    std::fs::write(&path, csv).unwrap();
+    with_keys(Request::new(Source::Manifest(path), "all"), keys)
+}
+
+fn with_keys(mut request: Request, keys: &str) -> Request {
+    for (key, value) in &keys.parse::<toml::Table>().unwrap() {
+        let key = ImageOptions::KEYS.into_iter().find(|own| own == key).unwrap();
+        match key {
+            "bins" => request.bins = percuss::data::image_keys::bins(value).unwrap(),
+            key => request.images.set(key, value, &cases()).unwrap(),
+        }
+    }
+    request
+}
+
+fn told(request: &Request) -> String {
+    let set = open(request, None).unwrap();
+    set.remarks.iter().map(|remark| format!("{remark}\n")).collect()
+}
+
+#[test]
+fn every_kind_of_file_gives_the_right_pixels_or_a_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let right: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(cases().join("right.json")).unwrap()).unwrap();
+    assert!(right.len() > 90);
+    for case in right {
+        let (file, keys) = (case["file"].as_str().unwrap(), case["keys"].as_str().unwrap());
+        let csv = format!("path,label\n{},0\n", cases().join(file).display());
+        let request = request(folder.path(), &csv, keys);
+        if let Some(mend) = case["refused"].as_str() {
+            let message = message(open(&request, None));
+            assert!(message.contains(mend) && message.contains(file), "{file} {keys}: {message}");
+            continue;
+        }
+        let set = open(&request, None).unwrap_or_else(|error| panic!("{file} {keys}: {error}"));
+        let shape: Vec<usize> =
+            case["shape"].as_array().unwrap().iter().map(|side| side.as_u64().unwrap() as usize).collect();
+        assert_eq!((set.shape, set.unit.as_str()), (shape, case["unit"].as_str().unwrap()), "{file} {keys}");
+        let values: Vec<f64> =
+            case["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        assert_eq!(set.values.len(), values.len(), "{file} {keys}");
+        let off = set.values.iter().zip(&values).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+        assert!(off <= case["within"].as_f64().unwrap(), "{file} {keys}: {off}");
+        assert!(
+            set.values.iter().all(|value| (set.domain.low[0]..=set.domain.high[0]).contains(value)),
+            "{file}"
+        );
+        let remarks: String = set.remarks.iter().map(|remark| remark.to_string()).collect();
+        assert!(remarks.contains(case["told"].as_str().unwrap_or_default()), "{file} {keys}: {remarks}");
+    }
+}
+
+#[test]
+fn damaged_files_are_refused_and_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x");
+    for name in [
+        "grey.png",
+        "palette4.png",
+        "colour.jpg",
+        "palette.bmp",
+        "bit.tif",
+        "ct.dcm",
+        "rle.dcm",
+        "jpeg2000.dcm",
+        "lossless12.dcm",
+    ] {
+        let whole = std::fs::read(cases().join(name)).unwrap();
+        for step in 0..24 {
+            let mut bytes = whole.clone();
+            let at = step * bytes.len() / 24;
+            match step % 3 {
+                0 => bytes.truncate(at),
+                1 => bytes[at] ^= 0xff,
+                _ => bytes[at..].fill(0xff),
+            }
+            std::fs::write(&file, bytes).unwrap();
+            let request = request(folder.path(), "path,label\nx,0\n", "values = \"rescaled\"");
+            if let Err(error) = open(&request, None) {
+                assert_eq!(error.exit_code(), 2, "{name} {step}: {error}");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_folders_are_no_images() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    for name in ["pipe", "folder"] {
+        let request = request(folder.path(), &format!("path,label\n{name},0\n"), "");
+        assert!(message(open(&request, None)).contains("a regular file"));
+    }
+}
+
+#[test]
+fn several_sizes_and_colours_become_samples_of_one_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| cases().join(name).display().to_string();
+    let list = |names: &[&str]| {
+        names.iter().fold("path,label\n".to_string(), |csv, name| csv + &format!("{},0\n", file(name)))
+    };
+    std::fs::write(folder.path().join("big.png"), std::fs::read(cases().join("bomb.png")).unwrap()).unwrap();
+    // Another size is refused by its header, with the size that the model takes.
+    let mixed = list(&["grey.png", "bomb.png"]);
+    let mut request_of = request(folder.path(), &mixed, "");
+    request_of.images.shape = Some(vec![12, 10, 1]);
+    let text = message(open(&request_of, None));
+    assert!(
+        text.contains("6 x 8 as the first image") && text.contains("resize = [12, 10] in [[data]]"),
+        "{text}"
+    );
+    // Grey and colour: all become colour unless the model takes grey.
+    let both = list(&["grey.png", "colour.png", "grey-as-colour.png"]);
+    let mut all = request(folder.path(), &both, "");
+    let set = open(&all, None).unwrap();
+    assert_eq!(set.shape, [6, 8, 3]);
+    assert_eq!(set.values[..3], [set.values[0]; 3]);
+    all.images.shape = Some(vec![6, 8, 1]);
+    assert!(message(open(&all, None)).contains("colours = \"grey\" in [[data]]"));
+    let mended = with_keys(all, "colours = \"grey\"");
+    assert_eq!(open(&mended, None).unwrap().shape, [6, 8, 1]);
+    // Grey stored as colour is grey for a grey model and where nobody says, and stays three channels for a colour model.
+    for (shape, channels) in [(None, 1), (Some(vec![6, 8, 1]), 1), (Some(vec![6, 8, 3]), 3)] {
+        let mut one = request(folder.path(), &list(&["grey-as-colour.png", "grey.png"]), "");
+        one.images.shape = shape;
+        assert_eq!(open(&one, None).unwrap().shape, [6, 8, channels]);
+    }
+    // Units do not mix.
+    let units = request(folder.path(), &list(&["ct.dcm", "grey.png"]), "values = \"rescaled\"");
+    assert!(message(open(&units, None)).contains("HU, as the first image"));
+}
+
+#[test]
+fn only_the_images_of_the_limit_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = cases().join("grey.png").display().to_string();
+    // Which sample stays is chosen by its index; the files of all others may be missing.
+    let rows = |kept: u64| -> String {
+        (0..8).fold("path,label\n".into(), |csv: String, row| {
+            csv + &format!("{},{}\n", if row == kept { &good } else { "nowhere.png" }, row % 2)
+        })
+    };
+    let opened = (0..8).filter(|&kept| {
+        let mut one = request(folder.path(), &rows(kept), "");
+        one.limit = Some(1);
+        open(&one, None).is_ok_and(|set| set.index == [kept])
+    });
+    assert_eq!(opened.count(), 1);
+}
+
+#[test]
+fn dicom_files_say_whose_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = format!("path,label\n{},0\n", cases().join("ct.dcm").display());
+    let mut own = request(folder.path(), &csv, "values = \"rescaled\"\nbins = { age = [0, 18, 40, 65] }");
+    own.subgroups = vec!["sex".into(), "modality".into()];
+    let set = open(&own, None).unwrap();
+    assert_eq!(set.group, Some(vec!["p-7".to_string()]));
+    let column = |name: &str| set.subgroups[name][0].clone();
+    assert_eq!([column("sex"), column("age"), column("modality")], ["F", "[40, 65)", "CT"]);
+    // The list's own columns come first.
+    let csv = format!("path,label,patient,sex\n{},0,mine,M\n", cases().join("ct.dcm").display());
+    let mut listed = request(folder.path(), &csv, "values = \"rescaled\"");
+    listed.subgroups = vec!["sex".into()];
+    let set = open(&listed, None).unwrap();
+    assert_eq!(
+        (set.group.unwrap(), set.subgroups["sex"].clone()),
+        (vec!["mine".to_string()], vec!["M".to_string()])
+    );
+}
+
+#[test]
+fn folders_are_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, from) in [
+        ("train/Normal/a.png", "grey.png"),
+        ("train/Pneumonia/p1/b.png", "grey-as-colour.png"),
+        ("train/Pneumonia/c.jpg", "grey.jpg"),
+        ("valid/Pneumonia/d.bmp", "grey.bmp"),
+    ] {
+        let to = folder.path().join(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(cases().join(from), to).unwrap();
+    }
+    std::fs::write(folder.path().join("train/Normal/.DS_Store"), "x").unwrap();
+    let mut all = Request::new(Source::Path(folder.path().to_path_buf()), "all");
+    assert!(message(open(&all, None)).contains("classes = [\"Normal\", \"Pneumonia\"]"));
+    all.classes = vec!["pneumonia".into(), "normal".into()];
+    let set = open(&all, None).unwrap();
+    assert_eq!((set.labels, set.index), (Labels::Class(vec![1, 0, 0, 0]), vec![0, 1, 2, 3]));
+    assert_eq!((set.shape, set.classes), (vec![6, 8, 1], vec!["pneumonia".to_string(), "normal".into()]));
+    let valid = open(&Request { split: "val".into(), ..all.clone() }, None).unwrap();
+    assert_eq!((valid.labels, valid.index), (Labels::Class(vec![0]), vec![3]));
+    let test = message(open(&Request { split: "test".into(), ..all.clone() }, None));
+    assert!(test.contains("found train, val") && test.contains("split = \"all\""), "{test}");
+    // A single split has no folders of its own, and keys about lists say nothing here.
+    let train = Request { source: Source::Path(folder.path().join("train")), ..all.clone() };
+    assert_eq!(open(&train, None).unwrap().labels, Labels::Class(vec![1, 0, 0]));
+    assert!(
+        message(open(&with_keys(all.clone(), "missing = \"drop\""), None))
+            .contains("folders are the classes")
+    );
+    assert!(told(&all).contains("1 of 4 images: JPEG"));
+}
