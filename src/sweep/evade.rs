@@ -71,9 +71,9 @@ impl Evasion<'_> {
             .iter()
             .map(|resolved| {
                 let subject = &resolved.subject;
-                (RowMaker::new(subject), self.row_of_all(resolved, provenance), Doubts::of(subject))
+                Ok((RowMaker::new(subject, out)?, self.row_of_all(resolved, provenance), Doubts::of(subject)))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let make = |at: usize, job: usize, outcomes: Vec<Outcome>| {
             let i = asked[at][job];
             let (cell, id) = (&self.cells[i], &self.ids[i]);

@@ -152,7 +152,7 @@ impl Class<'_> {
         let logits = self.says(&subject.model, stamped)?;
         let came = outcomes(subject, stamped, &logits, target);
         let row = CellRow { aim: Some("target".into()), target: Some(target), ..self.row(i) };
-        let mut rows = RowMaker::new(subject).rows(row, None, &came);
+        let mut rows = RowMaker::new(subject, self.all.out)?.rows(row, None, &came);
         let id = rows.cell.cell_id.clone();
         let add =
             |metric: &str, scope: String, value_clean: Option<f64>, value: Option<f64>, n: usize| MetricRow {

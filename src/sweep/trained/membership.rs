@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::models::Model;
 use crate::results::Text;
 use crate::statistics::roc::Roc;
-use crate::sweep::rows::{Provenance, Rows, salted_groups};
+use crate::sweep::rows::{Provenance, Rows, named_groups};
 use crate::training::Workshop;
 use crate::{Error, Result};
 
@@ -97,7 +97,7 @@ impl Class<'_> {
             candidates,
             pool: pools.target,
             labels: classes_of(candidates)?,
-            groups: salted_groups(candidates),
+            groups: named_groups(candidates, self.all.out)?,
             population,
             population_labels: classes_of(&self.school.test)?,
             shadows,
@@ -190,7 +190,7 @@ impl<'a> Inference<'a> {
             candidates,
             pool: pools.target,
             labels: classes_of(candidates)?,
-            groups: salted_groups(candidates),
+            groups: named_groups(candidates, self.all.out)?,
             population,
             population_labels: population.map_or(Ok(Vec::new()), classes_of)?,
             shadows,

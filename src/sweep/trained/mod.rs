@@ -8,6 +8,7 @@ mod count;
 mod crafting;
 mod detection;
 mod harm;
+mod keeping;
 mod knowledge;
 mod membership;
 mod membership_rows;
@@ -30,6 +31,7 @@ use super::rows::{Provenance, Rows};
 use super::study::{Privacy, Study};
 use crate::Result;
 use crate::attacks::threats::Threat;
+use crate::results::passing_on::last;
 use crate::results::{CellRow, Text};
 use crate::training::{Fitted, Member, Workshop};
 
@@ -106,7 +108,8 @@ impl Trained<'_> {
                 CellRow {
                     model: study.recipes[recipe].id.as_str().into(),
                     model_sha256: school.sha256.as_str().into(),
-                    data: school.test.name.as_str().into(),
+                    // Data of a file are named by its path.
+                    data: last(&school.test.name).into(),
                     ..provenance.row(&school.test)
                 }
             }
