@@ -225,6 +225,7 @@ fn outcomes(subject: &Subject, stamped: &Dataset, logits: &[f32], target: u32) -
             forward_calls: 1,
             gradient_calls: 0,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: false,
         }

@@ -171,6 +171,7 @@ fn outcomes(twin: &Subject, logits: &[f32]) -> Vec<Outcome> {
             forward_calls: 1,
             gradient_calls: 0,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: false,
         }
