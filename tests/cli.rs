@@ -164,6 +164,25 @@ fn plan_fails_where_nothing_loads_and_every_help_tells_the_exit_codes() {
 }
 
 #[test]
+fn a_split_that_nobody_asked_for_is_told_with_the_line_that_says_another() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "[0, 1]");
+    let mut encoder = png::Encoder::new(std::fs::File::create(folder.path().join("a.png")).unwrap(), 28, 28);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&[7; 28 * 28]).unwrap();
+    std::fs::write(folder.path().join("m.csv"), "path,label,split\na.png,1,train\n").unwrap();
+    let file = folder.path().join("study.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let unsaid = text.replace("name = \"cxr-phantom\"\nsplit = \"test\"\nlimit = 20", "manifest = \"m.csv\"");
+    std::fs::write(&file, &unsaid).unwrap();
+    let complaint = refusal(folder.path(), &["eval", "study.toml", "--device", "cpu"]);
+    assert!(complaint.contains("which is read where a study does not say"), "{complaint}");
+    assert!(complaint.contains("split = \"...\" in [[data]] p (line 2) says which"), "{complaint}");
+    std::fs::write(&file, unsaid.replace("\"m.csv\"", "\"m.csv\"\nsplit = \"train\"")).unwrap();
+    answer(folder.path(), &["eval", "study.toml", "--device", "cpu"]);
+}
+
+#[test]
 fn sweep_writes_where_it_is_told_and_inspect_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     study(folder.path(), "[0, 1]");

@@ -313,11 +313,15 @@ fn broken_toml_and_other_threats_are_named() {
     let message = refusal("name = \"a\"\nseeds = [1,\n[[data]]\n");
     assert!(message.starts_with("line 3: found ") && message.ends_with(", expected TOML"), "{message}");
     for threat in ["poisoning", "backdoor", "membership"] {
+        let more = match threat {
+            "membership" => "; or target = MODEL with members = DATA and nonmembers = DATA",
+            _ => "",
+        };
         assert_eq!(
             refusal(&format!("{HEAD}[[{threat}]]\nkind = \"x\"\n")),
             format!(
                 "line 13, {threat}: found no [[recipe]] table, \
-                 expected one at least: it says what models are trained by"
+                 expected one at least: it says what models are trained by{more}"
             )
         );
     }

@@ -213,7 +213,6 @@ fn open_table(opened: Result<(Dataset, Preprocess)>) -> Opened {
 }
 
 fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
-    let split = request.split.as_str();
     std::fs::metadata(path).map_err(Error::io(path))?;
     // A folder of recordings may hold their list, which is no table of its own.
     if signals::listing::is_list(path) || signals::listing::folder(path, &request.signals.list).is_ok() {

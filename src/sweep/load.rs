@@ -5,10 +5,12 @@ use std::path::Path;
 use percuss_kernels::Precision;
 
 use super::likeness;
-use super::study::{InputOverride, ModelEntry, Output, Study};
+use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Filter, Fit, Head, Input, InputScaling, Model, Samples, onnx_file};
+use crate::models::{
+    Architecture, Config, Filter, Fit, Head, Input, InputScaling, Model, Samples, onnx_file,
+};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
@@ -114,7 +116,7 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
-    request.outputs = Some(outputs(model));
+    request.outputs = Some(outputs(&model.config));
     request.classes = class_names(study, position, of, model)?;
     request.arrays.wanted = wanted(model);
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
@@ -125,7 +127,11 @@ pub fn data_split(
         request.split = split.to_string();
         request.limit = None;
     }
-    let mut dataset = data::open(&request, preprocess(&entry.path)?.as_ref())?;
+    let mut dataset =
+        data::open(&request, preprocess(&entry.path)?.as_ref()).map_err(|error| match split {
+            None => unsaid_split(&study.data[position], error),
+            Some(_) => error,
+        })?;
     if entry.zero_shot.is_none() {
         dataset.remarks.extend(labels::agree(&named(study, of, model), &dataset.classes, &dataset.name)?);
     }
@@ -280,10 +286,10 @@ fn wanted(model: &Model) -> Vec<Wanted> {
     vec![Wanted { name, shape: model.config.values_shape(), natural: natural(0) }]
 }
 
-/// What the model says of its outputs.
-fn outputs(model: &Model) -> Outputs {
-    let count = model.config.classes();
-    Outputs { count, findings: model.config.head == Head::Sigmoid && count > 1 }
+/// What a model says of its outputs.
+pub(super) fn outputs(config: &Config) -> Outputs {
+    let count = config.classes();
+    Outputs { count, findings: config.head == Head::Sigmoid && count > 1 }
 }
 
 /// Names of a model's outputs: its own, else those that the study gives it.
@@ -299,7 +305,7 @@ fn class_names(study: &Study, position: usize, of: usize, model: &Model) -> Resu
         (&data.request.classes, format!("line {}, data.classes", data.line)),
         (&entry.classes, format!("line {}, model.classes", entry.line)),
     ];
-    let wanted = outputs(model).classes();
+    let wanted = outputs(&model.config).classes();
     for (names, place) in given.iter().filter(|(names, _)| !names.is_empty()) {
         if names.len() != wanted {
             let expected = format!("{wanted}, one for every class of model {}", entry.id);
@@ -337,6 +343,26 @@ fn texts(data: &mut Dataset, vocabulary: usize) -> Result<()> {
     data.domain.scale = vec![1.0];
     data.unit = "token".into();
     Ok(())
+}
+
+/// The error about a split that is not there, where the study does not say which one it wants: the key that says so.
+fn unsaid_split(entry: &DataEntry, error: Error) -> Error {
+    match error {
+        Error::Input { file, place, found, expected }
+            if place.starts_with("split") && !entry.request.split_given =>
+        {
+            Error::Input {
+                file,
+                place,
+                found: format!("{found}, which is read where a study does not say"),
+                expected: format!(
+                    "{expected}; split = \"...\" in [[data]] {} (line {}) says which",
+                    entry.id, entry.line
+                ),
+            }
+        }
+        error => error,
+    }
 }
 
 /// What was fitted with the model, if it is a model of tables.

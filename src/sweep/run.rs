@@ -16,7 +16,7 @@ use super::resolve::{ResolvedSubject, check_expectations, resolve};
 use super::rows::{Provenance, Rows};
 use super::sharing::bundles;
 use super::study::Study;
-use super::trained::{self, School, Trained, TrainedCell};
+use super::trained::{self, Audit, School, Trained, TrainedCell};
 use crate::results::curves::write_curves;
 use crate::results::passing_on;
 use crate::results::plot::write_robustness_svg;
@@ -55,6 +55,7 @@ struct Prepared {
     subjects: Vec<ResolvedSubject>,
     cells: Vec<Cell>,
     schools: Vec<School>,
+    audits: Vec<Audit>,
     trained: Vec<TrainedCell>,
     /// Ids of `cells`, then of `trained`.
     ids: Vec<Text>,
@@ -112,8 +113,14 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let evading = prepared.cells.len();
     let (evasion_ids, trained_ids) = prepared.ids.split_at(evading);
     let evasion = Evasion { study, subjects: &prepared.subjects, cells: &prepared.cells, ids: evasion_ids };
-    let trained =
-        Trained { study, schools: &prepared.schools, cells: &prepared.trained, ids: trained_ids, out: &out };
+    let trained = Trained {
+        study,
+        schools: &prepared.schools,
+        audits: &prepared.audits,
+        cells: &prepared.trained,
+        ids: trained_ids,
+        out: &out,
+    };
     let work = |i: usize| if i < evading { evasion.work(i) } else { trained.work(i - evading) };
     let total = pending.iter().map(|&i| work(i)).sum();
     let mut progress = Progress::new(pending.len() as u64, total, options.quiet, options.json);
@@ -264,17 +271,17 @@ fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Pre
         })
         .collect();
     distinct(study, &cells, &ids)?;
-    let (schools, trained) = schools(study, device, options)?;
-    let ids = ids.into_iter().chain(trained.iter().map(|cell| cell.id(study, &schools))).collect();
-    Ok(Prepared { subjects, cells, schools, trained, ids })
+    let (schools, audits, trained) = trained_cells(study, device, options)?;
+    let ids = ids.into_iter().chain(trained.iter().map(|cell| cell.id(study, &schools, &audits))).collect();
+    Ok(Prepared { subjects, cells, schools, audits, trained, ids })
 }
 
-/// What the threats that train models need: every recipe with its data, and the cells.
-fn schools(
+/// What the threats that train models need: every recipe with its data, the targets that are given, and the cells.
+fn trained_cells(
     study: &Study,
     device: &Device,
     options: &SweepOptions,
-) -> Result<(Vec<School>, Vec<TrainedCell>)> {
+) -> Result<(Vec<School>, Vec<Audit>, Vec<TrainedCell>)> {
     let open = |recipe| School::open(study, recipe, device, options.data_dir.as_deref());
     let schools = (0..study.recipes.len()).map(open).collect::<Result<Vec<School>>>()?;
     if let Some(twice) =
@@ -284,6 +291,7 @@ fn schools(
         return Err(study.error("recipe", found, "each recipe once"));
     }
     let cells = trained::cells(study)?;
-    trained::check(study, &schools, &cells)?;
-    Ok((schools, cells))
+    let audits = Audit::all(study, &cells, &schools, options.data_dir.as_deref())?;
+    trained::check(study, &schools, &audits, &cells)?;
+    Ok((schools, audits, cells))
 }

@@ -7,6 +7,7 @@ mod attack_table;
 mod budgets;
 mod data_table;
 mod document;
+mod given_targets;
 pub mod ladder;
 mod recipes;
 mod signal_keys;
@@ -23,6 +24,7 @@ pub use amount::Amount;
 pub use attack_table::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop};
 pub use budgets::{Beside, Budget};
 pub use data_table::DataEntry;
+pub use given_targets::{Given, GivenTargets};
 pub use recipes::RecipeEntry;
 pub use subjects::{
     DefenseEntry, DetectorEntry, InputOverride, METRICS, ModelEntry, OperatingPoint, Output, Privacy, Rate,
@@ -94,9 +96,10 @@ impl Study {
         let folder = file.parent().unwrap_or(Path::new(""));
         let defenses = subjects::defenses(&root)?;
         let recipes = recipes::read(&root, folder)?;
-        let threats = threat_table::read(&root, &recipes, &defenses)?;
         let data = data_table::data(&root, folder)?;
         let models = subjects::models(&root, folder, &data)?;
+        let ids = threat_table::Ids { recipes: &recipes, defenses: &defenses, models: &models, data: &data };
+        let threats = threat_table::read(&root, ids)?;
         let ids = attack_table::Ids { models: &models, data: &data, defenses: &defenses };
         let attacks = match root.get("attack") {
             Some(item) => {

@@ -10,7 +10,7 @@ use super::Loading;
 use crate::Result;
 use crate::sweep::engine::Engine;
 use crate::sweep::study::Study;
-use crate::sweep::trained::{Models, School, Tally, Task, TrainedCell, check, models, multiply};
+use crate::sweep::trained::{Audit, Models, School, Tally, Task, TrainedCell, check, models, multiply};
 use crate::training::ensemble::{StepCost, step_cost};
 use crate::training::{Course, Workshop};
 
@@ -67,7 +67,16 @@ impl Training {
             }
         }
         if schools.len() == study.recipes.len() {
-            check(study, &schools, &self.all)?;
+            let audits = match Audit::all(study, &self.all, &schools, data_dir) {
+                Ok(audits) => audits,
+                Err(error) => {
+                    loading.failed("a target of [[membership]]", error);
+                    Vec::new()
+                }
+            };
+            loading.any |= !audits.is_empty();
+            loading.warnings.extend(audits.iter().filter_map(|audit| audit.warning(study)));
+            check(study, &schools, &audits, &self.all)?;
         }
         for school in &schools {
             let own = |(task, _): &(&Task, &u64)| {

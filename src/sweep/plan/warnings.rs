@@ -12,7 +12,7 @@ pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String
     if !cells.is_empty() && cells.iter().all(|cell| cell.attack.knowledge == Knowledge::WhiteBox) {
         warnings.push("no black-box check: gradients that mislead would go unnoticed".to_string());
     }
-    if study.seeds.len() == 1 && !study.threats.is_empty() {
+    if study.seeds.len() == 1 && study.threats.iter().any(|table| table.given.is_none()) {
         warnings.push("only one seed: the spread over trained models stays unknown".to_string());
     }
     if study.seeds.len() == 1 && cells.iter().any(|cell| !cell.deterministic()) {

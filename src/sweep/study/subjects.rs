@@ -367,9 +367,13 @@ fn privacy(table: &Table) -> Result<Privacy> {
 pub(super) fn needed<'t>(root: &Table<'t>, key: &str) -> Result<Vec<Table<'t>>> {
     match root.get(key) {
         Some(item) => item.tables(),
-        None if root.get("recipe").is_some() && root.get("attack").is_none() => Ok(Vec::new()),
+        None if trains(root) && root.get("attack").is_none() => Ok(Vec::new()),
         None => Err(root.error(key, "no such key", format!("at least one [[{key}]] table"))),
     }
+}
+
+fn trains(root: &Table) -> bool {
+    ["recipe", "poisoning", "backdoor", "membership"].iter().any(|key| root.get(key).is_some())
 }
 
 /// A table's id, which no table before it has.

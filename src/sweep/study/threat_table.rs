@@ -1,9 +1,11 @@
 //! `[[poisoning]]`, `[[backdoor]]` and `[[membership]]`: threats that train models, every value a ladder.
 
 use super::attack_table::{Setting, filter, ladder};
+use super::data_table::DataEntry;
 use super::document::{Item, Table};
+use super::given_targets::{self, GivenTargets, given_targets};
 use super::recipes::RecipeEntry;
-use super::subjects::{DefenseEntry, chosen_defenses, positions};
+use super::subjects::{DefenseEntry, ModelEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::is_called;
 use crate::attacks::threats::{Declared, Threat};
@@ -13,6 +15,8 @@ use crate::spelling::hint;
 const KEYS: [&str; 3] = ["kind", "recipes", "defenses"];
 /// A key that `[[membership]]` has besides.
 const SHADOW_RECIPE: &str = "shadow_recipe";
+/// Keys that it has for a target that is there already.
+const GIVEN: [&str; 4] = ["target", "members", "nonmembers", "population"];
 
 /// A table of one of the threats that train models.
 #[derive(Clone, Debug)]
@@ -23,8 +27,10 @@ pub struct ThreatTable {
     pub threat: Threat,
     /// The attacks.
     pub kinds: Vec<Declared>,
-    /// Recipes that it is for, as positions.
+    /// Recipes that it is for, as positions; none where the targets are given.
     pub recipes: Vec<usize>,
+    /// Targets that are not trained here.
+    pub given: Option<GivenTargets>,
     /// Defences that it is for, as positions.
     pub defenses: Vec<usize>,
     /// Recipes that the adversary's shadow models are trained by, as positions; `None` for the target's own, which is the default.
@@ -33,54 +39,70 @@ pub struct ThreatTable {
     pub settings: Vec<Setting>,
 }
 
+/// What the keys of a threat's table choose from.
+#[derive(Clone, Copy)]
+pub(super) struct Ids<'s> {
+    pub(super) recipes: &'s [RecipeEntry],
+    pub(super) defenses: &'s [DefenseEntry],
+    pub(super) models: &'s [ModelEntry],
+    pub(super) data: &'s [DataEntry],
+}
+
 /// The tables of all threats, in the order of [`Threat::ALL`].
-pub(super) fn read(
-    root: &Table,
-    recipes: &[RecipeEntry],
-    defenses: &[DefenseEntry],
-) -> Result<Vec<ThreatTable>> {
+pub(super) fn read(root: &Table, ids: Ids) -> Result<Vec<ThreatTable>> {
     let mut tables = Vec::new();
     for threat in Threat::ALL {
         let Some(item) = root.get(threat.table()) else { continue };
-        if recipes.is_empty() {
-            return Err(
-                item.error_found("no [[recipe]] table", "one at least: it says what models are trained by")
-            );
-        }
         for table in &item.tables()? {
-            tables.push(read_one(table, threat, recipes, defenses)?);
+            let given = threat == Threat::Membership && table.get("target").is_some();
+            if ids.recipes.is_empty() && !given {
+                let mut expected = String::from("one at least: it says what models are trained by");
+                if threat == Threat::Membership {
+                    expected += "; or target = MODEL with members = DATA and nonmembers = DATA";
+                }
+                return Err(item.error_found("no [[recipe]] table", expected));
+            }
+            tables.push(read_one(table, threat, ids)?);
         }
     }
     Ok(tables)
 }
 
-fn read_one(
-    table: &Table,
-    threat: Threat,
-    recipes: &[RecipeEntry],
-    defenses: &[DefenseEntry],
-) -> Result<ThreatTable> {
+fn read_one(table: &Table, threat: Threat, all: Ids) -> Result<ThreatTable> {
+    let Ids { recipes, defenses, .. } = all;
     let kinds = kinds(&table.require("kind", "the name of an attack, or a list of them")?, threat)?;
     let ids: Vec<&str> = recipes.iter().map(|entry| entry.id.as_str()).collect();
+    let given = if threat == Threat::Membership { given_targets(table, all)? } else { None };
     let shadow_recipes = match table.get(SHADOW_RECIPE) {
         Some(item) if threat == Threat::Membership => {
             positions(&item, "[[recipe]] table", &ids)?.into_iter().map(Some).collect()
         }
         _ => vec![None],
     };
+    let settings = settings(table, threat, &kinds)?;
+    if let Some(given) = &given {
+        given_targets::check(table, given, &kinds, &settings, all)?;
+    }
+    let fits = |entry: &DefenseEntry| match threat {
+        Threat::Backdoor => true,
+        _ => entry.detector.is_none() && (given.is_none() || entry.privacy.is_none()),
+    };
+    let expected = match given {
+        None => "a defence against this threat; a detector is for [[backdoor]]",
+        Some(_) => "none: a target that is there is not trained anew",
+    };
     Ok(ThreatTable {
         line: table.line(),
         threat,
-        settings: settings(table, threat, &kinds)?,
+        settings,
         kinds,
-        recipes: filter(table, "recipes", "[[recipe]] table", ids.into_iter())?,
+        recipes: match given {
+            None => filter(table, "recipes", "[[recipe]] table", ids.into_iter())?,
+            Some(_) => Vec::new(),
+        },
+        defenses: chosen_defenses(table, defenses, fits, expected)?,
+        given,
         shadow_recipes,
-        defenses: chosen_defenses(
-            table,
-            defenses,
-            |entry| threat == Threat::Backdoor || entry.detector.is_none(),
-            "a defence against this threat; a detector is for [[backdoor]]",
-        )?,
     })
 }
 
@@ -106,12 +128,19 @@ fn kinds(item: &Item, threat: Threat) -> Result<Vec<Declared>> {
 fn settings(table: &Table, threat: Threat, kinds: &[Declared]) -> Result<Vec<Setting>> {
     let all = threat.attacks();
     let mut settings = Vec::new();
-    let own_key = |key: &str| KEYS.contains(&key) || (key == SHADOW_RECIPE && threat == Threat::Membership);
+    let membership = threat == Threat::Membership;
+    let own_key =
+        |key: &str| KEYS.contains(&key) || membership && (key == SHADOW_RECIPE || GIVEN.contains(&key));
     for (key, item) in table.entries().filter(|(key, _)| !own_key(key)) {
         let Some(parameter) = all.iter().find_map(|attack| attack.parameter(key)) else {
             let own = kinds.iter().flat_map(|attack| &attack.parameters).map(|parameter| parameter.name);
-            let mut known: Vec<&str> = KEYS.into_iter().chain(own).collect();
-            known.dedup();
+            let more = GIVEN.into_iter().chain([SHADOW_RECIPE]).filter(|_| membership);
+            let mut known: Vec<&str> = Vec::new();
+            for name in KEYS.into_iter().chain(more).chain(own) {
+                if !known.contains(&name) {
+                    known.push(name);
+                }
+            }
             return Err(table.unknown(key, &known));
         };
         let of = |attack: &Declared| attack.parameter(key).map_or(Ok(Vec::new()), |own| ladder(&item, own));

@@ -6,14 +6,13 @@ use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
-use super::Class;
-use super::shadows::Half;
 use crate::attacks::backdoor::Modality;
 use crate::attacks::columns::{self, entry, within_bounds};
 use crate::attacks::privacy::hop_skip_jump::{Effort, Region, Search, search_together};
 use crate::attacks::privacy::{Answers, Shadow};
 use crate::data::{Dataset, Domain, Labels};
 use crate::models::{Head, Model};
+use crate::training::Workshop;
 use crate::training::augment::Augment;
 use crate::training::evaluate::Evaluator;
 use crate::training::random::{Stream, name_number};
@@ -32,27 +31,35 @@ const SHIFT: (usize, usize) = (14, 64);
 /// Standard deviation of the noise in variants of a record, in the data's scaled units.
 const RECORD_NOISE: f64 = 0.1;
 
-impl Class<'_> {
-    /// `count` results, by as many workers as the device has use for; each must depend on its number alone.
-    pub(super) fn each<T: Send>(
-        &self,
-        count: usize,
-        one: impl Fn(usize) -> Result<T> + Sync,
-    ) -> Result<Vec<T>> {
-        let unless_stopped = |i: usize| {
-            if self.workshop.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { one(i) }
-        };
-        if !self.workshop.device.is_cpu() {
-            return (0..count).map(unless_stopped).collect();
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.workshop.threads).build();
-        let pool = pool.map_err(|e| Error::Failed(format!("threads to ask models: {e}")))?;
-        pool.install(|| (0..count).into_par_iter().map(unless_stopped).collect())
-    }
+/// Whom models are asked about, as those models read them.
+#[derive(Clone, Copy)]
+pub(super) struct Inquiry<'a> {
+    pub(super) workshop: &'a Workshop<'a>,
+    pub(super) candidates: &'a Dataset,
+    /// Samples that no model learnt from.
+    pub(super) population: Option<&'a Dataset>,
+}
 
+/// `count` results, by as many workers as the device has use for; each must depend on its number alone.
+pub(super) fn each<T: Send>(
+    workshop: &Workshop,
+    count: usize,
+    one: impl Fn(usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let unless_stopped =
+        |i: usize| if workshop.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { one(i) };
+    if !workshop.device.is_cpu() {
+        return (0..count).map(unless_stopped).collect();
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(workshop.threads).build();
+    let pool = pool.map_err(|e| Error::Failed(format!("threads to ask models: {e}")))?;
+    pool.install(|| (0..count).into_par_iter().map(unless_stopped).collect())
+}
+
+impl Inquiry<'_> {
     /// What a model says of samples `[n, queries, sample]`.
     fn answers(&self, model: &Model, values: &[f32], queries: usize) -> Result<Answers> {
-        let samples = values.len() / self.school.test.sample_len();
+        let samples = values.len() / self.candidates.sample_len();
         let n = samples / queries;
         let mut evaluator = Evaluator::new(model, LANES.min(samples), self.workshop.device, 1)?;
         let logits = evaluator.logits(values)?;
@@ -61,20 +68,26 @@ impl Class<'_> {
             (Head::Sigmoid, 1) => Answers::from_sigmoid_logits(n, queries, &logits),
             (Head::Sigmoid, findings) => {
                 let found = format!("a head of {findings} findings");
-                Err(Error::input(&self.school.test.name, "membership", found, "one class a sample"))
+                Err(Error::input(&self.candidates.name, "membership", found, "one class a sample"))
             }
         }
     }
 
-    /// What each of some models says of the candidates, whose variants are `varied` `[n, queries, sample]`, and of the population (the test
-    /// split).
-    pub(super) fn asked(&self, halves: &[Half], varied: &[f32], queries: usize) -> Result<Vec<Shadow>> {
-        let n = self.school.prepared.splits.train.len();
-        self.each(halves.len(), |k| {
+    /// What each of some models says of the candidates, whose variants are `varied` `[n, queries, sample]`, and of the population; with each
+    /// model comes whether it learnt from each candidate.
+    pub(super) fn asked(
+        &self,
+        models: &[(&Model, Vec<bool>)],
+        varied: &[f32],
+        queries: usize,
+    ) -> Result<Vec<Shadow>> {
+        each(self.workshop, models.len(), |k| {
+            let (model, member) = &models[k];
+            let population = self.population.map(|population| self.answers(model, &population.values, 1));
             Ok(Shadow {
-                candidates: self.answers(&halves[k].model, varied, queries)?,
-                member: halves[k].members(n),
-                population: Some(self.answers(&halves[k].model, &self.school.test.values, 1)?),
+                candidates: self.answers(model, varied, queries)?,
+                member: member.clone(),
+                population: population.transpose()?,
             })
         })
     }
@@ -86,11 +99,11 @@ impl Class<'_> {
         pool: &[usize],
         (seed, noise, copies): (u64, f64, u64),
     ) -> Result<Vec<u32>> {
-        let data = &self.school.prepared.splits.train;
+        let data = self.candidates;
         let free = numbers(data);
         let labels = classes_of(data)?;
         let blocks: Vec<&[usize]> = pool.chunks((COPIES / copies as usize).max(1)).collect();
-        let counts = self.each(blocks.len(), |block| {
+        let counts = each(self.workshop, blocks.len(), |block| {
             let mut evaluator = Evaluator::new(model, LANES, self.workshop.device, 1)?;
             let mut values = Vec::with_capacity(blocks[block].len() * copies as usize * data.sample_len());
             for &i in blocks[block] {
@@ -117,12 +130,12 @@ impl Class<'_> {
         seed: u64,
         queries: usize,
     ) -> Result<Vec<f64>> {
-        let data = &self.school.prepared.splits.train;
+        let data = self.candidates;
         let free = numbers(data);
         let labels = classes_of(data)?;
         let scale: Vec<f32> = (0..data.sample_len()).map(|k| entry(&data.domain.scale, k)).collect();
         let blocks: Vec<&[usize]> = pool.chunks(SEARCHES).collect();
-        let distances = self.each(blocks.len(), |block| {
+        let distances = each(self.workshop, blocks.len(), |block| {
             let mut evaluator = Evaluator::new(model, SEARCHES, self.workshop.device, 1)?;
             let bounds: Vec<[Vec<f32>; 2]> =
                 blocks[block].iter().map(|&i| reach(data.sample(i), &data.domain, &free)).collect();
@@ -146,13 +159,14 @@ impl Class<'_> {
         Ok(scattered(data.len(), pool, distances.concat(), 0.0))
     }
 
-    /// Samples of the test split, whose label is another, drawn for a candidate.
+    /// Samples of the population (without one, of the candidates), whose label is another, drawn for a candidate.
     fn starts(&self, candidate: u64, label: u32, seed: u64) -> Result<Vec<Vec<f32>>> {
-        let (test, labels) = (&self.school.test, classes_of(&self.school.test)?);
-        let others: Vec<usize> = (0..test.len()).filter(|&i| labels[i] != label).collect();
+        let known = self.population.unwrap_or(self.candidates);
+        let labels = classes_of(known)?;
+        let others: Vec<usize> = (0..known.len()).filter(|&i| labels[i] != label).collect();
         let mut stream = Stream::new(seed, &[name_number("starts"), candidate]);
         let count = if others.is_empty() { 0 } else { STARTS };
-        Ok((0..count).map(|_| test.sample(others[stream.below(others.len())]).to_vec()).collect())
+        Ok((0..count).map(|_| known.sample(others[stream.below(others.len())]).to_vec()).collect())
     }
 }
 

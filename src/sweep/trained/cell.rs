@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::School;
 use super::knowledge::Knowledge;
-use crate::attacks::privacy::{self, Access};
+use super::{Audit, School};
+use crate::attacks::privacy::{self, Access, Asks};
 use crate::attacks::threats::{Declared, Threat};
 use crate::attacks::{Knowledge as Sees, Value};
 use crate::models::hex;
 use crate::results::Text;
 use crate::sweep::cell::parameter_json;
 use crate::sweep::grid::for_each_combination;
-use crate::sweep::study::{Setting, Study, ThreatTable};
+use crate::sweep::study::{Given, GivenTargets, Setting, Study, ThreatTable};
 use crate::{Error, Result};
 
 /// Cells of one study at most.
@@ -22,7 +22,26 @@ const MOST_CELLS: usize = 200_000;
 /// Raised when the meaning of a configuration changes without any of its words.
 const VERSION: u32 = 2;
 
-/// One configuration of one attack on one recipe.
+/// What a cell attacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// Models of the recipe at this position of the study.
+    Trained(usize),
+    /// A model of the study that is there already.
+    Given(Given),
+}
+
+impl Target {
+    /// The recipe that it is trained by.
+    pub fn recipe(self) -> Option<usize> {
+        match self {
+            Self::Trained(recipe) => Some(recipe),
+            Self::Given(_) => None,
+        }
+    }
+}
+
+/// One configuration of one attack on one target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedCell {
     /// The threat.
@@ -33,8 +52,8 @@ pub struct TrainedCell {
     pub revision: u32,
     /// What its adversary sees of the target.
     pub knowledge: Sees,
-    /// The recipe's position in the study.
-    pub recipe: usize,
+    /// What is attacked.
+    pub target: Target,
     /// The defence's position in the study.
     pub defense: usize,
     /// The recipe of the adversary's shadow models, by its position and id, where it is not the target's.
@@ -81,7 +100,7 @@ impl TrainedCell {
         map.insert("threat".into(), json!(self.threat.column()));
         map.insert("attack".into(), json!(self.kind));
         map.insert("revision".into(), json!(self.revision));
-        map.insert("seed".into(), json!(self.seed));
+        map.insert("seed".into(), json!((!self.deterministic()).then_some(self.seed)));
         if let Some((_, id)) = &self.shadow_recipe {
             map.insert("shadow_recipe".into(), json!(id));
         }
@@ -96,25 +115,46 @@ impl TrainedCell {
         Knowledge::of(self.parameter("knows"))
     }
 
-    /// Its id: 32 hexadecimal digits of the SHA-256 of its configuration and of what it is computed from; `schools` are one a recipe.
-    pub fn id(&self, study: &Study, schools: &[School]) -> Text {
-        let (defense, school) = (&study.defenses[self.defense], &schools[self.recipe]);
+    /// Whether seeds change nothing: of a target that is given, where an attack draws nothing itself. Shadow models have seeds of their own.
+    pub fn deterministic(&self) -> bool {
+        matches!(self.target, Target::Given(_))
+            && privacy::find(self.kind).is_some_and(|attack| attack.asks == Asks::Once)
+    }
+
+    /// The recipe of its shadow models: the one that the study names, else the target's own.
+    pub(super) fn shadows_by(&self) -> Option<usize> {
+        self.shadow_recipe.as_ref().map(|(position, _)| *position).or(self.target.recipe())
+    }
+
+    /// Its id: 32 hexadecimal digits of the SHA-256 of its configuration and of what it is computed from; `schools` are one a recipe, `audits`
+    /// one a given target.
+    pub fn id(&self, study: &Study, schools: &[School], audits: &[Audit]) -> Text {
+        let defense = &study.defenses[self.defense];
         let privacy = defense
             .privacy
             .map(|p| json!({ "epsilon": p.epsilon, "delta": p.delta, "clip_norm": p.clip_norm }));
-        let mut all = json!({
-            "version": VERSION,
-            "recipe": school.sha256,
-            "test": school.test_set_sha256,
-            "defense": defense.kind,
-            "privacy": privacy,
-            "cell": self.params_json(),
-        });
+        let mut all = match self.target {
+            Target::Trained(recipe) => json!({
+                "version": VERSION,
+                "recipe": schools[recipe].sha256,
+                "test": schools[recipe].test_set_sha256,
+            }),
+            Target::Given(given) => {
+                let audit = audits.iter().find(|audit| audit.given == given);
+                json!({ "version": VERSION, "target": audit.map(|audit| &audit.sha256) })
+            }
+        };
+        all["defense"] = json!(defense.kind);
+        all["privacy"] = json!(privacy);
+        all["cell"] = json!(self.params_json());
         if let Some((position, _)) = self.shadow_recipe {
             all["shadow_recipe"] = json!(schools[position].sha256);
         }
-        if self.threat == Threat::Membership && self.knows() == Knowledge::Elsewhere {
-            all["site"] = json!(school.prepared.file.site);
+        if let Target::Trained(recipe) = self.target
+            && self.threat == Threat::Membership
+            && self.knows() == Knowledge::Elsewhere
+        {
+            all["site"] = json!(schools[recipe].prepared.file.site);
         }
         if let Some(detector) = &defense.detector {
             let own = detector.parameters.iter();
@@ -145,11 +185,17 @@ impl TrainedCell {
         let Some(attack) = privacy::find(self.kind).filter(|_| self.threat == Threat::Membership) else {
             return;
         };
-        if self.knows() == Knowledge::Labels || !attack.learns_from_shadows() {
+        let given = matches!(self.target, Target::Given(_));
+        let without = given && self.shadow_recipe.is_none();
+        if self.knows() == Knowledge::Labels || !attack.learns_from_shadows() || without {
             self.shadow_recipe = None;
             for (name, value) in &mut self.parameters {
                 if *name == "shadows" {
                     *value = Value::Whole(0);
+                }
+                // What shadow models would learn from is nothing to an attack that has none.
+                if given && *name == "knows" && *value == Value::Word("distribution") {
+                    *value = Value::Word("exact");
                 }
             }
         }
@@ -175,7 +221,7 @@ pub struct Tally {
     pub notes: Vec<String>,
 }
 
-/// All cells of a study's threats that train models, each once, in its order: by recipe, then by table.
+/// All cells of a study's threats that train models, each once, in its order: by recipe, then by table; then those on given targets.
 ///
 /// # Errors
 /// Too many; a table of which nothing is left.
@@ -188,29 +234,25 @@ pub fn cells(study: &Study) -> Result<Vec<TrainedCell>> {
 /// # Errors
 /// As [`cells`].
 pub fn multiply(study: &Study) -> Result<(Vec<TrainedCell>, Vec<Tally>)> {
-    let (mut cells, mut known) = (Vec::new(), HashSet::new());
     let mut tallies: Vec<Tally> = study.threats.iter().map(tally).collect();
-    for recipe in 0..study.recipes.len() {
-        for (table, tally) in study.threats.iter().zip(&mut tallies) {
-            if !table.recipes.contains(&recipe) {
+    let (mut cells, mut known) = (Vec::new(), HashSet::new());
+    for (at, target) in targets(study) {
+        let (table, tally) = (&study.threats[at], &mut tallies[at]);
+        for mut cell in product(study, table, target)? {
+            tally.product += 1;
+            if let Some(reason) = cell.refusal() {
+                *tally.left_out.entry(reason).or_default() += 1;
                 continue;
             }
-            for mut cell in product(study, table, recipe)? {
-                tally.product += 1;
-                if let Some(reason) = cell.refusal() {
-                    *tally.left_out.entry(reason).or_default() += 1;
-                    continue;
-                }
-                cell.simplify();
-                if known.insert((recipe, cell.defense, cell.params_json())) {
-                    tally.cells += 1;
-                    cells.push(cell);
-                } else {
-                    tally.repeated += 1;
-                }
+            cell.simplify();
+            if known.insert((target, cell.defense, cell.params_json())) {
+                tally.cells += 1;
+                cells.push(cell);
+            } else {
+                tally.repeated += 1;
             }
-            full(study, table, cells.len())?;
         }
+        full(study, table, cells.len())?;
     }
     for (table, tally) in study.threats.iter().zip(&tallies) {
         if tally.cells + tally.repeated == 0 {
@@ -223,12 +265,24 @@ pub fn multiply(study: &Study) -> Result<(Vec<TrainedCell>, Vec<Tally>)> {
     Ok((cells, tallies))
 }
 
-/// Every combination of a table's values for one recipe.
-fn product(study: &Study, table: &ThreatTable, recipe: usize) -> Result<Vec<TrainedCell>> {
+/// The targets of all tables, each with the position of its table.
+fn targets(study: &Study) -> Vec<(usize, Target)> {
+    let trained = (0..study.recipes.len()).flat_map(|recipe| {
+        let of = move |(_, table): &(usize, &ThreatTable)| table.recipes.contains(&recipe);
+        study.threats.iter().enumerate().filter(of).map(move |(at, _)| (at, Target::Trained(recipe)))
+    });
+    let given = study.threats.iter().enumerate().flat_map(|(at, table)| {
+        table.given.iter().flat_map(GivenTargets::each).map(move |given| (at, Target::Given(given)))
+    });
+    trained.chain(given).collect()
+}
+
+/// Every combination of a table's values for one target.
+fn product(study: &Study, table: &ThreatTable, target: Target) -> Result<Vec<TrainedCell>> {
     let mut cells = Vec::new();
     for (which, kind) in table.kinds.iter().enumerate() {
         for shadow_recipe in &table.shadow_recipes {
-            let other = shadow_recipe.filter(|other| *other != recipe);
+            let other = shadow_recipe.filter(|other| Some(*other) != target.recipe());
             let shadow_recipe = other.map(|other| (other, study.recipes[other].id.clone()));
             for_each_combination(&own_values(table, which, kind), |parameters| {
                 for &defense in &table.defenses {
@@ -242,7 +296,7 @@ fn product(study: &Study, table: &ThreatTable, recipe: usize) -> Result<Vec<Trai
                             kind,
                             revision,
                             knowledge,
-                            recipe,
+                            target,
                             defense,
                             shadow_recipe,
                             parameters,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::knowledge::Knowledge;
-use super::{School, TrainedCell, backdoor, poisoning};
+use super::{Audit, School, Target, TrainedCell, backdoor, poisoning};
 use crate::Result;
 use crate::attacks::threats::Threat;
 use crate::sweep::study::Study;
@@ -52,7 +52,11 @@ pub fn models(study: &Study, cells: &[TrainedCell]) -> (Models, BTreeMap<Task, u
     let (mut twins, mut members, mut targets) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for cell in cells {
         let defense = trains_like(study, cell.defense);
-        let mut task = Task { recipe: cell.recipe, defense, knowledge: None, shadow: false };
+        let Target::Trained(recipe) = cell.target else {
+            count_given(cell, defense, &mut models, &mut tasks);
+            continue;
+        };
+        let mut task = Task { recipe, defense, knowledge: None, shadow: false };
         if cell.threat != Threat::Membership {
             let twin = twins.insert((cell.threat.table(), task, cell.seed));
             let member = members.insert((task, cell.params_json()));
@@ -64,7 +68,7 @@ pub fn models(study: &Study, cells: &[TrainedCell]) -> (Models, BTreeMap<Task, u
         models.unshared += 1 + shadows;
         task.knowledge = Some(knowledge.targets());
         *tasks.entry(task).or_default() += u64::from(targets.insert((task, cell.seed)));
-        let recipe = cell.shadow_recipe.as_ref().map_or(cell.recipe, |(position, _)| *position);
+        let recipe = cell.shadows_by().unwrap_or(recipe);
         if shadows > 0 {
             let most = tasks.entry(Task { recipe, shadow: true, ..task }).or_default();
             *most = shadows.max(*most);
@@ -79,35 +83,61 @@ pub fn models(study: &Study, cells: &[TrainedCell]) -> (Models, BTreeMap<Task, u
     (models, tasks)
 }
 
+/// The shadow models of a target that is given; it is not trained itself.
+fn count_given(cell: &TrainedCell, defense: usize, models: &mut Models, tasks: &mut BTreeMap<Task, u64>) {
+    let shadows = cell.whole("shadows");
+    models.unshared += shadows;
+    if let Some(recipe) = cell.shadows_by().filter(|_| shadows > 0) {
+        let task = Task { recipe, defense, knowledge: Some(cell.knows()), shadow: true };
+        let most = tasks.entry(task).or_default();
+        *most = shadows.max(*most);
+    }
+}
+
 /// The first defence of the study that trains models as this one does.
 fn trains_like(study: &Study, defense: usize) -> usize {
     let all = &study.defenses;
     all.iter().position(|other| other.privacy == all[defense].privacy).unwrap_or(defense)
 }
 
-/// What cells need of their schools, before anything is trained.
+/// What cells need of their schools and given targets, before anything is trained.
 ///
 /// # Errors
-/// A rate of more samples than there are to poison; a patient or class that is not there; knowledge of other sites where the recipe does not tell sites apart; shadow models by a recipe with other data.
-pub fn check(study: &Study, schools: &[School], cells: &[TrainedCell]) -> Result<()> {
+/// A rate of more samples than there are to poison; a patient or class that is not there; knowledge of other sites where the recipe does not
+/// tell sites apart; shadow models by a recipe with other data; of a given target knowledge that the recipe of its shadow models does not
+/// allow.
+pub fn check(study: &Study, schools: &[School], audits: &[Audit], cells: &[TrainedCell]) -> Result<()> {
     for cell in cells {
-        let school = &schools[cell.recipe];
+        let recipe = match cell.target {
+            Target::Trained(recipe) => recipe,
+            Target::Given(given) => {
+                let school = cell.shadows_by().and_then(|at| schools.iter().find(|s| s.recipe == at));
+                if let Some(audit) = audits.iter().find(|audit| audit.given == given) {
+                    audit.pools(study, cell.knows(), school)?;
+                }
+                continue;
+            }
+        };
         match cell.threat {
-            Threat::Poisoning => poisoning::check(school, cell)?,
-            Threat::Backdoor => backdoor::check(school, cell)?,
-            Threat::Membership => {}
-        }
-    }
-    for cell in cells.iter().filter(|cell| cell.threat == Threat::Membership) {
-        let school = &schools[cell.recipe];
-        if cell.knows() == Knowledge::Elsewhere {
-            cell.knows().pools(school)?;
-        }
-        let Some((position, id)) = &cell.shadow_recipe else { continue };
-        if schools[*position].train_set_sha256 != school.train_set_sha256 {
-            let expected = format!("a recipe with the training samples of {}", study.recipes[cell.recipe].id);
-            return Err(study.error("membership.shadow_recipe", format!("{id}, which has others"), expected));
+            Threat::Poisoning => poisoning::check(&schools[recipe], cell)?,
+            Threat::Backdoor => backdoor::check(&schools[recipe], cell)?,
+            Threat::Membership => check_membership(study, schools, recipe, cell)?,
         }
     }
     Ok(())
+}
+
+/// What a membership cell on targets of a recipe needs of it.
+fn check_membership(study: &Study, schools: &[School], recipe: usize, cell: &TrainedCell) -> Result<()> {
+    let school = &schools[recipe];
+    if cell.knows() == Knowledge::Elsewhere {
+        cell.knows().pools(school)?;
+    }
+    match &cell.shadow_recipe {
+        Some((position, id)) if schools[*position].train_set_sha256 != school.train_set_sha256 => {
+            let expected = format!("a recipe with the training samples of {}", study.recipes[recipe].id);
+            Err(study.error("membership.shadow_recipe", format!("{id}, which has others"), expected))
+        }
+        _ => Ok(()),
+    }
 }

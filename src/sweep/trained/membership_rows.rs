@@ -20,7 +20,7 @@ pub(super) fn right(answers: &Answers, labels: &[u32]) -> f64 {
 /// What came of one attack on one target.
 pub(super) struct Report<'a> {
     pub(super) id: &'a Text,
-    pub(super) ground: &'a Ground,
+    pub(super) ground: &'a Ground<'a>,
     /// What the target said of the candidates.
     pub(super) target: &'a Answers,
     /// Of the pool, as what follows.

@@ -1,6 +1,7 @@
 //! The threats that train models: from cells to members of ensembles, from trained members to rows.
 
 mod asking;
+mod audit;
 mod backdoor;
 mod cell;
 mod count;
@@ -20,7 +21,8 @@ mod spending;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use cell::{Tally, TrainedCell, cells, multiply};
+pub use audit::Audit;
+pub use cell::{Tally, Target, TrainedCell, cells, multiply};
 pub use count::{Models, Task, check, models};
 pub use knowledge::{Knowledge, Pools};
 pub use school::School;
@@ -39,6 +41,8 @@ pub(super) struct Trained<'a> {
     pub(super) study: &'a Study,
     /// One a recipe of the study.
     pub(super) schools: &'a [School],
+    /// The targets that are given.
+    pub(super) audits: &'a [Audit],
     pub(super) cells: &'a [TrainedCell],
     /// The ids of `cells`.
     pub(super) ids: &'a [Text],
@@ -50,7 +54,7 @@ pub(super) struct Trained<'a> {
 pub(super) type Taker<'t> = dyn FnMut(usize, Rows) -> Result<()> + 't;
 
 impl Trained<'_> {
-    /// Runs the cells at the positions `pending`: recipe by recipe, threat by threat.
+    /// Runs the cells at the positions `pending`: recipe by recipe, threat by threat, then those on given targets.
     ///
     /// # Errors
     /// Training that fails or is interrupted; whatever `taker` returns.
@@ -68,7 +72,8 @@ impl Trained<'_> {
             {
                 let of = |&i: &usize| {
                     let cell = &self.cells[i];
-                    (cell.recipe, cell.threat) == (school.recipe, threat) && self.privacy(cell) == privacy
+                    let ours = cell.target == Target::Trained(school.recipe) && cell.threat == threat;
+                    ours && self.privacy(cell) == privacy
                 };
                 let cells: Vec<usize> = pending.iter().copied().filter(of).collect();
                 if cells.is_empty() {
@@ -86,7 +91,55 @@ impl Trained<'_> {
                 }
             }
         }
+        for audit in self.audits {
+            let ours = |&i: &usize| self.cells[i].target == Target::Given(audit.given);
+            let cells: Vec<usize> = pending.iter().copied().filter(ours).collect();
+            self.infer_given(audit, &cells, workshop, provenance, taker)?;
+        }
         Ok(())
+    }
+
+    /// What a cell's row says whatever came of it.
+    fn row(&self, i: usize, provenance: &Provenance) -> CellRow {
+        let (cell, study) = (&self.cells[i], self.study);
+        let about = match cell.target {
+            Target::Trained(recipe) => {
+                let school = &self.schools[recipe];
+                CellRow {
+                    model: study.recipes[recipe].id.as_str().into(),
+                    model_sha256: school.sha256.as_str().into(),
+                    // Data of a file are named by its path.
+                    data: last(&school.test.name).into(),
+                    ..provenance.row(&school.test)
+                }
+            }
+            Target::Given(given) => {
+                let audit = self.audits.iter().find(|audit| audit.given == given);
+                let known = audit.map(|audit| CellRow {
+                    model_sha256: audit.model.sha256.as_str().into(),
+                    data: audit.data_name(study).into(),
+                    flags: audit.flags(),
+                    ..provenance.row(&audit.candidates)
+                });
+                CellRow { model: study.models[given.model].id.as_str().into(), ..known.unwrap_or_default() }
+            }
+        };
+        CellRow {
+            cell_id: self.ids[i].clone(),
+            defense: study.defenses[cell.defense].id.as_str().into(),
+            threat: cell.threat.column().into(),
+            attack: cell.kind.into(),
+            attack_revision: cell.revision,
+            knowledge: cell.knowledge.name().into(),
+            seed: (!cell.deterministic()).then_some(cell.seed),
+            params: cell.params_json().into(),
+            ..about
+        }
+    }
+
+    /// The recipe at a position of the study, with its data.
+    fn school(&self, recipe: usize) -> Option<&'_ School> {
+        self.schools.iter().find(|school| school.recipe == recipe)
     }
 
     /// What a cell's defence demands of training.
@@ -107,15 +160,16 @@ impl Trained<'_> {
 
     /// Steps of training that the cell at position `i` asks for: what its time is estimated by.
     pub(super) fn work(&self, i: usize) -> u64 {
-        self.schools.iter().find(|school| school.recipe == self.cells[i].recipe).map_or(0, School::work)
+        let recipe = self.cells[i].shadows_by();
+        recipe.and_then(|recipe| self.school(recipe)).map_or(0, School::work)
     }
 
-    /// For each cell the number of the bundle that it is served by: cells of one recipe and seed share their twins.
+    /// For each cell the number of the bundle that it is served by: cells of one target and seed share their twins.
     pub(super) fn bundles(cells: &[TrainedCell]) -> Vec<usize> {
         let mut known = BTreeMap::new();
         let number = |cell: &TrainedCell| {
             let next = known.len();
-            *known.entry((cell.recipe, cell.threat.column(), cell.seed)).or_insert(next)
+            *known.entry((cell.target, cell.threat.column(), cell.seed)).or_insert(next)
         };
         cells.iter().map(number).collect()
     }
@@ -153,21 +207,6 @@ impl Class<'_> {
 
     /// What a cell's row says whatever came of it.
     fn row(&self, i: usize) -> CellRow {
-        let (cell, entry) = (&self.all.cells[i], &self.all.study.recipes[self.school.recipe]);
-        CellRow {
-            cell_id: self.all.ids[i].clone(),
-            model: entry.id.as_str().into(),
-            model_sha256: self.school.sha256.as_str().into(),
-            // Data of a file are named by its path.
-            data: last(&self.school.test.name).into(),
-            defense: self.all.study.defenses[cell.defense].id.as_str().into(),
-            threat: cell.threat.column().into(),
-            attack: cell.kind.into(),
-            attack_revision: cell.revision,
-            knowledge: cell.knowledge.name().into(),
-            seed: Some(cell.seed),
-            params: cell.params_json().into(),
-            ..self.provenance.row(&self.school.test)
-        }
+        self.all.row(i, self.provenance)
     }
 }
