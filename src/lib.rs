@@ -18,6 +18,7 @@ pub mod results;
 mod spelling;
 pub mod statistics;
 pub mod sweep;
+mod telling;
 pub mod training;
 
 pub use error::{Error, Result};

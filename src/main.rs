@@ -1,6 +1,6 @@
 //! The `percuss` program.
 
-use std::io::{ErrorKind, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -18,7 +18,8 @@ fn main() -> ExitCode {
         // Whoever read the output has had enough of it.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("percuss: {error}");
+            // Standard error may be closed or full; the exit code says the same.
+            let _ = writeln!(stderr(), "percuss: {error}");
             ExitCode::from(error.exit_code())
         }
     }

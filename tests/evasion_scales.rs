@@ -232,3 +232,22 @@ fn iterated_attacks_break_a_confident_model_as_they_break_a_faint_one() {
         }
     }
 }
+
+#[test]
+fn runs_that_end_while_their_loss_rises_say_so() {
+    let values = signed("scale samples", SAMPLES * INPUTS, 2.0);
+    let subject = Reference::new(2, 1.0, false).subject(values);
+    // Steps that together are a fifth of the budget rise to the end; those that cross the ball come to rest in a corner or on the sphere.
+    for (step_size, rises) in [(0.01, true), (0.125, false)] {
+        for norm in NORMS {
+            let mut bim = job(&subject, "bim", norm, 0.05);
+            bim.step_size = step_size * bim.eps;
+            bim.settings.choices = vec![("l1_step", "sparse")];
+            let outcomes = attack(&subject, &[bim], &CPU).remove(0);
+            let unbroken: Vec<_> = outcomes.iter().filter(|o| !o.success).collect();
+            assert!(unbroken.len() > SAMPLES / 2);
+            let rising = unbroken.iter().filter(|o| o.rising).count();
+            assert_eq!(rising, if rises { unbroken.len() } else { 0 }, "{norm:?} {step_size}");
+        }
+    }
+}

@@ -280,6 +280,25 @@ fn folder_of_files_is_checked_against_the_origins_list() {
     assert!(fetch(&[file("a.dat"), file("b.dat")]).unwrap_err().to_string().contains("SHA-256"));
     assert!(fetch(&[file("c.dat")]).unwrap_err().to_string().contains("does not name it"));
     assert!(dir.path().join("a.dat").exists() && !dir.path().join("b.dat").exists());
+    // What lies there is looked at again, by the list that was kept.
+    let asked = server.count();
+    fetch(&[file("a.dat")]).unwrap();
+    std::fs::write(dir.path().join("a.dat"), "First").unwrap();
+    let error = fetch(&[file("a.dat")]).unwrap_err();
+    assert!(error.to_string().contains("a.dat: SHA-256"), "{error}");
+    assert_eq!((error.exit_code(), server.count()), (1, asked));
+}
+
+#[test]
+fn users_follow_https_alone() {
+    let server = Server::start(vec![("a.dat".into(), b"first".to_vec())]);
+    let to = tempfile::tempdir().unwrap();
+    let to = to.path().join("a.dat");
+    let download = Download { url: &format!("{}a.dat", server.base), to: &to, size: None, checksum: None };
+    let error = Fetcher::default().fetch(&download, &mut |_, _, _| {}).unwrap_err();
+    assert!(error.to_string().contains("https"), "{error}");
+    assert!(Fetcher::default().text(&format!("{}a.dat", server.base)).is_err());
+    assert_eq!((server.count(), to.exists()), (0, false));
 }
 
 #[test]
@@ -366,6 +385,10 @@ fn command_lists_every_set_and_finds_files() {
             .to_string()
             .contains("nearest")
     );
-    let there = command(DataAction::Fetch { name: "breastmnist".into() }, dir.path()).unwrap();
-    assert!(there.contains("already there"));
+    let error = command(DataAction::Fetch { name: "breastmnist".into() }, dir.path()).unwrap_err();
+    assert!(
+        error.to_string().contains("breastmnist.npz: ") && error.to_string().contains("remove it"),
+        "{error}"
+    );
+    assert!(npz.exists(), "what a user put there is not removed");
 }

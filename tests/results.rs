@@ -312,7 +312,7 @@ fn bad_files_are_input_errors_that_name_them() {
 fn every_invocation_leaves_a_row() {
     let dir = tempfile::tempdir().unwrap();
     for outcome in ["interrupted", "done"] {
-        let store = Store::open(dir.path(), &study("a"), Shard::WHOLE).unwrap();
+        let mut store = Store::open(dir.path(), &study("a"), Shard::WHOLE).unwrap();
         store.record_run(&RunRow { outcome: outcome.into(), ..Default::default() }).unwrap();
         store_finish(store);
     }

@@ -139,8 +139,8 @@ fn fetch(command: &DataCommand, name: &str) -> Result<String> {
         None => registry::cache_dir()?,
     };
     let to = dir.join(entry.file);
-    // A folder may be incomplete: its missing files are fetched, those that are there kept.
-    if to.is_file() {
+    // What was cut here has no checksum of an origin's; everything else is checked, and fetched where it is missing.
+    if to.is_file() && matches!(entry.origin, Origin::CutFrom(_)) {
         return Ok(format!("{} is already there", to.display()));
     }
     // Hides itself where standard error is no terminal.

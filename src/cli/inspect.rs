@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::inspect_data::{image_or_signal, named, table};
+use super::inspect_private::private;
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
@@ -24,6 +25,9 @@ pub struct InspectCommand {
     /// A model, a data set or a result
     #[arg(value_name = "FILE")]
     pub path: PathBuf,
+    /// Of a results folder: what in it could identify somebody
+    #[arg(long)]
+    pub private: bool,
 }
 
 /// Runs it.
@@ -31,7 +35,7 @@ pub struct InspectCommand {
 /// # Errors
 /// A file that is not there, is of no kind that percuss knows, or is broken: as whatever reads it says.
 pub fn run(command: &InspectCommand, out: &mut dyn Write) -> Result<()> {
-    print(out, &describe(&command.path)?)
+    print(out, &if command.private { private(&command.path)? } else { describe(&command.path)? })
 }
 
 /// What is at `path`, as text.

@@ -29,8 +29,13 @@ pub(super) fn results(path: &Path) -> Result<String> {
         (study, count) = (study.take().or(Some(cell.study)), count + 1);
         Ok(())
     })?;
+    let stated = study_table(path)?.and_then(|table| Some(table.get("name")?.as_str()?.to_string()));
+    let study = study.as_deref().map(str::to_string).or(stated);
     let mut text = format!("results of study {}\n", study.as_deref().unwrap_or("?"));
     text += &format!("  {} cells\n", grouped(count));
+    if count == 0 {
+        text += "  no cell is finished: the sweep was stopped before its first one, or still runs\n";
+    }
     for (name, count) in groups {
         text += &format!("    {count:>8}  {name}\n");
     }
@@ -63,6 +68,15 @@ pub(super) fn results(path: &Path) -> Result<String> {
     };
     let table = shown(&results)?;
     Ok(if table.is_empty() { text } else { format!("{text}\n{table}") })
+}
+
+/// The study that a results folder says it is of.
+pub(super) fn study_table(folder: &Path) -> Result<Option<toml::Table>> {
+    let file = folder.join("study.resolved.toml");
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(crate::files::read_text(&file)?.parse().ok())
 }
 
 /// A Parquet file: its rows and columns, of ours with their descriptions; of anyone else's with what is missing.

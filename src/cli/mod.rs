@@ -8,6 +8,7 @@ pub mod devices;
 pub mod eval;
 pub mod inspect;
 mod inspect_data;
+mod inspect_private;
 mod inspect_results;
 pub mod plan;
 mod report;

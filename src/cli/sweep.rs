@@ -88,7 +88,7 @@ pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
     }
     let text = if command.json {
         serde_json::json!({
-            "out": report.out,
+            "out": report.out.display().to_string(),
             "cells": report.cells,
             "found": report.found,
             "done": report.done,

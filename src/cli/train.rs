@@ -38,7 +38,7 @@ pub fn run(command: &TrainCommand, out: &mut dyn Write) -> Result<()> {
     let options = Options {
         data_dir: command.data.data_dir.clone(),
         out: command.out.clone(),
-        progress: if command.quiet { |_| {} } else { |line| eprintln!("{line}") },
+        progress: if command.quiet { |_| {} } else { crate::telling::tell },
         stop: interrupt::shared(),
         ..Options::new(command.device.select()?, command.device.threads())
     };

@@ -37,19 +37,19 @@ pub struct Download<'a> {
 /// Told of progress: the file's name, bytes so far, bytes in all if known.
 pub type Progress<'a> = dyn FnMut(&str, u64, Option<u64>) + 'a;
 
-/// Fetches files over HTTP(S); honours the usual proxy variables.
+/// Fetches files over HTTPS, through every redirect; honours the usual proxy variables.
 pub struct Fetcher {
     agent: ureq::Agent,
 }
 
 impl Default for Fetcher {
     fn default() -> Self {
-        Self::with(ureq::Agent::config_builder())
+        Self::with(ureq::Agent::config_builder().https_only(true))
     }
 }
 
 impl Fetcher {
-    /// A fetcher that asks no proxy.
+    /// A fetcher that asks no proxy and takes plain HTTP, too: for a server on this machine.
     pub fn direct() -> Self {
         Self::with(ureq::Agent::config_builder().proxy(None))
     }
@@ -182,24 +182,31 @@ pub fn partial_path(to: &Path) -> PathBuf {
 }
 
 fn check_file(path: &Path, download: &Download) -> Result<()> {
-    let wrong = |what: &str, found: String, expected: String| {
-        let found = format!("{found} (removed)");
-        Err(Error::Failed(format!("{}: {what}: found {found}, expected {expected}", download.url)))
-    };
+    match difference(path, download)? {
+        None => Ok(()),
+        Some((what, found, expected)) => Err(Error::Failed(format!(
+            "{}: {what}: found {found} (removed), expected {expected}",
+            download.url
+        ))),
+    }
+}
+
+/// In what the file at `path` is not what the download says: size or checksum, what was found and what was expected.
+fn difference(path: &Path, download: &Download) -> Result<Option<(&'static str, String, String)>> {
     let len = std::fs::metadata(path).map_err(Error::io(path))?.len();
     if let Some(size) = download.size.filter(|&size| size != len) {
-        return wrong("size", format!("{len} bytes"), format!("{size}"));
+        return Ok(Some(("size", format!("{len} bytes"), size.to_string())));
     }
-    let Some(checksum) = download.checksum else { return Ok(()) };
-    let (what, found, expected) = match checksum {
-        Checksum::Sha256(sum) => ("SHA-256", digest::<Sha256>(path)?, sum),
-        Checksum::Md5(sum) => ("MD5", digest::<md5::Md5>(path)?, sum),
+    let (what, found, expected) = match download.checksum {
+        None => return Ok(None),
+        Some(Checksum::Sha256(sum)) => ("SHA-256", digest::<Sha256>(path)?, sum),
+        Some(Checksum::Md5(sum)) => ("MD5", digest::<md5::Md5>(path)?, sum),
     };
-    if found.eq_ignore_ascii_case(expected) { Ok(()) } else { wrong(what, found, expected.to_string()) }
+    Ok((!found.eq_ignore_ascii_case(expected)).then(|| (what, found, expected.to_string())))
 }
 
 fn digest<D: Digest>(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = crate::files::open(path)?;
     let mut hash = D::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -251,7 +258,7 @@ fn file_name(path: &Path) -> String {
 
 /// Fetches what the entry needs into `dir`, and returns the path of its file or folder.
 ///
-/// `base` replaces the origin's address (a mirror); files that are already there are kept. `mitbih_beats` is cut
+/// `base` replaces the origin's address (a mirror); files that are already there are checked and kept. `mitbih_beats` is cut
 /// from `mitdb`, which is fetched first.
 ///
 /// # Errors
@@ -285,10 +292,11 @@ fn needless(entry: &Entry, why: &str) -> Error {
     Error::input(entry.name, "origin", format!("a data set that {why}"), "one that has to be fetched")
 }
 
-/// Fetches `files` from below `base` into `folder`, each checked against its own sum or the origin's list of them.
+/// Fetches `files` from below `base` into `folder`, each checked against its own sum or the origin's list of them, which is kept there;
+/// those that are already there are checked, too.
 ///
 /// # Errors
-/// As [`Fetcher::fetch`], and a file that has no checksum at all.
+/// As [`Fetcher::fetch`], a file that has no checksum at all, and one that is there and not the origin's.
 pub fn fetch_files(
     fetcher: &Fetcher,
     base: &str,
@@ -297,13 +305,11 @@ pub fn fetch_files(
     folder: &Path,
     progress: &mut Progress,
 ) -> Result<()> {
-    let missing: Vec<&Remote> = files.iter().filter(|file| !folder.join(file.name).exists()).collect();
-    let needs_sums = missing.iter().any(|file| file.checksum.is_none());
-    let list = match sums {
-        Some(name) if needs_sums => fetcher.text(&format!("{base}{name}"))?,
-        _ => String::new(),
+    let list = match sums.filter(|_| files.iter().any(|file| file.checksum.is_none())) {
+        Some(name) => listed_sums(fetcher, base, name, folder)?,
+        None => String::new(),
     };
-    for file in missing {
+    for file in files {
         let url = format!("{base}{}", file.name);
         let checksum = match file.checksum {
             Some(known) => known,
@@ -313,9 +319,28 @@ pub fn fetch_files(
         };
         let to = folder.join(file.name);
         let download = Download { url: &url, to: &to, size: file.size, checksum: Some(checksum) };
-        fetcher.fetch(&download, progress)?;
+        if !to.exists() {
+            fetcher.fetch(&download, progress)?;
+        } else if let Some((what, found, expected)) = difference(&to, &download)? {
+            return Err(Error::Failed(format!(
+                "{}: {what}: found {found}, expected {expected}, as its origin says; remove it, and the same command fetches it",
+                to.display()
+            )));
+        }
     }
     Ok(())
+}
+
+/// The origin's list of checksums: as it lies in `folder`, else fetched and put there.
+fn listed_sums(fetcher: &Fetcher, base: &str, name: &str, folder: &Path) -> Result<String> {
+    let kept = folder.join(name);
+    if kept.is_file() {
+        return crate::files::read_text(&kept);
+    }
+    let list = fetcher.text(&format!("{base}{name}"))?;
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    crate::models::write_whole(&kept, list.as_bytes())?;
+    Ok(list)
 }
 
 /// The sum of `name` in a list of lines `SUM  NAME`, as `sha256sum` writes them.

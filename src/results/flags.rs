@@ -26,6 +26,8 @@ pub const FLAT_CURVE: &str = "flat-curve";
 pub const ITERATED_WEAKER: &str = "iterated-weaker-than-single-step";
 /// The steps of an iterated attack together are shorter than the ball is wide (2 eps): it may not reach what it looks for.
 pub const SHORT_STEPS: &str = "steps-too-short";
+/// Of the samples that an iterated attack did not break, more than half still had a rising loss at its last step.
+pub const STILL_RISING: &str = "loss-still-rising";
 /// Nothing is said: no sample has what is asked about (a finding without positives, say).
 pub const NONE_CONCERNED: &str = "nothing-to-attack";
 /// The model gives one and the same answer to nearly every clean sample.

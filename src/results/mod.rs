@@ -8,10 +8,13 @@ mod axis;
 pub mod company;
 pub mod curves;
 pub mod flags;
+pub mod groups;
+mod hold;
 mod joint;
 mod outcomes;
 mod overview;
 mod panels;
+pub mod passing_on;
 mod places;
 pub mod plot;
 pub mod records;
@@ -29,11 +32,12 @@ pub mod trained_table;
 
 mod reader;
 
+pub use hold::StudyText;
 pub use overview::Overview;
 pub use reader::Results;
 pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow, SeedRow};
 pub use schema::{Column, DESCRIPTION, Row};
 pub use shard::Shard;
-pub use store::{Store, StudyText};
+pub use store::Store;
 pub use table_file::{read_rows, write_rows};
 pub use text::Text;

@@ -42,6 +42,11 @@ impl Places {
         Self { files, places }
     }
 
+    /// How many rows a cell has.
+    pub(super) fn rows_of(&self, cell: &str) -> usize {
+        self.places.get(cell).into_iter().flatten().map(|place| place.rows.len()).sum()
+    }
+
     /// The rows of the given cells (each of them once) in the given order.
     pub(super) fn batches<'a, R: Row + 'a>(
         &'a self,

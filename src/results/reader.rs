@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::company::{Company, robust_samples};
 use super::flags::mark;
+use super::hold::STUDY_FILE;
 use super::joint::lock_cells;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
@@ -30,10 +31,11 @@ impl Results {
     /// Opens a folder that [`Store`](super::Store) wrote.
     ///
     /// # Errors
-    /// [`Error::Input`] where the folder holds no results, or a file in it is no table of ours.
+    /// [`Error::Input`] where no sweep wrote the folder, or a file in it is no table of ours.
     pub fn open(dir: &Path) -> Result<Self> {
         let sources = discover(dir)?;
-        if sources.is_empty() {
+        // A sweep that was stopped before its first cell has written its study, and no cell.
+        if sources.is_empty() && !dir.join(STUDY_FILE).is_file() {
             let found = if dir.is_dir() { "no cells-*.parquet" } else { "no such folder" };
             return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
         }

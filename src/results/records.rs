@@ -172,9 +172,9 @@ table! {
     SampleRow = "samples" {
         /// The cell.
         cell_id: Text,
-        /// The sample's stable index in its source.
+        /// The sample's number in its source (row, record, position in the file), from 0: whoever has the source finds the sample by it.
         sample: u64,
-        /// Salted hash of the patient or record that the sample came from; null where none is declared.
+        /// The patient or record that the sample came from, as a number drawn at random in this results folder; null where none is declared.
         group: Option<Text>,
         /// The true class (multi-label: 1 where the finding is present).
         label: u32,
@@ -344,9 +344,9 @@ table! {
     RunRow = "runs" {
         /// Name of the study.
         study: Text,
-        /// SHA-256 of the resolved study.
+        /// SHA-256 of the study as study.resolved.toml has it.
         study_sha256: Text,
-        /// The command line.
+        /// The command line, paths cut to their last part.
         command: Text,
         /// When it started, RFC 3339 in UTC.
         started: Text,

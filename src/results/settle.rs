@@ -1,7 +1,8 @@
-//! How a shard comes to rest: cells that the study no longer has are put aside, and its parts become one file a table.
+//! How a shard comes to rest: cells that the study no longer has are put aside, those that another shard's file has are left out, and
+//! its parts become one file a table.
 //!
 //! Steps, each of which a kill may follow: stale cells go whole to `retired/`; the shard's `cells` file stops naming
-//! them, so that none counts as finished when its samples go; then the three tables are written anew.
+//! them and the doubled ones, so that none is read from here when its samples go; then the three tables are written anew.
 
 use std::collections::HashSet;
 use std::fs;
@@ -29,7 +30,9 @@ pub(super) struct Settling {
     /// Those of them that are not in `retired/` yet, and where they go.
     retiring: Vec<Text>,
     retired: Source,
-    /// Whether the shard's finished file names stale cells.
+    /// Cells that another shard's finished file has.
+    doubled: Vec<Text>,
+    /// Whether the shard's finished file names stale or doubled cells.
     shrinks: bool,
     needed: bool,
 }
@@ -51,13 +54,20 @@ pub(super) const STEPS: [Step; 9] = [
 ];
 
 impl Settling {
-    /// What is to do for the shard's finished file and these parts of it; `plan` are the ids of the study's cells.
-    pub(super) fn new(dir: &Path, shard: Shard, parts: Vec<Source>, plan: &[Text]) -> Result<Self> {
+    /// What is to do for the shard's finished file and these parts; `plan` are the ids of the study's cells, `elsewhere` those that other
+    /// shards' finished files have.
+    pub(super) fn new(
+        dir: &Path,
+        shard: Shard,
+        parts: Vec<Source>,
+        plan: &[Text],
+        elsewhere: &HashSet<Text>,
+    ) -> Result<Self> {
         let target = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
         let had_file = target.file(CellRow::TABLE).exists();
         let new_rows = !parts.is_empty();
         let homes = Homes::of(had_file.then(|| target.clone()).into_iter().chain(parts).collect())?;
-        let (order, stale) = split(&homes, plan);
+        let Split { order, doubled, stale } = split(&homes, plan, elsewhere);
         let folder = dir.join("retired");
         let earlier = parts_in(&folder)?;
         let number = earlier.last().map_or(0, |last| match last.kind {
@@ -67,7 +77,7 @@ impl Settling {
         let there = Homes::of(if stale.is_empty() { Vec::new() } else { earlier })?;
         let retiring = stale.iter().filter(|cell| !there.contains(cell)).cloned().collect();
         let retired = Source { folder, kind: Kind::Part(number) };
-        let shrinks = had_file && stale.iter().any(|cell| homes.home(cell) == Some(0));
+        let shrinks = had_file && stale.iter().chain(&doubled).any(|cell| homes.home(cell) == Some(0));
         let mut settling = Self {
             dir: dir.to_path_buf(),
             target,
@@ -76,10 +86,15 @@ impl Settling {
             stale,
             retiring,
             retired,
+            doubled,
             shrinks,
             needed: true,
         };
-        settling.needed = !had_file || new_rows || !settling.stale.is_empty() || settling.marker().exists();
+        settling.needed = !had_file
+            || new_rows
+            || !settling.stale.is_empty()
+            || settling.shrinks
+            || marker(dir, shard).exists();
         Ok(settling)
     }
 
@@ -94,7 +109,7 @@ impl Settling {
     /// What says that the shard's tables may hold rows of cells that its `cells` file no longer names.
     fn marker(&self) -> PathBuf {
         let Kind::Shard(shard) = self.target.kind else { unreachable!("a target is a shard's file") };
-        self.dir.join(format!(".retiring-{}", shard.stem()))
+        marker(&self.dir, shard)
     }
 
     /// Writes one table of the cells that are put aside.
@@ -115,14 +130,14 @@ impl Settling {
         sync_folder(&self.dir)
     }
 
-    /// Rewrites the shard's `cells` without stale ones, the other tables as they are.
+    /// Rewrites the shard's `cells` without stale and doubled ones, the other tables as they are.
     fn forget_stale(&self) -> Result<()> {
         if !self.shrinks {
             return Ok(());
         }
         let file = Homes::of(vec![self.target.clone()])?;
-        let stale: HashSet<&Text> = self.stale.iter().collect();
-        let kept = file.cells.iter().filter(|cell| !stale.contains(cell)).map(Text::as_str);
+        let gone: HashSet<&Text> = self.stale.iter().chain(&self.doubled).collect();
+        let kept = file.cells.iter().filter(|cell| !gone.contains(cell)).map(Text::as_str);
         let cells: Vec<CellRow> = file.places::<CellRow>()?.rows(kept)?;
         write_rows(&self.target.file(CellRow::TABLE), &cells)
     }
@@ -167,15 +182,37 @@ impl Settling {
     }
 }
 
-/// Whether a finished shard's file names cells that the plan lacks.
-pub(super) fn is_stale(shard: &Source, plan: &[Text]) -> Result<bool> {
-    Ok(!split(&Homes::of(vec![shard.clone()])?, plan).1.is_empty())
+/// Whether a finished shard's file names cells that the plan lacks or that stand `elsewhere`, or was left while such cells were taken out.
+pub(super) fn needs_settling(shard: &Source, plan: &[Text], elsewhere: &HashSet<Text>) -> Result<bool> {
+    let Kind::Shard(own) = shard.kind else { return Ok(false) };
+    let Split { doubled, stale, .. } = split(&Homes::of(vec![shard.clone()])?, plan, elsewhere);
+    Ok(!doubled.is_empty() || !stale.is_empty() || marker(&shard.folder, own).exists())
 }
 
-/// The finished cells in the plan's order, and those that the plan lacks in their own.
-fn split(homes: &Homes, plan: &[Text]) -> (Vec<Text>, Vec<Text>) {
+/// The cells that a source names.
+pub(super) fn cells_of(source: &Source) -> Result<Vec<Text>> {
+    Ok(Homes::of(vec![source.clone()])?.cells)
+}
+
+/// What says that a shard's tables may hold rows of cells that its `cells` file no longer names.
+fn marker(dir: &Path, shard: Shard) -> PathBuf {
+    dir.join(format!(".retiring-{}", shard.stem()))
+}
+
+/// Finished cells by what becomes of them.
+struct Split {
+    /// Those that stay, in the plan's order.
+    order: Vec<Text>,
+    /// Planned ones that stand elsewhere.
+    doubled: Vec<Text>,
+    /// Those that the plan lacks, in their own order.
+    stale: Vec<Text>,
+}
+
+fn split(homes: &Homes, plan: &[Text], elsewhere: &HashSet<Text>) -> Split {
     let mut seen = HashSet::new();
-    let order = plan.iter().filter(|cell| homes.contains(cell) && seen.insert(*cell)).cloned().collect();
+    let planned = plan.iter().filter(|cell| homes.contains(cell) && seen.insert(*cell)).cloned();
+    let (doubled, order) = planned.partition(|cell| elsewhere.contains(cell));
     let stale = homes.cells.iter().filter(|cell| !seen.contains(cell)).cloned().collect();
-    (order, stale)
+    Split { order, doubled, stale }
 }

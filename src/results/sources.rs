@@ -42,6 +42,11 @@ impl Source {
             Kind::Part(number) => format!("{number:06}.{table}.parquet"),
         })
     }
+
+    /// Whether all three files are there.
+    pub(super) fn is_complete(&self) -> bool {
+        TABLES.iter().all(|table| self.file(table).is_file())
+    }
 }
 
 /// The folder of a shard's parts.
@@ -88,14 +93,19 @@ pub(super) fn finished_shards(dir: &Path) -> Result<Vec<Source>> {
 /// Every source of the folder that holds finished cells: finished shards first, then parts in order.
 pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
     let mut sources = finished_shards(dir)?;
-    let parts = dir.join("parts");
-    let mut folders: Vec<Shard> =
-        names(&parts)?.iter().filter_map(|name| Shard::from_stem(name.strip_prefix("shard-")?)).collect();
-    folders.sort_by_key(|shard| (shard.count(), shard.index()));
-    for shard in folders {
+    for shard in shards_with_parts(dir)? {
         sources.extend(parts_of(dir, shard)?);
     }
     Ok(sources)
+}
+
+/// The shards that have a folder of parts, in order.
+pub(super) fn shards_with_parts(dir: &Path) -> Result<Vec<Shard>> {
+    let folders = names(&dir.join("parts"))?;
+    let mut shards: Vec<Shard> =
+        folders.iter().filter_map(|name| Shard::from_stem(name.strip_prefix("shard-")?)).collect();
+    shards.sort_by_key(|shard| (shard.count(), shard.index()));
+    Ok(shards)
 }
 
 /// The parts of a shard whose `cells` file is there, in order.

@@ -4,26 +4,22 @@
 //! and renamed. A cell is finished exactly when its `cells` row is in a whole part or in the shard's file, so a kill
 //! at any moment loses only the cells that were not yet in a part, and never leaves a half-written `.parquet`.
 
-use std::collections::HashSet;
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
+use super::hold::{Hold, StudyText, try_lock};
 use super::joint::{check_finished, lock_cells};
 use super::records::{CellRow, MetricRow, RunRow, SampleRow};
 use super::schema::Row;
-use super::settle::{Settling, is_stale};
+use super::settle::{Settling, cells_of, needs_settling};
 use super::shard::Shard;
 use super::sources::{
     Homes, Kind, Source, TABLES, discover, finished_shards, look_again, names, part_number, parts_folder,
-    parts_of,
+    parts_of, shards_with_parts,
 };
-use super::table_file::{
-    PASSING, batches_of, is_whole, publish, sync_folder, temporary, write_rows, write_temporary,
-};
+use super::table_file::{PASSING, batches_of, is_whole, publish, temporary, write_rows, write_temporary};
 use super::text::Text;
 use crate::{Error, Result};
 
@@ -31,27 +27,6 @@ use crate::{Error, Result};
 const PART_ROWS: usize = 16_384;
 /// ... or the oldest waiting cell is so old: what a kill can lose.
 const PART_AGE: Duration = Duration::from_secs(1);
-/// The study that a folder belongs to.
-const STUDY_FILE: &str = "study.resolved.toml";
-/// What the first line of [`STUDY_FILE`] begins with.
-const STUDY_MARK: &str = "# percuss study, sha256 ";
-
-/// The resolved study that a folder belongs to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StudyText {
-    /// Its name.
-    pub name: String,
-    /// Its complete text, as TOML.
-    pub text: String,
-}
-
-impl StudyText {
-    /// SHA-256 of the text, in hexadecimal.
-    pub fn sha256(&self) -> String {
-        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
 /// Cells that are computed and not yet in a part.
 #[derive(Default)]
 struct Pending {
@@ -68,8 +43,9 @@ pub struct Store {
     finished: HashSet<Text>,
     next_part: u64,
     pending: Pending,
-    // Held until the store is dropped; the system releases it when the process dies.
-    _lock: File,
+    /// Rows in `samples` and `metrics` of the cells that this process wrote.
+    written: HashMap<Text, [usize; 2]>,
+    hold: Hold,
 }
 
 impl Store {
@@ -79,12 +55,11 @@ impl Store {
     /// [`Error::Input`] where the folder holds another study or another process holds the shard; [`Error::Io`] naming
     /// the file where the system refuses.
     pub fn open(dir: &Path, study: &StudyText, shard: Shard) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        claim(dir, study)?;
-        let lock = lock(dir, shard)?;
+        let hold = Hold::take(dir, study, shard)?;
         // Else what looks left over may be another shard's rewriting of our flags, or what goes is just being read.
         let writing = lock_cells(dir)?;
         remove_leftovers(dir, shard)?;
+        check_complete(dir)?;
         let homes = finished_cells(dir)?;
         remove_compacted(dir, shard, &homes)?;
         drop(writing);
@@ -99,7 +74,8 @@ impl Store {
             finished,
             next_part,
             pending: Pending::default(),
-            _lock: lock,
+            written: HashMap::new(),
+            hold,
         })
     }
 
@@ -149,49 +125,111 @@ impl Store {
         if self.pending.cells.is_empty() {
             return Ok(());
         }
+        self.hold.renew()?;
         let folder = parts_folder(&self.dir, self.shard);
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         let part = Source { folder, kind: Kind::Part(self.next_part) };
         for step in PART_STEPS {
             self.pending.step(&part, step)?;
         }
+        for (id, rows) in self.pending.counts() {
+            self.written.insert(id, rows);
+        }
         self.pending.clear();
         self.next_part += 1;
         Ok(())
     }
 
+    /// Looks at the folder: which of `cells` are not in it, or lack rows that this process wrote.
+    ///
+    /// # Errors
+    /// A file that is there and cannot be read.
+    pub fn missing(&self, cells: &[Text]) -> Result<Vec<Text>> {
+        if !self.dir.is_dir() {
+            return Ok(cells.to_vec());
+        }
+        let _writing = lock_cells(&self.dir)?;
+        look_again(|| {
+            let whole = discover(&self.dir)?.into_iter().filter(Source::is_complete).collect();
+            let homes = Homes::of(whole)?;
+            let [samples, metrics] = [homes.places::<SampleRow>()?, homes.places::<MetricRow>()?];
+            let is_there = |cell: &Text| {
+                let rows = || [samples.rows_of(cell), metrics.rows_of(cell)];
+                homes.contains(cell) && self.written.get(cell).is_none_or(|written| *written == rows())
+            };
+            Ok(cells.iter().filter(|cell| !is_there(cell)).cloned().collect())
+        })
+    }
+
     /// Merges the parts into one file a table, rows in the order of `plan` (ids of the study's cells, of all shards),
-    /// checks the cells of all finished shards against each other, and removes the parts. Cells that the plan lacks, those
-    /// of an earlier model or data set, move to `retired/`; from other finished shards, too, unless a process holds them.
-    /// Returns how many moved. Where there is nothing new, nothing is rewritten.
+    /// checks the cells of all finished shards against each other, and removes the parts. Parts of other shards that no
+    /// process works on any more are taken in; what another shard's file has is left out, so that a cell stands in one file
+    /// alone. Cells that the plan lacks, those of an earlier model or data set, move to `retired/`; from other finished
+    /// shards, too, unless a process holds them. Returns how many moved. Where there is nothing new, nothing is rewritten.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file; the parts then remain and the same call may be made again.
     pub fn finish(&mut self, plan: &[Text]) -> Result<usize> {
         self.flush()?;
         self.pending = Pending::default();
+        self.hold.renew()?;
         // Who reads many files holds this lock, too, so that none changes while it is read.
         let _writing = lock_cells(&self.dir)?;
-        let parts = parts_of(&self.dir, self.shard)?;
-        let mut retired = Settling::new(&self.dir, self.shard, parts, plan)?.run()?;
-        remove_parts(&self.dir, self.shard)?;
-        for other in finished_shards(&self.dir)? {
-            let Kind::Shard(shard) = other.kind else { continue };
-            if shard == self.shard || !is_stale(&other, plan)? {
-                continue;
-            }
-            // A process that holds the shard does this when it finishes.
-            if let Some(_held) = try_lock(&self.dir, shard)? {
-                retired += Settling::new(&self.dir, shard, Vec::new(), plan)?.run()?;
-            }
+        let left = self.left_behind()?;
+        let mut parts = parts_of(&self.dir, self.shard)?;
+        for (shard, _held) in &left {
+            remove_leftovers(&self.dir, *shard)?;
+            parts.extend(parts_of(&self.dir, *shard)?);
         }
+        let mut elsewhere = HashSet::new();
+        for other in self.others()? {
+            elsewhere.extend(cells_of(&other)?);
+        }
+        let mut retired = Settling::new(&self.dir, self.shard, parts, plan, &elsewhere)?.run()?;
+        remove_parts(&self.dir, self.shard)?;
+        left.iter().try_for_each(|(shard, _held)| remove_parts(&self.dir, *shard))?;
+        drop(left);
+        retired += self.settle_others(plan)?;
         // After a kill just above, too: what the flags say does not depend on who finished when.
         check_finished(&self.dir)?;
         Ok(retired)
     }
 
+    /// Shards with parts that no process works on any more, each held.
+    fn left_behind(&self) -> Result<Vec<(Shard, File)>> {
+        let mut left = Vec::new();
+        for shard in shards_with_parts(&self.dir)?.into_iter().filter(|shard| *shard != self.shard) {
+            left.extend(try_lock(&self.dir, shard)?.map(|held| (shard, held)));
+        }
+        Ok(left)
+    }
+
+    /// The finished files of all other shards.
+    fn others(&self) -> Result<Vec<Source>> {
+        let mut others = finished_shards(&self.dir)?;
+        others.retain(|other| other.kind != Kind::Shard(self.shard));
+        Ok(others)
+    }
+
+    /// Takes out of other shards' files what the plan lacks and what stands in an earlier file; how many cells were put aside.
+    fn settle_others(&self, plan: &[Text]) -> Result<usize> {
+        let (mut seen, mut retired) = (HashSet::new(), 0);
+        for other in self.others()? {
+            let Kind::Shard(shard) = other.kind else { continue };
+            // A process that holds the shard does this when it finishes.
+            if needs_settling(&other, plan, &seen)?
+                && let Some(_held) = try_lock(&self.dir, shard)?
+            {
+                retired += Settling::new(&self.dir, shard, Vec::new(), plan, &seen)?.run()?;
+            }
+            seen.extend(cells_of(&other)?);
+        }
+        Ok(retired)
+    }
+
     /// Records this invocation in a file of its own.
-    pub fn record_run(&self, run: &RunRow) -> Result<()> {
+    pub fn record_run(&mut self, run: &RunRow) -> Result<()> {
+        self.hold.renew()?;
         let stem = format!("{}-{}-", RunRow::TABLE, self.shard.stem());
         let earlier = names(&self.dir)?
             .into_iter()
@@ -215,6 +253,19 @@ const PART_STEPS: [PartStep; 6] = [
 ];
 
 impl Pending {
+    /// For each cell how many rows it has in `samples` and in `metrics`.
+    fn counts(&self) -> HashMap<Text, [usize; 2]> {
+        let none = |cell: &CellRow| (cell.cell_id.clone(), [0; 2]);
+        let mut counts: HashMap<Text, [usize; 2]> = self.cells.iter().map(none).collect();
+        let samples = self.samples.iter().map(|row| (&row.cell_id, 0));
+        for (id, table) in samples.chain(self.metrics.iter().map(|row| (&row.cell_id, 1))) {
+            if let Some(counts) = counts.get_mut(id) {
+                counts[table] += 1;
+            }
+        }
+        counts
+    }
+
     /// Nothing waits any more; the room stays.
     fn clear(&mut self) {
         self.cells.clear();
@@ -238,75 +289,6 @@ impl Pending {
     }
 }
 
-/// Makes `dir` the study's own, or checks that it is.
-fn claim(dir: &Path, study: &StudyText) -> Result<()> {
-    let path = dir.join(STUDY_FILE);
-    if !path.exists() {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".study-").suffix(".tmp");
-        // A temporary file is private by default; this one becomes as readable as the umask lets any file be.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(dir).map_err(Error::io(&path))?;
-        let text = format!("{STUDY_MARK}{}\n{}", study.sha256(), study.text);
-        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(Error::io(&path))?;
-        match file.persist_noclobber(&path) {
-            Ok(_) => sync_folder(dir)?,
-            // Another shard was first: the check below decides.
-            Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(Error::io(&path)(e.error)),
-        }
-    }
-    let text = crate::files::read_text(&path)?;
-    let there = text.split_once('\n').and_then(|(mark, body)| Some((mark.strip_prefix(STUDY_MARK)?, body)));
-    let named = |name: &str, hash: &str| format!("study `{name}` ({})", hash.get(..12).unwrap_or(hash));
-    let expected = format!("{}; another study needs another --out", named(&study.name, &study.sha256()));
-    match there {
-        Some((hash, _)) if hash == study.sha256() => Ok(()),
-        Some((_, body)) if same_study(body, &study.text) => Ok(()),
-        Some((hash, body)) => {
-            let name = body.parse::<toml::Table>().ok();
-            let name = name.as_ref().and_then(|t| t.get("name")?.as_str()).unwrap_or("unnamed");
-            Err(Error::input(path.display(), "name", named(name, hash), expected))
-        }
-        None => Err(Error::input(path.display(), "line 1", "no study hash", expected)),
-    }
-}
-
-/// Whether two texts say the same: comments and layout do not count.
-fn same_study(a: &str, b: &str) -> bool {
-    matches!((a.parse::<toml::Table>(), b.parse::<toml::Table>()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Takes the shard for this process.
-fn lock(dir: &Path, shard: Shard) -> Result<File> {
-    try_lock(dir, shard)?.ok_or_else(|| {
-        Error::input(
-            lock_file(dir, shard).display(),
-            format!("shard {shard}"),
-            "a lock that another percuss process holds",
-            "one process a shard",
-        )
-    })
-}
-
-fn lock_file(dir: &Path, shard: Shard) -> PathBuf {
-    dir.join(format!(".lock-{}", shard.stem()))
-}
-
-/// Takes the shard for this process unless another one holds it.
-fn try_lock(dir: &Path, shard: Shard) -> Result<Option<File>> {
-    let path = lock_file(dir, shard);
-    // Not truncated and never removed: the lock is on the file, not in it.
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => Err(Error::io(&path)(e)),
-    }
-}
-
 /// Removes temporaries and parts that are not whole; the shard must be locked.
 fn remove_leftovers(dir: &Path, shard: Shard) -> Result<()> {
     let target = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
@@ -323,6 +305,21 @@ fn remove_leftovers(dir: &Path, shard: Shard) -> Result<()> {
         let part = Source { folder: folder.clone(), kind: Kind::Part(number) };
         if !part_is_whole(&part)? {
             remove_part(&part)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that every finished shard has its three files.
+fn check_complete(dir: &Path) -> Result<()> {
+    for shard in finished_shards(dir)? {
+        if let Some(table) = TABLES.iter().find(|table| !shard.file(table).is_file()) {
+            let (gone, cells) = (shard.file(table), shard.file(CellRow::TABLE));
+            return Err(Error::Failed(format!(
+                "{}: not there, though {} is: put it back, or remove that file, too, and the same command runs its cells again",
+                gone.display(),
+                cells.display()
+            )));
         }
     }
     Ok(())
@@ -380,5 +377,7 @@ fn finished_cells(dir: &Path) -> Result<Homes> {
     look_again(|| Homes::of(discover(dir)?))
 }
 
+#[cfg(test)]
+mod mixtures;
 #[cfg(test)]
 mod tests;

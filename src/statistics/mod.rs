@@ -61,9 +61,15 @@ fn wilson_of_rate(rate: f64, n: f64) -> Option<(f64, f64)> {
 pub fn share_interval(hits: &[bool], groups: Option<&[&str]>) -> Option<Interval> {
     let (n, successes) = (hits.len(), hits.iter().filter(|hit| **hit).count());
     let Some(groups) = groups else { return wilson(successes as u64, n as u64) };
-    let mut totals: std::collections::BTreeMap<&str, (f64, f64)> = std::collections::BTreeMap::new();
+    // In the order in which groups first appear: what they are called must not change the interval.
+    let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    let mut totals: Vec<(f64, f64)> = Vec::new();
     for (hit, group) in hits.iter().zip(groups) {
-        let (right, all) = totals.entry(group).or_default();
+        let place = *places.entry(group).or_insert(totals.len());
+        if place == totals.len() {
+            totals.push((0.0, 0.0));
+        }
+        let (right, all) = &mut totals[place];
         *right += f64::from(u8::from(*hit));
         *all += 1.0;
     }
@@ -72,7 +78,7 @@ pub fn share_interval(hits: &[bool], groups: Option<&[&str]>) -> Option<Interval
         return Some(Interval { few_groups, ..wilson(successes as u64, n as u64)? });
     }
     let rate = successes as f64 / n as f64;
-    let effect = design_effect(&totals.into_values().collect::<Vec<_>>(), rate, n as f64);
+    let effect = design_effect(&totals, rate, n as f64);
     let (low, high) = wilson_of_rate(rate, n as f64 / effect)?;
     let low = if successes == 0 { 0.0 } else { low };
     let high = if successes == n { 1.0 } else { high };

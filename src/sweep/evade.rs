@@ -20,7 +20,7 @@ use crate::attacks::evasion::Settings;
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::{Norm, Value};
 use crate::models::Input;
-use crate::results::flags::check_alone;
+use crate::results::flags::{STILL_RISING, check_alone};
 use crate::results::{CellRow, Text};
 
 /// The cells of a study with what they need.
@@ -71,9 +71,9 @@ impl Evasion<'_> {
             .iter()
             .map(|resolved| {
                 let subject = &resolved.subject;
-                (RowMaker::new(subject), self.row_of_all(resolved, provenance), Doubts::of(subject))
+                Ok((RowMaker::new(subject, out)?, self.row_of_all(resolved, provenance), Doubts::of(subject)))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let make = |at: usize, job: usize, outcomes: Vec<Outcome>| {
             let i = asked[at][job];
             let (cell, id) = (&self.cells[i], &self.ids[i]);
@@ -85,6 +85,7 @@ impl Evasion<'_> {
             let softmax = self.subjects[at].subject.model.kept_ending().is_some();
             let alone = check_alone(&rows.cell, huge, softmax);
             rows.cell.flags.extend(alone);
+            rows.cell.flags.extend(still_rising(cell, &outcomes).then(|| STILL_RISING.into()));
             rows.cell.flags.extend(doubts.flags(&self.subjects[at].subject, cell));
             Ok((i, rows))
         };
@@ -161,6 +162,16 @@ impl Evasion<'_> {
         samples * cell.steps() * cell.restarts() * weight
     }
 }
+
+/// Whether more than half of the runs that broke nothing, [`MANY`] at least, still had a rising loss at their end.
+fn still_rising(cell: &Cell, outcomes: &[Outcome]) -> bool {
+    let unbroken = || outcomes.iter().filter(|o| o.attacked && !o.success && !o.inferred);
+    let rising = unbroken().filter(|o| o.rising).count();
+    cell.steps() > 1 && cell.norm != Norm::Tokens && rising >= MANY && 2 * rising > unbroken().count()
+}
+
+/// Runs that say something of an attack.
+const MANY: usize = 10;
 
 /// What is doubtful about a subject whatever attacks it, looked up once.
 struct Doubts {

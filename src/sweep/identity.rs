@@ -11,7 +11,7 @@ use crate::results::Text;
 use crate::{Error, Result};
 
 /// Raised when the meaning of a configuration changes without any of its words.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a cell is computed from, by content.
 #[derive(Clone, Copy, Debug, PartialEq)]

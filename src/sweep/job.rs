@@ -93,6 +93,8 @@ pub struct Outcome {
     pub gradient_calls: u64,
     /// Sum over the steps of the share of zero gradient entries.
     pub zero_gradients: f64,
+    /// Whether the loss still rose at the end of its run: more steps may find more.
+    pub rising: bool,
     /// Its share of the device's time.
     pub seconds: f64,
     /// Not computed at this budget: it follows from other budgets of a ladder that was bisected.

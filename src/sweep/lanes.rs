@@ -49,6 +49,8 @@ pub(super) struct LaneOutput {
     pub(super) ended_early: bool,
     /// Sum over the steps of the share of zero gradient entries.
     pub(super) zero_gradients: f32,
+    /// Whether its loss still rose at the end.
+    pub(super) rising: bool,
     /// Its share of the device's time since it entered or last went on.
     pub(super) seconds: f64,
 }
@@ -151,6 +153,8 @@ impl<'p, R> LaneBlock<'p, R> {
             (slots.stop, f32::from(u8::from(input.stop_on_success))),
             (slots.done, 0.0),
             (slots.zero_gradients, 0.0),
+            (slots.ascent.taken, 0.0),
+            (slots.ascent.rising, 0.0),
         ];
         for (state, value) in numbers {
             exe.write_lane(state, lane, &[value])?;
@@ -219,11 +223,14 @@ impl<'p, R> LaneBlock<'p, R> {
         let slots = &self.program.slots;
         let mut zero_gradients = [0.0];
         self.executable.read_lane_into(slots.zero_gradients, lane, &mut zero_gradients)?;
+        let mut rising = [0.0];
+        self.executable.read_lane_into(slots.ascent.rising, lane, &mut rising)?;
         Ok(LaneOutput {
             x: self.executable.read_lane(slots.x, lane)?,
             steps_used: busy.steps - busy.remaining,
             ended_early: busy.ended_early,
             zero_gradients: zero_gradients[0],
+            rising: rising[0] != 0.0,
             seconds: std::mem::take(&mut busy.seconds),
         })
     }

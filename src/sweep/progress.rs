@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::telling::tell;
+
 /// Seconds between plain lines.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -61,13 +63,13 @@ impl Progress {
                 bar.inc(1);
             }
             Mode::Lines if self.last.elapsed() >= EVERY => {
-                eprintln!("{}/{} cells, about {} left", self.cells, self.all_cells, duration(left));
+                tell(&format!("{}/{} cells, about {} left", self.cells, self.all_cells, duration(left)));
                 self.last = Instant::now();
             }
             Mode::Lines => {}
-            Mode::Json => eprintln!(
-                "{}",
-                serde_json::json!({ "cells": self.cells, "of": self.all_cells, "seconds_left": left.as_secs_f64() })
+            Mode::Json => tell(
+                &serde_json::json!({ "cells": self.cells, "of": self.all_cells, "seconds_left": left.as_secs_f64() })
+                    .to_string(),
             ),
         }
     }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
-use sha2::{Digest, Sha256};
 
 use super::engine::Outcome;
 use super::grid::Cell;
 use super::study::Save;
 use super::subject::{Subject, margin, prediction};
 use crate::data::{Dataset, Labels};
-use crate::models::{hex, write_whole};
+use crate::models::write_whole;
+use crate::results::groups::group_names;
 use crate::results::summary::{Context, Head, summarise};
 use crate::results::{CellRow, MetricRow, SampleRow, Text};
 use crate::{Error, Result};
@@ -67,12 +67,15 @@ pub struct RowMaker<'a> {
 }
 
 impl<'a> RowMaker<'a> {
-    /// For the cells of `subject`.
-    pub fn new(subject: &'a Subject) -> Self {
+    /// For the cells of `subject` in the results folder `out`.
+    ///
+    /// # Errors
+    /// As [`group_names`].
+    pub fn new(subject: &'a Subject, out: &Path) -> Result<Self> {
         let data = &subject.data;
         let scores = (0..data.len()).map(|i| subject.scores(subject.clean_logits(i)).into()).collect();
         let subgroups = data.subgroups.iter().map(|(name, values)| (name.clone(), values.clone()));
-        Self { subject, groups: salted_groups(data), scores, subgroups: subgroups.collect() }
+        Ok(Self { subject, groups: named_groups(data, out)?, scores, subgroups: subgroups.collect() })
     }
 
     /// The rows of a cell, whose samples came out as `outcomes` (in the data's order). `row` says everything that the outcomes do not, of a
@@ -141,12 +144,13 @@ fn said<'a>(subject: &Subject, logits: impl Iterator<Item = &'a [f32]>) -> Vec<u
         .collect()
 }
 
-/// Patients are named by a hash that only holders of the data can undo.
-pub(super) fn salted_groups(data: &Dataset) -> Option<Vec<Text>> {
-    let salted = |group: &String| {
-        hex(&Sha256::digest(format!("percuss group\n{}\n{group}", data.sha256).as_bytes()))[..16].into()
-    };
-    data.group.as_ref().map(|groups| groups.iter().map(salted).collect())
+/// The samples' groups as rows of the results folder `out` name them, if there are any.
+///
+/// # Errors
+/// As [`group_names`].
+pub(super) fn named_groups(data: &Dataset, out: &Path) -> Result<Option<Vec<Text>>> {
+    let name = |groups: &Vec<String>| group_names(out, &data.sample_set_sha256(), groups);
+    data.group.as_ref().map(name).transpose()
 }
 
 /// Stores the adversarials that a cell asks for: `x` `[kept, sample shape]` and `sample` `[kept]`, whole or not at all.

@@ -18,6 +18,7 @@ use super::sharing::bundles;
 use super::study::Study;
 use super::trained::{self, School, Trained, TrainedCell};
 use crate::results::curves::write_curves;
+use crate::results::passing_on;
 use crate::results::plot::write_robustness_svg;
 use crate::results::seeds::write_seeds;
 use crate::results::{Overview, Results, RunRow, Shard, Store, StudyText, Text};
@@ -88,7 +89,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let loading_seconds = began.elapsed().as_secs_f64();
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
     let out = options.out_or(&study.folder());
-    let text = StudyText { name: study.name.clone(), text: study.text.clone() };
+    let text = StudyText::to_pass_on(&study.name, &study.text);
     let mut store = Store::open(&out, &text, shard)?;
     let homes = prepared.homes();
     let mine: Vec<usize> = (0..prepared.ids.len()).filter(|&i| shard.owns(homes[i])).collect();
@@ -136,16 +137,23 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     }
     progress.finish();
     let flushed = store.flush();
-    let outcome = outcome.and(flushed);
+    // The ids of all shards: what another shard did is no less of this study.
+    let ids = prepared.into_ids();
+    let outcome = outcome.and(flushed).and_then(|()| {
+        let retired = if complete { store.finish(&laid_out(&ids, &homes))? } else { 0 };
+        look(&store, &ids, &mine)?;
+        Ok(retired)
+    });
+    let outcome = outcome.map_err(|error| went(error, &out));
     let ended = match &outcome {
-        Ok(()) => "done",
+        Ok(_) => "done",
         Err(Error::Interrupted) => "interrupted",
         Err(_) => "failed",
     };
     let run = RunRow {
         study: study.name.as_str().into(),
         study_sha256: text.sha256().into(),
-        command: std::env::args().collect::<Vec<_>>().join(" ").into(),
+        command: passing_on::command(std::env::args_os()).into(),
         started: humantime::format_rfc3339_seconds(started).to_string().into(),
         wall_seconds: began.elapsed().as_secs_f64(),
         outcome: ended.into(),
@@ -163,12 +171,9 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     };
     // The run's own row must not hide why the run ended.
     let recorded = store.record_run(&run);
-    outcome?;
+    let retired = outcome?;
     recorded?;
-    // The ids of all shards: what another shard did is no less of this study.
-    let ids = prepared.into_ids();
-    let retired = if complete { store.finish(&laid_out(&ids, &homes))? } else { 0 };
-    draw(&out, &study.name, &ids)?;
+    draw(&out, &study.name, &ids).map_err(|error| went(error, &out))?;
     let (cells, seconds) = (mine.len(), began.elapsed().as_secs_f64());
     Ok(Report {
         out,
@@ -182,6 +187,36 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
         retired,
         ids,
     })
+}
+
+/// Checks that what was found and what this run did lies in the folder: somebody may have removed it meanwhile.
+fn look(store: &Store, ids: &[Text], mine: &[usize]) -> Result<()> {
+    let finished = mine.iter().map(|&i| &ids[i]).filter(|id| store.finished().contains(*id));
+    let finished: Vec<Text> = finished.cloned().collect();
+    match store.missing(&finished)?.len() {
+        0 => Ok(()),
+        missing => Err(Error::Failed(format!(
+            "{}: {missing} of {} finished cells are not there any more: files were removed while the sweep ran; the same command \
+             runs these cells again",
+            store.dir().display(),
+            finished.len()
+        ))),
+    }
+}
+
+/// What it means that a file of the results folder is not there, though this run wrote it.
+fn went(error: Error, out: &Path) -> Error {
+    match error {
+        Error::Io { path, source }
+            if source.kind() == std::io::ErrorKind::NotFound && path.starts_with(out) =>
+        {
+            Error::Failed(format!(
+                "{}: removed while the sweep ran; the same command runs again what is missing",
+                path.display()
+            ))
+        }
+        other => other,
+    }
 }
 
 /// The cells in the order of their rows: those of a bundle together, as they are finished. So putting rows in order takes little memory

@@ -79,6 +79,7 @@ impl Search {
             forward_calls: 0,
             gradient_calls: 0,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: true,
             ..known.cloned().unwrap_or_else(untouched)
@@ -102,6 +103,7 @@ mod tests {
             forward_calls: 7,
             gradient_calls: 7,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: false,
         }

@@ -49,6 +49,7 @@ impl<'a> Work<'a> {
             forward_calls: 1,
             gradient_calls: 0,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: false,
         }
@@ -84,6 +85,7 @@ impl<'a> Work<'a> {
             forward_calls: output.steps_used + u64::from(output.ended_early),
             gradient_calls: output.steps_used,
             zero_gradients: f64::from(output.zero_gradients),
+            rising: output.rising,
             seconds,
             inferred: false,
         }

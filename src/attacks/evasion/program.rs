@@ -44,11 +44,29 @@ pub struct Slots {
     pub done: State,
     /// Sum over the steps of the share of the gradient's entries that were exactly zero.
     pub zero_gradients: State,
+    /// What the ascent has come to.
+    pub ascent: Ascent,
     /// Real parameters of the attack.
     pub parameters: Vec<(&'static str, State)>,
     /// The attack's own memory, to be zeroed for a new lane.
     pub memory: Vec<State>,
 }
+
+/// A lane's loss over its steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Ascent {
+    /// Steps taken.
+    pub taken: State,
+    /// The loss at the first of them.
+    pub first: State,
+    /// The largest loss so far.
+    pub best: State,
+    /// 1 where the loss still rises: the last step's rise above all before it is more than a [`STILL`]th of the mean rise of a step.
+    pub rising: State,
+}
+
+/// See [`Ascent::rising`].
+const STILL: f32 = 4.0;
 
 /// An attack on every lane, as a graph.
 #[derive(Debug)]
@@ -171,6 +189,7 @@ fn leap(
     }
     let attacked = parts::attacked_gradient(graph, settings, &view);
     count(graph, &mut phase, &slots, running, view.success, attacked);
+    climb(graph, &mut phase, slots.ascent, running, view.loss);
     (phase, slots)
 }
 
@@ -242,6 +261,30 @@ fn count(
     step.assign(graph, slots.zero_gradients, zeros);
 }
 
+/// Notes how far the loss has risen.
+fn climb(graph: &mut Graph, step: &mut Phase, ascent: Ascent, running: Tensor, loss: Tensor) {
+    let [taken, first, best] = [ascent.taken, ascent.first, ascent.best].map(|state| graph.load(state));
+    let zero = graph.scalar(0.0);
+    let fresh = graph.equal(taken, zero);
+    let from = graph.select(fresh, loss, first);
+    let before = graph.select(fresh, loss, best);
+    let top = graph.max(before, loss);
+    let rise = graph.sub(top, before);
+    let all = graph.sub(top, from);
+    let many = graph.add(taken, running);
+    let pace = graph.mul(rise, many);
+    let pace = graph.scale(pace, STILL);
+    let rises = graph.less(all, pace);
+    let still = graph.load(ascent.rising);
+    for (state, now, was) in
+        [(ascent.first, from, first), (ascent.best, top, best), (ascent.rising, rises, still)]
+    {
+        let kept = graph.select(running, now, was);
+        step.assign(graph, state, kept);
+    }
+    step.assign(graph, ascent.taken, many);
+}
+
 /// The scale of every value, one each.
 pub(super) fn every_scale(graph: &mut Graph, scale: &[f32], dims: &[usize]) -> Tensor {
     let len = dims.iter().product();
@@ -277,6 +320,12 @@ impl Slots {
             stop: number("stop"),
             done: number("done"),
             zero_gradients: number("zero gradients"),
+            ascent: Ascent {
+                taken: number("steps taken"),
+                first: number("first loss"),
+                best: number("best loss"),
+                rising: number("rising"),
+            },
             parameters: Vec::new(),
             memory: Vec::new(),
         }

@@ -1,16 +1,19 @@
 //! What a kill, a full disk or a second process does to a results folder.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::io::Write;
+
 use super::*;
+use crate::results::hold::STUDY_FILE;
 use crate::results::settle::STEPS;
 use crate::results::sources::parts_in;
 use crate::results::{Results, read_rows};
 
-fn study() -> StudyText {
+pub(super) fn study() -> StudyText {
     StudyText { name: "a".into(), text: "name = \"a\"\n".into() }
 }
 
-fn rows(cell: usize) -> (CellRow, Vec<MetricRow>, Vec<SampleRow>) {
+pub(super) fn rows(cell: usize) -> (CellRow, Vec<MetricRow>, Vec<SampleRow>) {
     let cell_id: Text = format!("cell{cell:03}").into();
     let metric = MetricRow {
         cell_id: cell_id.clone(),
@@ -30,7 +33,7 @@ fn rows(cell: usize) -> (CellRow, Vec<MetricRow>, Vec<SampleRow>) {
     (CellRow { cell_id, n: 5, ..Default::default() }, vec![metric], samples)
 }
 
-fn plan(n: usize) -> Vec<Text> {
+pub(super) fn plan(n: usize) -> Vec<Text> {
     (0..n).map(|i| format!("cell{i:03}").into()).collect()
 }
 
@@ -93,7 +96,7 @@ fn kill_at_any_step_of_a_part_loses_only_that_part() {
 /// Takes the steps of `finish` one by one up to `killed_after`, as a kill there would leave the folder.
 fn finish_partly(dir: &Path, plan: &[Text], killed_after: usize) {
     let parts = parts_of(dir, Shard::WHOLE).unwrap();
-    let settling = Settling::new(dir, Shard::WHOLE, parts.clone(), plan).unwrap();
+    let settling = Settling::new(dir, Shard::WHOLE, parts.clone(), plan, &HashSet::new()).unwrap();
     STEPS.iter().take(killed_after).for_each(|step| step(&settling).unwrap());
     let removals = parts.iter().flat_map(|part| TABLES.iter().rev().map(|table| part.file(table)));
     removals.take(killed_after.saturating_sub(STEPS.len())).for_each(|file| remove(&file).unwrap());

@@ -152,7 +152,7 @@ impl Class<'_> {
         let logits = self.says(&subject.model, stamped)?;
         let came = outcomes(subject, stamped, &logits, target);
         let row = CellRow { aim: Some("target".into()), target: Some(target), ..self.row(i) };
-        let mut rows = RowMaker::new(subject).rows(row, None, &came);
+        let mut rows = RowMaker::new(subject, self.all.out)?.rows(row, None, &came);
         let id = rows.cell.cell_id.clone();
         let add =
             |metric: &str, scope: String, value_clean: Option<f64>, value: Option<f64>, n: usize| MetricRow {
@@ -225,6 +225,7 @@ fn outcomes(subject: &Subject, stamped: &Dataset, logits: &[f32], target: u32) -
             forward_calls: 1,
             gradient_calls: 0,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: false,
         }

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// Cells of one study at most.
 const MOST_CELLS: usize = 200_000;
 /// Raised when the meaning of a configuration changes without any of its words.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One configuration of one attack on one recipe.
 #[derive(Clone, Debug, PartialEq)]

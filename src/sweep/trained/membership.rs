@@ -12,7 +12,7 @@ use crate::attacks::privacy::{self, Asks, Evidence, MembershipAttack, NoiseDecis
 use crate::data::Dataset;
 use crate::results::Text;
 use crate::statistics::roc::Roc;
-use crate::sweep::rows::{Rows, salted_groups};
+use crate::sweep::rows::{Rows, named_groups};
 use crate::{Error, Result};
 
 /// What cells must have in common to share shadow models, targets and what those were asked.
@@ -102,7 +102,7 @@ impl Class<'_> {
         let said = self.asked(&halves, &varied, queries)?;
         let targets = halves.into_iter().zip(said).map(|(half, said)| Target { half, said });
         let targets = seeds.into_iter().zip(targets).collect();
-        let groups = salted_groups(&candidates);
+        let groups = named_groups(&candidates, self.all.out)?;
         let population_labels = classes_of(&self.school.test)?;
         Ok(Ground { candidates, pool: pools.target, labels, groups, population_labels, shadows, targets })
     }

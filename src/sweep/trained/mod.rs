@@ -7,6 +7,7 @@ mod count;
 mod crafting;
 mod detection;
 mod harm;
+mod keeping;
 mod knowledge;
 mod membership;
 mod membership_rows;
@@ -28,6 +29,7 @@ use super::rows::{Provenance, Rows};
 use super::study::{Privacy, Study};
 use crate::Result;
 use crate::attacks::threats::Threat;
+use crate::results::passing_on::last;
 use crate::results::{CellRow, Text};
 use crate::training::{Fitted, Member, Workshop};
 
@@ -156,7 +158,8 @@ impl Class<'_> {
             cell_id: self.all.ids[i].clone(),
             model: entry.id.as_str().into(),
             model_sha256: self.school.sha256.as_str().into(),
-            data: self.school.test.name.as_str().into(),
+            // Data of a file are named by its path.
+            data: last(&self.school.test.name).into(),
             defense: self.all.study.defenses[cell.defense].id.as_str().into(),
             threat: cell.threat.column().into(),
             attack: cell.kind.into(),

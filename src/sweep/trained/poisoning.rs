@@ -47,7 +47,7 @@ impl Class<'_> {
             let model = self.school.model(fitted)?;
             let logits = evaluate::logits(&model, &self.school.test, self.workshop.device, 1)?;
             let outcomes = outcomes(&twin.subject, &logits);
-            let mut rows = RowMaker::new(&twin.subject).rows(self.row(i), None, &outcomes);
+            let mut rows = RowMaker::new(&twin.subject, self.all.out)?.rows(self.row(i), None, &outcomes);
             let (id, cell) = (&self.all.ids[i], &self.all.cells[i]);
             let harm = Harm { id, cell, twin: &twin.subject, logits: &logits, samples: &rows.samples };
             rows.metrics.extend(harm.rows());
@@ -171,6 +171,7 @@ fn outcomes(twin: &Subject, logits: &[f32]) -> Vec<Outcome> {
             forward_calls: 1,
             gradient_calls: 0,
             zero_gradients: 0.0,
+            rising: false,
             seconds: 0.0,
             inferred: false,
         }

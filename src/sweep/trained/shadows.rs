@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::Class;
-use crate::models::{Model, Weights, hex};
+use super::keeping::Record;
+use crate::models::{Model, Weights};
+use crate::telling::tell;
 use crate::training::{Fitted, Lesson, Member};
 use crate::{Error, Result};
 
@@ -25,19 +25,16 @@ impl Half {
 }
 
 impl Class<'_> {
-    /// Models of these seeds on these samples: read from the results folder where an earlier run left them, else trained and put there.
+    /// Models of these seeds on these samples: read from the results folder where an earlier run left them whole, else trained and put there.
     pub(super) fn halves(&self, lessons: Vec<(u64, Vec<usize>)>) -> Result<Vec<Half>> {
         let (seeds, samples): (Vec<u64>, Vec<Vec<usize>>) = lessons.into_iter().unzip();
-        let file = |at: usize| {
-            let contents =
-                format!("{}\n{:?}\n{}\n{:?}", self.school.sha256, self.privacy(), seeds[at], samples[at]);
-            let name = &hex(&Sha256::digest(contents.as_bytes()))[..32];
-            self.all.out.join("members").join(format!("{name}.safetensors"))
-        };
-        let mut weights: Vec<Option<Weights>> = Vec::with_capacity(seeds.len());
-        for at in 0..seeds.len() {
-            let path = file(at);
-            weights.push(if path.is_file() { Some(Weights::read(&path)?) } else { None });
+        let folder = self.all.out.join("members");
+        let (mut files, mut weights) = (Vec::with_capacity(seeds.len()), Vec::with_capacity(seeds.len()));
+        for (&seed, samples) in seeds.iter().zip(&samples) {
+            let record = Record::new(self.school, self.privacy().as_ref(), seed, samples);
+            let path = folder.join(record.file_name());
+            weights.push(kept(&record, &path));
+            files.push((record, path));
         }
         let missing: Vec<usize> = (0..seeds.len()).filter(|&at| weights[at].is_none()).collect();
         let member = |i: usize| {
@@ -46,18 +43,32 @@ impl Class<'_> {
             Ok(Member::new(seeds[at], lesson))
         };
         self.train(0, missing.len(), &member, |i, fitted: Fitted| {
-            let (at, trained) = (missing[i], Weights::new(fitted.weights));
-            let path = file(at);
-            let folder = path.parent().unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-            trained.write(&path)?;
+            let (at, mut trained) = (missing[i], Weights::new(fitted.weights));
+            let (record, path) = &files[at];
+            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+            record.write(&mut trained, path)?;
             weights[at] = Some(trained);
             Ok(())
         })?;
         let half = |(weights, samples): (Option<Weights>, Vec<usize>)| {
-            let weights = weights.ok_or_else(|| Error::Failed("a member was not trained".into()))?;
+            let mut weights = weights.ok_or_else(|| Error::Failed("a member was not trained".into()))?;
+            weights.metadata.clear();
             Ok(Half { model: Model::new(self.school.prepared.config.clone(), weights)?, samples })
         };
         weights.into_iter().zip(samples).map(half).collect()
+    }
+}
+
+/// The member that an earlier run left at `path`, where it is what it should be; a word where it is not.
+fn kept(record: &Record, path: &Path) -> Option<Weights> {
+    if !path.exists() {
+        return None;
+    }
+    match record.read(path) {
+        Ok(weights) => Some(weights),
+        Err(why) => {
+            tell(&format!("{}: this file {why}; the member is trained anew", path.display()));
+            None
+        }
     }
 }

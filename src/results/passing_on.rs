@@ -1,0 +1,99 @@
+//! What a results folder may say of the machine that it was made on, since it is meant to be passed on: names, no places.
+
+use std::ffi::OsString;
+
+use toml::Value;
+
+/// A command line whose paths are cut to their last part; bytes that are no text are replaced.
+pub fn command(arguments: impl Iterator<Item = OsString>) -> String {
+    let told = arguments.map(|argument| {
+        let argument = argument.to_string_lossy();
+        match argument.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => format!("{option}={}", last(value)),
+            _ => last(&argument).to_string(),
+        }
+    });
+    told.collect::<Vec<String>>().join(" ")
+}
+
+/// The last part of a path; any other text as it is, and `I/N` of a shard.
+pub fn last(text: &str) -> &str {
+    let shard = |(i, n): (&str, &str)| [i, n].iter().all(|part| part.parse::<u64>().is_ok());
+    if text.split_once('/').is_some_and(shard) {
+        return text;
+    }
+    text.trim_end_matches(['/', '\\'])
+        .rsplit(['/', '\\'])
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or(text)
+}
+
+/// A study's TOML without comments, each place on a machine (an absolute path) cut to its last part; a text that is no TOML as it is.
+pub fn study(text: &str) -> String {
+    let Ok(mut table) = text.parse::<toml::Table>() else { return text.to_string() };
+    table.iter_mut().for_each(|(_, value)| cut(value));
+    toml::to_string(&table).unwrap_or_else(|_| text.to_string())
+}
+
+fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if is_place(text) => *text = last(text).to_string(),
+        Value::Array(values) => values.iter_mut().for_each(cut),
+        Value::Table(table) => table.iter_mut().for_each(|(_, value)| cut(value)),
+        _ => {}
+    }
+}
+
+/// Whether a text is an absolute path, in the manner of any system, or begins at somebody's home.
+pub fn is_place(text: &str) -> bool {
+    let drive = |text: &str| {
+        let mut letters = text.chars();
+        letters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
+            && letters.next() == Some(':')
+            && letters.next().is_some_and(|separator| matches!(separator, '/' | '\\'))
+    };
+    text.starts_with(['/', '\\']) && text.len() > 1 || text.starts_with("~") || drive(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_studies_name_no_place() {
+        let arguments = [
+            "/opt/st-mary/bin/percuss",
+            "sweep",
+            "/home/maria/ct/study.toml",
+            "--shard",
+            "1/7",
+            "--out=/mnt/a b/o/",
+        ];
+        let told = command(arguments.iter().map(OsString::from));
+        assert_eq!(told, "percuss sweep study.toml --shard 1/7 --out=o");
+        for (text, right) in
+            [(r"C:\Users\maria\x.csv", "x.csv"), ("gpu:1", "gpu:1"), ("2/3", "2/3"), ("a/2", "2"), ("/", "/")]
+        {
+            assert_eq!(last(text), right);
+        }
+        let text = "# Maria's\nname = \"a\"\n[[data]]\npath = \"/home/maria/x.npz\"\nsplit = \"test\"\nbudget = [{ mask = '~/m.png' }]\n";
+        let cut = study(text);
+        for gone in ["aria", "/home", "~"] {
+            assert!(!cut.contains(gone), "{cut}");
+        }
+        let table: toml::Table = cut.parse().unwrap();
+        assert_eq!(table["data"][0]["path"].as_str(), Some("x.npz"));
+        assert_eq!(table["data"][0]["budget"][0]["mask"].as_str(), Some("m.png"));
+        assert_eq!(study(&cut), cut);
+        assert_eq!(study("path = 'models/a'\n"), "path = \"models/a\"\n");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn arguments_that_are_no_text_are_told_all_the_same() {
+        use std::os::unix::ffi::OsStringExt;
+        let arguments = [b"percuss".to_vec(), b"\xff\xfe/s\xff.toml".to_vec()];
+        assert_eq!(command(arguments.into_iter().map(OsString::from_vec)), "percuss s\u{fffd}.toml");
+    }
+}
