@@ -6,9 +6,11 @@ use super::Refused;
 
 const SEQUENCE_ITEM: u16 = 0xfffe;
 const UNDEFINED: u32 = u32::MAX;
-/// Value representations whose length takes four bytes.
-const LONG: [&[u8; 2]; 13] =
-    [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
+/// Value representations whose length takes two bytes; of all others, unknown ones among them, it takes four.
+const SHORT: [&[u8; 2]; 21] = [
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL",
+    b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+];
 
 /// Walks the elements of a file in the order in which they stand, into its sequences.
 pub(super) fn check(bytes: &[u8]) -> Refused<()> {
@@ -98,9 +100,9 @@ impl Element {
             return Some(Self { group, element, sequence: false, length: four(at + 4)?, start: at + 8 });
         }
         let kind: &[u8; 2] = bytes.get(at + 4..at + 6)?.try_into().ok()?;
-        let (length, start) = match LONG.contains(&kind) {
-            true => (four(at + 8)?, at + 12),
-            false => (u32::from(two(at + 6)?), at + 8),
+        let (length, start) = match SHORT.contains(&kind) {
+            true => (u32::from(two(at + 6)?), at + 8),
+            false => (four(at + 8)?, at + 12),
         };
         Some(Self { group, element, sequence: kind == b"SQ", length, start })
     }
