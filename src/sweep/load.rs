@@ -8,9 +8,8 @@ use super::likeness;
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
 use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
 use crate::models::onnx::Ending;
-use crate::models::{
-    Architecture, Config, Filter, Fit, Head, Input, InputScaling, Model, Samples, onnx_file,
-};
+use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, Samples, onnx_file};
+use crate::resampling::{Filter, Fit};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
