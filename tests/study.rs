@@ -244,7 +244,7 @@ fn what_is_wrong_with_models_and_data_is_named() {
     );
     assert_eq!(
         swap("name = \"pneumoniamnist\"\n", ""),
-        "line 3, data.name: found none of name, path, manifest, expected one of them"
+        "line 3, data.name: found none of name, path, manifest, records, expected one of them"
     );
     assert_eq!(
         swap("name = \"pneumoniamnist\"", "path = \"a.npz\"\nmanifest = \"a.csv\""),

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use percuss::data::{Dataset, Domain, Labels};
 use percuss::models::{Config, Declared, Model, WeightTensor, Weights};
+use percuss::results::{CellRow, Results, SampleRow};
 
 pub fn golden(name: &str) -> Weights {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.safetensors"));
@@ -250,4 +251,20 @@ pub fn relative_error(found: &[f32], expected: &[f32]) -> f32 {
     let scale = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
     let worst = found.iter().zip(expected).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
     worst / scale
+}
+
+/// The sample rows of these cells, one cell after the other. A group's number is drawn anew for every folder: two folders agree
+/// in who belongs together, not in the number, so groups are numbered here as they come.
+pub fn samples_of(results: &Results, cells: &[CellRow]) -> Vec<SampleRow> {
+    let mut numbers = BTreeMap::new();
+    let mut samples = Vec::new();
+    for cell in cells {
+        for mut row in results.samples(&cell.cell_id).unwrap() {
+            let next = numbers.len();
+            let number = |group| numbers.entry((cell.data.clone(), group)).or_insert(next).to_string().into();
+            row.group = row.group.map(number);
+            samples.push(row);
+        }
+    }
+    samples
 }

@@ -125,7 +125,7 @@ impl Fixture {
         let results = Results::open(&self.out(name)).unwrap();
         let mut cells = results.cells().unwrap().to_vec();
         cells.sort_by(|a, b| a.cell_id.cmp(&b.cell_id));
-        let samples = cells.iter().flat_map(|cell| results.samples(&cell.cell_id).unwrap()).collect();
+        let samples = super::samples_of(&results, &cells);
         cells.iter_mut().for_each(|cell| cell.device_seconds_attributed = 0.0);
         let mut metrics = results.metrics().unwrap();
         let key = |row: &MetricRow| (row.cell_id.clone(), row.metric.clone(), row.scope.clone());

@@ -70,7 +70,7 @@ impl Fixture {
         let results = Results::open(&self.out(name)).unwrap();
         let mut cells = results.cells().unwrap().to_vec();
         cells.sort_by(|a, b| a.cell_id.cmp(&b.cell_id));
-        let samples = cells.iter().flat_map(|cell| results.samples(&cell.cell_id).unwrap()).collect();
+        let samples = super::samples_of(&results, &cells);
         let mut metrics = results.metrics().unwrap();
         metrics.sort_by_key(|row| (row.cell_id.clone(), row.metric.clone(), row.scope.clone()));
         (cells, metrics, samples)

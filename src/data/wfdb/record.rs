@@ -121,9 +121,11 @@ impl Record {
             }
             frames = Some(frames.map_or(held, |frames| frames.min(held)));
         }
-        let Some(frames) = frames.filter(|&frames| frames > 0 || header.layout) else {
+        // A layout segment describes signals and has none of its own.
+        let frames = frames.unwrap_or(0);
+        if frames == 0 && !header.layout {
             return Err(Error::input(path.display(), "signals", "no samples", "at least one"));
-        };
+        }
         Ok(Self { header, frames, path: path.to_path_buf(), body: Body::Files { files, places } })
     }
 
