@@ -68,12 +68,15 @@ fn every_poisoning_at_rate_0_is_the_twin() {
 
 #[test]
 fn flips_reach_whom_they_are_aimed_at_and_seeds_have_intervals() {
-    for (recipe, classes) in [(PATIENTS.to_string(), 2), (recipe("ecg-synthetic"), 5)] {
+    // Few beats are of class 1: a larger rate is refused.
+    for (recipe, classes, rate) in [(PATIENTS.to_string(), 2, 0.2), (recipe("ecg-synthetic"), 5, 0.1)] {
         let fixture = Fixture::new(
             &recipe,
-            "[[poisoning]]\nkind = \"label-flip\"\nfrom = [\"any\", 1]\nto = [0, \"any\"]\nrate = 0.2\n\
-             [[poisoning]]\nkind = \"label-flip\"\nchoose = [\"nearest\", \"farthest\"]\nrate = 0.2\n\
-             [[poisoning]]\nkind = \"label-flip\"\naim = \"class\"\nclass = 1\nrate = 0.3\n",
+            &format!(
+                "[[poisoning]]\nkind = \"label-flip\"\nfrom = [\"any\", 1]\nto = [0, \"any\"]\nrate = {rate}\n\
+                 [[poisoning]]\nkind = \"label-flip\"\nchoose = [\"nearest\", \"farthest\"]\nrate = {rate}\n\
+                 [[poisoning]]\nkind = \"label-flip\"\naim = \"class\"\nclass = 1\nrate = {rate}\n"
+            ),
         );
         fixture.run("all", SweepOptions::default());
         let (cells, metrics, _) = fixture.rows("all");
