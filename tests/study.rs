@@ -248,7 +248,7 @@ fn what_is_wrong_with_models_and_data_is_named() {
     );
     assert_eq!(
         swap("name = \"pneumoniamnist\"", "path = \"a.npz\"\nmanifest = \"a.csv\""),
-        "line 3, data.name: found more than one of name, path, manifest, expected one of them"
+        "line 3, data.name: found more than one of name, path, manifest, records, expected one of them"
     );
     assert_eq!(
         swap("data = [\"test-A\"]", "data = [\"test-B\"]"),
