@@ -245,6 +245,23 @@ fn listed(
     Ok(Read { rows: kept, labels: Labels::Findings(labels), classes, remarks })
 }
 
+/// A column of 0 and 1 that is called like one of two classes: 1 is that class, wherever the model has it.
+fn named_by_column(name: &str, written: &[String], known: &Known) -> Option<(Vec<String>, Remark)> {
+    let [first, second] = known.names.as_slice() else { return None };
+    let (yes, no) = match (same(first, name), same(second, name)) {
+        (true, false) => (first, second),
+        (false, true) => (second, first),
+        _ => return None,
+    };
+    let class = |text: &String| match text.to_ascii_lowercase().as_str() {
+        "1" | "1.0" | "true" => Some(yes.clone()),
+        "0" | "0.0" | "false" => Some(no.clone()),
+        _ => None,
+    };
+    let texts = written.iter().map(class).collect::<Option<Vec<String>>>()?;
+    Some((texts, Remark::note(format!("column `{name}`: 1 is {yes}, 0 is {no}"))))
+}
+
 /// A class a sample.
 fn one(table: &Table, rows: &[usize], name: &str, options: &ImageOptions, known: &Known) -> Result<Read> {
     let column = needed(table, name)?;
@@ -280,10 +297,33 @@ fn one(table: &Table, rows: &[usize], name: &str, options: &ImageOptions, known:
     if kept.is_empty() {
         return Err(none_left(table, rows.len()));
     }
+    let mut told = None;
+    if let Some((texts, remark)) = named_by_column(name, &written, known) {
+        (written, told) = (texts, Some(remark));
+    }
     let title = format!("column `{name}`");
     let entry = |position: usize| format!("row {}", kept[position]);
     let place = Place { file: &table.file, column: &title, entry: &entry };
     let Classes { labels, names, mut remarks } = classes(&Written::Texts(written), known, &place)?;
+    remarks.extend(told);
     remarks.extend(unanswered.remarks(rows.len(), kept.len()));
     Ok(Read { rows: kept, labels: Labels::Class(labels), classes: names, remarks })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_column_called_like_a_class_says_which_class_is_1() {
+        let known = Known::named(&["pneumonia", "normal"]);
+        let written = ["1", "0", "True"].map(String::from);
+        let (texts, _) = named_by_column("Pneumonia", &written, &known).unwrap();
+        assert_eq!(texts, ["pneumonia", "normal", "pneumonia"]);
+        let (texts, _) = named_by_column("normal", &written, &known).unwrap();
+        assert_eq!(texts, ["normal", "pneumonia", "normal"]);
+        assert!(named_by_column("label", &written, &known).is_none());
+        assert!(named_by_column("normal", &["2".to_string()], &known).is_none());
+    }
 }
