@@ -74,6 +74,7 @@ pub(crate) fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     fn refusal(result: Result<String>) -> String {

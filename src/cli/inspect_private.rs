@@ -17,7 +17,16 @@ pub(super) fn private(path: &Path) -> Result<String> {
         String::from("what could identify somebody (docs/results.md says what is in every file)\n");
     let mut line = |what: &str, about: String| text += &format!("  {what:<20} {about}\n");
     let names = names(path)?;
-    samples(&results, &mut line)?;
+    if names.iter().any(|name| name.contains("samples-")) {
+        samples(&results, &mut line)?;
+    }
+    if names.iter().any(|name| name == "curves.parquet") {
+        line(
+            "curves.parquet",
+            "numbers of samples in their source (column samples); remove the column, or leave the file"
+                .into(),
+        );
+    }
     scopes(&results, &mut line)?;
     let count = |folder: &str| names.iter().filter(|name| name.starts_with(&format!("{folder}/"))).count();
     if count("adversarials") > 0 {

@@ -63,6 +63,7 @@ fn shuffled(n: usize) -> Result<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     fn names(groups: usize) -> Vec<String> {

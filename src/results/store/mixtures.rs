@@ -1,5 +1,7 @@
 //! Whatever mixture of shards, kills and reruns a folder has seen, each cell stands once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use super::tests::{plan, rows, study};
 use super::*;
 use crate::results::settle::STEPS;
