@@ -281,22 +281,28 @@ fn line(attack: &str, rungs: &BTreeMap<Rung, Mark>) -> Line {
     Line { attack: attack.to_owned(), points }
 }
 
-fn point(seeds: &[(&Rung, &Mark)]) -> Option<Point> {
-    let (rung, first) = seeds.first()?;
-    let mean =
-        |of: fn(&Mark) -> f64| seeds.iter().map(|(_, mark)| of(mark)).sum::<f64>() / seeds.len() as f64;
+fn point(rungs: &[(&Rung, &Mark)]) -> Option<Point> {
+    let (rung, first) = rungs.first()?;
+    // What draws nothing at random has no seed and stands first: it is there at every seed.
+    let fixed = rung.seed.is_none().then_some(*first);
+    let at_seed = |(_, mark): &(&Rung, &'_ Mark)| match fixed {
+        Some(fixed) if fixed.robust < mark.robust => fixed.clone(),
+        _ => (*mark).clone(),
+    };
+    let mut seeds: Vec<Mark> = rungs.iter().filter(|(rung, _)| rung.seed.is_some()).map(at_seed).collect();
+    if seeds.is_empty() {
+        seeds.push((*first).clone());
+    }
+    let mean = |of: fn(&Mark) -> f64| seeds.iter().map(of).sum::<f64>() / seeds.len() as f64;
+    let success = seeds.iter().map(|mark| mark.success).sum::<Option<f64>>();
     Some(Point {
         eps: rung.eps,
         robust: mean(|mark| mark.robust),
         low: mean(|mark| mark.low),
         high: mean(|mark| mark.high),
-        seeds: seeds.iter().map(|(_, mark)| mark.robust).collect(),
-        success: seeds
-            .iter()
-            .map(|(_, mark)| mark.success)
-            .sum::<Option<f64>>()
-            .map(|sum| sum / seeds.len() as f64),
-        cell_id: first.cell_id.clone(),
+        success: success.map(|sum| sum / seeds.len() as f64),
+        cell_id: seeds[0].cell_id.clone(),
+        seeds: seeds.iter().map(|mark| mark.robust).collect(),
     })
 }
 
