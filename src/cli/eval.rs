@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{DataArgs, DeviceArgs, print};
 use crate::Result;
+use crate::data::Remark;
 use crate::results::table::aligned;
 use crate::sweep::clean::{Part, RECALL, Rate, parts};
 use crate::sweep::doubts;
@@ -56,19 +57,8 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
     for line in samples.describe() {
         text += &format!("  {line}\n");
     }
-    for remark in &samples.remarks {
+    for remark in remarks(resolved) {
         text += &format!("  {remark}\n");
-    }
-    let findings = if resolved.subject.sigmoid() { resolved.subject.outputs() } else { 1 };
-    for finding in 0..findings {
-        for doubt in doubts::of_answers(&resolved.subject, finding) {
-            let of = if findings > 1 {
-                format!("{}: ", resolved.subject.class_name(finding as u32))
-            } else {
-                String::new()
-            };
-            text += &format!("  {of}{doubt}\n");
-        }
     }
     let parts = parts(&resolved.subject);
     for (name, value) in &resolved.metrics {
@@ -159,6 +149,21 @@ fn shown_rate(rate: &Rate) -> String {
     format!("{:.3}{}", rate.value, ends.unwrap_or_default())
 }
 
+/// What reading the data has to say, and what is doubtful in the model's clean answers.
+fn remarks(resolved: &ResolvedSubject) -> Vec<Remark> {
+    let subject = &resolved.subject;
+    let findings = if subject.sigmoid() { subject.outputs() } else { 1 };
+    let of = |finding: usize| -> Vec<Remark> {
+        let doubts = doubts::of_answers(subject, finding).into_iter();
+        let named = |doubt: Remark| match findings {
+            1 => doubt,
+            _ => Remark { text: format!("{}: {}", subject.class_name(finding as u32), doubt.text), ..doubt },
+        };
+        doubts.map(named).collect()
+    };
+    subject.data.remarks.iter().cloned().chain((0..findings).flat_map(of)).collect()
+}
+
 fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
     let model = &study.models[resolved.model];
     let data = &resolved.subject.data;
@@ -173,7 +178,7 @@ fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
         "thresholds": resolved.subject.thresholds,
         "metrics": resolved.metrics,
         "parts": parts(&resolved.subject),
-        "remarks": data.remarks,
+        "remarks": remarks(resolved),
         "outputs": data.classes,
         "expect": model.expect,
     })
