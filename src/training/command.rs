@@ -146,6 +146,8 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         subgroups: file.site.iter().cloned().collect(),
         classes: file.classes.clone(),
         images: file.images.clone(),
+        labels: file.labels.clone(),
+        classes_of_data: file.classes_of_data,
         ..Request::new(file.source.clone(), split)
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.
