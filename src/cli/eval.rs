@@ -71,17 +71,20 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
             Some([low, high]) => format!("  expected {low} to {high}: MISSED\n"),
         };
     }
-    let decisions = resolved.subject.decisions();
-    let shown = |(at, value): (usize, &f64)| match decisions.contains(&at) {
-        true => format!("{value:.6}"),
-        // Of a finding that no sample is labelled with.
-        false => "-".into(),
-    };
-    let thresholds: Vec<String> = resolved.subject.thresholds.iter().enumerate().map(shown).collect();
+    let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.6}"));
+    let thresholds: Vec<String> = thresholds(resolved).into_iter().map(shown).collect();
     if !thresholds.is_empty() {
         text += &format!("  {:<20} {}\n", "threshold", thresholds.join(" "));
     }
     text + &breakdown(&parts)
+}
+
+/// The threshold of each decision; none of a finding that no sample is labelled with.
+fn thresholds(resolved: &ResolvedSubject) -> Vec<Option<f64>> {
+    let subject = &resolved.subject;
+    let decisions = subject.decisions();
+    let own = |(at, &value): (usize, &f64)| decisions.contains(&at).then_some(value);
+    subject.thresholds.iter().enumerate().map(own).collect()
 }
 
 /// The interval of a metric over all samples, of a model that decides once.
@@ -181,7 +184,7 @@ fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
         "split": data.split,
         "synthetic": data.synthetic,
         "n": data.len(),
-        "thresholds": resolved.subject.thresholds,
+        "thresholds": thresholds(resolved),
         "metrics": resolved.metrics,
         "parts": parts(&resolved.subject),
         "remarks": remarks(resolved),

@@ -120,7 +120,7 @@ fn rows(
     }
     if let Some(row) = several {
         let ones = labels[row * width..][..width].iter().filter(|label| **label == 1).count();
-        let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table makes each of its \
+        let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of its \
                         outputs a finding";
         return Err(error(row * width, format!("{ones} of {width} findings"), expected));
     }

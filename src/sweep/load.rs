@@ -138,7 +138,6 @@ pub fn data_split(
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
     request.outputs = Some(outputs(&model.config));
-    request.classes_of_data = !request.classes.is_empty();
     request.classes = class_names(study, position, of, model)?;
     request.arrays.wanted = wanted(model);
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
@@ -479,7 +478,7 @@ fn check_fit(
             format!("{} findings a sample", data.classes.len()),
             match model.config.head {
                 Head::Sigmoid => format!("{outputs} findings, as many as the model has outputs"),
-                Head::Softmax => "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table makes each of \
+                Head::Softmax => "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of \
                                   its outputs a finding"
                     .to_string(),
             },

@@ -57,7 +57,7 @@ use super::section::Section;
 use super::trainer::Rule;
 use crate::data::labels;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, ImageOptions, LabelOptions, Preprocess, Source};
+use crate::data::{Dataset, ImageOptions, LabelColumns, LabelOptions, Preprocess, Source};
 use crate::models::{Config, Model};
 use crate::{Error, Result};
 
@@ -172,6 +172,17 @@ impl TrainFile {
             expect,
             model,
         })
+    }
+
+    /// Of a model of classes that exclude each other the columns that its labels stand in, one a class.
+    pub(super) fn one_hot(&self) -> Option<Vec<String>> {
+        let softmax = self.model.get("head").and_then(Json::as_str) != Some("sigmoid");
+        match &self.images.label {
+            Some(LabelColumns::Several(columns)) if softmax && columns.len() > 1 => {
+                Some(columns.iter().map(|(class, _)| class.clone()).collect())
+            }
+            _ => None,
+        }
     }
 
     /// The model's configuration for these training samples: sizes, class names and input scaling filled in.

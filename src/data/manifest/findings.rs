@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::labels::{Known, Listed, Place, Standing, findings, same};
+use super::super::signals::listing::statements;
 use super::super::table::{Column, Table};
 use super::super::{LabelOptions, Labels, UNLABELLED};
 use super::answers::{Answer, Settled, Unanswered, none_left};
@@ -57,20 +58,24 @@ pub(super) fn in_columns(
     Ok(Read { rows: kept, labels: Labels::Findings(labels), classes, remarks })
 }
 
-/// Findings in one text: `Edema|Effusion`, `No Finding`.
+/// Findings in one text: `Edema|Effusion`, `No Finding`; without a separator Python's lists, `['Edema', 'Effusion']`.
 pub(super) fn in_one_text(
     table: &Table,
     rows: &[usize],
     name: &str,
-    separator: &str,
+    separator: Option<&str>,
     options: &LabelOptions,
     known: &Known,
 ) -> Result<Read> {
     let column = needed(table, name)?;
     let named = |finding: &str| known.names.iter().any(|own| same(own, finding));
     let parts = |text: &str| -> Vec<String> {
-        let parts = text.split(separator).map(str::trim).filter(|part| !part.is_empty());
-        parts.filter(|part| !same(part, "no finding") || named(part)).map(str::to_string).collect()
+        let parts: Vec<String> = match separator {
+            Some(separator) => text.split(separator).map(|part| part.trim().to_string()).collect(),
+            None => statements(text).into_iter().flatten().collect(),
+        };
+        let said = |part: &String| !part.is_empty() && (!same(part, "no finding") || named(part));
+        parts.into_iter().filter(said).collect()
     };
     // What may be found at all is known of the whole file, not of a split.
     let all: BTreeSet<String> =

@@ -3,6 +3,7 @@
 use super::super::labels::{
     Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, quoted, same,
 };
+use super::super::signals::listing::statements;
 use super::super::table::{Column, Table};
 use super::super::{ImageOptions, LabelColumns, LabelOptions, Labels, Remark};
 use super::answers::{Answer, Settled, Unanswered, none_left};
@@ -58,7 +59,10 @@ pub(super) fn read(
         None => "label",
     };
     match &images.separator {
-        Some(separator) => in_one_text(table, rows, name, separator, options, known),
+        Some(separator) => in_one_text(table, rows, name, Some(separator), options, known),
+        None if !exclusive && are_lists(table, rows, name)? => {
+            in_one_text(table, rows, name, None, options, known)
+        }
         None => one(table, rows, name, options, known),
     }
 }
@@ -71,6 +75,21 @@ pub(super) fn needed<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
         );
         Error::input(&table.file, "label", format!("no column `{name}`"), expected)
     })
+}
+
+/// Whether a column holds Python's lists: `['Edema', 'Effusion']`.
+fn are_lists(table: &Table, rows: &[usize], name: &str) -> Result<bool> {
+    let column = needed(table, name)?;
+    let mut texts = rows.iter().filter_map(|&row| column.text(row)).peekable();
+    Ok(texts.peek().is_some() && texts.all(|text| statements(&text).is_some()))
+}
+
+/// The only name in a list, else the text itself.
+fn alone(text: String) -> String {
+    match statements(&text) {
+        Some(names) if names.len() == 1 => names.into_iter().next().unwrap_or(text),
+        _ => text,
+    }
 }
 
 /// Whether a class is there, a column of 0 and 1: it or the other.
@@ -169,7 +188,7 @@ fn one_hot(
         }
         let &[at] = &ones[..] else {
             let found = format!("1 in {} of {} columns of labels", ones.len(), columns.len());
-            let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table makes each of its \
+            let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of its \
                             outputs a finding";
             return Err(Error::input(&table.file, format!("row {row}"), found, expected));
         };
@@ -215,7 +234,7 @@ fn is_graded(answers: &[Answer], options: &LabelOptions) -> bool {
 /// A class a sample.
 fn one(table: &Table, rows: &[usize], name: &str, options: &LabelOptions, known: &Known) -> Result<Read> {
     let column = needed(table, name)?;
-    let texts: Vec<Option<String>> = rows.iter().map(|&row| column.text(row)).collect();
+    let texts: Vec<Option<String>> = rows.iter().map(|&row| column.text(row).map(alone)).collect();
     if let Some(text) = texts.iter().flatten().find(|text| text.contains('|') && !known.names.contains(text))
     {
         let expected = "a class, or separator = \"|\" in [[data]] for findings in one text";

@@ -59,6 +59,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
+        request.classes_of_data = !request.classes.is_empty();
         request.arrays = arrays(table)?;
         request.signals = signal_keys::options(table, folder)?;
         image_keys(table, folder, &mut request)?;
