@@ -128,11 +128,17 @@ fn study(path: &Path, line: &mut dyn FnMut(&str, String)) -> Result<()> {
     for text in texts {
         if is_place(&text) {
             line("study.resolved.toml", format!("{text}, a place on a machine, by an earlier version"));
-        } else if text.contains(['/', '\\']) {
+        } else if text.contains(['/', '\\']) && !is_fraction(&text) {
             line("study.resolved.toml", format!("{text}, a path as the study writes it"));
         }
     }
     Ok(())
+}
+
+/// Whether a text is a budget such as `8/255`.
+fn is_fraction(text: &str) -> bool {
+    let number = |part: &str| part.trim().parse::<f64>().is_ok();
+    text.split_once('/').is_some_and(|(above, below)| number(above) && number(below))
 }
 
 fn collect(value: &toml::Value, texts: &mut Vec<String>) {

@@ -147,6 +147,11 @@ impl Rows {
         self.positions().iter().map(|&at| at as u64).collect()
     }
 
+    /// The first member that rows are read from.
+    fn first_member(&self) -> usize {
+        self.parts.first().map_or(0, |(member, _)| *member)
+    }
+
     fn labels(&self, labels: &Labels, width: usize) -> Labels {
         let positions = self.positions();
         match labels {
@@ -172,7 +177,7 @@ impl Samples {
         // An input of one number a sample may be a plain list.
         let least = if request.inputs.is_empty() { 2 } else { 1 };
         let headers = headers(npz, members, place, least)?;
-        let (first, name) = (&headers[0], &members[0].samples[place]);
+        let (first, name) = (&headers[0], &members[rows.first_member()].samples[place]);
         let own = request.inputs.get(place);
         let layout = own.and_then(|own| own.layout).or(request.arrays.layout);
         let lying = layout::lie(&first.shape[1..], layout, request.arrays.wanted.get(place))

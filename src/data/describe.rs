@@ -42,6 +42,7 @@ impl Dataset {
         }
         match again {
             0 => "no sample".into(),
+            1 => format!("1 sample, with {} label", if otherwise == 0 { "the same" } else { "another" }),
             again => format!("{again} samples, {otherwise} of them with another label"),
         }
     }
