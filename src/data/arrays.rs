@@ -31,7 +31,7 @@ pub fn open(path: &Path, request: &Request, classes: Option<&[&str]>) -> Result<
     let members = splits::members(&npz, options, &inputs)?;
     let (split, mut remarks) = chosen_split(&members, request, path)?;
     let known = classes.map_or_else(|| request.known(), Known::named);
-    let read = array_labels::read(&mut npz, &members, &known)?;
+    let read = array_labels::read(&mut npz, &members, &request.labels, &known)?;
     remarks.extend(read.remarks);
     let rows = Rows::of(&members, &read.counts, &split, &read.labels, read.names.len(), request)?;
     let labels = rows.labels(&read.labels, read.names.len());

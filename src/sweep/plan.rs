@@ -266,9 +266,9 @@ fn class_counts(labels: &Labels, classes: usize, findings: usize) -> Vec<Vec<u64
         }
         Labels::Findings(labels) => (0..findings)
             .map(|finding| {
-                let present =
-                    labels.iter().skip(finding).step_by(findings).filter(|&&label| label == 1).count();
-                vec![(labels.len() / findings - present) as u64, present as u64]
+                let own = || labels.iter().skip(finding).step_by(findings);
+                let count = |wanted: u8| own().filter(|&&label| label == wanted).count() as u64;
+                vec![count(0), count(1)]
             })
             .collect(),
     }
