@@ -20,6 +20,7 @@ pub mod options;
 pub mod plan;
 mod progress;
 mod reach;
+pub mod resolution;
 pub mod resolve;
 mod rows;
 pub mod run;

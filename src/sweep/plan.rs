@@ -7,10 +7,10 @@ mod warnings;
 
 use std::path::Path;
 
-use super::doubts::resolution;
 use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::load;
+use super::resolution;
 use super::study::Study;
 use crate::data::{Dataset, Labels};
 use crate::models::Model;
@@ -84,8 +84,8 @@ pub struct Samples {
     pub synthetic: bool,
     /// Length of the widest range of values in budget units, for linf, l2 and l1.
     pub span: [f64; 3],
-    /// The step between neighbouring values of quantised data, in units of eps.
-    pub resolution: Option<f64>,
+    /// Of each input the step between neighbouring values of quantised data, in units of eps.
+    pub resolution: Vec<(std::ops::Range<usize>, Option<f64>)>,
     /// Values in one sample.
     pub sample_len: usize,
     /// What was read, in a few lines.
@@ -244,7 +244,7 @@ impl Subject {
             unit: data.unit.clone(),
             synthetic: data.synthetic,
             span: [widest, squares.sqrt(), sum],
-            resolution: resolution(data),
+            resolution: resolution::steps(data, &classes.inputs),
             sample_len: data.sample_len(),
             description: data.describe(),
         });
