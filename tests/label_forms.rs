@@ -437,7 +437,7 @@ fn findings_without_a_column_or_a_label_are_neither_absent_nor_present() {
     // Effusion has another name: it must not pass for unlabelled.
     let error = place.read(&columns("[\"Edema\", \"Pleural Effusion\"]"), "").unwrap_err();
     assert!(
-        error.contains("but Pleural Effusion") && error.contains("gives each finding its column"),
+        error.contains("but Pleural Effusion") && error.contains("{ FINDING = \"Pleural Effusion\", ... }"),
         "{error}"
     );
     let mended = columns("{ Effusion = \"Pleural Effusion\", Edema = \"Edema\", Fracture = \"Fracture\" }");
