@@ -466,6 +466,26 @@ fn findings_without_a_column_or_a_label_are_neither_absent_nor_present() {
 }
 
 #[test]
+fn one_column_and_lists_in_a_text_are_findings_or_a_class() {
+    const U: u8 = percuss::data::UNLABELLED;
+    let place = Place::new(3, "sigmoid", &["Mass", "Edema", "Hernia"]);
+    let csv = place.csv("path,edema,text,lists\n0.png,1,Mass,\"['Mass', 'normal']\"\n1.png,0,Edema,['Edema']\n2.png,1,Hernia,\"['Hernia', 'Mass']\"\n");
+    let label = |column: &str| format!("{csv}\ncolumns = {{ label = {column:?} }}");
+    let read = place.read(&label("edema"), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[U, 1, U], [U, 0, U], [U, 1, U]].concat()));
+    let error = place.read(&label("text"), "").unwrap_err();
+    assert!(error.contains("separator = \"|\""), "{error}");
+    let read = place.read(&format!("{}\nseparator = \"|\"", label("text")), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 0, 0], [0, 1, 0], [0, 0, 1]].concat()));
+    let read = place.read(&label("lists"), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 0, 0], [0, 1, 0], [1, 0, 1]].concat()));
+    assert!(told(&read).contains("no output has the name: normal"), "{}", told(&read));
+    let place = Place::new(3, "softmax", &["N", "D", "G"]);
+    let csv = place.csv("path,label\n0.png,['G']\n1.png,['N']\n2.png,['D']\n");
+    assert_eq!(classes(&place.read(csv, "").unwrap()), [2, 0, 1]);
+}
+
+#[test]
 fn folders_are_called_as_the_classes_or_refused_with_the_line() {
     let place = Place::new(2, "softmax", &["NORMAL", "PNEUMONIA"]);
     for (no, yes, named) in
