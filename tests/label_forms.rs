@@ -233,6 +233,11 @@ fn two_classes_in_every_form_under_every_order_of_names() {
         let Some(finding) = finding else {
             let texts = as_texts(ILL.map(|ill| if ill { "ill" } else { "normal" }));
             check_texts(&place, &texts, &Right::Lines(2), &what("names"));
+            // Nobody says whether 1 is pneumonia: what it was taken for is said.
+            let data = format!("{}\ncolumns = {{ label = \"ill\" }}", place.list("ill", &as_texts(numbers)));
+            check(&place, &data, &[], &yes(), &what("a column called like nothing that is known"));
+            let text = told(&place.read(&data, "").unwrap());
+            assert!(text.contains("column `ill`: 1 is output 1, 0 is output 0"), "{text}");
             continue;
         };
         let named = Right::Classes(ILL.map(|ill| if ill { finding } else { 1 - finding }).to_vec());
