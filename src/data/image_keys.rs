@@ -13,7 +13,7 @@ type Bad<T> = Result<T, (String, String)>;
 
 impl ImageOptions {
     /// All keys.
-    pub const KEYS: [&'static str; 12] = [
+    pub const KEYS: [&'static str; 11] = [
         "columns",
         "separator",
         "uncertain",
@@ -25,10 +25,9 @@ impl ImageOptions {
         "values",
         "window",
         "frame",
-        "bins",
     ];
 
-    /// Reads `key`, one of [`ImageOptions::KEYS`] but for `bins`; paths are relative to `folder`.
+    /// Reads `key`, one of [`ImageOptions::KEYS`]; paths are relative to `folder`.
     ///
     /// # Errors
     /// What was found, and what is expected.
