@@ -8,6 +8,7 @@ pub mod data;
 pub mod defenses;
 pub mod device;
 mod digest;
+mod document;
 mod error;
 mod files;
 pub mod graph;

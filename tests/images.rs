@@ -22,11 +22,12 @@ fn request(folder: &Path, csv: &str, keys: &str) -> Request {
 
 fn with_keys(mut request: Request, keys: &str) -> Request {
     for (key, value) in &keys.parse::<toml::Table>().unwrap() {
-        let key = ImageOptions::KEYS.into_iter().find(|own| own == key).unwrap();
-        match key {
-            "bins" => request.bins = percuss::data::image_keys::bins(value).unwrap(),
-            key => request.images.set(key, value, &cases()).unwrap(),
+        if key == "bins" {
+            request.bins = percuss::data::image_keys::bins(value).unwrap();
+            continue;
         }
+        let key = ImageOptions::KEYS.into_iter().find(|own| own == key).unwrap();
+        request.images.set(key, value, &cases()).unwrap();
     }
     request
 }

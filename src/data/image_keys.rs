@@ -13,10 +13,10 @@ type Bad<T> = Result<T, (String, String)>;
 
 impl ImageOptions {
     /// All keys.
-    pub const KEYS: [&'static str; 10] =
-        ["columns", "separator", "files", "resize", "colours", "bits", "values", "window", "frame", "bins"];
+    pub const KEYS: [&'static str; 9] =
+        ["columns", "separator", "files", "resize", "colours", "bits", "values", "window", "frame"];
 
-    /// Reads `key`, one of [`ImageOptions::KEYS`] but for `bins`; paths are relative to `folder`.
+    /// Reads `key`, one of [`ImageOptions::KEYS`]; paths are relative to `folder`.
     ///
     /// # Errors
     /// What was found, and what is expected.

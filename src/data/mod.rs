@@ -17,6 +17,7 @@ pub mod image_keys;
 pub mod image_options;
 mod image_set;
 pub mod inputs;
+pub(crate) mod keys;
 pub mod label_options;
 pub mod labels;
 pub mod layout;

@@ -6,11 +6,9 @@ mod amount;
 mod attack_table;
 mod budgets;
 mod data_table;
-mod document;
 mod given_targets;
 pub mod ladder;
 mod recipes;
-mod signal_keys;
 mod subjects;
 mod threat_table;
 mod zero_shot;
@@ -32,7 +30,7 @@ pub use subjects::{
 
 pub use threat_table::ThreatTable;
 
-use self::document::{Item, Source, Table};
+use crate::document::{Item, Source, Table};
 use crate::models::hex;
 use crate::{Error, Result};
 

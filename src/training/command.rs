@@ -142,21 +142,19 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
     };
     let request = |split: &str, limit: Option<usize>| Request {
         limit,
+        split: split.to_string(),
         outputs: file.outputs(),
+        classes: file.output_names(),
         seed: file.recipe.seed,
         data_dir: options.data_dir.clone(),
-        subgroups: file.site.iter().cloned().collect(),
-        classes: file.output_names(),
-        images: file.images.clone(),
-        labels: file.labels.clone(),
-        classes_of_data: file.classes_of_data,
-        ..Request::new(file.source.clone(), split)
+        ..file.request.clone()
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.
     let first = if file.splits.train == JOINED { "train" } else { &file.splits.train };
     let (mut train, mut preprocess) = data::open_fitted(&request(first, file.limit), fitted.as_ref())?;
-    if !file.classes.is_empty() {
-        labels::agree(&file.classes, &train.classes, &train.name)?;
+    let classes = &file.request.classes;
+    if !classes.is_empty() {
+        labels::agree(classes, &train.classes, &train.name)?;
     }
     if file.splits.train == JOINED {
         train = joined(train, data::open(&request("val", None), preprocess.as_ref())?);
@@ -198,12 +196,14 @@ fn joined(mut first: Dataset, second: Dataset) -> Dataset {
 
 /// The table that a spec of the training file's own is fitted on.
 fn table(file: &TrainFile, spec: &Spec, options: &Options) -> Result<Table> {
-    let read = |path: &Path| tables::read_for(path, spec, &Request::new(file.source.clone(), "train"));
+    let read = |path: &Path| {
+        tables::read_for(path, spec, &Request { split: "train".into(), ..file.request.clone() })
+    };
     let none = |found: &str| {
         let place = "preprocess";
         Err(Error::input(file.path.display(), place, found, "a table: only tables are preprocessed"))
     };
-    match &file.source {
+    match &file.request.source {
         Source::Path(path) => read(path),
         Source::Manifest(_) => none("images"),
         Source::Records(_) => none("signals"),

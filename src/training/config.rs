@@ -8,7 +8,8 @@
 //! class_weights = "balanced"        # "none" (default), "sqrt_balanced", or a list of numbers
 //! label_smoothing = 0.0
 //!
-//! [data]                            # name = a registry name, or path = a file or folder, or manifest = a CSV of images
+//! [data]                            # what is read and how, by the keys of a study's [[data]]: name, path, manifest or records, arrays, layout,
+//!                                   # bounds, columns, resize, leads, rate, cut, ...
 //! name = "support2"
 //! train = "train"                   # names of the splits; these are the defaults. "train+val": refit on both, val = "none"
 //! val = "val"
@@ -55,9 +56,10 @@ use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::section::Section;
 use super::trainer::Rule;
-use crate::data::labels;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, ImageOptions, LabelColumns, LabelOptions, Outputs, Preprocess, Source};
+use crate::data::{Dataset, LabelColumns, Outputs, Preprocess, Request};
+use crate::data::{keys, labels};
+use crate::document::{self, Table};
 use crate::models::{Config, Model};
 use crate::{Error, Result};
 
@@ -68,22 +70,14 @@ pub struct TrainFile {
     pub path: PathBuf,
     /// Where the model goes.
     pub out: PathBuf,
-    /// The data set.
-    pub source: Source,
+    /// The data set and how it is read: the keys of a study's `[[data]]`.
+    pub request: Request,
     /// Names of the train, validation and test splits.
     pub splits: Splits,
     /// At most so many samples of the train split; what `train+val` adds is taken whole.
     pub limit: Option<usize>,
     /// At most so many test samples.
     pub test_limit: Option<usize>,
-    /// How image files and the CSV that lists them are read.
-    pub images: ImageOptions,
-    /// What labels that are no answer count as.
-    pub labels: LabelOptions,
-    /// Whether `classes` are said of the data, not of the model.
-    pub classes_of_data: bool,
-    /// Names of the outputs in their order: what the names of labels mean. Empty where nobody says them.
-    pub classes: Vec<String>,
     /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
     pub site: Option<String>,
     /// A table's own spec is replaced by this one.
@@ -129,14 +123,11 @@ impl TrainFile {
         let stem = path.file_stem().map_or("model".into(), |stem| stem.to_string_lossy().into_owned());
         let out = root.text("out")?.unwrap_or(stem);
         let data = root.required("data")?;
-        let source = source(&data, folder)?;
+        let mut request = request(&file, text, &data, folder)?;
         let splits = splits(&data)?;
         let most = |key| data.whole(key, 1..=u64::from(u32::MAX)).map(|most| most.map(|most| most as usize));
         let (limit, test_limit) = (most("limit")?, most("test_limit")?);
         let site = data.text("site")?;
-        let classes = data.texts("classes")?.unwrap_or_default();
-        let images = images(&data, folder)?;
-        let labels = label_options(&data)?;
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -152,19 +143,19 @@ impl TrainFile {
             return Err(data.bad("test", "none", "the split that [expect] is about"));
         }
         root.finish()?;
+        if request.classes.is_empty() {
+            request.classes = class_names(&model);
+        }
+        request.subgroups = site.iter().cloned().collect();
         let out = folder.join(out);
         let path = path.to_path_buf();
         Ok(Self {
             path,
             out,
-            source,
+            request,
             splits,
             limit,
             test_limit,
-            images,
-            labels,
-            classes_of_data: !classes.is_empty(),
-            classes: if classes.is_empty() { class_names(&model) } else { classes },
             site,
             preprocess,
             class_weights,
@@ -176,18 +167,19 @@ impl TrainFile {
 
     /// Names of the outputs in their order, where the file says them: a column an output says them, too.
     pub(super) fn output_names(&self) -> Vec<String> {
-        match &self.images.label {
-            Some(LabelColumns::Several(columns)) if self.classes.is_empty() && columns.len() > 1 => {
+        match &self.request.images.label {
+            Some(LabelColumns::Several(columns)) if self.request.classes.is_empty() && columns.len() > 1 => {
                 columns.iter().map(|(name, _)| name.clone()).collect()
             }
-            _ => self.classes.clone(),
+            _ => self.request.classes.clone(),
         }
     }
 
     /// What the labels are for, where columns of labels could be classes as well as findings.
     pub(super) fn outputs(&self) -> Option<Outputs> {
         let softmax = self.model.get("head").and_then(Json::as_str) != Some("sigmoid");
-        let several = matches!(&self.images.label, Some(LabelColumns::Several(columns)) if columns.len() > 1);
+        let several =
+            matches!(&self.request.images.label, Some(LabelColumns::Several(columns)) if columns.len() > 1);
         (softmax && several).then(|| Outputs { count: self.output_names().len(), findings: false })
     }
 
@@ -314,35 +306,13 @@ fn model_keys(table: &toml::Table) -> Map<String, Json> {
     }
 }
 
-fn source(data: &Section, folder: &Path) -> Result<Source> {
-    let (name, path, manifest) = (data.text("name")?, data.text("path")?, data.text("manifest")?);
-    match (name, path, manifest) {
-        (Some(name), None, None) => Ok(Source::Name(name)),
-        (None, Some(path), None) => Ok(Source::Path(folder.join(path))),
-        (None, None, Some(path)) => Ok(Source::Manifest(folder.join(path))),
-        (None, None, None) => Err(data.bad("name", "no data set", "name, path or manifest")),
-        _ => Err(data.bad("name", "more than one data set", "one of name, path, manifest")),
-    }
-}
-
-/// What `[data]` says of images: the keys of a study's `[[data]]`, but for the ranges of columns, which nothing is broken down by here.
-fn images(data: &Section, folder: &Path) -> Result<ImageOptions> {
-    let mut images = ImageOptions::default();
-    for key in ImageOptions::KEYS.into_iter().filter(|&key| key != "bins") {
-        let Some(value) = data.value(key) else { continue };
-        images.set(key, value, folder).map_err(|(found, expected)| data.bad(key, found, expected))?;
-    }
-    Ok(images)
-}
-
-/// What `[data]` says of labels: the keys of a study's `[[data]]`.
-fn label_options(data: &Section) -> Result<LabelOptions> {
-    let mut options = LabelOptions::default();
-    for key in LabelOptions::KEYS {
-        let Some(value) = data.value(key) else { continue };
-        options.set(key, value).map_err(|(found, expected)| data.bad(key, found, expected))?;
-    }
-    Ok(options)
+/// What the keys of `[data]` that a study has as well ask for; they count as asked for in `data`.
+fn request(file: &str, text: &str, data: &Section, folder: &Path) -> Result<Request> {
+    data.leave(keys::all());
+    let source = document::Source { file, text };
+    let parsed = source.parse()?;
+    let table = Table::root(source, parsed.get_ref()).require("data", "[data]")?.table("[data]")?;
+    keys::request(&table, folder)
 }
 
 fn splits(data: &Section) -> Result<Splits> {

@@ -44,6 +44,11 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
+    /// Counts keys as asked for that somebody else reads.
+    pub(super) fn leave(&self, keys: Vec<&str>) {
+        self.asked.borrow_mut().extend(keys.into_iter().map(String::from));
+    }
+
     /// A sub-table.
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>> {
         match self.value(key) {
@@ -114,14 +119,6 @@ impl<'a> Section<'a> {
             Some(Value::Boolean(truth)) => Ok(Some(*truth)),
             Some(other) => Err(self.bad(key, show(other), "true or false")),
         }
-    }
-
-    /// Texts in a list.
-    pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>> {
-        let Some(value) = self.value(key) else { return Ok(None) };
-        let text = |value: &Value| value.as_str().map(str::to_string);
-        let texts = value.as_array().and_then(|list| list.iter().map(text).collect::<Option<Vec<String>>>());
-        texts.map(Some).ok_or_else(|| self.bad(key, show(value), "a list of texts in quotes"))
     }
 
     /// Numbers in a list.

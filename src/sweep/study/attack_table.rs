@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::amount::{Amount, amount, positive};
 use super::budgets::{BesideAmount, Budget, beside, budgets, refuse_beside, refuse_norms};
 use super::data_table::DataEntry;
-use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
 use super::subjects::{DefenseEntry, ModelEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::{self, Attack, Kind, Parameter, REGISTRY, Value};
+use crate::document::{Item, Table, whole_from};
 use crate::spelling::hint;
 
 /// Keys that every attack table has.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::amount::{Amount, amount};
-use super::document::{Item, Table};
 use super::ladder::{Rung, rungs};
 use crate::Result;
 use crate::attacks::{Attack, Norm};
+use crate::document::{Item, Table};
 use crate::spelling::hint;
 
 /// One norm's ladder of budgets.

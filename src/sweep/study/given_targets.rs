@@ -1,13 +1,13 @@
 //! Targets of `[[membership]]` that are there already: models of the study, with the data that they learnt from and data that they did not.
 
 use super::attack_table::Setting;
-use super::document::Table;
 use super::subjects::positions;
 use super::threat_table::Ids;
 use crate::Result;
 use crate::attacks::Value;
 use crate::attacks::privacy::{self, Access};
 use crate::attacks::threats::Declared;
+use crate::document::Table;
 
 /// `target = MODEL, members = DATA, nonmembers = DATA`, and perhaps `population = DATA`.
 #[derive(Clone, Debug, PartialEq)]

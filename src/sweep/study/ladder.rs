@@ -1,7 +1,7 @@
 //! Ladders: a value, a list of values, `{ linspace = [a, b, n] }` or `{ logspace = [a, b, n] }`.
 
-use super::document::Item;
 use crate::Result;
+use crate::document::Item;
 
 /// Values of one `linspace` or `logspace` at most.
 const MOST: u64 = 10_000;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::Table;
 use super::subjects::fresh_id;
 use crate::Result;
+use crate::document::Table;
 
 /// A `[[recipe]]` table.
 #[derive(Clone, Debug, PartialEq)]

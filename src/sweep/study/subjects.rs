@@ -5,12 +5,13 @@ use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 use super::attack_table::ladder;
-use super::data_table::{DataEntry, SPLITS, bounds, classes};
-use super::document::{Item, Table};
+use super::data_table::DataEntry;
 use super::zero_shot::{open_words, zero_shot};
 use crate::Result;
 use crate::attacks::{Parameter, Value};
+use crate::data::keys::{SPLITS, bounds, classes};
 use crate::defenses::{self, DETECTORS, Detector};
+use crate::document::{Item, Table, pair};
 use crate::models::Samples;
 use crate::models::clip::ZeroShot;
 use crate::models::{Head, OpenWords};
@@ -260,23 +261,6 @@ fn expect(item: &Item) -> Result<BTreeMap<String, [f64; 2]>> {
         .collect()
 }
 
-/// Two numbers in a range, the first not above the second.
-pub(super) fn pair(item: &Item, what: &str, low: f64, high: f64) -> Result<[f64; 2]> {
-    let expected =
-        if (low, high) == (0.0, 1.0) { format!("{what} between 0 and 1") } else { what.to_string() };
-    let values = item.values()?;
-    let [a, b] = values.as_slice() else {
-        return Err(item.error(expected));
-    };
-    let (a, b) = (a.number_in(low..=high, &expected)?, b.number_in(low..=high, &expected)?);
-    if a > b {
-        return Err(
-            item.error_found(format!("[{a}, {b}]"), format!("{expected}, the first not above the second"))
-        );
-    }
-    Ok([a, b])
-}
-
 /// The tables of `[[defense]]`; without any, no defence.
 pub(super) fn defenses(root: &Table) -> Result<Vec<DefenseEntry>> {
     let Some(item) = root.get("defense") else {
@@ -401,8 +385,4 @@ pub(super) fn positions(item: &Item, what: &str, ids: &[&str]) -> Result<Vec<usi
         positions.push(position);
     }
     Ok(positions)
-}
-
-pub(super) fn words(item: &Item) -> Result<Vec<String>> {
-    item.values()?.iter().map(Item::text).collect()
 }

@@ -2,13 +2,13 @@
 
 use super::attack_table::{Setting, filter, ladder};
 use super::data_table::DataEntry;
-use super::document::{Item, Table};
 use super::given_targets::{self, GivenTargets, given_targets};
 use super::recipes::RecipeEntry;
 use super::subjects::{DefenseEntry, ModelEntry, chosen_defenses, positions};
 use crate::Result;
 use crate::attacks::is_called;
 use crate::attacks::threats::{Declared, Threat};
+use crate::document::{Item, Table};
 use crate::spelling::hint;
 
 /// Keys that every such table has.

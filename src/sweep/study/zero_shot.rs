@@ -1,7 +1,7 @@
 //! Words of a `[[model]]`: classes in words for an image-text model, and which words an adversary may change.
 
-use super::document::{Item, Table};
 use crate::Result;
+use crate::document::{Item, Table};
 use crate::models::OpenWords;
 use crate::models::clip::ZeroShot;
 

@@ -1,11 +1,10 @@
-//! Keys of `[[data]]` for signals: leads, rate, what a sample is, the CSV that lists recordings.
+//! Keys of data for signals: leads, rate, what a sample is, the CSV that lists recordings.
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Item, Table};
-use super::subjects::words;
 use crate::Result;
 use crate::data::signals::{Cut, Gaps, Lack, ListColumns, SignalOptions};
+use crate::document::{Item, Table, words};
 
 /// Them.
 pub(super) const KEYS: [&str; 13] = [
