@@ -7,6 +7,7 @@ use super::describe;
 use super::listing::ListedLabels;
 use super::options::SignalOptions;
 use super::recording::Recording;
+use super::rhythm::Rhythms;
 use crate::data::labels::{self, Known, Place, Written, same};
 use crate::data::{Labels, Remark, beats as aami};
 use crate::{Error, Result};
@@ -18,6 +19,8 @@ pub enum Noted {
     Beats(Vec<(f64, usize)>),
     /// Its header's diagnoses, where it has some.
     Diagnoses(Option<BTreeSet<String>>),
+    /// Its rhythms.
+    Rhythms(Rhythms),
 }
 
 /// Labels of those samples that have one.
@@ -41,9 +44,10 @@ impl Labelled {
     }
 }
 
-/// The classes of beats: the study's, else AAMI's.
+/// The classes of rhythms or beats: the study's, else AAMI's of beats.
 fn class_names(options: &SignalOptions) -> Vec<String> {
-    match options.beats.as_slice() {
+    let named = if options.rhythms.is_empty() { &options.beats } else { &options.rhythms };
+    match named.as_slice() {
         [] => aami::CLASSES.map(str::to_string).to_vec(),
         classes => classes.iter().map(|(name, _)| name.clone()).collect(),
     }
@@ -81,11 +85,11 @@ pub fn beats(
     Ok(Noted::Beats(found))
 }
 
-/// Classes of beats in the order of the model's outputs, where it calls them so; in their own order otherwise.
+/// Classes of beats or rhythms in the order of the model's outputs, where it calls them so; in their own order otherwise.
 ///
 /// # Errors
 /// None but those of [`labels::classes`].
-pub fn beat_classes(
+pub fn noted_classes(
     file: &str,
     options: &SignalOptions,
     found: Vec<usize>,
@@ -95,12 +99,12 @@ pub fn beat_classes(
     let own = class_names(options);
     if !known.names.is_empty() && own.iter().all(|name| known.names.iter().any(|other| same(name, other))) {
         let texts = found.iter().map(|&class| own[class].clone()).collect();
-        let place = Place { file, column: "beats", entry: &|at| format!("beat {at}") };
+        let place = Place { file, column: "annotations", entry: &|at| format!("sample {at}") };
         let read = labels::classes(&Written::Texts(texts), known, &place)?;
         remarks.extend(read.remarks);
         return Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept: Vec::new() });
     }
-    if options.beats.is_empty() {
+    if options.beats.is_empty() && options.rhythms.is_empty() {
         remarks.push(Remark::note(
             "beats in the classes of AAMI EC57, as outputs 0 to 4: N (normal, bundle branch block), S, V, F, Q",
         ));
