@@ -80,9 +80,26 @@ impl Model {
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
+        Self::load_with(path, &onnx::Supplied::default())
+    }
+
+    /// As [`Self::load`]; of an ONNX file, with what it leaves open.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; something supplied to a model that is no ONNX file, or has no such axis or input.
+    pub fn load_with(path: &Path, supplied: &onnx::Supplied) -> Result<Self> {
         conversion::refuse(path)?;
         if let Some(file) = onnx_file(path) {
-            return Self::from_onnx(&file);
+            return Self::from_onnx(&file, supplied);
+        }
+        if !supplied.is_empty() {
+            let expected = "an ONNX file, which alone leaves such open";
+            return Err(Error::input(
+                path.display(),
+                "dimensions, inputs",
+                "a model in other files",
+                expected,
+            ));
         }
         let (config, mut weights, file) = if path.is_dir() {
             match dialects::open_clip(path)? {
@@ -120,8 +137,8 @@ impl Model {
     }
 
     /// A network from an ONNX file; what it computes with is in its configuration.
-    fn from_onnx(path: &Path) -> Result<Self> {
-        let read = onnx::read(path)?;
+    fn from_onnx(path: &Path, supplied: &onnx::Supplied) -> Result<Self> {
+        let read = onnx::read(path, supplied)?;
         let config = Config {
             architecture: Architecture::Onnx(onnx::Onnx { network: read.network, keeps_ending: false }),
             class_names: read.class_names,
