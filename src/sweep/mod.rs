@@ -22,6 +22,7 @@ pub mod plan;
 mod prepare;
 mod progress;
 mod reach;
+pub mod resolution;
 pub mod resolve;
 mod rows;
 pub mod run;

@@ -8,12 +8,12 @@ mod warnings;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::doubts::resolution;
 use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::leaks;
 use super::load;
 use super::prepare::named;
+use super::resolution;
 use super::resolve::{ResolvedSubject, answered, check_expectation};
 use super::study::Study;
 use super::subject::Subject as Answered;
@@ -94,8 +94,8 @@ pub struct Samples {
     pub synthetic: bool,
     /// Length of the widest range of values in budget units, for linf, l2 and l1.
     pub span: [f64; 3],
-    /// The step between neighbouring values of quantised data, in units of eps.
-    pub resolution: Option<f64>,
+    /// Of each input the step between neighbouring values of quantised data, in units of eps.
+    pub resolution: Vec<(std::ops::Range<usize>, Option<f64>)>,
     /// Values in one sample.
     pub sample_len: usize,
     /// What was read, in a few lines.
@@ -332,7 +332,7 @@ impl Subject {
             unit: data.unit.clone(),
             synthetic: data.synthetic,
             span: [widest, squares.sqrt(), sum],
-            resolution: resolution(data),
+            resolution: resolution::steps(data, &classes.inputs),
             sample_len: data.sample_len(),
             description: data.describe(),
         });
@@ -354,9 +354,9 @@ fn class_counts(labels: &Labels, classes: usize, findings: usize) -> Vec<Vec<u64
         }
         Labels::Findings(labels) => (0..findings)
             .map(|finding| {
-                let present =
-                    labels.iter().skip(finding).step_by(findings).filter(|&&label| label == 1).count();
-                vec![(labels.len() / findings - present) as u64, present as u64]
+                let own = || labels.iter().skip(finding).step_by(findings);
+                let count = |wanted: u8| own().filter(|&&label| label == wanted).count() as u64;
+                vec![count(0), count(1)]
             })
             .collect(),
     }

@@ -18,6 +18,7 @@ use crate::results::curves::write_curves;
 use crate::results::passing_on;
 use crate::results::plot::write_robustness_svg;
 use crate::results::seeds::write_seeds;
+use crate::results::table::shown_cells;
 use crate::results::{Overview, Results, RunRow, Shard, Store, StudyText, Text};
 use crate::training::Workshop;
 use crate::{Error, Result};
@@ -211,8 +212,9 @@ fn draw(out: &Path, study: &str, ids: &[Text]) -> Result<()> {
     Results::read_undisturbed(out, ids, |results| {
         write_seeds(results)?;
         let curves = write_curves(results)?;
-        let title = format!("{study}: robust accuracy over attack budget");
-        write_robustness_svg(&out.join("robustness.svg"), &title, &Overview::of(results)?, &curves)?;
+        let (title, overview) = (format!("{study}: robustness over attack budget"), Overview::of(results)?);
+        let metrics = results.metrics_of(shown_cells(&overview).iter().map(Text::as_str))?;
+        write_robustness_svg(&out.join("robustness.svg"), &title, &overview, &curves, &metrics)?;
         Ok(())
     })?;
     Ok(())
