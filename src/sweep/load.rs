@@ -187,6 +187,7 @@ pub fn data_split(
         dataset.remarks.extend(likeness::check(model, &dataset, entry, &study.data[position])?);
     }
     dataset.remarks.extend(unseen(&dataset));
+    dataset.remarks.extend(super::leaks::names(&dataset));
     if let Architecture::Bert(bert) = &model.config.architecture {
         texts(&mut dataset, bert.bert.vocabulary)?;
     }
