@@ -238,7 +238,7 @@ fn ten_thousand_cells_plan_in_under_a_second_with_the_right_sums() {
         unit: "pixel".into(),
         synthetic: true,
         span: [255.0, 7140.0, 199_920.0],
-        resolution: None,
+        resolution: Vec::new(),
         sample_len: 784,
         description: Vec::new(),
     };

@@ -113,7 +113,10 @@ fn scopes(results: &Results, line: &mut dyn FnMut(&str, String)) -> Result<()> {
         let more = if values.len() > shown.len() { ", ..." } else { "" };
         line(
             "metrics-*.parquet",
-            format!("scope: subgroups by {column}, as the data name them: {}{more}", shown.join(", ")),
+            format!(
+                "scope: subgroups by {column}, as the data name them: {}{more}; robustness.svg names them, too",
+                shown.join(", ")
+            ),
         );
     }
     Ok(())

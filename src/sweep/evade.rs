@@ -11,6 +11,7 @@ use super::engine::{Engine, Event, Goal, Job, Outcome, Rung, Work};
 use super::grid::Cell;
 use super::identity::lane_stream;
 use super::moving;
+use super::resolution;
 use super::resolve::ResolvedSubject;
 use super::rows::{Provenance, RowMaker, Rows, save_inputs};
 use super::study::{Aim, Save, Stop, Study};
@@ -178,7 +179,7 @@ const MANY: usize = 10;
 struct Doubts {
     /// Flags of the data, and of the model's clean answers for each finding.
     flags: Vec<Vec<&'static str>>,
-    resolution: Option<f64>,
+    resolution: Vec<(Range<usize>, Option<f64>)>,
 }
 
 impl Doubts {
@@ -190,7 +191,8 @@ impl Doubts {
                 subject.data.remarks.iter().chain(&answers).filter_map(|remark| remark.flag).collect();
             flags
         });
-        Self { flags: flags.collect(), resolution: doubts::resolution(&subject.data) }
+        let resolution = resolution::steps(&subject.data, &subject.model.config.inputs());
+        Self { flags: flags.collect(), resolution }
     }
 
     fn flags(&self, subject: &Subject, cell: &Cell) -> Vec<Text> {
@@ -201,7 +203,8 @@ impl Doubts {
             Some(range) => (data.domain.part(range), range.len()),
             None => (data.domain.clone(), data.sample_len()),
         };
-        let of_budget = doubts::of_budget(&domain, len, self.resolution, cell.norm, cell.eps);
+        let step = resolution::step_of(&self.resolution, input.as_ref());
+        let of_budget = doubts::of_budget(&domain, len, step, cell.norm, cell.eps);
         let mut flags: Vec<&str> = of_finding.chain(of_budget).collect();
         flags.sort_unstable();
         flags.dedup();

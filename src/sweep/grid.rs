@@ -7,7 +7,9 @@ use std::sync::Arc;
 pub use super::cell::Cell;
 use super::cell::named;
 use super::moving;
-use super::study::{Aim, Amount, AttackTable, ClassName, Curve, Goal, Setting, Stop, Study};
+use super::study::{
+    Aim, Amount, AttackTable, Beside, BesideAmount, ClassName, Curve, Goal, Setting, Stop, Study,
+};
 use crate::attacks::{Attack, Norm, Value};
 use crate::data::Dataset;
 use crate::digest::{Digest, digest};
@@ -246,9 +248,11 @@ impl Builder<'_> {
                 let ladder = ladder(table.curve, &budgets);
                 let own = |values| frame.in_units(self.study, budget.norm, values);
                 let combinations = combinations.iter().map(own).collect::<Result<Vec<_>>>()?;
+                let besides = table.beside.iter().map(|all| frame.besides(self.study, all));
+                let besides = besides.collect::<Result<Vec<_>>>()?;
                 for &eps in &budgets {
                     for &stop in &table.stops {
-                        for (values, beside) in each_with_each(&combinations, &table.beside) {
+                        for (values, beside) in each_with_each(&combinations, &besides) {
                             let mut cell = frame.cell(attack, budget.norm, eps, stop, values.clone());
                             cell.beside = beside.clone();
                             cell.precision = self.study.precision;
@@ -319,8 +323,22 @@ impl Frame<'_> {
 
     /// An amount of the table in the data's unit.
     fn units(&self, study: &Study, norm: Norm, amount: Amount) -> Result<f64> {
+        self.units_of(study, self.table.input.as_deref(), norm, amount)
+    }
+
+    /// The budgets of what moves beside, each in the unit of its input.
+    fn besides(&self, study: &Study, written: &[BesideAmount]) -> Result<Arc<[Beside]>> {
+        let one = |BesideAmount { input, norm, eps }: &BesideAmount| {
+            let eps = self.units_of(study, Some(input), *norm, *eps)?;
+            Ok(Beside { input: input.clone(), norm: *norm, eps })
+        };
+        written.iter().map(one).collect()
+    }
+
+    /// An amount for the input of this name, or for the first that moves by the norm.
+    fn units_of(&self, study: &Study, input: Option<&str>, norm: Norm, amount: Amount) -> Result<f64> {
         let Some(outputs) = self.outputs else { return Ok(amount.in_unknown_units()) };
-        outputs.units(self.table.input.as_deref(), norm, amount).map_err(|range| {
+        outputs.units(input, norm, amount).map_err(|range| {
             let place = format!("line {}, attack", self.table.line);
             let found = format!("{amount} for data {}, whose {range}", study.data[self.data].id);
             let expected = "a number in the data's unit; a fraction is for values from 0 to 1, or from 0 to its denominator";

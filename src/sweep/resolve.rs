@@ -59,6 +59,18 @@ fn resolve_one(
 ) -> Result<ResolvedSubject> {
     let data = load::data(study, d, m, model, data_dir)?;
     let model = load::fitted(study, m, model, &data)?;
+    answered(study, [m, d], model, data, device, data_dir)
+}
+
+/// A fitted model with its clean logits, thresholds and metrics on a data set.
+pub(super) fn answered(
+    study: &Study,
+    [m, d]: [usize; 2],
+    model: Model,
+    data: Dataset,
+    device: &Device,
+    data_dir: Option<&Path>,
+) -> Result<ResolvedSubject> {
     let clean = clean_logits(&model, &data, device)?;
     let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
     subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
@@ -71,23 +83,25 @@ fn resolve_one(
 /// # Errors
 /// The first that is not, with its value and range: nothing is attacked then.
 pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result<()> {
-    for resolved in subjects {
-        let entry = &study.models[resolved.model];
-        for (name, [low, high]) in &entry.expect {
-            let place =
-                || format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
-            let Some(&found) = resolved.metrics.get(name) else {
-                let there: Vec<&str> = resolved.metrics.keys().map(String::as_str).collect();
-                let found = "a metric that this head on these data does not have";
-                return Err(study.error(place(), found, format!("one of {}", there.join(", "))));
-            };
-            if !(found >= *low && found <= *high) {
-                return Err(study.error(
-                    place(),
-                    format!("{found:.4} on clean data"),
-                    format!("{low} to {high}"),
-                ));
-            }
+    subjects.iter().try_for_each(|resolved| check_expectation(study, resolved))
+}
+
+/// The same of one model on one data set.
+pub(super) fn check_expectation(study: &Study, resolved: &ResolvedSubject) -> Result<()> {
+    let entry = &study.models[resolved.model];
+    for (name, [low, high]) in &entry.expect {
+        let place = || format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
+        let Some(&found) = resolved.metrics.get(name) else {
+            let there: Vec<&str> = resolved.metrics.keys().map(String::as_str).collect();
+            let found = "a metric that this head on these data does not have";
+            return Err(study.error(place(), found, format!("one of {}", there.join(", "))));
+        };
+        if !(found >= *low && found <= *high) {
+            return Err(study.error(
+                place(),
+                format!("{found:.4} on clean data"),
+                format!("{low} to {high}"),
+            ));
         }
     }
     Ok(())

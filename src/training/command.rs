@@ -17,6 +17,7 @@ use crate::data::spec::Spec;
 use crate::data::table::Table;
 use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels, tables};
 use crate::models::{Config, Head, Weights};
+use crate::results::passing_on::last;
 use crate::{Error, Result};
 
 /// How `percuss train` runs.
@@ -255,7 +256,8 @@ fn summary(
     let trained: usize = fitted.weights.values().map(|tensor| tensor.data.len()).sum();
     json!({
         "by": concat!("percuss ", env!("CARGO_PKG_VERSION")),
-        "data": train.name,
+        // Data of a file are named by its path.
+        "data": last(&train.name),
         "data_sha256": train.sha256,
         "synthetic": train.synthetic,
         "unit": train.unit,

@@ -32,10 +32,11 @@ use serde::{Serialize, Serializer};
 pub use ending::Ending;
 pub use inspect::describe;
 
-use super::{Config, FileAxes, Head, Input, InputScaling};
-use crate::graph::{Graph, Tensor};
+use super::{Config, FileAxes, Head, Input, InputScaling, Standardisation};
+use crate::graph::{Graph, Leading, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
+pub use beside::Prepared;
 use data::Sources;
 use proto::{GraphProto, ModelProto, NodeProto};
 
@@ -107,9 +108,19 @@ pub struct Network {
     deployed: Tensor,
     /// What the last linear layer reads.
     features: Option<Tensor>,
+    /// What it does to the values of a sample before anything else.
+    leading: Leading,
+    /// Mean and deviation of values from 0 to 1 by which the configuration of the model that the file was exported from standardises images; the
+    /// file itself need not.
+    pub prepared: Option<Prepared>,
 }
 
 impl Network {
+    /// The mean and deviation that the network's first steps standardise samples by; `None` where they do not.
+    pub(super) fn standardisation(&self) -> Option<Standardisation> {
+        Standardisation::of(&self.leading, self.input_shape.last().copied().unwrap_or(1))
+    }
+
     /// Permutations of whole tensors that are left of the file's transpositions.
     pub fn permutations(&self) -> usize {
         self.graph.permutations(&[self.logits])
