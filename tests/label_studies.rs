@@ -108,6 +108,8 @@ fn findings_that_the_data_lack_are_left_out_of_every_number() {
     let error = place.eval(NPZ, "head = \"sigmoid\"").unwrap_err();
     assert!(error.contains("findings = [NAME, ...]"), "{error}");
     let data = format!("{NPZ}\nfindings = [\"f4\", \"f0\", \"f7\"]");
+    let error = place.eval(&data, "").unwrap_err();
+    assert!(error.contains("exclude each other"), "{error}");
     // The model's outputs have no names yet: that is the next thing said.
     let error = place.eval(&data, "head = \"sigmoid\"").unwrap_err();
     assert!(error.contains("[OUTPUT 0, OUTPUT 1, ..., OUTPUT 17]"), "{error}");

@@ -176,18 +176,26 @@ fn check_image_keys(request: &Request, folder: bool) -> Result<()> {
     Err(Error::input(label(request), *key, "a key about images", expected))
 }
 
-/// Keys about labels say nothing of data that are not labelled so.
+/// Keys about labels say nothing of data that are not labelled so, nor of findings where classes exclude each other.
 fn check_label_keys(request: &Request) -> Result<()> {
     let archive = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-    let listed = matches!(&request.source, Source::Records(_));
-    let read = match &request.source {
-        Source::Manifest(_) => true,
-        Source::Path(path) => archive(path),
-        _ => false,
+    let table = |path: &Path| table::is_table(path) && !signals::listing::is_list(path);
+    let exclusive = request.outputs.is_some_and(|outputs| !outputs.findings);
+    let (answers, findings) = match &request.source {
+        Source::Manifest(_) => (true, !exclusive),
+        Source::Path(path) if archive(path) => (true, !exclusive),
+        Source::Path(path) => (false, !table(path)),
+        Source::Records(_) => (false, true),
+        Source::Name(_) => (false, false),
     };
-    let misplaced = |key: &&str| !read && !(listed && *key == "findings");
-    let Some(key) = request.labels.given().find(misplaced) else { return Ok(()) };
-    let expected = "no such key: it is about labels of a manifest or an npz archive";
+    let read = |key: &&str| if *key == "findings" { findings } else { answers };
+    let Some(key) = request.labels.given().find(|key| !read(key)) else { return Ok(()) };
+    let expected = match answers {
+        true => {
+            "no such key: the model's classes exclude each other; head = \"sigmoid\" in the [[model]] table makes its outputs findings"
+        }
+        false => "no such key: it is about labels of a manifest or an npz archive",
+    };
     Err(Error::input(label(request), key, "a key about labels", expected))
 }
 

@@ -262,11 +262,10 @@ fn one(table: &Table, rows: &[usize], name: &str, options: &LabelOptions, known:
     }
     let two = known.outputs.map_or(known.names.len() <= 2, |outputs| outputs.classes() == 2);
     let answers: Option<Vec<Answer>> = texts.iter().map(|text| Answer::of(text.as_deref())).collect();
-    if let Some(answers) = answers.filter(|_| two) {
-        if named_by_column(name, known).is_some() || is_graded(&answers, options) {
-            let class = question(table, name, known)?;
-            return one_of_two(table, rows, (&class, name), options, known);
-        }
+    let asks = |answers: &Vec<Answer>| named_by_column(name, known).is_some() || is_graded(answers, options);
+    if answers.filter(|_| two).as_ref().is_some_and(asks) {
+        let class = question(table, name, known)?;
+        return one_of_two(table, rows, (&class, name), options, known);
     }
     classes_of(table, rows, name, &texts, options, known)
 }
