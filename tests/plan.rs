@@ -187,7 +187,7 @@ fn what_the_test_split_shares_with_the_train_split_is_told_where_numbers_are_mad
     );
     let training =
         "name = \"s\"\n[[recipe]]\nid = \"r\"\ntrain = \"r.toml\"\n[[poisoning]]\nkind = \"label-flip\"\n";
-    let shared = "2 of 30 samples and 30 groups (patients, records) of split test are in split train";
+    let shared = "2 of 30 samples and 30 groups of split test are in split train";
     let names = "subgroups by `pid` (30 values)";
     for (study, commands, parts) in [
         (evading.as_str(), &[&["eval", "study.toml"][..], &["plan", "study.toml"]][..], &[shared, names][..]),

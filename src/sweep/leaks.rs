@@ -41,13 +41,12 @@ impl Shared {
 
     /// What it means for numbers from `own`; `None` where nothing is shared.
     pub fn warning(&self, own: &Dataset, other: &Dataset) -> Option<Remark> {
-        let groups = self.groups.filter(|groups| *groups > 0);
-        let groups =
-            groups.map_or(String::new(), |groups| format!(" and {groups} groups (patients, records)"));
+        let samples = (self.samples > 0).then(|| format!("{} of {} samples", self.samples, own.len()));
+        let groups = self.groups.filter(|groups| *groups > 0).map(|groups| format!("{groups} groups"));
+        let shared: Vec<String> = samples.into_iter().chain(groups).collect();
         let text = format!(
-            "{} of {} samples{groups} of split {} are in split {}, too: a model that learnt from them may know them by heart",
-            self.samples,
-            own.len(),
+            "{} of split {} are in split {}, too: a model that learnt from them may know them by heart",
+            shared.join(" and "),
             own.split,
             other.split
         );

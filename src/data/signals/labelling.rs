@@ -88,7 +88,7 @@ pub fn beats(
 /// Classes of beats or rhythms in the order of the model's outputs, where it calls them so; in their own order otherwise.
 ///
 /// # Errors
-/// None but those of [`labels::classes`].
+/// Findings that somebody says the data are labelled with: annotations are one class a sample; those of [`labels::classes`].
 pub fn noted_classes(
     file: &str,
     options: &SignalOptions,
@@ -97,6 +97,11 @@ pub fn noted_classes(
     remarks: &mut Vec<Remark>,
 ) -> Result<Labelled> {
     let own = class_names(options);
+    if !known.findings.is_empty() {
+        let found = format!("findings = {:?} beside labels of annotations", known.findings);
+        let expected = "one class a sample: findings left out, or cut = \"records\" with labels of findings";
+        return Err(Error::input(file, "findings", found, expected));
+    }
     if !known.names.is_empty() && own.iter().all(|name| known.names.iter().any(|other| same(name, other))) {
         let texts = found.iter().map(|&class| own[class].clone()).collect();
         let place = Place { file, column: "annotations", entry: &|at| format!("sample {at}") };
