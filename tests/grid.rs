@@ -103,6 +103,7 @@ fn findings_are_attacked_one_by_one_and_targets_are_checked() {
             head: Head::Sigmoid,
             count: 3,
             names: names.clone(),
+            unlabelled: vec![],
             inputs: vec![numbers()],
             ranges: vec![],
         })
@@ -115,6 +116,7 @@ fn findings_are_attacked_one_by_one_and_targets_are_checked() {
             head: Head::Sigmoid,
             count: 1,
             names: vec![],
+            unlabelled: vec![],
             inputs: vec![numbers()],
             ranges: vec![],
         })
@@ -236,7 +238,7 @@ fn ten_thousand_cells_plan_in_under_a_second_with_the_right_sums() {
         unit: "pixel".into(),
         synthetic: true,
         span: [255.0, 7140.0, 199_920.0],
-        resolution: None,
+        resolution: Vec::new(),
         sample_len: 784,
         description: Vec::new(),
     };

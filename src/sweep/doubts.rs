@@ -2,7 +2,7 @@
 
 use super::subject::{Subject, prediction};
 use crate::attacks::Norm;
-use crate::data::{Dataset, Domain, Remark};
+use crate::data::{Domain, Remark};
 use crate::results::flags::{
     ABOVE_RANGE, BELOW_RESOLUTION, EXTREME_LOGITS, NO_BETTER_THAN_COMMONEST, ONE_ANSWER, ONE_CLASS_ONLY,
 };
@@ -14,17 +14,14 @@ const NEARLY_ALL: f64 = 0.99;
 const NOT_ALL: f64 = 0.9;
 /// Logits beyond which f32 may lose their gradients, either way.
 const EXTREME: [f32; 2] = [1e-30, 1e30];
-/// Values that are looked at for the data's resolution.
-const LOOKED_AT: usize = 1 << 18;
-/// Levels that quantised data have at most, and at least for steps between them to say anything.
-const LEVELS: std::ops::RangeInclusive<usize> = 8..=1 << 16;
 
 /// What is doubtful in the model's clean answers, for a finding if there are several.
 pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
-    let n = subject.data.len();
-    let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
-    let said: Vec<u32> =
-        (0..n).map(|i| prediction(&subject.deciding(subject.clean_logits(i), finding))).collect();
+    let samples = subject.samples_of(finding);
+    let n = samples.len();
+    let labels: Vec<u32> = samples.iter().map(|&i| subject.label(i, finding)).collect();
+    let said = |&i: &usize| prediction(&subject.deciding(subject.clean_logits(i), finding));
+    let said: Vec<u32> = samples.iter().map(said).collect();
     let share = |count: usize| count as f64 / n.max(1) as f64;
     let count = |all: &[u32], class: u32| all.iter().filter(|&&other| other == class).count();
     let commonest = |all: &[u32]| {
@@ -73,7 +70,8 @@ pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
     remarks
 }
 
-/// The flag of a budget that the data's values cannot show, or that leaves nothing of them. `resolution` as [`resolution`] gives it.
+/// The flag of a budget that the data's values cannot show, or that leaves nothing of them. `resolution` as
+/// [`resolution`](super::resolution::steps) gives it.
 pub fn of_budget(
     domain: &Domain,
     len: usize,
@@ -95,32 +93,6 @@ pub fn of_budget(
         return Some(ABOVE_RANGE);
     }
     resolution.filter(|step| eps < step * (1.0 - 1e-6)).map(|_| BELOW_RESOLUTION)
-}
-
-/// The step between neighbouring values of images and signals that were quantised (1 of grey levels of 8 bits), in units of a perturbation;
-/// `None` where values are too few or of no common step.
-pub fn resolution(data: &Dataset) -> Option<f64> {
-    let [scale] = data.domain.scale[..] else { return None };
-    if data.shape.len() != 3 || !data.inputs.is_empty() {
-        return None;
-    }
-    let every = data.values.len().div_ceil(LOOKED_AT).max(1);
-    let mut levels: Vec<f32> = data.values.iter().step_by(every).copied().filter(|x| x.is_finite()).collect();
-    levels.sort_unstable_by(f32::total_cmp);
-    levels.dedup();
-    if !LEVELS.contains(&levels.len()) {
-        return None;
-    }
-    let first = f64::from(*levels.first()?);
-    let gaps = levels.windows(2).map(|pair| f64::from(pair[1]) - f64::from(pair[0]));
-    let step = gaps.fold(f64::INFINITY, f64::min);
-    let whole = |x: &f32| {
-        let steps = (f64::from(*x) - first) / step;
-        // f32 holds a value to 6e-8 of itself.
-        (steps - steps.round()).abs() <= 0.01 + 1.2e-7 * f64::from(x.abs()).max(first.abs()) / step
-    };
-    let even = levels.len() as f64 * step >= 0.02 * (f64::from(*levels.last()?) - first);
-    (even && levels.iter().all(whole)).then(|| step / f64::from(scale))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::engine::{Engine, Event, Goal, Job, Outcome, Rung, Work};
 use super::grid::Cell;
 use super::identity::lane_stream;
 use super::moving;
+use super::resolution;
 use super::resolve::ResolvedSubject;
 use super::rows::{Provenance, RowMaker, Rows, save_inputs};
 use super::study::{Aim, Save, Stop, Study};
@@ -114,6 +115,7 @@ impl Evasion<'_> {
         outcomes: &[Outcome],
         all: &CellRow,
     ) -> CellRow {
+        let labelled = subject.samples_of(cell.finding.unwrap_or(0)).len();
         let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
         let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
         let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());
@@ -145,7 +147,7 @@ impl Evasion<'_> {
             seed: (!cell.deterministic()).then_some(cell.seed),
             params: cell.params_json().into(),
             threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
-            gradient_calls: Some(gradients as f64 / outcomes.len().max(1) as f64),
+            gradient_calls: Some(gradients as f64 / labelled.max(1) as f64),
             zero_gradient_share: (gradients > 0).then(|| zeros / gradients as f64),
             ..all.clone()
         }
@@ -177,19 +179,20 @@ const MANY: usize = 10;
 struct Doubts {
     /// Flags of the data, and of the model's clean answers for each finding.
     flags: Vec<Vec<&'static str>>,
-    resolution: Option<f64>,
+    resolution: Vec<(Range<usize>, Option<f64>)>,
 }
 
 impl Doubts {
     fn of(subject: &Subject) -> Self {
-        let findings = if subject.sigmoid() { subject.outputs() } else { 1 };
-        let flags = (0..findings).map(|finding| {
+        let decisions = if subject.sigmoid() { subject.outputs() } else { 1 };
+        let flags = (0..decisions).map(|finding| {
             let answers = doubts::of_answers(subject, finding);
             let flags: Vec<&str> =
                 subject.data.remarks.iter().chain(&answers).filter_map(|remark| remark.flag).collect();
             flags
         });
-        Self { flags: flags.collect(), resolution: doubts::resolution(&subject.data) }
+        let resolution = resolution::steps(&subject.data, &subject.model.config.inputs());
+        Self { flags: flags.collect(), resolution }
     }
 
     fn flags(&self, subject: &Subject, cell: &Cell) -> Vec<Text> {
@@ -200,7 +203,8 @@ impl Doubts {
             Some(range) => (data.domain.part(range), range.len()),
             None => (data.domain.clone(), data.sample_len()),
         };
-        let of_budget = doubts::of_budget(&domain, len, self.resolution, cell.norm, cell.eps);
+        let step = resolution::step_of(&self.resolution, input.as_ref());
+        let of_budget = doubts::of_budget(&domain, len, step, cell.norm, cell.eps);
         let mut flags: Vec<&str> = of_finding.chain(of_budget).collect();
         flags.sort_unstable();
         flags.dedup();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 pub use super::cell::Cell;
 use super::cell::named;
 use super::moving;
-use super::study::{Aim, Amount, AttackTable, ClassName, Curve, Goal, Setting, Stop, Study};
+use super::study::{
+    Aim, Amount, AttackTable, Beside, BesideAmount, ClassName, Curve, Goal, Setting, Stop, Study,
+};
 use crate::attacks::{Attack, Norm, Value};
 use crate::data::Dataset;
 use crate::digest::{Digest, digest};
@@ -26,6 +28,8 @@ pub struct Outputs {
     pub count: usize,
     /// Names of the classes or findings; empty where there are none.
     pub names: Vec<String>,
+    /// Findings that no sample is labelled with; there is nothing to attack about them.
+    pub unlabelled: Vec<usize>,
     /// What the model reads.
     pub inputs: Vec<Input>,
     /// For each input the smallest and largest value in the unit of budgets, `None` where they are not the same for all of its features; empty
@@ -40,7 +44,10 @@ impl Outputs {
         let theirs = data.map_or(&[][..], |data| &data.classes);
         let names = if config.class_names.is_empty() { theirs } else { &config.class_names };
         let ranges = data.map_or(Vec::new(), |data| moving::ranges(&data.domain, &inputs));
-        Self { head: config.head, count: config.classes(), names: names.to_vec(), inputs, ranges }
+        let labelled = data.map_or(Vec::new(), Dataset::labelled);
+        let unlabelled = (0..labelled.len()).filter(|&finding| labelled[finding] == 0).collect();
+        let (head, count) = (config.head, config.classes());
+        Self { head, count, names: names.to_vec(), unlabelled, inputs, ranges }
     }
 
     /// An amount for the input of this name (else the first that moves by the norm) in its unit; of an unknown input a number that stands for
@@ -61,7 +68,9 @@ impl Outputs {
     /// The findings that are attacked one by one; a softmax or a single logit is one decision.
     fn findings(&self) -> Vec<Option<usize>> {
         match (self.head, self.count) {
-            (Head::Sigmoid, 2..) => (0..self.count).map(Some).collect(),
+            (Head::Sigmoid, 2..) => {
+                (0..self.count).filter(|finding| !self.unlabelled.contains(finding)).map(Some).collect()
+            }
             _ => vec![None],
         }
     }
@@ -239,9 +248,11 @@ impl Builder<'_> {
                 let ladder = ladder(table.curve, &budgets);
                 let own = |values| frame.in_units(self.study, budget.norm, values);
                 let combinations = combinations.iter().map(own).collect::<Result<Vec<_>>>()?;
+                let besides = table.beside.iter().map(|all| frame.besides(self.study, all));
+                let besides = besides.collect::<Result<Vec<_>>>()?;
                 for &eps in &budgets {
                     for &stop in &table.stops {
-                        for (values, beside) in each_with_each(&combinations, &table.beside) {
+                        for (values, beside) in each_with_each(&combinations, &besides) {
                             let mut cell = frame.cell(attack, budget.norm, eps, stop, values.clone());
                             cell.beside = beside.clone();
                             cell.precision = self.study.precision;
@@ -312,8 +323,22 @@ impl Frame<'_> {
 
     /// An amount of the table in the data's unit.
     fn units(&self, study: &Study, norm: Norm, amount: Amount) -> Result<f64> {
+        self.units_of(study, self.table.input.as_deref(), norm, amount)
+    }
+
+    /// The budgets of what moves beside, each in the unit of its input.
+    fn besides(&self, study: &Study, written: &[BesideAmount]) -> Result<Arc<[Beside]>> {
+        let one = |BesideAmount { input, norm, eps }: &BesideAmount| {
+            let eps = self.units_of(study, Some(input), *norm, *eps)?;
+            Ok(Beside { input: input.clone(), norm: *norm, eps })
+        };
+        written.iter().map(one).collect()
+    }
+
+    /// An amount for the input of this name, or for the first that moves by the norm.
+    fn units_of(&self, study: &Study, input: Option<&str>, norm: Norm, amount: Amount) -> Result<f64> {
         let Some(outputs) = self.outputs else { return Ok(amount.in_unknown_units()) };
-        outputs.units(self.table.input.as_deref(), norm, amount).map_err(|range| {
+        outputs.units(input, norm, amount).map_err(|range| {
             let place = format!("line {}, attack", self.table.line);
             let found = format!("{amount} for data {}, whose {range}", study.data[self.data].id);
             let expected = "a number in the data's unit; a fraction is for values from 0 to 1, or from 0 to its denominator";

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub use amount::Amount;
 pub use attack_table::{Aim, AttackTable, ClassName, Curve, Goal, Save, Setting, Stop};
-pub use budgets::{Beside, Budget};
+pub use budgets::{Beside, BesideAmount, Budget};
 pub use data_table::DataEntry;
 pub use given_targets::{Given, GivenTargets};
 pub use recipes::RecipeEntry;

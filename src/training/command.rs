@@ -15,8 +15,9 @@ use super::save::{check_target, save};
 use crate::data::registry::{self, Located};
 use crate::data::spec::Spec;
 use crate::data::table::Table;
-use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels, tables};
+use crate::data::{self, Dataset, Labels, Outputs, Preprocess, Request, Source, labels, tables};
 use crate::models::{Config, Head, Weights};
+use crate::results::passing_on::last;
 use crate::{Error, Result};
 
 /// How `percuss train` runs.
@@ -139,13 +140,19 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         Some(spec) => Some(Preprocess::fit(spec, &table(file, spec, options)?)?),
         None => None,
     };
+    let one_hot = file.one_hot();
+    let outputs = one_hot.as_ref().map(|names| Outputs { count: names.len(), findings: false });
+    let classes = one_hot.filter(|_| file.classes.is_empty()).unwrap_or_else(|| file.classes.clone());
     let request = |split: &str, limit: Option<usize>| Request {
         limit,
+        outputs,
         seed: file.recipe.seed,
         data_dir: options.data_dir.clone(),
         subgroups: file.site.iter().cloned().collect(),
-        classes: file.classes.clone(),
+        classes: classes.clone(),
         images: file.images.clone(),
+        labels: file.labels.clone(),
+        classes_of_data: file.classes_of_data,
         ..Request::new(file.source.clone(), split)
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.
@@ -252,7 +259,8 @@ fn summary(
     let trained: usize = fitted.weights.values().map(|tensor| tensor.data.len()).sum();
     json!({
         "by": concat!("percuss ", env!("CARGO_PKG_VERSION")),
-        "data": train.name,
+        // Data of a file are named by its path.
+        "data": last(&train.name),
         "data_sha256": train.sha256,
         "synthetic": train.synthetic,
         "unit": train.unit,

@@ -57,7 +57,7 @@ use super::section::Section;
 use super::trainer::Rule;
 use crate::data::labels;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, ImageOptions, Preprocess, Source};
+use crate::data::{Dataset, ImageOptions, LabelColumns, LabelOptions, Preprocess, Source};
 use crate::models::{Config, Model};
 use crate::{Error, Result};
 
@@ -78,6 +78,10 @@ pub struct TrainFile {
     pub test_limit: Option<usize>,
     /// How image files and the CSV that lists them are read.
     pub images: ImageOptions,
+    /// What labels that are no answer count as.
+    pub labels: LabelOptions,
+    /// Whether `classes` are said of the data, not of the model.
+    pub classes_of_data: bool,
     /// Names of the outputs in their order: what the names of labels mean. Empty where nobody says them.
     pub classes: Vec<String>,
     /// The column that says where a sample is from (hospital, record, ...), for adversaries who know other places' samples alone.
@@ -132,6 +136,7 @@ impl TrainFile {
         let site = data.text("site")?;
         let classes = data.texts("classes")?.unwrap_or_default();
         let images = images(&data, folder)?;
+        let labels = label_options(&data)?;
         data.finish()?;
         let preprocess = root.section("preprocess")?.map(|section| spec(&file, section)).transpose()?;
         let model = model_keys(&root.required("model")?.into_table());
@@ -157,6 +162,8 @@ impl TrainFile {
             limit,
             test_limit,
             images,
+            labels,
+            classes_of_data: !classes.is_empty(),
             classes: if classes.is_empty() { class_names(&model) } else { classes },
             site,
             preprocess,
@@ -165,6 +172,17 @@ impl TrainFile {
             expect,
             model,
         })
+    }
+
+    /// Of a model of classes that exclude each other the columns that its labels stand in, one a class.
+    pub(super) fn one_hot(&self) -> Option<Vec<String>> {
+        let softmax = self.model.get("head").and_then(Json::as_str) != Some("sigmoid");
+        match &self.images.label {
+            Some(LabelColumns::Several(columns)) if softmax && columns.len() > 1 => {
+                Some(columns.iter().map(|(class, _)| class.clone()).collect())
+            }
+            _ => None,
+        }
     }
 
     /// The model's configuration for these training samples: sizes, class names and input scaling filled in.
@@ -309,6 +327,16 @@ fn images(data: &Section, folder: &Path) -> Result<ImageOptions> {
         images.set(key, value, folder).map_err(|(found, expected)| data.bad(key, found, expected))?;
     }
     Ok(images)
+}
+
+/// What `[data]` says of labels: the keys of a study's `[[data]]`.
+fn label_options(data: &Section) -> Result<LabelOptions> {
+    let mut options = LabelOptions::default();
+    for key in LabelOptions::KEYS {
+        let Some(value) = data.value(key) else { continue };
+        options.set(key, value).map_err(|(found, expected)| data.bad(key, found, expected))?;
+    }
+    Ok(options)
 }
 
 fn splits(data: &Section) -> Result<Splits> {

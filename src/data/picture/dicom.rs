@@ -6,6 +6,7 @@ use std::io::Cursor;
 use dicom_object::file::ReadPreamble;
 use dicom_object::{InMemDicomObject, OpenFileOptions, Tag};
 
+use super::dicom_frames::Frame;
 use super::dicom_values::{self, Meaning};
 use super::{Picture, Reading, Refused, SizeCheck, dicom_codecs};
 
@@ -65,10 +66,11 @@ pub(super) fn read(bytes: &[u8], reading: &Reading, admit: &SizeCheck) -> Refuse
             return Err((format!("a DICOM file of {} frames", layout.frames), expected));
         }
     };
-    let meaning = Meaning::of(&file, &layout, reading)?;
+    let own = Frame::of(&file, frame);
+    let meaning = Meaning::of(&own, &layout, reading)?;
     let samples = dicom_codecs::frame(&file, &syntax, &layout, frame)?;
     let (stored, peculiarities) = dicom_values::convert(samples, &layout, &meaning);
-    Ok(Picture { size: layout.size, channels: layout.channels, stored, peculiarities, about: about(&file) })
+    Ok(Picture { size: layout.size, channels: layout.channels, stored, peculiarities, about: about(&own) })
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -86,19 +88,6 @@ pub(super) fn whole(object: &InMemDicomObject, tag: Tag) -> Option<u32> {
     object.get(tag)?.to_int::<u32>().ok()
 }
 
-/// The text of an element, without padding; `None` where it is absent or empty.
-pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
-    let text = object.get(tag)?.to_str().ok()?;
-    let text = text.trim_matches(['\0', ' ']).to_string();
-    (!text.is_empty()).then_some(text)
-}
-
-/// The numbers of an element.
-pub(super) fn numbers(object: &InMemDicomObject, tag: Tag) -> Option<Vec<f64>> {
-    let numbers = object.get(tag)?.to_multi_float64().ok()?;
-    (!numbers.is_empty() && numbers.iter().all(|number| number.is_finite())).then_some(numbers)
-}
-
 impl Layout {
     fn of(object: &InMemDicomObject) -> Refused<Self> {
         let needed = |tag: Tag, name: &str| {
@@ -109,7 +98,8 @@ impl Layout {
         let bits_allocated = needed(Tag(0x0028, 0x0100), "BitsAllocated")?;
         let bits_stored = whole(object, Tag(0x0028, 0x0101)).unwrap_or(bits_allocated);
         let high_bit = whole(object, Tag(0x0028, 0x0102)).unwrap_or(bits_stored.saturating_sub(1));
-        let photometric = text(object, Tag(0x0028, 0x0004)).unwrap_or_default();
+        let whole_file = Frame::of(object, 0);
+        let photometric = whole_file.text(Tag(0x0028, 0x0004)).unwrap_or_default();
         let layout = Self {
             size: size.map(|side| side as usize),
             channels: channels as usize,
@@ -118,7 +108,7 @@ impl Layout {
             high_bit,
             signed: whole(object, Tag(0x0028, 0x0103)) == Some(1),
             planes: whole(object, Tag(0x0028, 0x0006)) == Some(1),
-            frames: text(object, Tag(0x0028, 0x0008)).and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
+            frames: whole_file.text(Tag(0x0028, 0x0008)).and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
             photometric,
         };
         let grey = matches!(layout.photometric.as_str(), "MONOCHROME1" | "MONOCHROME2") && channels == 1;
@@ -128,7 +118,11 @@ impl Layout {
             && bits_allocated == 8;
         if !grey && !colour {
             let found = format!("{} of {channels} samples and {bits_allocated} bits", layout.photometric);
-            return Err((found, "MONOCHROME1, MONOCHROME2, or RGB or YBR of 8 bits".into()));
+            let mend = match layout.photometric.as_str() {
+                "PALETTE COLOR" => "; of a palette pydicom makes RGB: apply_color_lut(ds.pixel_array, ds)",
+                _ => "",
+            };
+            return Err((found, format!("MONOCHROME1, MONOCHROME2, or RGB or YBR of 8 bits{mend}")));
         }
         let bits_fit = matches!(bits_allocated, 8 | 16)
             && (1..=bits_allocated).contains(&bits_stored)
@@ -141,9 +135,9 @@ impl Layout {
     }
 }
 
-fn about(object: &InMemDicomObject) -> BTreeMap<&'static str, String> {
+fn about(frame: &Frame) -> BTreeMap<&'static str, String> {
     let value = |(name, tags): &(&'static str, &[Tag])| {
-        let text = tags.iter().find_map(|tag| text(object, *tag))?;
+        let text = tags.iter().find_map(|tag| frame.text(*tag))?;
         Some((*name, if *name == "age" { crate::data::bins::years_text(&text) } else { text }))
     };
     ABOUT.iter().filter_map(value).collect()

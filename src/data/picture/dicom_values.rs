@@ -2,7 +2,8 @@
 
 use dicom_object::{InMemDicomObject, Tag};
 
-use super::dicom::{Layout, numbers, text};
+use super::dicom::Layout;
+use super::dicom_frames::{Frame, numbers};
 use super::{Reading, Refused, Stored};
 
 /// What the values of DICOM files shall be.
@@ -73,7 +74,7 @@ pub(super) struct Lut {
 }
 
 impl Meaning {
-    pub(super) fn of(object: &InMemDicomObject, layout: &Layout, reading: &Reading) -> Refused<Self> {
+    pub(super) fn of(frame: &Frame, layout: &Layout, reading: &Reading) -> Refused<Self> {
         if layout.channels == 3 {
             return Ok(Self::Colour);
         }
@@ -83,39 +84,48 @@ impl Meaning {
                             (stored numbers, scaled to 0 to 255)";
             return Err(("a DICOM file".into(), expected.into()));
         };
-        let enhanced = object.get(Tag(0x5200, 0x9229)).is_some() || object.get(Tag(0x5200, 0x9230)).is_some();
-        if enhanced && values != Values::Stored {
-            let expected = "one image a file (dcm2niix or emf2sf write such), or values = \"stored\"";
-            return Err((
-                "an enhanced DICOM file, whose slope and window lie in its frames".into(),
-                expected.into(),
-            ));
-        }
         match values {
             Values::Stored if layout.signed => {
-                let expected = "values = \"rescaled\" or values = \"window\"".to_string();
-                Err(("signed numbers, which have no range of pixels".into(), expected))
+                Err(("signed numbers, which have no range of pixels".into(), others(frame, layout)))
             }
             Values::Stored => Ok(Self::Stored),
-            Values::Rescaled if layout.photometric == "MONOCHROME1" => {
+            Values::Rescaled if inverted(layout) => {
                 let found = "MONOCHROME1, whose large values are dark".to_string();
-                Err((found, "values = \"window\" or values = \"stored\", which invert it".into()))
+                Err((found, format!("what inverts it: {}", others(frame, layout))))
             }
-            Values::Rescaled => Ok(Self::Rescaled { rescale: rescale(object, layout)?, unit: unit(object) }),
+            Values::Rescaled => Ok(Self::Rescaled { rescale: rescale(frame, layout)?, unit: unit(frame) }),
             Values::Window => {
-                let rescale = rescale(object, layout)?;
-                let shown = shown(object, layout, reading, &rescale)?;
+                let rescale = rescale(frame, layout)?;
+                let shown = shown(frame, layout, reading, &rescale)?;
                 Ok(Self::Window { rescale, shown })
             }
         }
     }
 }
 
-fn rescale(object: &InMemDicomObject, layout: &Layout) -> Refused<Rescale> {
-    if let Some(item) = first_item(object, Tag(0x0028, 0x3000)) {
+/// Whether large numbers are dark.
+fn inverted(layout: &Layout) -> bool {
+    layout.photometric == "MONOCHROME1"
+}
+
+/// The readings that such a file allows, as lines of `[[data]]`.
+fn others(frame: &Frame, layout: &Layout) -> String {
+    let windowed = [Tag(0x0028, 0x1050), Tag(0x0028, 0x3010)].iter().any(|tag| frame.get(*tag).is_some());
+    let window = if windowed {
+        "values = \"window\""
+    } else {
+        "values = \"window\" with window = [CENTRE, WIDTH], in rescaled values (the file states none)"
+    };
+    let rescaled = (!inverted(layout)).then_some("values = \"rescaled\"");
+    let stored = (!layout.signed).then_some("values = \"stored\"");
+    [Some(window), rescaled, stored].into_iter().flatten().collect::<Vec<_>>().join(" or ")
+}
+
+fn rescale(frame: &Frame, layout: &Layout) -> Refused<Rescale> {
+    if let Some(item) = frame.first_item(Tag(0x0028, 0x3000)) {
         return Ok(Rescale::Lut(Lut::of(item, layout.signed)?));
     }
-    let one = |tag: Tag| numbers(object, tag).map(|values| values[0]);
+    let one = |tag: Tag| frame.numbers(tag).map(|values| values[0]);
     let slope = one(Tag(0x0028, 0x1053)).unwrap_or(1.0);
     if slope == 0.0 {
         return Err(("a RescaleSlope of 0".into(), "one that values can be told apart by".into()));
@@ -123,21 +133,21 @@ fn rescale(object: &InMemDicomObject, layout: &Layout) -> Refused<Rescale> {
     Ok(Rescale::Line { slope, intercept: one(Tag(0x0028, 0x1052)).unwrap_or(0.0) })
 }
 
-fn unit(object: &InMemDicomObject) -> String {
-    let rescaled = [Tag(0x0028, 0x1053), Tag(0x0028, 0x3000)].iter().any(|tag| object.get(*tag).is_some());
+fn unit(frame: &Frame) -> String {
+    let rescaled = [Tag(0x0028, 0x1053), Tag(0x0028, 0x3000)].iter().any(|tag| frame.get(*tag).is_some());
     if !rescaled {
         return "value".into();
     }
-    let stated = [Tag(0x0028, 0x1054), Tag(0x0054, 0x1001)].iter().find_map(|tag| text(object, *tag));
-    match (stated.as_deref(), text(object, Tag(0x0008, 0x0060)).as_deref()) {
+    let stated = [Tag(0x0028, 0x1054), Tag(0x0054, 0x1001)].iter().find_map(|tag| frame.text(*tag));
+    match (stated.as_deref(), frame.text(Tag(0x0008, 0x0060)).as_deref()) {
         (Some("HU"), _) | (None, Some("CT")) => "HU".into(),
         (Some("US") | None, _) => "value".into(),
         (Some(unit), _) => unit.into(),
     }
 }
 
-fn shown(object: &InMemDicomObject, layout: &Layout, reading: &Reading, rescale: &Rescale) -> Refused<Shown> {
-    let function = match text(object, Tag(0x0028, 0x1056)).as_deref() {
+fn shown(frame: &Frame, layout: &Layout, reading: &Reading, rescale: &Rescale) -> Refused<Shown> {
+    let function = match frame.text(Tag(0x0028, 0x1056)).as_deref() {
         None | Some("LINEAR") => Function::Linear,
         Some("LINEAR_EXACT") => Function::LinearExact,
         Some("SIGMOID") => Function::Sigmoid,
@@ -148,14 +158,13 @@ fn shown(object: &InMemDicomObject, layout: &Layout, reading: &Reading, rescale:
     if let Some([centre, width]) = reading.window {
         return Ok(Shown::Window { function: Function::Linear, centre, width, several: false });
     }
-    if let Some(item) = first_item(object, Tag(0x0028, 0x3010)) {
+    if let Some(item) = frame.first_item(Tag(0x0028, 0x3010)) {
         let [low, _] = rescale.range(layout);
         return Ok(Shown::Lut(Lut::of(item, low < 0.0)?));
     }
-    let (centre, width) = (numbers(object, Tag(0x0028, 0x1050)), numbers(object, Tag(0x0028, 0x1051)));
+    let (centre, width) = (frame.numbers(Tag(0x0028, 0x1050)), frame.numbers(Tag(0x0028, 0x1051)));
     let (Some(centre), Some(width)) = (centre, width) else {
-        let expected = "window = [CENTRE, WIDTH] in [[data]], in rescaled values, or values = \"rescaled\" or \"stored\"";
-        return Err(("a DICOM file that states no window".into(), expected.into()));
+        return Err(("a DICOM file that states no window".into(), others(frame, layout)));
     };
     let least = if matches!(function, Function::Linear) { 1.0 } else { f64::MIN_POSITIVE };
     if width[0] < least {
@@ -165,14 +174,11 @@ fn shown(object: &InMemDicomObject, layout: &Layout, reading: &Reading, rescale:
     Ok(Shown::Window { function, centre: centre[0], width: width[0], several: centre.len() > 1 })
 }
 
-fn first_item(object: &InMemDicomObject, tag: Tag) -> Option<&InMemDicomObject> {
-    object.get(tag)?.items()?.first()
-}
-
 impl Lut {
     fn of(item: &InMemDicomObject, signed: bool) -> Refused<Self> {
         let bad = || ("a table of values (LUT) of another kind".to_string(), "one of 16 bits".to_string());
-        let descriptor = numbers(item, Tag(0x0028, 0x3002)).filter(|d| d.len() == 3).ok_or_else(bad)?;
+        let descriptor =
+            item.get(Tag(0x0028, 0x3002)).and_then(numbers).filter(|d| d.len() == 3).ok_or_else(bad)?;
         let data = item.get(Tag(0x0028, 0x3006)).ok_or_else(bad)?;
         let entries: Vec<u16> = match data.value().uint16_slice() {
             Ok(words) => words.to_vec(),
@@ -244,7 +250,7 @@ impl Shown {
 
 /// The values of a frame, and what is to be told of it.
 pub(super) fn convert(samples: Vec<i32>, layout: &Layout, meaning: &Meaning) -> (Stored, Vec<&'static str>) {
-    let inverted = layout.photometric == "MONOCHROME1";
+    let inverted = inverted(layout);
     let mut peculiarities = Vec::new();
     if inverted {
         peculiarities.push("MONOCHROME1, which is inverted");

@@ -2,6 +2,7 @@
 
 mod dicom;
 mod dicom_codecs;
+mod dicom_frames;
 mod dicom_lengths;
 mod dicom_values;
 mod png_file;

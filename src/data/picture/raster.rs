@@ -15,7 +15,7 @@ use super::{MAX_PIXELS, Picture, Reading, Refused, SizeCheck, Stored};
 /// Alpha that says something is dropped, as Pillow does it.
 pub(super) const ALPHA: &str = "transparent pixels, whose alpha is dropped";
 /// EXIF asks viewers to turn an image; pixels are taken as they are stored, as Pillow, PyTorch and Keras do it.
-pub(super) const TURNED: &str = "an EXIF orientation, which is not applied: pixels are as they are stored";
+pub(super) const TURNED: &str = "an EXIF orientation, which is not applied: pixels are as they are stored (Pillow turns them: ImageOps.exif_transpose(image).save(FILE))";
 
 /// Decoders of JPEG round as they like, and enlarge halved colour each in its own way: against Pillow's this one was off by 1 level in grey, by
 /// 3 in colour, and by 20 at the edges of colour that is noise.

@@ -8,8 +8,8 @@ use super::listing::ListedLabels;
 use super::options::SignalOptions;
 use super::recording::Recording;
 use super::rhythm::Rhythms;
-use crate::data::labels::{self, Known, Place, Written, same};
-use crate::data::{Labels, Remark, beats as aami};
+use crate::data::labels::{self, Known, Listed, Place, Standing, Written, same};
+use crate::data::{Labels, Remark, UNLABELLED, beats as aami};
 use crate::{Error, Result};
 
 /// What a recording itself says of labels.
@@ -142,10 +142,14 @@ pub fn record_labels(
         Some(ListedLabels::Findings(names, rows)) => {
             let place =
                 Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
-            let (order, said) = labels::findings(names, known, &place)?;
+            let (standings, said) = labels::findings(names, Listed::Columns, known, &place)?;
             remarks.extend(said);
-            let classes = if known.names.is_empty() { names.clone() } else { known.names.clone() };
-            let values = items.iter().flat_map(|&item| order.iter().map(move |&at| rows[item][at])).collect();
+            let classes = known.names_of(standings.len(), |at| names[at].clone());
+            let value = |item: usize, standing: &Standing| {
+                standing.position().map_or(UNLABELLED, |at| rows[item][at])
+            };
+            let values =
+                items.iter().flat_map(|&item| standings.iter().map(move |own| value(item, own))).collect();
             Ok(Labelled { labels: Labels::Findings(values), classes, kept: Vec::new() })
         }
         None => {
@@ -171,28 +175,20 @@ fn statements(
     known: &Known,
     remarks: &mut Vec<Remark>,
 ) -> Result<Labelled> {
-    let mut names: Vec<String> = all.into_iter().collect();
-    // A code says by itself what it is; a rare one may be stated of no record of a folder. A word may be misspelt.
-    let stated = |name: &String| names.contains(name);
-    let is_code = |name: &String| name.len() >= 6 && name.bytes().all(|byte| byte.is_ascii_digit());
-    if known.names.iter().any(stated) {
-        let unstated: Vec<String> =
-            known.names.iter().filter(|name| is_code(name) && !stated(name)).cloned().collect();
-        if !unstated.is_empty() {
-            let text =
-                format!("no record states {} in {column}: absent from all of them", unstated.join(", "));
-            remarks.push(Remark::warning("unstated-codes", text));
-        }
-        names.extend(unstated);
-    }
+    let names: Vec<String> = all.into_iter().collect();
     let place = Place { file, column, entry: &|at| format!("sample {at}") };
-    let (order, said) = labels::findings(&names, known, &place)?;
-    let outputs: Vec<String> = if known.names.is_empty() { names.clone() } else { known.names.clone() };
-    let own = |set: &BTreeSet<String>| {
-        order.iter().map(|&at| u8::from(set.contains(&names[at]))).collect::<Vec<u8>>()
+    let (standings, said) = labels::findings(&names, Listed::Names, known, &place)?;
+    let outputs = known.names_of(standings.len(), |at| names[at].clone());
+    let several = known.outputs.is_none_or(|outputs| outputs.findings);
+    let value = |set: &BTreeSet<String>, standing: &Standing| match standing {
+        Standing::At(at) => u8::from(set.contains(&names[*at])),
+        // One of several classes that exclude each other is not there.
+        Standing::Unlabelled if several => UNLABELLED,
+        Standing::Nowhere | Standing::Unlabelled => 0,
     };
+    let own = |set: &BTreeSet<String>| standings.iter().map(|own| value(set, own)).collect::<Vec<u8>>();
     let rows: Vec<Vec<u8>> = sets.iter().map(own).collect();
-    let left = names.len() - order.len();
+    let left = names.len() - standings.iter().filter_map(|own| own.position()).count();
     if left > 0 {
         remarks
             .push(Remark::note(format!("{left} other statements of {column} are no outputs of the model")));
@@ -200,7 +196,7 @@ fn statements(
     } else {
         remarks.extend(said);
     }
-    if known.outputs.is_none_or(|outputs| outputs.findings) {
+    if several {
         let labels = Labels::Findings(rows.concat());
         return Ok(Labelled { labels, classes: outputs, kept: Vec::new() });
     }
@@ -212,10 +208,10 @@ fn statements(
         .filter_map(|(row, _)| row.iter().position(|&one| one == 1));
     let labels = Labels::Class(classes.map(|class| class as u32).collect());
     let none = rows.iter().filter(|row| row.iter().all(|&one| one == 0)).count();
-    let several = kept.iter().filter(|kept| !**kept).count() - none;
-    if none + several > 0 {
+    let many = kept.iter().filter(|kept| !**kept).count() - none;
+    if none + many > 0 {
         remarks.push(Remark::note(format!(
-            "{none} samples with none of the classes and {several} with several are left out: the model tells one class"
+            "{none} samples with none of the classes and {many} with several are left out: the model tells one class"
         )));
     }
     Ok(Labelled { labels, classes: outputs, kept })

@@ -34,6 +34,9 @@ pub(super) struct Beside {
     /// Names of the outputs by the configuration of the model that the file was exported from.
     #[serde(skip)]
     pub(super) exported_names: Vec<String>,
+    /// How images are standardised by that configuration, or by the preprocessor's beside it.
+    #[serde(skip)]
+    pub(super) exported_scaling: Option<Prepared>,
     /// The file that these keys are in, or would be.
     #[serde(skip)]
     pub(super) file: String,
@@ -84,6 +87,35 @@ fn names_of_others(config: &serde_json::Value) -> Vec<String> {
     if made_up { Vec::new() } else { names }
 }
 
+/// Mean and deviation that images are standardised by, of values from 0 to 1, a number for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Subtracted.
+    pub mean: Vec<f64>,
+    /// Divided by, positive.
+    pub std: Vec<f64>,
+}
+
+/// Those of a configuration, timm's `pretrained_cfg` or the object itself.
+fn prepared(config: &serde_json::Value, mean: &str, std: &str) -> Option<Prepared> {
+    let own = config.get("pretrained_cfg").unwrap_or(config);
+    let numbers = |key: &str| {
+        let values = own.get(key)?.as_array()?;
+        values.iter().map(serde_json::Value::as_f64).collect::<Option<Vec<f64>>>()
+    };
+    let found = Prepared { mean: numbers(mean)?, std: numbers(std)? };
+    let fits = found.mean.len() == found.std.len() && found.std.iter().all(|number| *number > 0.0);
+    fits.then_some(found)
+}
+
+/// Those of Hugging Face's `preprocessor_config.json`, where it rescales to values from 0 to 1 and normalises.
+fn preprocessor(folder: &Path) -> Option<Prepared> {
+    let text = crate::files::read_text(&folder.join("preprocessor_config.json")).ok()?;
+    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let on = |key: &str| value.get(key).and_then(serde_json::Value::as_bool).unwrap_or(true);
+    if on("do_normalize") && on("do_rescale") { prepared(&value, "image_mean", "image_std") } else { None }
+}
+
 /// Which axis of an image after the batch axis has the channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -109,7 +141,8 @@ impl Beside {
             && !path.with_extension("onnx").is_file()
             && ["architectures", "model_type", "architecture"].iter().any(|key| value.get(key).is_some())
         {
-            return Ok(Self { exported_names: names_of_others(value), ..silent });
+            let exported_scaling = prepared(value, "mean", "std").or_else(|| preprocessor(folder));
+            return Ok(Self { exported_names: names_of_others(value), exported_scaling, ..silent });
         }
         let read: Self = serde_json::from_str(&text).map_err(|e| {
             let expected = "class_names, head, input_scaling, output, dimensions, inputs, channels, training";

@@ -140,6 +140,7 @@ impl<'a, 'm> Import<'a, 'm> {
         };
         self.hash.update(format!("{inputs:?}{output}{}", self.opset));
         let graph = std::mem::take(&mut self.builder.graph);
+        let leading = graph.leading(sample, logits, &self.builder.learnt);
         Some(Network {
             input_shape: graph.state_shape(state).dims.clone(),
             sample,
@@ -154,6 +155,8 @@ impl<'a, 'm> Import<'a, 'm> {
             logits,
             deployed,
             features,
+            leading,
+            prepared: beside.exported_scaling.clone(),
             facts: self.facts.clone(),
             sha256: hex(&self.hash.finalize_reset()),
         })

@@ -26,6 +26,8 @@ pub(super) struct Builder {
     pub(super) features: Option<Tensor>,
     /// Inputs of reals, which an attack may move.
     pub(super) moving: Vec<Tensor>,
+    /// Products of batch norms with factors that were learnt: no scaling of samples that anybody stated.
+    pub(super) learnt: HashSet<Tensor>,
 }
 
 /// Tensors that broadcast against each other, the order of their axes, and the shape of what an elementwise function makes of them.

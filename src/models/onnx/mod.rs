@@ -33,10 +33,11 @@ pub use beside::{Given, Supplied};
 pub use ending::Ending;
 pub use inspect::describe;
 
-use super::{FileAxes, Head, Input, InputScaling};
-use crate::graph::{Graph, Tensor};
+use super::{Config, FileAxes, Head, Input, InputScaling, Standardisation};
+use crate::graph::{Graph, Leading, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
+pub use beside::Prepared;
 use data::Sources;
 use proto::{GraphProto, ModelProto, NodeProto};
 
@@ -108,9 +109,19 @@ pub struct Network {
     deployed: Tensor,
     /// What the last linear layer reads.
     features: Option<Tensor>,
+    /// What it does to the values of a sample before anything else.
+    leading: Leading,
+    /// Mean and deviation of values from 0 to 1 by which the configuration of the model that the file was exported from standardises images; the
+    /// file itself need not.
+    pub prepared: Option<Prepared>,
 }
 
 impl Network {
+    /// The mean and deviation that the network's first steps standardise samples by; `None` where they do not.
+    pub(super) fn standardisation(&self) -> Option<Standardisation> {
+        Standardisation::of(&self.leading, self.input_shape.last().copied().unwrap_or(1))
+    }
+
     /// Permutations of whole tensors that are left of the file's transpositions.
     pub fn permutations(&self) -> usize {
         self.graph.permutations(&[self.logits])
@@ -202,6 +213,8 @@ pub(super) struct Read {
     pub(super) head: Head,
     pub(super) input_scaling: Option<InputScaling>,
     pub(super) training: Option<serde_json::Value>,
+    /// What is said and nothing follows.
+    pub(super) remarks: Vec<String>,
 }
 
 /// The largest ONNX file that is read, in bytes: protocol buffers hold no more.
@@ -217,10 +230,18 @@ pub(super) fn read(path: &Path, supplied: &Supplied) -> Result<Read> {
     let found = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
     let network = found.network.map_err(|missing| refused(path, &missing))?;
     let head = network.head;
-    let exported = Some(beside.exported_names).filter(|names| names.len() == network.classes);
-    let class_names =
-        if beside.class_names.is_empty() { exported.unwrap_or_default() } else { beside.class_names };
+    let (class_names, mut remarks) = (beside.class_names, Vec::new());
+    let class_names = match beside.exported_names {
+        _ if !class_names.is_empty() => class_names,
+        names if names.is_empty() || names.len() == network.classes => names,
+        names => {
+            let key = "the config.json beside it";
+            remarks.push(Config::other_count(key, names.len(), network.classes));
+            Vec::new()
+        }
+    };
     Ok(Read {
+        remarks,
         network: Arc::new(network),
         class_names,
         head,

@@ -5,6 +5,7 @@ use crate::attacks::evasion::crossing;
 use crate::attacks::{Knowledge, Norm, Value};
 use crate::sweep::grid::{Cell, Grid};
 use crate::sweep::study::{Stop, Study};
+use crate::sweep::{moving, resolution};
 
 pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -66,12 +67,17 @@ fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
             ));
         }
     }
-    let below =
-        |cell: &&&Cell| cell.norm != Norm::Tokens && samples.resolution.is_some_and(|step| cell.eps < step);
-    if let (Some(smallest), Some(step)) = (own.iter().find(below), samples.resolution) {
+    let inputs = subject.outputs.as_ref().map_or(&[][..], |outputs| &outputs.inputs);
+    let step = |cell: &Cell| {
+        let (input, _) = moving::parts(cell, inputs);
+        let step = resolution::step_of(&samples.resolution, input.as_ref())?;
+        (cell.norm != Norm::Tokens && cell.eps < step * (1.0 - 1e-6)).then_some(step)
+    };
+    let below = || own.iter().filter_map(|cell| Some((cell, step(cell)?)));
+    if let Some((smallest, step)) = below().next() {
         warnings.push(format!(
-            "data {id}: {} cells have budgets such as {} eps {}, below the data's own resolution of {step}",
-            own.iter().filter(below).count(),
+            "data {id}: {} cells have budgets such as {} eps {}, below the data's own resolution of {step:.6}",
+            below().count(),
             smallest.norm.name(),
             smallest.eps
         ));

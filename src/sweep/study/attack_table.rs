@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::amount::{Amount, amount, positive};
-use super::budgets::{Beside, Budget, beside, budgets, refuse_beside, refuse_norms};
+use super::budgets::{BesideAmount, Budget, beside, budgets, refuse_beside, refuse_norms};
 use super::data_table::DataEntry;
 use super::document::{Item, Table, whole_from};
 use super::ladder::{Rung, rungs};
@@ -150,7 +150,7 @@ pub struct AttackTable {
     /// The model's input that the budgets are for; `None` is the first that can move.
     pub input: Option<Arc<str>>,
     /// What else moves: of every alternative the inputs with their budgets, none at first.
-    pub beside: Vec<Arc<[Beside]>>,
+    pub beside: Vec<Arc<[BesideAmount]>>,
     /// How the ladders of budgets are answered.
     pub curve: Curve,
     /// When lanes end.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::amount::{Amount, amount, positive};
+use super::amount::{Amount, amount};
 use super::document::{Item, Table};
 use super::ladder::{Rung, rungs};
 use crate::Result;
@@ -27,6 +27,17 @@ pub struct Beside {
     pub norm: Norm,
     /// The budget in the input's unit, positive.
     pub eps: f64,
+}
+
+/// The same as it is written, where the data need not be known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BesideAmount {
+    /// The input's name.
+    pub input: String,
+    /// The norm.
+    pub norm: Norm,
+    /// The budget: in the input's unit, or a fraction of its range.
+    pub eps: Amount,
 }
 
 /// The ladders of `budget`.
@@ -55,9 +66,9 @@ fn known_norm(item: &Item) -> Result<Norm> {
 }
 
 /// Tables of inputs with their budgets, one or a list of alternatives: `[{}, { age = { norm = "linf", eps = 1 } }]`.
-pub(super) fn beside(item: &Item) -> Result<Vec<Arc<[Beside]>>> {
+pub(super) fn beside(item: &Item) -> Result<Vec<Arc<[BesideAmount]>>> {
     let example = "{ INPUT = { norm = \"linf\", eps = 1 } }";
-    let one = |(input, budget): (&str, Item)| -> Result<Beside> {
+    let one = |(input, budget): (&str, Item)| -> Result<BesideAmount> {
         let table = budget.table(example)?;
         table.allow(&["norm", "eps"])?;
         let norm = known_norm(&table.require("norm", "linf, l2, l1 or tokens")?)?;
@@ -65,7 +76,7 @@ pub(super) fn beside(item: &Item) -> Result<Vec<Arc<[Beside]>>> {
         let [eps] = eps.as_slice() else {
             return Err(budget.error("one eps; another one is another table of the list"));
         };
-        Ok(Beside { input: input.to_string(), norm, eps: whole_words(eps, norm, positive(eps)?)? })
+        Ok(BesideAmount { input: input.to_string(), norm, eps: size(eps, norm)? })
     };
     let all = |value: &Item| value.table(example)?.entries().map(one).collect::<Result<_>>();
     item.values()?.iter().map(all).collect()
@@ -117,7 +128,7 @@ pub(super) fn refuse_norms(table: &Table, attacks: &[&'static Attack], budgets: 
 pub(super) fn refuse_beside(
     table: &Table,
     attacks: &[&'static Attack],
-    beside: &[Arc<[Beside]>],
+    beside: &[Arc<[BesideAmount]>],
 ) -> Result<()> {
     for budget in beside.iter().flat_map(|all| all.iter()).filter(|budget| budget.norm != Norm::Tokens) {
         if let Some(attack) = attacks.iter().find(|attack| !attack.norms.contains(&budget.norm)) {

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::data::image_keys::bins;
 use crate::data::labels::same;
 use crate::data::registry::ENTRIES;
-use crate::data::{ArrayOptions, Bounds, ImageOptions, InputArray, Layout, Request, Source};
+use crate::data::{ArrayOptions, Bounds, ImageOptions, InputArray, LabelOptions, Layout, Request, Source};
 
 /// Splits of a data set.
 pub(super) const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
@@ -46,7 +46,9 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
             "layout",
             "bounds",
         ];
-        table.allow(&[&own[..], &ImageOptions::KEYS[..], &signal_keys::KEYS].concat())?;
+        table.allow(
+            &[&own[..], &ImageOptions::KEYS[..], &LabelOptions::KEYS[..], &signal_keys::KEYS].concat(),
+        )?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
         let split = table.read("split", |item| item.choice(&SPLITS))?;
         let mut request = Request::new(source(table, folder)?, split.unwrap_or("test"));
@@ -57,9 +59,11 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
         request.subgroups = table.read("subgroups", words)?.unwrap_or_default();
         request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
         request.classes = table.read("classes", classes)?.unwrap_or_default();
+        request.classes_of_data = !request.classes.is_empty();
         request.arrays = arrays(table)?;
         request.signals = signal_keys::options(table, folder)?;
         image_keys(table, folder, &mut request)?;
+        label_keys(table, &mut request.labels)?;
         entries.push(DataEntry { id, request, line: table.line() });
     }
     Ok(entries)
@@ -93,6 +97,16 @@ fn image_keys(table: &Table, folder: &Path, request: &mut Request) -> Result<()>
             "bins" => bins(&item.plain()).map(|bins| request.bins = bins),
             key => request.images.set(key, &item.plain(), folder),
         };
+        read.map_err(|(found, expected)| item.error_found(found, expected))?;
+    }
+    Ok(())
+}
+
+/// What the table says of labels.
+fn label_keys(table: &Table, options: &mut LabelOptions) -> Result<()> {
+    for key in LabelOptions::KEYS {
+        let Some(item) = table.get(key) else { continue };
+        let read = options.set(key, &item.plain());
         read.map_err(|(found, expected)| item.error_found(found, expected))?;
     }
     Ok(())

@@ -11,10 +11,10 @@ use super::zero_shot::{open_words, zero_shot};
 use crate::Result;
 use crate::attacks::{Parameter, Value};
 use crate::defenses::{self, DETECTORS, Detector};
-use crate::models::OpenWords;
 use crate::models::Samples;
 use crate::models::clip::ZeroShot;
 use crate::models::onnx::Supplied;
+use crate::models::{Head, OpenWords};
 use crate::resampling::{Filter, Fit};
 use crate::spelling::hint;
 
@@ -90,6 +90,8 @@ pub struct ModelEntry {
     pub data: Vec<usize>,
     /// What its outputs are.
     pub output: Output,
+    /// What its outputs mean, in the place of what its own configuration says.
+    pub head: Option<Head>,
     /// What takes the place of the model's own input scaling and the data's own bounds.
     pub input: Option<InputOverride>,
     /// How the threshold is fitted, if it is.
@@ -156,6 +158,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             "path",
             "data",
             "output",
+            "head",
             "input",
             "operating_point",
             "threshold",
@@ -179,6 +182,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             path: folder.join(table.require("path", "the model's folder or file")?.text()?),
             data: positions(&table.require("data", "the ids of [[data]] tables")?, "[[data]] table", &ids)?,
             output: if output == Some("probabilities") { Output::Probabilities } else { Output::Logits },
+            head: table.read("head", |item| item.choice(&Head::NAMES))?.and_then(Head::named),
             input: table.read("input", input)?,
             operating_point,
             threshold,

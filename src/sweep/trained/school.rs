@@ -13,7 +13,7 @@ use crate::sweep::subject::{Subject, clean_logits};
 use crate::training::private::accountant::{Steps, noise_multiplier};
 use crate::training::private::sgd::{Noise, fit_privately, schedule};
 use crate::training::{
-    Course, Fitted, Member, Options, Prepared, Recipe, TrainFile, Workshop, prepare, train_members,
+    Course, Fitted, Member, Options, Prepared, Recipe, TrainFile, Workshop, learnable, prepare, train_members,
 };
 use crate::{Error, Result};
 
@@ -47,6 +47,7 @@ impl School {
         let options =
             Options { data_dir: data_dir.map(Path::to_path_buf), ..Options::new(device.clone(), 1) };
         let mut prepared = prepare(file, &options)?;
+        learnable(&prepared.config, &prepared.recipe, &prepared.splits.train)?;
         let Some(test) = prepared.splits.test.take() else {
             let expected = "the split that trained models are examined on";
             return Err(Error::input(entry.file.display(), "data.test", "none", expected));

@@ -207,7 +207,7 @@ for kind in ("LINEAR_EXACT", "SIGMOID"):
     right(f"{kind.lower()}.dcm", window(ds, 40, 400), keys='values = "window"')
 write("signed.dcm", dicom(signed, signed=1, RescaleSlope=2.5, RescaleIntercept=-10))
 right("signed.dcm", signed * 2.5 - 10, "HU", keys='values = "rescaled"')
-refused("signed.dcm", 'values = "rescaled" or values = "window"', keys='values = "stored"')
+refused("signed.dcm", 'window = [CENTRE, WIDTH], in rescaled values (the file states none) or values = "rescaled"', keys='values = "stored"')
 ds = dicom(twelve, "MONOCHROME1", WindowCenter=[2000, 100], WindowWidth=[3000, 50])
 write("inverted.dcm", ds)
 right("inverted.dcm", window(ds, 2000, 3000), keys='values = "window"', told="MONOCHROME1, which is inverted")
@@ -295,6 +295,39 @@ compressed("jpeg2000-frames.dcm", frames, uid.JPEG2000Lossless, smooth + 2, 'val
 compressed("jpeg-ls.dcm", [imagecodecs.jpegls_encode(smooth)], uid.JPEGLSLossless, smooth)
 cases.pop()
 refused("jpeg-ls.dcm", "JPEG-LS lossless", keys='values = "rescaled"')
+ds = dicom(signed, "MONOCHROME1", signed=1, WindowCenter=0, WindowWidth=1500)
+write("signed-inverted.dcm", ds)
+right("signed-inverted.dcm", window(ds, 0, 1500), keys='values = "window"')
+refused("signed-inverted.dcm", 'inverts it: values = "window"', keys='values = "rescaled"')
+refused("signed-inverted.dcm", 'expected values = "window"', keys='values = "stored"')
+write("colour-frames.dcm", dicom(np.stack([colour, colour[::-1]]), "RGB", 8, 8, NumberOfFrames=2))
+right("colour-frames.dcm", colour[::-1], keys="frame = 1")
+
+
+def group(**elements):
+    item = Dataset()
+    for key, value in elements.items():
+        setattr(item, key, value)
+    return [item]
+
+
+# Enhanced: slope and window of each frame, or of all.
+ds = dicom(np.stack([twelve, twelve[::-1]]), NumberOfFrames=2)
+frames = []
+for slope, intercept, centre in [(1, -1024, 40), (2, -500, 300)]:
+    frames += group(PixelValueTransformationSequence=group(RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="HU"),
+                    FrameVOILUTSequence=group(WindowCenter=centre, WindowWidth=400))
+ds.PerFrameFunctionalGroupsSequence = frames
+write("enhanced.dcm", ds)
+right("enhanced.dcm", twelve - 1024.0, "HU", keys='values = "rescaled"\nframe = 0')
+right("enhanced.dcm", twelve[::-1] * 2.0 - 500, "HU", keys='values = "rescaled"\nframe = 1')
+shown = np.clip((twelve[::-1] * 2.0 - 500 - 299.5) / 399 + 0.5, 0, 1) * 255
+right("enhanced.dcm", shown, keys='values = "window"\nframe = 1')
+del ds.PerFrameFunctionalGroupsSequence
+ds.SharedFunctionalGroupsSequence = frames[1:]
+write("enhanced-shared.dcm", ds)
+right("enhanced-shared.dcm", twelve * 2.0 - 500, "HU", keys='values = "rescaled"\nframe = 0')
+
 whole = open("ct.dcm", "rb").read()
 open("cut.dcm", "wb").write(whole[:-20])
 refused("cut.dcm", "are left", keys='values = "rescaled"')

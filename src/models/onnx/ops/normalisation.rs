@@ -44,6 +44,11 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
         Constant::floats(&wide, affine.iter().map(|one| pick(one) as f32).collect())
     };
     let scaled = times(builder, x, &along(|one| one.0).into())?;
+    if let Value::Traced(scaled) = &scaled
+        && (scale.iter().any(|factor| *factor != 1.0) || shift.iter().any(|offset| *offset != 0.0))
+    {
+        builder.learnt.insert(scaled.tensor);
+    }
     Ok(vec![plus(builder, &scaled, &along(|one| one.1).into())?])
 }
 
