@@ -180,20 +180,7 @@ fn statements(
     known: &Known,
     remarks: &mut Vec<Remark>,
 ) -> Result<Labelled> {
-    let mut names: Vec<String> = all.into_iter().collect();
-    // A code says by itself what it is; a rare one may be stated of no record of a folder. A word may be misspelt.
-    let stated = |name: &String| names.contains(name);
-    let is_code = |name: &String| name.len() >= 6 && name.bytes().all(|byte| byte.is_ascii_digit());
-    if known.names.iter().any(stated) {
-        let unstated: Vec<String> =
-            known.names.iter().filter(|name| is_code(name) && !stated(name)).cloned().collect();
-        if !unstated.is_empty() {
-            let text =
-                format!("no record states {} in {column}: absent from all of them", unstated.join(", "));
-            remarks.push(Remark::warning("unstated-codes", text));
-        }
-        names.extend(unstated);
-    }
+    let names: Vec<String> = all.into_iter().collect();
     let place = Place { file, column, entry: &|at| format!("sample {at}") };
     let (standings, said) = labels::findings(&names, Listed::Names, known, &place)?;
     let outputs = known.names_of(standings.len(), |at| names[at].clone());
