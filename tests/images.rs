@@ -71,6 +71,21 @@ fn every_kind_of_file_gives_the_right_pixels_or_a_mend() {
 }
 
 #[test]
+fn images_beyond_the_limit_of_memory_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = cases().join("grey.png").display().to_string();
+    let csv = format!("path,label\n{}", format!("{file},0\n").repeat(50));
+    let within = |bytes| {
+        let memory = percuss::memory::Room::of(Some(bytes));
+        open(&Request { memory, ..request(folder.path(), &csv, "") }, None)
+    };
+    // 50 images of 48 pixels.
+    assert_eq!(within(100_000).unwrap().len(), 50);
+    let error = message(within(20_000));
+    assert!(error.contains("24.0 kB") && error.contains("--memory") && error.contains("resize"), "{error}");
+}
+
+#[test]
 fn damaged_files_are_refused_and_never_panic() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x");

@@ -21,7 +21,6 @@ pub(crate) mod keys;
 pub mod labels;
 pub mod layout;
 pub mod manifest;
-pub mod memory;
 pub mod npz;
 mod npz_rows;
 pub mod outcome;

@@ -7,7 +7,7 @@ use super::labels::same;
 use super::preprocess::{Asked, Preprocess};
 use super::request::Request;
 use super::spec::Spec;
-use super::table::{Table, spec_path};
+use super::table::{Reading, Table, spec_path};
 use super::{Dataset, Labels, Remark};
 use crate::{Error, Result};
 
@@ -29,9 +29,9 @@ pub fn open(
             }
             let needed: HashSet<String> =
                 saved.needed(&file)?.into_iter().chain(beside(&saved.spec, request)).collect();
-            let table = Table::read_columns(path, saved.spec.delimiter, &saved.reading(&file)?, &|name| {
-                needed.contains(name)
-            })?;
+            let reading = Reading { room: request.memory, ..saved.reading(&file)? };
+            let table =
+                Table::read_columns(path, saved.spec.delimiter, &reading, &|name| needed.contains(name))?;
             apply(&table, saved.clone(), request, saved.clips())
         }
         (None, Some(spec)) => fit(path, &spec, request),
@@ -83,7 +83,8 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
     let needed: HashSet<&str> = needed.iter().map(String::as_str).collect();
     let dropped: HashSet<&str> = spec.drop.iter().map(String::as_str).collect();
     let wanted = |name: &str| !dropped.contains(name) || needed.contains(name);
-    Table::read_columns(path, spec.delimiter, &spec.reading(&path.display().to_string())?, &wanted)
+    let reading = Reading { room: request.memory, ..spec.reading(&path.display().to_string())? };
+    Table::read_columns(path, spec.delimiter, &reading, &wanted)
 }
 
 fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preprocess)> {
