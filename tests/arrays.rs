@@ -215,7 +215,7 @@ fn labels_that_mean_nothing_certain_are_refused_with_the_mend() {
     refused(
         npy("|u1", false, &[N, 2], &encoded("|u1", &several)),
         own.clone(),
-        &["entry 0", "2 of 2 findings", "\"head\": \"sigmoid\""],
+        &["entry 0", "2 of 2 findings", "head = \"sigmoid\""],
     );
     refused(
         npy("<f4", false, &[N], &encoded("<f4", &[0.0, 1.0, 0.5, 1.0, 0.0])),

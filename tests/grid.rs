@@ -103,6 +103,7 @@ fn findings_are_attacked_one_by_one_and_targets_are_checked() {
             head: Head::Sigmoid,
             count: 3,
             names: names.clone(),
+            unlabelled: vec![],
             inputs: vec![numbers()],
             ranges: vec![],
         })
@@ -115,6 +116,7 @@ fn findings_are_attacked_one_by_one_and_targets_are_checked() {
             head: Head::Sigmoid,
             count: 1,
             names: vec![],
+            unlabelled: vec![],
             inputs: vec![numbers()],
             ranges: vec![],
         })

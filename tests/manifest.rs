@@ -3,7 +3,7 @@
 
 mod support;
 
-use percuss::data::{Bins, ImageOptions, Labels, Request, Source, open};
+use percuss::data::{Bins, ImageOptions, LabelOptions, Labels, Request, Source, open};
 use support::files::message;
 
 #[test]
@@ -68,6 +68,10 @@ impl List {
     fn request(&self, keys: &str, classes: &[&str]) -> Request {
         let mut request = Request::new(Source::Manifest(self.folder.path().join("m.csv")), "all");
         for (key, value) in &keys.parse::<toml::Table>().unwrap() {
+            if LabelOptions::KEYS.contains(&key.as_str()) {
+                request.labels.set(key, value).unwrap();
+                continue;
+            }
             let key = ImageOptions::KEYS.into_iter().find(|own| own == key).unwrap();
             request.images.set(key, value, self.folder.path()).unwrap();
         }
@@ -105,7 +109,7 @@ fn findings_in_columns_are_matched_by_name_under_every_policy() {
     assert!(unordered.contains("classes = [\"Edema\", \"Pleural Effusion\"]"), "{unordered}");
     let uncertain = list.read(columns, &names).unwrap_err();
     assert!(uncertain.contains("column `Edema`, row 2: found -1"), "{uncertain}");
-    assert!(uncertain.contains("uncertain = \"negative\", \"positive\" or \"drop\""), "{uncertain}");
+    assert!(uncertain.contains("uncertain = \"negative\", \"positive\", \"drop\""), "{uncertain}");
     let missing = list.read(&format!("{columns}uncertain = \"drop\""), &names).unwrap_err();
     assert!(missing.contains("column `Edema`, row 3: found no label (1 are missing"), "{missing}");
     // Effusion is output 0 here, Edema output 1.

@@ -292,7 +292,7 @@ fn searches_side_by_side_come_to_what_each_comes_to_alone() {
 fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
     let fixture = overfitted(
         "[[poisoning]]\nkind = \"label-flip\"\nrate = [0.1, 0.2]\n[[backdoor]]\nkind = \"value\"\n\
-         [[membership]]\nkind = [\"gap\", \"lira\"]\nshadows = [4, 16]\nmode = \"offline\"\nknows = [\"exact\", \"labels\"]\n",
+         [[membership]]\nkind = [\"gap\", \"lira\"]\nshadows = [6, 16]\nmode = \"offline\"\nknows = [\"exact\", \"labels\"]\n",
     );
     let table = percuss(&fixture, &["attacks"]);
     for threat in Threat::ALL {
@@ -310,7 +310,7 @@ fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
         }
     }
     let page = percuss(&fixture, &["plan", "study.toml", "--device", "cpu"]);
-    // Of gap and lira with 4 and 16 shadow models under two kinds of knowledge, lira falls away under labels and the gap is one there.
+    // Of gap and lira with 6 and 16 shadow models under two kinds of knowledge, lira falls away under labels and the gap is one there.
     for line in [
         "[[poisoning]] on line 6",
         "-4 an attack on scores where the adversary sees labels alone",
@@ -329,7 +329,7 @@ fn attacks_and_plan_say_what_there_is_and_what_it_takes() {
     let json = percuss(&fixture, &["plan", "study.toml", "--device", "cpu", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["training"]["models"], &json["training"]["cells"]), (&28.into(), &16.into()));
-    assert_eq!(json["training"]["models_unshared"], 2 * 6 + 2 * (5 + 17) * 2 + 2);
+    assert_eq!(json["training"]["models_unshared"], 2 * 6 + 2 * (7 + 17) * 2 + 2);
 }
 
 #[test]

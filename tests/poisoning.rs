@@ -52,7 +52,7 @@ const SIMPLE: [&str; 4] = ["label-flip", "gaussian-noise", "uniform-noise", "mis
 fn rate_0_is_the_clean_set_and_every_rate_poisons_its_share_rounded_down() {
     let data = records();
     for name in SIMPLE {
-        for (rate, wanted) in [(0.0, 0), (0.004, 0), (0.005, 1), (0.29, 58), (0.333, 66), (1.0, 200)] {
+        for (rate, wanted) in [(0.0, 0), (0.005, 1), (0.29, 58), (0.333, 66), (1.0, 200)] {
             let found = poison(&data, &Try { name, rate, ..Try::default() });
             assert_eq!(found.changed.len(), wanted, "{name} at {rate}");
             if wanted == 0 {
@@ -271,6 +271,7 @@ fn what_makes_no_sense_is_refused() {
     let tries = [
         Try { rate: 1.5, ..Try::default() },
         Try { rate: f64::NAN, ..Try::default() },
+        Try { rate: 0.004, ..Try::default() },
         Try { name: "gaussian-noise", magnitude: -1.0, ..Try::default() },
         Try { name: "missing", magnitude: 1.5, ..Try::default() },
         Try { aim: Aim::Class(9), ..Try::default() },

@@ -190,8 +190,15 @@ fn damage_is_found_and_told() {
     );
     std::fs::remove_file(&dat).unwrap();
     assert!(refusal(&path).contains("r.dat"));
-    std::fs::write(&path, "r 1 360 2\nr.dat 516 200 16 0 1 4 0 A\n").unwrap();
-    assert!(refusal(&path).contains("FLAC") && refusal(&path).contains("wfdb.wrsamp"));
+    // The lines were run with wfdb 4.3.1 on records of all three formats: the same values, and the `Dx:` of the comments.
+    for (compressed, plain) in [("508", "80"), ("516", "16"), ("524", "24")] {
+        std::fs::write(&path, format!("r 1 360 2\nr.dat {compressed} 200 16 0 1 4 0 A\n")).unwrap();
+        let said = refusal(&path);
+        let lines = format!(
+            "fmt=[\"{plain}\"] * r.n_sig, adc_gain=r.adc_gain, baseline=r.baseline, comments=r.comments"
+        );
+        assert!(said.contains("FLAC") && said.contains(&lines), "{said}");
+    }
 }
 
 #[test]

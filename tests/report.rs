@@ -113,9 +113,8 @@ fn the_picture_and_the_table_say_what_the_results_say() {
     let shown = shown_cells(&overview);
     let metrics = results.metrics_of(shown.iter().map(Text::as_str)).unwrap();
     let svg_file = dir.join("robustness.svg");
-    assert!(
-        write_robustness_svg(&svg_file, "demo: robust accuracy over budget", &overview, &curves).unwrap()
-    );
+    let title = "demo: robustness over budget";
+    assert!(write_robustness_svg(&svg_file, title, &overview, &curves, &metrics).unwrap());
     let svg = std::fs::read_to_string(&svg_file).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for text in [
@@ -124,11 +123,13 @@ fn the_picture_and_the_table_say_what_the_results_say() {
         "mi-fgsm",
         "budget eps (mV)",
         "l2 norm",
+        "by group: under pgd, l2 eps ",
+        "class 0 (100)",
     ] {
         assert!(svg.contains(text), "{text}");
     }
     assert!(!svg.contains("pneumoniamnist (synthetic)") && !svg.contains("NaN"));
-    assert_eq!(Some(svg), robustness_svg("demo: robust accuracy over budget", &overview, &curves).unwrap());
+    assert_eq!(Some(svg), robustness_svg(title, &overview, &curves, &metrics).unwrap());
 
     let text = table(&overview, &metrics);
     assert_eq!(text, table(&overview, &results.metrics().unwrap()), "what is shown is all that is needed");
@@ -187,9 +188,9 @@ fn many_models_fit_the_table_and_none_says_so() {
     assert_eq!(text.lines().count(), MAX_LINES);
     assert!(text.contains("more lines"));
     assert_eq!(table(&Overview::default(), &[]), "No cell with a budget.\n");
-    assert_eq!(robustness_svg("t", &Overview::default(), &[]).unwrap(), None);
+    assert_eq!(robustness_svg("t", &Overview::default(), &[], &[]).unwrap(), None);
     assert!(
-        robustness_svg("t", &Overview::of_cells(&cells[..1]), &[]).unwrap().is_some(),
+        robustness_svg("t", &Overview::of_cells(&cells[..1]), &[], &[]).unwrap().is_some(),
         "a lone budget has a picture, too"
     );
 }

@@ -34,6 +34,10 @@ fn classes(data: &Dataset) -> Vec<u32> {
     }
 }
 
+fn named(name: &str) -> Vec<String> {
+    vec![name.to_string()]
+}
+
 fn said(data: &Dataset, what: &str) -> bool {
     data.remarks.iter().any(|remark| remark.text.contains(what))
 }
@@ -132,7 +136,7 @@ fn leads_are_taken_by_name_in_the_order_of_the_study() {
     let dir = heart_record();
     let mut asked = request(dir.path(), "test");
     for leads in [["V5", "MLII"], ["v5", "mlii"], ["1", "0"]] {
-        asked.signals.leads = leads.map(str::to_string).to_vec();
+        asked.signals.leads = leads.map(named).to_vec();
         let data = read(&asked);
         assert_eq!(data.shape, [1, 256, 2]);
         let peak = &data.sample(0)[200..202];
@@ -142,14 +146,14 @@ fn leads_are_taken_by_name_in_the_order_of_the_study() {
         );
         assert!(!said(&data, "no leads are named"));
     }
-    asked.signals.leads = vec!["aVR".into()];
-    assert!(refusal(&asked).contains("found no `aVR`, but MLII, V5"));
+    asked.signals.leads = vec![named("aVR")];
+    assert!(refusal(&asked).contains("r has no `aVR`, but MLII, V5"));
     // Neither of the usual leads: the study must say which, and the line that it is told works.
     let header = std::fs::read_to_string(dir.path().join("r.hea")).unwrap().replace("MLII", "ECG1");
     std::fs::write(dir.path().join("r.hea"), header).unwrap();
     asked.signals.leads.clear();
     assert!(refusal(&asked).contains("leads = [\"ECG1\", \"V5\"]"));
-    asked.signals.leads = vec!["ECG1".into(), "V5".into()];
+    asked.signals.leads = vec![named("ECG1"), named("V5")];
     assert_eq!(read(&asked).shape, [1, 256, 2]);
 }
 
@@ -230,7 +234,7 @@ fn ptb_xl_is_read_by_its_list() {
     ptb_xl(dir.path());
     for path in [dir.path().to_path_buf(), dir.path().join("ptbxl_database.csv")] {
         let mut asked = request(&path, "test");
-        asked.signals.leads = vec!["I".into(), "II".into()];
+        asked.signals.leads = vec![named("I"), named("II")];
         asked.classes = ["HYP", "MI", "NORM"].map(str::to_string).to_vec();
         asked.outputs = Some(Outputs { count: 3, findings: true });
         let data = read(&asked);

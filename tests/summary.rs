@@ -245,6 +245,32 @@ fn attack(id: &str, attack: &str, eps: f64, seed: u64) -> CellRow {
 }
 
 #[test]
+fn a_curve_has_the_flags_of_all_its_cells() {
+    let all = [(true, 0.0), (true, 0.0), (true, 0.0)];
+    let flagged = |id: &str, eps: f64, flags: &[&str]| CellRow {
+        flags: flags.iter().map(|flag| Text::from(*flag)).collect(),
+        ..attack(id, "pgd", eps, 0)
+    };
+    let cells = [
+        (flagged("a", 0.1, &["zero-gradients", "one-answer"]), all),
+        (
+            CellRow {
+                attack: "fgsm".into(),
+                ..flagged("b", 0.1, &["one-answer", "budget-below-resolution"])
+            },
+            all,
+        ),
+        (flagged("c", 0.2, &[]), all),
+    ];
+    let folder = folder(&cells);
+    write_curves(&Results::open(folder.path()).unwrap()).unwrap();
+    let rows = worst_cases(&Results::open(folder.path()).unwrap()).unwrap();
+    let flags: Vec<Vec<&str>> =
+        rows.iter().map(|row| row.flags.iter().map(|flag| flag.as_str()).collect()).collect();
+    assert_eq!(flags, [vec!["budget-below-resolution", "one-answer", "zero-gradients"], vec![]]);
+}
+
+#[test]
 fn the_worst_case_is_per_sample_and_not_the_worst_cell() {
     let dir = folder(&[
         (attack("a", "pgd", 2.0, 0), [(false, 2.0), (true, 2.0), (true, 2.0)]),

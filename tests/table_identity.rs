@@ -96,10 +96,32 @@ fn a_model_knows_the_rows_that_it_has_seen() {
     let train = fitted.apply(&table(&csv(&rows)), "train").unwrap();
     fitted.remember(&train);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("preprocess.json");
+    let model = folder.path().join("v3");
+    std::fs::create_dir(&model).unwrap();
+    let path = model.join("preprocess.json");
     fitted.save(&path).unwrap();
+    fitted.save_seen(&model).unwrap();
     let loaded = Preprocess::load(&path).unwrap();
     assert_eq!(loaded, fitted);
+    // The folder alone, as it is passed on, tells of no row; nor does the list of another training.
+    let said = std::fs::read_to_string(&path).unwrap();
+    assert!(!said.contains("\"seen\":"), "{said}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let passed_on = elsewhere.path().join("v3/preprocess.json");
+    std::fs::create_dir(elsewhere.path().join("v3")).unwrap();
+    std::fs::copy(&path, &passed_on).unwrap();
+    let forgetful = Preprocess::load(&passed_on).unwrap();
+    let told = forgetful.apply(&table(&csv(&rows)), "test").unwrap();
+    assert!(told.remarks.iter().any(|remark| remark.text.contains("MODEL.seen.json")), "{:?}", told.remarks);
+    let list = std::fs::read_to_string(folder.path().join("v3.seen.json")).unwrap();
+    std::fs::write(
+        elsewhere.path().join("v3.seen.json"),
+        list.replacen("_sha256\": \"", "_sha256\": \"0", 1),
+    )
+    .unwrap();
+    assert_eq!(Preprocess::load(&passed_on).unwrap(), forgetful);
+    std::fs::write(elsewhere.path().join("v3.seen.json"), list).unwrap();
+    assert_eq!(Preprocess::load(&passed_on).unwrap(), fitted);
     let test = loaded.apply(&table(&csv(&rows)), "test").unwrap();
     assert!(flagged(&test, "seen-in-training").is_none(), "{:?}", test.remarks);
     // Thirty rows of the train split among the test rows of another file, in another order.

@@ -71,12 +71,20 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
             Some([low, high]) => format!("  expected {low} to {high}: MISSED\n"),
         };
     }
-    let thresholds: Vec<String> =
-        resolved.subject.thresholds.iter().map(|value| format!("{value:.6}")).collect();
+    let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.6}"));
+    let thresholds: Vec<String> = thresholds(resolved).into_iter().map(shown).collect();
     if !thresholds.is_empty() {
         text += &format!("  {:<20} {}\n", "threshold", thresholds.join(" "));
     }
     text + &breakdown(&parts)
+}
+
+/// The threshold of each decision; none of a finding that no sample is labelled with.
+fn thresholds(resolved: &ResolvedSubject) -> Vec<Option<f64>> {
+    let subject = &resolved.subject;
+    let decisions = subject.decisions();
+    let own = |(at, &value): (usize, &f64)| decisions.contains(&at).then_some(value);
+    subject.thresholds.iter().enumerate().map(own).collect()
 }
 
 /// The interval of a metric over all samples, of a model that decides once.
@@ -152,16 +160,17 @@ fn shown_rate(rate: &Rate) -> String {
 /// What reading the data has to say, and what is doubtful in the model's clean answers.
 fn remarks(resolved: &ResolvedSubject) -> Vec<Remark> {
     let subject = &resolved.subject;
-    let findings = if subject.sigmoid() { subject.outputs() } else { 1 };
     let of = |finding: usize| -> Vec<Remark> {
         let doubts = doubts::of_answers(subject, finding).into_iter();
-        let named = |doubt: Remark| match findings {
-            1 => doubt,
-            _ => Remark { text: format!("{}: {}", subject.class_name(finding as u32), doubt.text), ..doubt },
+        let named = |doubt: Remark| match subject.sigmoid() && subject.outputs() > 1 {
+            false => doubt,
+            true => {
+                Remark { text: format!("{}: {}", subject.class_name(finding as u32), doubt.text), ..doubt }
+            }
         };
         doubts.map(named).collect()
     };
-    subject.data.remarks.iter().cloned().chain((0..findings).flat_map(of)).collect()
+    subject.data.remarks.iter().cloned().chain(subject.decisions().into_iter().flat_map(of)).collect()
 }
 
 fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
@@ -175,7 +184,7 @@ fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {
         "split": data.split,
         "synthetic": data.synthetic,
         "n": data.len(),
-        "thresholds": resolved.subject.thresholds,
+        "thresholds": thresholds(resolved),
         "metrics": resolved.metrics,
         "parts": parts(&resolved.subject),
         "remarks": remarks(resolved),

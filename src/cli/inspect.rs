@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::inspect_data::{image, named, signal, table};
 use super::inspect_private::private;
+use super::inspect_private_model;
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
@@ -26,7 +27,7 @@ pub struct InspectCommand {
     /// A model, a data set or a result
     #[arg(value_name = "FILE")]
     pub path: PathBuf,
-    /// Of a results folder: what in it could identify somebody
+    /// Of a results folder or a model's: what in it could identify somebody
     #[arg(long)]
     pub private: bool,
 }
@@ -36,7 +37,18 @@ pub struct InspectCommand {
 /// # Errors
 /// A file that is not there, is of no kind that percuss knows, or is broken: as whatever reads it says.
 pub fn run(command: &InspectCommand, out: &mut dyn Write) -> Result<()> {
-    print(out, &if command.private { private(&command.path)? } else { describe(&command.path)? })
+    let text = match command.private {
+        false => describe(&command.path)?,
+        true if is_model(&command.path) => inspect_private_model::private(&command.path)?,
+        true => private(&command.path)?,
+    };
+    print(out, &text)
+}
+
+/// Whether there is a model at `path`.
+fn is_model(path: &Path) -> bool {
+    let of_model = ["config.json", "model.safetensors", "open_clip_config.json"];
+    onnx_file(path).is_some() || of_model.iter().any(|name| path.join(name).is_file())
 }
 
 /// What is at `path`, as text.
@@ -70,8 +82,7 @@ fn folder(path: &Path) -> Result<String> {
     if let Some(file) = onnx_file(path) {
         return onnx::describe(&file);
     }
-    let of_model = ["config.json", "model.safetensors", "open_clip_config.json"];
-    if of_model.iter().any(|name| path.join(name).is_file()) {
+    if is_model(path) {
         return Ok(model(&Model::load(path)?));
     }
     let holds = |wanted: fn(&str) -> bool| -> Result<bool> {

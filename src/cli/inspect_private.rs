@@ -113,7 +113,10 @@ fn scopes(results: &Results, line: &mut dyn FnMut(&str, String)) -> Result<()> {
         let more = if values.len() > shown.len() { ", ..." } else { "" };
         line(
             "metrics-*.parquet",
-            format!("scope: subgroups by {column}, as the data name them: {}{more}", shown.join(", ")),
+            format!(
+                "scope: subgroups by {column}, as the data name them: {}{more}; robustness.svg names them, too",
+                shown.join(", ")
+            ),
         );
     }
     Ok(())
@@ -128,11 +131,17 @@ fn study(path: &Path, line: &mut dyn FnMut(&str, String)) -> Result<()> {
     for text in texts {
         if is_place(&text) {
             line("study.resolved.toml", format!("{text}, a place on a machine, by an earlier version"));
-        } else if text.contains(['/', '\\']) {
+        } else if text.contains(['/', '\\']) && !is_fraction(&text) {
             line("study.resolved.toml", format!("{text}, a path as the study writes it"));
         }
     }
     Ok(())
+}
+
+/// Whether a text is a budget such as `8/255`.
+fn is_fraction(text: &str) -> bool {
+    let number = |part: &str| part.trim().parse::<f64>().is_ok();
+    text.split_once('/').is_some_and(|(above, below)| number(above) && number(below))
 }
 
 fn collect(value: &toml::Value, texts: &mut Vec<String>) {

@@ -9,6 +9,7 @@ pub mod eval;
 pub mod inspect;
 mod inspect_data;
 mod inspect_private;
+mod inspect_private_model;
 mod inspect_results;
 pub mod plan;
 mod report;

@@ -30,10 +30,10 @@ pub struct PlanCommand {
     pub json: bool,
 }
 
-/// Runs it.
+/// Runs it: everything that is known is printed before what a sweep would refuse is an error.
 ///
 /// # Errors
-/// A study that is not well formed; one of whose models, data and recipes nothing loads.
+/// A study that is not well formed; one that a sweep would refuse.
 pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
     let study =
         Study::read(&command.study)?.within(command.data.memory).in_precision(command.precision.precision);
@@ -42,5 +42,6 @@ pub fn run(command: &PlanCommand, out: &mut dyn Write) -> Result<()> {
     engine.device.check_precision(study.precision)?;
     let plan = Plan::measured(&study, command.data.data_dir.as_deref(), &engine)?;
     let text = if command.json { format!("{:#}", plan.json()) } else { plan.to_string() };
-    print(out, &text)
+    print(out, &text)?;
+    plan.refusal.map_or(Ok(()), Err)
 }

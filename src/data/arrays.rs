@@ -31,7 +31,7 @@ pub fn open(path: &Path, request: &Request, classes: Option<&[&str]>) -> Result<
     let members = splits::members(&npz, options, &inputs)?;
     let (split, mut remarks) = chosen_split(&members, request, path)?;
     let known = classes.map_or_else(|| request.known(), Known::named);
-    let read = array_labels::read(&mut npz, &members, &known)?;
+    let read = array_labels::read(&mut npz, &members, &request.labels, &known)?;
     remarks.extend(read.remarks);
     let rows = Rows::of(&members, &read.counts, &split, &read.labels, read.names.len(), request)?;
     let labels = rows.labels(&read.labels, read.names.len());
@@ -147,6 +147,11 @@ impl Rows {
         self.positions().iter().map(|&at| at as u64).collect()
     }
 
+    /// The first member that rows are read from.
+    fn first_member(&self) -> usize {
+        self.parts.first().map_or(0, |(member, _)| *member)
+    }
+
     fn labels(&self, labels: &Labels, width: usize) -> Labels {
         let positions = self.positions();
         match labels {
@@ -172,7 +177,7 @@ impl Samples {
         // An input of one number a sample may be a plain list.
         let least = if request.inputs.is_empty() { 2 } else { 1 };
         let headers = headers(npz, members, place, least)?;
-        let (first, name) = (&headers[0], &members[0].samples[place]);
+        let (first, name) = (&headers[0], &members[rows.first_member()].samples[place]);
         let own = request.inputs.get(place);
         let layout = own.and_then(|own| own.layout).or(request.arrays.layout);
         let lying = layout::lie(&first.shape[1..], layout, request.arrays.wanted.get(place))

@@ -1,6 +1,6 @@
 //! What must hold of every data set before anything is computed from it.
 
-use super::{Dataset, Domain, Labels};
+use super::{Dataset, Domain, Labels, UNLABELLED};
 use crate::{Error, Result};
 
 /// More classes than this in a file is taken for a mistake (an identifier read as a label).
@@ -76,13 +76,13 @@ impl Dataset {
         let bad = match &self.labels {
             Labels::Class(labels) => labels.iter().position(|&l| l as usize >= k).map(|i| (i, labels[i])),
             Labels::Findings(labels) => {
-                labels.iter().position(|&f| f > 1).map(|at| (at / k.max(1), u32::from(labels[at])))
+                labels.iter().position(|&f| f > UNLABELLED).map(|at| (at / k.max(1), u32::from(labels[at])))
             }
         };
         let Some((sample, label)) = bad else { return Ok(()) };
         let expected = match self.labels {
             Labels::Class(_) => format!("a class below {k} ({})", self.classes.join(", ")),
-            Labels::Findings(_) => "0 or 1 for every finding".to_string(),
+            Labels::Findings(_) => "0, 1 or 2 (not labelled) for every finding".to_string(),
         };
         Err(Error::input(&self.name, format!("label of sample {}", self.index[sample]), label, expected))
     }

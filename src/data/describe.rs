@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Dataset, Labels};
+use super::{Dataset, Labels, UNLABELLED};
 
 /// More classes than this are counted, not listed.
 const LISTED: usize = 20;
@@ -42,6 +42,7 @@ impl Dataset {
         }
         match again {
             0 => "no sample".into(),
+            1 => format!("1 sample, with {} label", if otherwise == 0 { "the same" } else { "another" }),
             again => format!("{again} samples, {otherwise} of them with another label"),
         }
     }
@@ -78,12 +79,28 @@ impl Dataset {
         counts
     }
 
-    /// `0 is normal (234), 1 is pneumonia (390)`.
+    /// Samples that are labelled with each finding; of classes all.
+    pub fn labelled(&self) -> Vec<usize> {
+        let width = self.classes.len();
+        let mut counts = vec![self.len(); width];
+        if let Labels::Findings(labels) = &self.labels {
+            let unlabelled = labels.iter().enumerate().filter(|(_, label)| **label == UNLABELLED);
+            unlabelled.for_each(|(at, _)| counts[at % width] -= 1);
+        }
+        counts
+    }
+
+    /// `0 is normal (234), 1 is pneumonia (390)`; of findings that are not labelled everywhere, `2 is Edema (12 of 90 labelled)`.
     pub fn class_counts(&self) -> String {
-        let counts = self.counts();
-        let one = |(class, name): (usize, &String)| match name.as_str() {
-            name if name == class.to_string() => format!("{class} ({})", counts[class]),
-            name => format!("{class} is {name} ({})", counts[class]),
+        let (counts, labelled) = (self.counts(), self.labelled());
+        let one = |(class, name): (usize, &String)| {
+            let named = if *name == class.to_string() { String::new() } else { format!(" is {name}") };
+            let count = match labelled[class] {
+                0 => "not labelled".into(),
+                all if all == self.len() => counts[class].to_string(),
+                some => format!("{} of {some} labelled", counts[class]),
+            };
+            format!("{class}{named} ({count})")
         };
         let shown: Vec<String> = self.classes.iter().enumerate().take(LISTED).map(one).collect();
         let more = self.classes.len().saturating_sub(LISTED);

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::picture::{Resize, Values};
-use super::{Bins, Colours, ImageOptions, LabelColumns, Policy};
+use super::{Bins, Colours, ImageOptions, LabelColumns};
 use crate::resampling::{Filter, Fit};
 
 /// What is wrong with a key: what was found, and what is expected.
@@ -13,19 +13,8 @@ type Bad<T> = Result<T, (String, String)>;
 
 impl ImageOptions {
     /// All keys.
-    pub const KEYS: [&'static str; 11] = [
-        "columns",
-        "separator",
-        "uncertain",
-        "missing",
-        "files",
-        "resize",
-        "colours",
-        "bits",
-        "values",
-        "window",
-        "frame",
-    ];
+    pub const KEYS: [&'static str; 9] =
+        ["columns", "separator", "files", "resize", "colours", "bits", "values", "window", "frame"];
 
     /// Reads `key`, one of [`ImageOptions::KEYS`]; paths are relative to `folder`.
     ///
@@ -39,8 +28,6 @@ impl ImageOptions {
                     (value.to_string(), "what stands between findings, such as \"|\"".to_string())
                 })?)
             }
-            "uncertain" => self.uncertain = Some(word(value, &Policy::NAMES, Policy::named)?),
-            "missing" => self.missing = Some(word(value, &Policy::NAMES, Policy::named)?),
             "files" => self.set_files(value, folder)?,
             "resize" => self.resize = Some(resize(value)?),
             "colours" => self.colours = Some(word(value, &Colours::NAMES, Colours::named)?),

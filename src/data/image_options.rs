@@ -14,10 +14,6 @@ pub struct ImageOptions {
     pub label: Option<LabelColumns>,
     /// What stands between the findings of one text: `|` in NIH ChestX-ray14.
     pub separator: Option<String>,
-    /// What an uncertain label (-1, as CheXpert and MIMIC-CXR have it) counts as.
-    pub uncertain: Option<Policy>,
-    /// What a missing label counts as.
-    pub missing: Option<Policy>,
     /// The folder that paths are relative to; `None` is the CSV's own.
     pub base: Option<PathBuf>,
     /// What paths begin with that is not part of them.
@@ -45,41 +41,6 @@ pub enum LabelColumns {
     One(String),
     /// A column a finding: the finding's name and the column's.
     Several(Vec<(String, String)>),
-}
-
-/// What a label that is no answer counts as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// As 1.
-    Positive,
-    /// As 0.
-    Negative,
-    /// The sample is left out.
-    Drop,
-}
-
-impl Policy {
-    /// All names.
-    pub const NAMES: [&'static str; 3] = ["positive", "negative", "drop"];
-
-    /// By its name.
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "positive" => Self::Positive,
-            "negative" => Self::Negative,
-            "drop" => Self::Drop,
-            _ => return None,
-        })
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Positive => "positive",
-            Self::Negative => "negative",
-            Self::Drop => "drop",
-        }
-    }
 }
 
 /// Channels of the samples.

@@ -18,6 +18,7 @@ pub mod image_options;
 mod image_set;
 pub mod inputs;
 pub(crate) mod keys;
+pub mod label_options;
 pub mod labels;
 pub mod layout;
 pub mod manifest;
@@ -43,8 +44,9 @@ use std::collections::BTreeMap;
 
 pub use array_options::{ArrayOptions, Bounds};
 pub use bins::Bins;
-pub use image_options::{Colours, ImageOptions, LabelColumns, Policy};
+pub use image_options::{Colours, ImageOptions, LabelColumns};
 pub use inputs::InputArray;
+pub use label_options::{LabelOptions, Policy};
 pub use labels::{Known, Outputs};
 pub use layout::{Axes, Layout, Wanted};
 pub use preprocess::Preprocess;
@@ -56,8 +58,18 @@ pub use request::{Request, Source, open, open_fitted};
 pub enum Labels {
     /// One class a sample, each below `classes.len()`.
     Class(Vec<u32>),
-    /// `classes.len()` findings a sample, row-major, each 0 or 1.
+    /// `classes.len()` findings a sample, row-major, each 0, 1 or [`UNLABELLED`].
     Findings(Vec<u8>),
+}
+
+/// In the place of a finding that nobody has looked for in a sample: neither scored nor attacked.
+pub const UNLABELLED: u8 = 2;
+
+impl Labels {
+    /// Whether any finding of any sample is not labelled.
+    pub fn unlabelled(&self) -> bool {
+        matches!(self, Self::Findings(labels) if labels.contains(&UNLABELLED))
+    }
 }
 
 /// A labelled data set in memory, in its own (physical) units, samples in the file's order.

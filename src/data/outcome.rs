@@ -267,12 +267,38 @@ fn truth(value: Value) -> Result<Option<bool>, (String, String)> {
     match value {
         Value::Truth(truth) => Ok(Some(truth)),
         Value::Missing => Ok(None),
-        other => Err((format!("{other:?}"), "a comparison, that is true or false".to_string())),
+        other => Err((shown(&other), "a comparison, that is true or false".to_string())),
+    }
+}
+
+/// Two values to compare: `True` and `False`, as programs write them, are 1 and 0 beside a 1 or a 0.
+fn numbered(a: Value, b: Value) -> (Value, Value) {
+    let bit = |value: &Value| matches!(value, Value::Number(number) if *number == 0.0 || *number == 1.0);
+    let number = |value: Value| match &value {
+        Value::Text(text) if text.eq_ignore_ascii_case("true") => Value::Number(1.0),
+        Value::Text(text) if text.eq_ignore_ascii_case("false") => Value::Number(0.0),
+        _ => value,
+    };
+    match (bit(&a), bit(&b)) {
+        (false, true) => (number(a), b),
+        (true, false) => (a, number(b)),
+        _ => (a, b),
+    }
+}
+
+/// A value as an error says it.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Number(number) => format!("the number {number}"),
+        Value::Text(text) => format!("the text `{text}`"),
+        Value::Truth(truth) => truth.to_string(),
+        Value::Missing => "a missing value".into(),
     }
 }
 
 fn compare(comparison: Comparison, a: Value, b: Value) -> Result<Value, (String, String)> {
     use std::cmp::Ordering::{Equal, Greater, Less};
+    let (a, b) = numbered(a, b);
     let order = match (&a, &b) {
         (Value::Missing, _) | (_, Value::Missing) => return Ok(Value::Missing),
         (Value::Number(a), Value::Number(b)) => a.partial_cmp(b).unwrap_or(Equal),
@@ -281,11 +307,18 @@ fn compare(comparison: Comparison, a: Value, b: Value) -> Result<Value, (String,
         {
             a.cmp(b)
         }
-        _ => {
+        (Value::Text(text), Value::Number(number)) | (Value::Number(number), Value::Text(text)) => {
+            let found = format!("the text `{text}` compared with the number {number}");
             return Err((
-                format!("{a:?} compared with {b:?}"),
-                "two numbers, or two texts by == or !=".into(),
+                found,
+                format!(
+                    "numbers in that column, or its texts in quotes and by == or !=, such as == '{text}'"
+                ),
             ));
+        }
+        _ => {
+            let found = format!("{} compared with {}", shown(&a), shown(&b));
+            return Err((found, "two numbers, or two texts by == or !=".into()));
         }
     };
     Ok(Value::Truth(match comparison {
@@ -316,6 +349,22 @@ mod tests {
         assert_eq!(values("event == 0 || time < 180"), [Truth(true), Truth(true), Missing, Truth(true)]);
         assert_eq!(values("!(`my sex` == 'F')"), [Truth(true), Truth(false), Truth(false), Missing]);
         assert_eq!(values("time >= -1.5e1 && `my sex` != \"F\"")[0], Truth(true));
+    }
+
+    #[test]
+    fn true_and_false_are_one_and_zero_beside_a_number_and_texts_beside_texts() {
+        use Value::{Missing, Truth};
+        let table = Table::from_csv("t", b"y,z\nTrue,a\nFALSE,b\n,c\n").unwrap();
+        let values = |text: &str| -> Vec<Value> {
+            let parsed = Expression::parse(text, "t", "outcome").unwrap();
+            (0..3).map(|row| parsed.value(&table, row).unwrap()).collect()
+        };
+        assert_eq!(values("y == 1"), [Truth(true), Truth(false), Missing]);
+        assert_eq!(values("0 != y"), [Truth(true), Truth(false), Missing]);
+        assert_eq!(values("y == 'True'"), [Truth(true), Truth(false), Missing]);
+        let parsed = Expression::parse("z == 1", "t", "outcome").unwrap();
+        let error = parsed.value(&table, 0).unwrap_err().to_string();
+        assert!(error.contains("the text `a`") && error.contains("== 'a'"), "{error}");
     }
 
     #[test]

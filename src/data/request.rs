@@ -9,8 +9,8 @@ use super::signals::{self, SignalOptions};
 use super::spec::Spec;
 use super::table;
 use super::{
-    ArrayOptions, Bins, Dataset, ImageOptions, InputArray, arrays, beats, ecg, icu_cohort, image_folder,
-    manifest, phantom, tables,
+    ArrayOptions, Bins, Dataset, ImageOptions, InputArray, LabelOptions, arrays, beats, ecg, icu_cohort,
+    image_folder, manifest, phantom, tables,
 };
 use crate::memory::Room;
 use crate::{Error, Result};
@@ -51,6 +51,10 @@ pub struct Request {
     pub signals: SignalOptions,
     /// Names of the model's outputs, in their order, where they are known: what the names of labels in a file mean.
     pub classes: Vec<String>,
+    /// Whether the study says these names of these very data, not of the model.
+    pub classes_of_data: bool,
+    /// What labels that are no answer count as, and which findings are labelled.
+    pub labels: LabelOptions,
     /// The model's outputs, where there is a model.
     pub outputs: Option<Outputs>,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
@@ -81,6 +85,8 @@ impl Request {
             inputs: Vec::new(),
             signals: SignalOptions::default(),
             classes: Vec::new(),
+            classes_of_data: false,
+            labels: LabelOptions::default(),
             outputs: None,
             unordered: false,
             arrays: ArrayOptions::default(),
@@ -93,7 +99,13 @@ impl Request {
 
     /// What is known of the classes.
     pub fn known(&self) -> Known {
-        Known { names: self.classes.clone(), outputs: self.outputs, unordered: self.unordered }
+        Known {
+            names: self.classes.clone(),
+            of_data: self.classes_of_data,
+            findings: self.labels.findings.clone(),
+            outputs: self.outputs,
+            unordered: self.unordered,
+        }
     }
 
     /// A whole split of the registry's data set `name`.
@@ -130,6 +142,7 @@ pub fn open_fitted(
         _ => false,
     };
     check_image_keys(request, folder_of_images)?;
+    check_label_keys(request)?;
     let (mut dataset, fitted) = match &request.source {
         Source::Path(path) if !request.inputs.is_empty() => (arrays::open(path, request, None)?, None),
         _ if !request.inputs.is_empty() => {
@@ -153,7 +166,7 @@ pub fn open_fitted(
 
 /// Keys about images say nothing of other data, and those about a list nothing of folders.
 fn check_image_keys(request: &Request, folder: bool) -> Result<()> {
-    let lists = ["columns", "separator", "uncertain", "missing", "files"];
+    let lists = ["columns", "separator", "files"];
     let misplaced = |key: &&&str| match &request.source {
         Source::Manifest(_) => false,
         _ => !folder || lists.contains(key),
@@ -165,6 +178,21 @@ fn check_image_keys(request: &Request, folder: bool) -> Result<()> {
         "no such key: it is about images that a manifest lists"
     };
     Err(Error::input(label(request), *key, "a key about images", expected))
+}
+
+/// Keys about labels say nothing of data that are not labelled so.
+fn check_label_keys(request: &Request) -> Result<()> {
+    let archive = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
+    let listed = matches!(&request.source, Source::Records(_));
+    let read = match &request.source {
+        Source::Manifest(_) => true,
+        Source::Path(path) => archive(path),
+        _ => false,
+    };
+    let misplaced = |key: &&str| !read && !(listed && *key == "findings");
+    let Some(key) = request.labels.given().find(misplaced) else { return Ok(()) };
+    let expected = "no such key: it is about labels of a manifest or an npz archive";
+    Err(Error::input(label(request), key, "a key about labels", expected))
 }
 
 fn label(request: &Request) -> String {

@@ -9,6 +9,9 @@ use super::outcome::Expression;
 use super::table::{Decimal, Limits, Missing, Numbers, Percent, Reading, Table};
 use crate::{Error, Result};
 
+/// Keys that say how a file is written, and nothing of what becomes of it.
+pub const READING: [&str; 6] = ["missing", "numbers", "limits", "percent", "decimal", "delimiter"];
+
 /// How a table becomes features and labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -252,6 +255,39 @@ impl Spec {
             .map_err(|error| Error::input(file, "TOML", error.to_string().trim(), "a preprocessing spec"))?;
         spec.check(file)?;
         Ok(spec)
+    }
+
+    /// This spec for another file, of which the TOML file at `path` says how it is written; whatever else it says must be what this spec says.
+    ///
+    /// # Errors
+    /// Bad TOML; a key of another value that is not one of [`READING`].
+    pub fn for_file(&self, path: &Path) -> Result<Self> {
+        let file = path.display().to_string();
+        let bad =
+            |error: String| Error::input(&file, "TOML", error, "a preprocessing spec, or a part of one");
+        let text = crate::files::read_text(path)?;
+        let said: toml::Table = text.parse().map_err(|error: toml::de::Error| bad(error.to_string()))?;
+        let mut all = toml::Table::try_from(self).map_err(|error| bad(error.to_string()))?;
+        all.extend(said);
+        let own: Self = all.try_into().map_err(|error: toml::de::Error| bad(error.to_string()))?;
+        own.check(&file)?;
+        let keys = |spec: &Self| match serde_json::to_value(spec) {
+            Ok(serde_json::Value::Object(keys)) => keys,
+            _ => serde_json::Map::new(),
+        };
+        let (here, there) = (keys(&own), keys(self));
+        let all: std::collections::BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+        let other = |key: &&str| !READING.contains(key) && here.get(*key) != there.get(*key);
+        let differ: Vec<&str> = all.into_iter().map(String::as_str).filter(other).collect();
+        if differ.is_empty() {
+            return Ok(own);
+        }
+        let expected = format!(
+            "the spec that the model was trained with, whose preprocess.json says the rest: remove these keys here; {} may differ, since they say \
+             how this file is written",
+            READING.join(", ")
+        );
+        Err(Error::input(&file, differ.join(", "), "another spec than the model's", expected))
     }
 
     /// Checks what does not depend on a table.

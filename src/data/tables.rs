@@ -9,7 +9,7 @@ use super::request::Request;
 use super::spec::Spec;
 use super::table::{Reading, Table, spec_path};
 use super::{Dataset, Labels, Remark};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Reads the table at `path`: as `saved` says, which was fitted with a model, else as `spec` says, else as the spec beside it does.
 ///
@@ -24,36 +24,23 @@ pub fn open(
     let file = path.display().to_string();
     match (saved, spec) {
         (Some(saved), given) => {
+            let mut saved = saved.clone();
+            // How this file is written, its author may say beside it.
             if given.is_none() && spec_path(path).is_file() {
-                same_spec(&spec_path(path), &saved.spec)?;
+                saved.spec = saved.spec.for_file(&spec_path(path))?;
             }
             let needed: HashSet<String> =
                 saved.needed(&file)?.into_iter().chain(beside(&saved.spec, request)).collect();
             let reading = Reading { room: request.memory, ..saved.reading(&file)? };
-            let table =
+            let mut table =
                 Table::read_columns(path, saved.spec.delimiter, &reading, &|name| needed.contains(name))?;
-            apply(&table, saved.clone(), request, saved.clips())
+            table.scored = true;
+            let clip = saved.clips();
+            apply(&table, saved, request, clip)
         }
         (None, Some(spec)) => fit(path, &spec, request),
         (None, None) => fit(path, &Spec::read(&spec_path(path))?, request),
     }
-}
-
-/// A model's table is read as its own spec says. Another one beside the table would be left aside, which its author must know.
-fn same_spec(path: &Path, own: &Spec) -> Result<()> {
-    let keys = |spec: &Spec| match serde_json::to_value(spec) {
-        Ok(serde_json::Value::Object(keys)) => keys,
-        _ => serde_json::Map::new(),
-    };
-    let (beside, own) = (keys(&Spec::read(path)?), keys(own));
-    let all: std::collections::BTreeSet<&String> = beside.keys().chain(own.keys()).collect();
-    let differ: Vec<&str> =
-        all.into_iter().filter(|key| beside.get(*key) != own.get(*key)).map(String::as_str).collect();
-    if differ.is_empty() {
-        return Ok(());
-    }
-    let expected = "the spec that the model was trained with: its preprocess.json reads this table; write under \"spec\" there what differs, and move this file away";
-    Err(Error::input(path.display(), differ.join(", "), "another spec than the model's", expected))
 }
 
 /// As [`open`], of a table in memory.
@@ -153,17 +140,27 @@ fn order_classes(data: &mut Dataset, outputs: &[String]) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::data::table::Decimal;
 
     #[test]
-    fn another_spec_beside_a_model_s_table_is_refused_with_what_differs() {
+    fn a_spec_beside_a_model_s_table_may_say_how_that_file_is_written_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("site.toml");
         let spec = "outcome = \"dead == 1\"\nclasses = [\"no\", \"yes\"]\n";
         let own = Spec::from_toml("own", spec).unwrap();
-        std::fs::write(&file, spec).unwrap();
-        same_spec(&file, &own).unwrap();
-        std::fs::write(&file, spec.replace("dead == 1", "dead == 2")).unwrap();
-        let error = same_spec(&file, &own).unwrap_err().to_string();
-        assert!(error.contains("site.toml: outcome: found another spec"), "{error}");
+        for (text, decimal) in [(spec, None), ("", None), ("decimal = \",\"\n", Some(Decimal::Comma))] {
+            std::fs::write(&file, text).unwrap();
+            let read = own.for_file(&file).unwrap();
+            assert_eq!(read, Spec { decimal, ..own.clone() }, "{text}");
+        }
+        for (text, what) in [
+            (spec.replace("dead == 1", "dead == 2"), "outcome: found another spec"),
+            ("drop = [\"x\"]\ndecimal = \",\"\n".into(), "site.toml: drop: found another spec"),
+            ("decimals = \",\"\n".into(), "decimals"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = own.for_file(&file).unwrap_err().to_string();
+            assert!(error.contains(what), "{what} in {error}");
+        }
     }
 }

@@ -29,6 +29,20 @@ pub enum Head {
     Sigmoid,
 }
 
+impl Head {
+    /// All names.
+    pub const NAMES: [&'static str; 2] = ["softmax", "sigmoid"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "softmax" => Some(Self::Softmax),
+            "sigmoid" => Some(Self::Sigmoid),
+            _ => None,
+        }
+    }
+}
+
 /// `(x - mean) / std`, part of the attacked graph; one entry for all values, one a channel, or one a feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +145,9 @@ pub struct Config {
     /// What the model was trained on, how, and how it did: written by `percuss train`, never read by the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<serde_json::Value>,
+    /// What the file that it was read from says and nothing follows, in sentences.
+    #[serde(skip)]
+    pub remarks: Vec<String>,
 }
 
 /// Keys that a configuration leaves out where it has nothing to say.
@@ -218,6 +235,13 @@ impl Config {
         scaling.map_err(|(key, found, expected)| {
             Error::input(file, format!("input_scaling.{key}"), found, expected)
         })
+    }
+
+    /// What is said of names that are as many as other outputs would be.
+    pub(super) fn other_count(key: &str, names: usize, outputs: usize) -> String {
+        format!(
+            "the {names} names in {key} are left aside: the model has {outputs} outputs; `classes` of the [[model]] names them"
+        )
     }
 
     /// Whether the input scaling fits: a value for all, for each channel or for each value, and none that changes whole numbers or tokens.

@@ -117,7 +117,8 @@ impl Model {
             (Config::parse(text, &path.display().to_string())?, weights, path.to_path_buf())
         };
         let declared = Self::declare(&config);
-        let remarks = wrapping::see_through(&mut weights, &declared).into_iter().collect();
+        let mut remarks = config.remarks.clone();
+        remarks.extend(wrapping::see_through(&mut weights, &declared));
         let model = Self {
             path: path.to_path_buf(),
             sha256: weights.sha256(&config),
@@ -139,11 +140,22 @@ impl Model {
             input_scaling: read.input_scaling,
             samples: None,
             training: read.training,
+            remarks: read.remarks,
         };
         config.check(&path.display().to_string())?;
         let model = Self::new(config, Weights::default())?;
-        let remarks = model.network().map_or_else(Vec::new, |network| network.remarks.clone());
+        let mut remarks = model.config.remarks.clone();
+        remarks.extend(model.network().into_iter().flat_map(|network| network.remarks.iter().cloned()));
         Ok(Self { path: path.to_path_buf(), remarks, ..model })
+    }
+
+    /// The same model, its outputs taken for something else: it is another one to whoever tells models apart.
+    pub fn with_head(mut self, head: Head) -> Self {
+        if head != self.config.head {
+            self.config.head = head;
+            self.sha256 = self.weights.sha256(&self.config);
+        }
+        self
     }
 
     /// The network, if the model comes from an ONNX file.

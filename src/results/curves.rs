@@ -167,6 +167,11 @@ impl Rows {
         });
         let open = &mut self.open[at];
         open.row.n_cells += 1;
+        for flag in &cell.flags {
+            if !open.row.flags.contains(flag) {
+                open.row.flags.push(flag.clone());
+            }
+        }
         open.row.n_bisected += u64::from(cell.curve.as_deref() == Some("bisect"));
         open.attacks.insert(cell.attack.clone());
         open.cells.push(self.cells.len());
@@ -340,8 +345,10 @@ fn worst_case(open: &mut Open, attacks: &Names, groups: &Names) -> CurveRow {
     if let Some(interval) = share_interval(&row.robust, names.as_deref()) {
         (row.robust_accuracy_low, row.robust_accuracy_high) = (Some(interval.low), Some(interval.high));
         row.ci_method = Some(interval.method.into());
-        row.flags.extend(interval.few_groups.then(|| FEW_GROUPS.into()));
+        let few = interval.few_groups && !row.flags.iter().any(|flag| flag == FEW_GROUPS);
+        row.flags.extend(few.then(|| FEW_GROUPS.into()));
     }
+    row.flags.sort();
     if row.n > 0 && row.n_concerned == Some(0) {
         // As in the cells: a share over samples that nobody attacked would read as strength.
         (row.robust_accuracy, row.ci_method) = (None, None);

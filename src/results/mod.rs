@@ -5,6 +5,7 @@
 
 mod aims;
 mod axis;
+mod breakdown;
 pub mod company;
 pub mod curves;
 pub mod flags;

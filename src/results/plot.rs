@@ -1,4 +1,7 @@
-//! Robustness curves as one SVG: a panel a model, data set and norm, a line an attack, bands for the intervals.
+//! Robustness curves as one SVG: a panel a model, data set and norm, a line an attack, bands for the intervals; below it its classes
+//! and subgroups.
+
+mod strip;
 
 use std::path::Path;
 
@@ -7,9 +10,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{Axis, label, shown};
+use super::breakdown::Breakdown;
 use super::overview::Overview;
 use super::panels::{Line, Panel, Subject};
-use super::records::CurveRow;
+use super::records::{CurveRow, MetricRow};
 use crate::{Error, Result};
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito 2008), black and yellow left out.
@@ -45,21 +49,28 @@ const FONT: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// The robustness curves of the cells, with the worst case over attacks where `curves` has it, as an SVG document;
-/// `None` where no cell has a budget.
+/// `None` where no cell has a budget. `metrics` are those of [`shown_cells`](super::table::shown_cells) at least.
 ///
 /// An attack is shown by its strongest configuration at each budget; where it ran with several seeds the line is their
 /// mean and small dots are the seeds. Bands are the 95% intervals of the cells. Budgets stand on a logarithmic axis
-/// where their ladder is nearer to geometric than to arithmetic.
+/// where their ladder is nearer to geometric than to arithmetic. Below a panel stand its classes and subgroups, at one budget of the
+/// strongest attack.
 ///
 /// # Errors
 /// [`Error::Failed`] where the picture cannot be drawn.
-pub fn robustness_svg(title: &str, overview: &Overview, curves: &[CurveRow]) -> Result<Option<String>> {
+pub fn robustness_svg(
+    title: &str,
+    overview: &Overview,
+    curves: &[CurveRow],
+    metrics: &[MetricRow],
+) -> Result<Option<String>> {
     let panels = overview.panels(curves);
     if panels.is_empty() {
         return Ok(None);
     }
+    let breakdowns: Vec<_> = panels.iter().map(|panel| Breakdown::of(panel, metrics)).collect();
     let mut svg = String::new();
-    draw(&mut svg, title, &panels)
+    draw(&mut svg, title, &panels, &breakdowns)
         .map_err(|e| Error::Failed(format!("drawing the robustness curves: {e}")))?;
     Ok(Some(svg))
 }
@@ -70,8 +81,9 @@ pub fn write_robustness_svg(
     title: &str,
     overview: &Overview,
     curves: &[CurveRow],
+    metrics: &[MetricRow],
 ) -> Result<bool> {
-    let Some(svg) = robustness_svg(title, overview, curves)? else {
+    let Some(svg) = robustness_svg(title, overview, curves, metrics)? else {
         // A picture of cells that are no more would be believed.
         return match std::fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
@@ -127,24 +139,39 @@ fn grid(panels: &[Panel]) -> (Vec<(u32, u32)>, (u32, u32)) {
     (places, (widest as u32, rows.len() as u32))
 }
 
-fn draw(svg: &mut String, title: &str, panels: &[Panel]) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(
+    svg: &mut String,
+    title: &str,
+    panels: &[Panel],
+    breakdowns: &[Option<Breakdown>],
+) -> Result<(), Box<dyn std::error::Error>> {
     let (places, (columns, rows)) = grid(panels);
+    // Strips of one row of panels are of one height.
+    let mut strips = vec![0; rows as usize];
+    for (breakdown, (_, y)) in breakdowns.iter().zip(&places) {
+        let needed = breakdown.as_ref().map_or(0, strip::height);
+        strips[*y as usize] = needed.max(strips[*y as usize]);
+    }
+    let top = |y: u32| y * PANEL.1 + strips[..y as usize].iter().sum::<u32>();
     let width = (columns * PANEL.0 + 20).max(560);
     let mut attacks: Vec<&str> = panels.iter().flat_map(|p| &p.lines).map(|l| l.attack.as_str()).collect();
     attacks.sort_unstable();
     attacks.dedup();
     let entries = legend(&attacks, panels, width);
     let header = TITLE + LEGEND_ROW * entries.last().map_or(1, |e| e.row + 1) + 8;
-    let root = SVGBackend::with_string(svg, (width, header + rows * PANEL.1 + 8)).into_drawing_area();
+    let root = SVGBackend::with_string(svg, (width, header + top(rows) + 8)).into_drawing_area();
     root.fill(&WHITE)?;
     root.draw(&Text::new(fitted(title, BIG, width - 40), (20, 14), font(BIG, &INK)))?;
     for entry in &entries {
         draw_entry(&root, entry)?;
     }
-    for (panel, (x, y)) in panels.iter().zip(places) {
-        let corner = (10 + (x * PANEL.0) as i32, (header + y * PANEL.1) as i32);
-        let area = root.clone().shrink(corner, PANEL);
-        draw_panel(&area, panel, &attacks)?;
+    for ((panel, breakdown), (x, y)) in panels.iter().zip(breakdowns).zip(places) {
+        let (left, above) = (10 + (x * PANEL.0) as i32, (header + top(y)) as i32);
+        draw_panel(&root.clone().shrink((left, above), PANEL), panel, &attacks)?;
+        if let Some(breakdown) = breakdown {
+            let corner = (left, above + PANEL.1 as i32);
+            strip::draw(&root.clone().shrink(corner, (PANEL.0, strip::height(breakdown))), breakdown)?;
+        }
     }
     root.present()?;
     Ok(())

@@ -83,7 +83,8 @@ table! {
         clean_accuracy: Option<f64>,
         /// Share of samples that are right under attack, recovered ones included (what Foolbox reports).
         accuracy_adv: Option<f64>,
-        /// Share of samples that are right when clean and right under attack; null where the aim concerns no sample.
+        /// Share of all samples that are right when clean and right under attack, those that the aim does not concern and that were never attacked
+        /// included: under another aim than any read asked_robust. Null where the aim concerns no sample.
         robust_accuracy: Option<f64>,
         /// Lower end of the 95% interval of robust_accuracy.
         robust_accuracy_low: Option<f64>,
@@ -256,7 +257,8 @@ table! {
         n_bisected: u64,
         /// Share of samples that are right when clean.
         clean_accuracy: Option<f64>,
-        /// Share of samples that are right when clean and right under every attack.
+        /// Share of all samples that are right when clean and right under every attack, those that the aim does not concern and that were never
+        /// attacked included: under another aim than any read asked_robust. Null where the aim concerns no sample.
         robust_accuracy: Option<f64>,
         /// Lower end of the 95% interval of robust_accuracy.
         robust_accuracy_low: Option<f64>,
@@ -288,7 +290,7 @@ table! {
         robust: Vec<bool>,
         /// For each of samples, the attack that broke it with the smallest change (ties by name); null where none did.
         broken_by: Vec<Option<Text>>,
-        /// Sanity checks that fired.
+        /// Sanity checks that fired for any of these cells, and few-groups, by name.
         flags: Vec<Text>,
     }
 }

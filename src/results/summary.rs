@@ -24,11 +24,12 @@ pub enum Head<'a> {
     Findings {
         /// The finding that the cell attacks.
         index: usize,
-        /// What was said of every finding of the clean inputs, row-major `[samples, findings]`, by the rule that `clean_pred` is made by.
+        /// What was said of every labelled finding of the clean inputs, row-major `[samples, findings]`, by the rule that `clean_pred` is made
+        /// by.
         said_clean: &'a [u32],
         /// What was said of those of the adversarial inputs.
         said_adv: &'a [u32],
-        /// The true findings, row-major `[samples, findings]`, 0 or 1.
+        /// The true findings, row-major `[samples, findings]`, 0 or 1; above where nobody says.
         labels: &'a [u8],
     },
 }
@@ -282,7 +283,8 @@ impl Metrics {
             let exact = |said: &[u32]| {
                 let pairs = said.chunks(width).zip(labels.chunks(width));
                 mean(pairs.map(|(said, truth)| {
-                    f64::from(u8::from(said.iter().zip(truth).all(|(s, t)| *s == u32::from(*t))))
+                    let right = |(said, truth): (&u32, &u8)| *truth > 1 || *said == u32::from(*truth);
+                    f64::from(u8::from(said.iter().zip(truth).all(right)))
                 }))
             };
             self.add("exact_match", "all", (exact(said_clean), exact(said_adv)), n, None);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::breakdown::Breakdown;
 use super::overview::Overview;
 use super::panels::{Line, Panel, short};
 use super::records::MetricRow;
@@ -9,8 +10,6 @@ use super::text::Text;
 
 /// Lines that the table never exceeds.
 pub const MAX_LINES: usize = 60;
-/// Classes and subgroups that a subject's paragraph shows.
-const MOST_GROUPS: usize = 12;
 /// What the words of the table mean.
 const LEGEND: [&str; 3] = [
     "",
@@ -66,37 +65,22 @@ pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Robust accuracy by class and by subgroup, of the strongest attack at the budget that says most of the first norm.
+/// The groups of a panel, a row each.
 fn breakdown(panel: &Panel, metrics: &[MetricRow]) -> Vec<String> {
-    let Some((line, point)) = panel.telling() else { return Vec::new() };
-    let metric = if panel.concerns_all() { "robust_accuracy" } else { "asked_robust" };
-    let own = |m: &&MetricRow| m.cell_id == point.cell_id && m.metric == metric && m.scope.as_str() != "all";
-    let scopes: Vec<&MetricRow> = metrics.iter().filter(own).collect();
-    // A single class and no subgroup: the line above says it.
-    if scopes.len() < 2 {
-        return Vec::new();
-    }
-    let about = format!("{}, {} eps {}", line.attack, panel.norm, short(point.eps));
-    let mut rows =
-        vec![[format!("by group ({about})"), "n".into(), "clean".into(), "robust".into()].to_vec()];
-    for row in scopes.iter().take(MOST_GROUPS) {
-        let class = row.scope.strip_prefix("class:").and_then(|class| class.parse::<usize>().ok());
-        let name = match class {
-            Some(class) => {
-                format!("class {}", panel.classes.get(class).map_or(class.to_string(), Text::to_string))
-            }
-            None => row.scope.replacen('=', " ", 1),
-        };
-        let robust = share(row.value) + &between(row.low, row.high);
-        rows.push(vec![name, row.n.to_string(), share(row.value_clean), robust]);
-    }
-    if scopes.len() > MOST_GROUPS {
-        rows.push(vec![format!("... and {} more: see metrics", scopes.len() - MOST_GROUPS)]);
+    let Some(breakdown) = Breakdown::of(panel, metrics) else { return Vec::new() };
+    let headings = [&format!("by group ({})", breakdown.about), "n", "clean", "robust"];
+    let mut rows = vec![headings.map(str::to_owned).to_vec()];
+    rows.extend(breakdown.groups.into_iter().map(|group| {
+        let robust = share(group.robust) + &between(group.interval);
+        vec![group.name, group.n.to_string(), share(group.clean), robust]
+    }));
+    if breakdown.left_out > 0 {
+        rows.push(vec![format!("... and {} more: see metrics", breakdown.left_out)]);
     }
     aligned(&rows, usize::MAX)
 }
 
-/// The cells whose metrics [`table`] shows.
+/// The cells whose metrics [`table`] and the picture show.
 pub fn shown_cells(overview: &Overview) -> Vec<Text> {
     let mut cells: Vec<Text> = Vec::new();
     let panels = overview.panels(&[]);
@@ -158,7 +142,7 @@ fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) 
     let mut row = vec![norm, line.attack.clone(), half_at];
     row.extend(spread(line.points.len(), BUDGETS).into_iter().map(|i| {
         let point = &line.points[i];
-        let interval = between(Some(point.low), Some(point.high));
+        let interval = between(Some((point.low, point.high)));
         format!("{}: {}{interval}", short(point.eps), share(Some(point.robust)))
     }));
     row.resize(3 + BUDGETS, String::new());
@@ -182,8 +166,8 @@ pub(super) fn spread(n: usize, most: usize) -> Vec<usize> {
 }
 
 /// Both ends of an interval in brackets; empty where there is none.
-fn between(low: Option<f64>, high: Option<f64>) -> String {
-    low.zip(high).map_or(String::new(), |(low, high)| format!(" ({low:.2}-{high:.2})"))
+fn between(interval: Option<(f64, f64)>) -> String {
+    interval.map_or(String::new(), |(low, high)| format!(" ({low:.2}-{high:.2})"))
 }
 
 /// A share to three places.

@@ -38,11 +38,11 @@ pub struct Part {
     pub rates: Vec<Rate>,
 }
 
-/// All samples, for each finding if there are several; then every subgroup of each.
+/// All samples that are labelled, for each finding if there are several; then every subgroup of each.
 pub fn parts(subject: &Subject) -> Vec<Part> {
-    let findings = if subject.sigmoid() { subject.outputs() } else { 1 };
+    let findings = subject.decisions();
     let all: Vec<usize> = (0..subject.data.len()).collect();
-    let mut parts: Vec<Part> = (0..findings).map(|finding| part(subject, finding, None, &all)).collect();
+    let mut parts: Vec<Part> = findings.iter().map(|&finding| part(subject, finding, None, &all)).collect();
     for (column, values) in &subject.data.subgroups {
         let mut known: Vec<&String> = values.iter().collect();
         known.sort_unstable();
@@ -50,13 +50,14 @@ pub fn parts(subject: &Subject) -> Vec<Part> {
         for value in known {
             let own: Vec<usize> = all.iter().copied().filter(|&i| values[i] == *value).collect();
             let subgroup = Some((column.clone(), value.clone()));
-            parts.extend((0..findings).map(|finding| part(subject, finding, subgroup.clone(), &own)));
+            parts.extend(findings.iter().map(|&finding| part(subject, finding, subgroup.clone(), &own)));
         }
     }
     parts
 }
 
 fn part(subject: &Subject, finding: usize, subgroup: Option<(String, String)>, samples: &[usize]) -> Part {
+    let samples: Vec<usize> = samples.iter().copied().filter(|&i| subject.labelled(i, finding)).collect();
     let labels: Vec<u32> = samples.iter().map(|&i| subject.label(i, finding)).collect();
     let said = |&i: &usize| prediction(&subject.deciding(subject.clean_logits(i), finding));
     let said: Vec<u32> = samples.iter().map(said).collect();

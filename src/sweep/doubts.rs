@@ -17,10 +17,11 @@ const EXTREME: [f32; 2] = [1e-30, 1e30];
 
 /// What is doubtful in the model's clean answers, for a finding if there are several.
 pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
-    let n = subject.data.len();
-    let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
-    let said: Vec<u32> =
-        (0..n).map(|i| prediction(&subject.deciding(subject.clean_logits(i), finding))).collect();
+    let samples = subject.samples_of(finding);
+    let n = samples.len();
+    let labels: Vec<u32> = samples.iter().map(|&i| subject.label(i, finding)).collect();
+    let said = |&i: &usize| prediction(&subject.deciding(subject.clean_logits(i), finding));
+    let said: Vec<u32> = samples.iter().map(said).collect();
     let share = |count: usize| count as f64 / n.max(1) as f64;
     let count = |all: &[u32], class: u32| all.iter().filter(|&&other| other == class).count();
     let commonest = |all: &[u32]| {

@@ -115,6 +115,7 @@ impl Evasion<'_> {
         outcomes: &[Outcome],
         all: &CellRow,
     ) -> CellRow {
+        let labelled = subject.samples_of(cell.finding.unwrap_or(0)).len();
         let gradients: u64 = outcomes.iter().map(|o| o.gradient_calls).sum();
         let zeros: f64 = outcomes.iter().map(|o| o.zero_gradients).sum();
         let loss = Loss::column(cell.loss(), subject.classes(), cell.wanted().is_some());
@@ -146,7 +147,7 @@ impl Evasion<'_> {
             seed: (!cell.deterministic()).then_some(cell.seed),
             params: cell.params_json().into(),
             threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
-            gradient_calls: Some(gradients as f64 / outcomes.len().max(1) as f64),
+            gradient_calls: Some(gradients as f64 / labelled.max(1) as f64),
             zero_gradient_share: (gradients > 0).then(|| zeros / gradients as f64),
             ..all.clone()
         }
@@ -183,8 +184,8 @@ struct Doubts {
 
 impl Doubts {
     fn of(subject: &Subject) -> Self {
-        let findings = if subject.sigmoid() { subject.outputs() } else { 1 };
-        let flags = (0..findings).map(|finding| {
+        let decisions = if subject.sigmoid() { subject.outputs() } else { 1 };
+        let flags = (0..decisions).map(|finding| {
             let answers = doubts::of_answers(subject, finding);
             let flags: Vec<&str> =
                 subject.data.remarks.iter().chain(&answers).filter_map(|remark| remark.flag).collect();

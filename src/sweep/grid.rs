@@ -28,6 +28,8 @@ pub struct Outputs {
     pub count: usize,
     /// Names of the classes or findings; empty where there are none.
     pub names: Vec<String>,
+    /// Findings that no sample is labelled with; there is nothing to attack about them.
+    pub unlabelled: Vec<usize>,
     /// What the model reads.
     pub inputs: Vec<Input>,
     /// For each input the smallest and largest value in the unit of budgets, `None` where they are not the same for all of its features; empty
@@ -42,7 +44,10 @@ impl Outputs {
         let theirs = data.map_or(&[][..], |data| &data.classes);
         let names = if config.class_names.is_empty() { theirs } else { &config.class_names };
         let ranges = data.map_or(Vec::new(), |data| moving::ranges(&data.domain, &inputs));
-        Self { head: config.head, count: config.classes(), names: names.to_vec(), inputs, ranges }
+        let labelled = data.map_or(Vec::new(), Dataset::labelled);
+        let unlabelled = (0..labelled.len()).filter(|&finding| labelled[finding] == 0).collect();
+        let (head, count) = (config.head, config.classes());
+        Self { head, count, names: names.to_vec(), unlabelled, inputs, ranges }
     }
 
     /// An amount for the input of this name (else the first that moves by the norm) in its unit; of an unknown input a number that stands for
@@ -63,7 +68,9 @@ impl Outputs {
     /// The findings that are attacked one by one; a softmax or a single logit is one decision.
     fn findings(&self) -> Vec<Option<usize>> {
         match (self.head, self.count) {
-            (Head::Sigmoid, 2..) => (0..self.count).map(Some).collect(),
+            (Head::Sigmoid, 2..) => {
+                (0..self.count).filter(|finding| !self.unlabelled.contains(finding)).map(Some).collect()
+            }
             _ => vec![None],
         }
     }

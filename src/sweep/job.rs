@@ -119,6 +119,9 @@ impl Job {
 
     /// What a sample is to this job: whether it counts as attacked, and whether a lane is needed.
     pub(super) fn role(&self, subject: &Subject, sample: usize) -> (bool, bool) {
+        if !subject.labelled(sample, self.finding) {
+            return (false, false);
+        }
         let label = subject.label(sample, self.finding);
         let deciding = subject.deciding(subject.clean_logits(sample), self.finding);
         let right = prediction(&deciding) == label;

@@ -35,6 +35,10 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
     if let Some(words) = &entry.words {
         model = model.open_words(words)?;
     }
+    if let Some(head) = entry.head {
+        check_head(study, entry, &model, head)?;
+        model = model.with_head(head);
+    }
     let prompts = entry.zero_shot.as_ref().and_then(|prompts| prompts.words.as_ref());
     for (key, words) in [("words", entry.words.as_ref()), ("zero_shot.words", prompts)] {
         if study.precision != Precision::F32 && words.is_some_and(|words| words.distance.is_some()) {
@@ -82,6 +86,24 @@ fn settle_ending(study: &Study, entry: &ModelEntry, model: &mut Model) -> Result
             Ok(())
         }
     }
+}
+
+/// What the study calls the outputs must be what the model can have.
+fn check_head(study: &Study, entry: &ModelEntry, model: &Model, head: Head) -> Result<()> {
+    let ending = model.network().and_then(|network| network.ending);
+    let (found, expected) = match (head, ending) {
+        (Head::Sigmoid, Some(Ending::Softmax)) => ("\"sigmoid\"", "\"softmax\", which its graph ends in"),
+        (Head::Softmax, Some(Ending::Sigmoid)) => ("\"softmax\"", "\"sigmoid\", which its graph ends in"),
+        (Head::Softmax, _) if model.config.classes() == 1 => {
+            ("\"softmax\"", "\"sigmoid\", of a single output")
+        }
+        (Head::Sigmoid, _) if entry.zero_shot.is_some() => {
+            ("\"sigmoid\"", "\"softmax\", of classes in words that are compared with each other")
+        }
+        _ => return Ok(()),
+    };
+    let place = format!("line {}, model.head", entry.line);
+    Err(study.error(place, found, format!("{expected} (model {})", entry.id)))
 }
 
 /// Opens the data set at `position` for `model`, the study's model at `of`: preprocessed as `preprocess.json` beside the model says, within
@@ -233,7 +255,8 @@ pub fn fitted(study: &Study, of: usize, model: &Model, data: &Dataset) -> Result
 
 /// Classes and findings that no sample has.
 fn unseen(data: &Dataset) -> Option<Remark> {
-    let names = data.counts().into_iter().zip(&data.classes).filter(|(count, _)| *count == 0);
+    let counts = data.counts().into_iter().zip(data.labelled());
+    let names = counts.zip(&data.classes).filter(|((count, labelled), _)| *count == 0 && *labelled > 0);
     let names: Vec<&str> = names.map(|(_, name)| name.as_str()).take(20).collect();
     let what = if data.is_findings() { "no sample has" } else { "no sample is of class" };
     (!names.is_empty()).then(|| Remark::note(format!("{what} {}", names.join(", "))))
@@ -439,7 +462,11 @@ fn check_fit(
                     &data.name,
                     place("labels"),
                     "one class a sample",
-                    format!("{outputs} findings a sample, as the model's sigmoid head has"),
+                    format!(
+                        "{outputs} findings a sample, as the model's sigmoid head has: `label = [COLUMN, ...]` in `columns` of a manifest, or \
+                         an array of {outputs} values a sample; head = \"softmax\" in the [[model]] table makes its outputs classes that exclude \
+                         each other"
+                    ),
                 )),
                 None => Ok(()),
             }
@@ -451,15 +478,9 @@ fn check_fit(
             format!("{} findings a sample", data.classes.len()),
             match model.config.head {
                 Head::Sigmoid => format!("{outputs} findings, as many as the model has outputs"),
-                Head::Softmax => {
-                    let beside = match &model.path.extension() {
-                        Some(ending) if *ending == "onnx" => model.path.with_extension("json"),
-                        _ => model.path.join("config.json"),
-                    };
-                    let mend =
-                        format!("\"head\": \"sigmoid\" in {} makes each output a finding", beside.display());
-                    format!("one class a sample, as the model's softmax head has; {mend}")
-                }
+                Head::Softmax => "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of \
+                                  its outputs a finding"
+                    .to_string(),
             },
         )),
     }

@@ -18,6 +18,7 @@ pub mod load;
 mod moving;
 pub mod options;
 pub mod plan;
+mod prepare;
 mod progress;
 mod reach;
 pub mod resolution;

@@ -5,13 +5,17 @@ mod text;
 mod training;
 mod warnings;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::load;
+use super::prepare::named;
 use super::resolution;
+use super::resolve::{ResolvedSubject, answered, check_expectation};
 use super::study::Study;
+use super::subject::Subject as Answered;
 use crate::data::{Dataset, Labels};
 use crate::models::Model;
 use crate::{Error, Result};
@@ -19,6 +23,9 @@ use crate::{Error, Result};
 pub use estimate::{Totals, UnitLine};
 pub(crate) use text::grouped;
 pub use training::Training;
+
+/// Seconds that a plan takes at most for a model's clean answers on a data set.
+const ANSWERING: f64 = 30.0;
 
 /// A study multiplied out, with what is known of its models and data.
 #[derive(Debug)]
@@ -39,6 +46,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What was read, for each model and data set.
     pub data: Vec<String>,
+    /// What a sweep would refuse, where it was looked for: the first of it.
+    pub refusal: Option<Error>,
 }
 
 /// What the plan knows of a model on a data set; what could not be loaded is absent, and the warnings say why.
@@ -99,25 +108,35 @@ impl Plan {
     /// A target class that a model does not have; a grid that is empty or too large.
     pub fn new(study: &Study, data_dir: Option<&Path>) -> Result<Self> {
         let mut loading = Loading::default();
-        let subjects = subjects(study, data_dir, None, &mut loading);
+        let (subjects, _) = subjects(study, data_dir, None, &mut loading);
         Self::with_subjects(study, subjects, loading.warnings)
     }
 
-    /// As [`Plan::new`], and measures a step of every model and recipe on `engine`'s device, for a tenth of a second each.
+    /// As [`Plan::new`], measures a step of every model and recipe on `engine`'s device, for a tenth of a second each, and asks everything that
+    /// a sweep asks before its first lane: what it would refuse is the plan's `refusal`.
     ///
     /// # Errors
     /// As [`Plan::new`]; what is wrong with the first model, data set or recipe, where none of them loads.
     pub fn measured(study: &Study, data_dir: Option<&Path>, engine: &Engine) -> Result<Self> {
         let mut loading = Loading::default();
-        let subjects = subjects(study, data_dir, Some(engine), &mut loading);
-        let mut plan = Self::with_subjects(study, subjects, std::mem::take(&mut loading.warnings))?;
-        if let Some(training) = &mut plan.training {
-            training.measure(study, data_dir, engine, &mut loading)?;
+        let (subjects, resolved) = subjects(study, data_dir, Some(engine), &mut loading);
+        let mut plan = Self::with_subjects(study, subjects, Vec::new())?;
+        let whole = loading.failure.is_none();
+        let looked_at = |subject: &&ResolvedSubject| !subject.metrics.is_empty();
+        loading.holds(
+            resolved.iter().filter(looked_at).try_for_each(|subject| check_expectation(study, subject)),
+        );
+        if whole {
+            loading.holds(named(study, &resolved).map(|_| ()));
         }
-        plan.warnings.extend(loading.warnings);
+        if let Some(training) = &mut plan.training {
+            training.measure(study, data_dir, engine, &mut loading);
+        }
+        loading.warnings.append(&mut plan.warnings);
+        plan.warnings = loading.warnings;
         match loading.failure {
             Some(error) if !loading.any => Err(error),
-            _ => Ok(plan),
+            failure => Ok(Self { refusal: failure, ..plan }),
         }
     }
 
@@ -140,7 +159,17 @@ impl Plan {
             })
         });
         let data = data.collect();
-        Ok(Self { study: study.name.clone(), grid, subjects, totals, training, units, warnings, data })
+        Ok(Self {
+            study: study.name.clone(),
+            grid,
+            subjects,
+            totals,
+            training,
+            units,
+            warnings,
+            data,
+            refusal: None,
+        })
     }
 }
 
@@ -151,14 +180,30 @@ struct Loading {
     warnings: Vec<String>,
     /// Whether a model loaded with one of its data sets, or a recipe with its data.
     any: bool,
-    /// The first error.
+    /// How many of the warnings are about what a sweep would refuse; they come first.
+    refused: usize,
+    /// The first of that.
     failure: Option<Error>,
 }
 
 impl Loading {
-    /// Something that does not load: a warning, as long as anything does.
+    /// Something that does not load: the rest is planned, as long as anything does.
     fn failed(&mut self, what: &str, error: Error) {
-        self.warnings.push(format!("{what} does not load: {error}"));
+        self.refused(format!("{what} does not load: {error}"), error);
+    }
+
+    /// A check of what is loaded.
+    fn holds(&mut self, checked: Result<()>) {
+        if let Err(error) = checked {
+            self.refused(format!("a sweep refuses this: {error}"), error);
+        }
+    }
+
+    /// Puts what a sweep would refuse before everything else that there is to say.
+    fn refused(&mut self, text: String, error: Error) {
+        let before = self.refused;
+        self.warnings.insert(before, text);
+        self.refused += 1;
         self.failure.get_or_insert(error);
     }
 }
@@ -168,8 +213,8 @@ fn subjects(
     data_dir: Option<&Path>,
     engine: Option<&Engine>,
     loading: &mut Loading,
-) -> Vec<Subject> {
-    let mut subjects = Vec::new();
+) -> (Vec<Subject>, Vec<ResolvedSubject>) {
+    let (mut subjects, mut resolved) = (Vec::new(), Vec::new());
     for (position, entry) in study.models.iter().enumerate() {
         let model = load::model(study, position)
             .map_err(|error| loading.failed(&format!("model {}", entry.id), error))
@@ -207,6 +252,13 @@ fn subjects(
                             .warnings
                             .extend(dataset.remarks.iter().map(|remark| format!("data {id}: {remark}")));
                         subject.learn(&fitted, &dataset);
+                        if let Some(engine) = engine {
+                            let known = Known { model: position, data, step, data_dir };
+                            match known.answered(study, fitted, dataset, engine, loading) {
+                                Ok(answered) => resolved.push(answered),
+                                Err(error) => loading.holds(Err(error)),
+                            }
+                        }
                     }
                     Err(error) => {
                         loading.failed(&format!("data {}", study.data[data].id), error);
@@ -219,7 +271,40 @@ fn subjects(
             subjects.push(subject);
         }
     }
-    subjects
+    (subjects, resolved)
+}
+
+/// A model on a data set of a study, and what a step costs it.
+struct Known<'a> {
+    model: usize,
+    data: usize,
+    step: Option<StepCost>,
+    data_dir: Option<&'a Path>,
+}
+
+impl Known<'_> {
+    /// The model's clean answers, where they take no longer than a plan should; else none, and the user is told.
+    fn answered(
+        &self,
+        study: &Study,
+        model: Model,
+        data: Dataset,
+        engine: &Engine,
+        loading: &mut Loading,
+    ) -> Result<ResolvedSubject> {
+        let (m, d) = (self.model, self.data);
+        // A forward pass is about a third of a gradient.
+        let seconds = self.step.map_or(0.0, |step| step.seconds * data.len() as f64 / 3.0);
+        if seconds <= ANSWERING {
+            return answered(study, [m, d], model, data, &engine.device, self.data_dir);
+        }
+        loading.warnings.push(format!(
+            "model {} on {}: its clean answers are not looked at here, they take about {:.0} s; percuss eval checks expect and thresholds",
+            study.models[m].id, study.data[d].id, seconds
+        ));
+        let subject = Answered { model, data, clean: Vec::new(), thresholds: Vec::new() };
+        Ok(ResolvedSubject { model: m, data: d, subject, metrics: BTreeMap::new() })
+    }
 }
 
 impl Subject {
@@ -266,9 +351,9 @@ fn class_counts(labels: &Labels, classes: usize, findings: usize) -> Vec<Vec<u64
         }
         Labels::Findings(labels) => (0..findings)
             .map(|finding| {
-                let present =
-                    labels.iter().skip(finding).step_by(findings).filter(|&&label| label == 1).count();
-                vec![(labels.len() / findings - present) as u64, present as u64]
+                let own = || labels.iter().skip(finding).step_by(findings);
+                let count = |wanted: u8| own().filter(|&&label| label == wanted).count() as u64;
+                vec![count(0), count(1)]
             })
             .collect(),
     }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::load;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, prediction, threshold_logit};
-use crate::data::{Dataset, Labels};
+use crate::data::{Dataset, Labels, UNLABELLED};
 use crate::models::Model;
 use crate::statistics;
 use crate::{Error, Result};
@@ -59,6 +59,18 @@ fn resolve_one(
 ) -> Result<ResolvedSubject> {
     let data = load::data(study, d, m, model, data_dir)?;
     let model = load::fitted(study, m, model, &data)?;
+    answered(study, [m, d], model, data, device, data_dir)
+}
+
+/// A fitted model with its clean logits, thresholds and metrics on a data set.
+pub(super) fn answered(
+    study: &Study,
+    [m, d]: [usize; 2],
+    model: Model,
+    data: Dataset,
+    device: &Device,
+    data_dir: Option<&Path>,
+) -> Result<ResolvedSubject> {
     let clean = clean_logits(&model, &data, device)?;
     let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
     subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
@@ -71,23 +83,25 @@ fn resolve_one(
 /// # Errors
 /// The first that is not, with its value and range: nothing is attacked then.
 pub fn check_expectations(study: &Study, subjects: &[ResolvedSubject]) -> Result<()> {
-    for resolved in subjects {
-        let entry = &study.models[resolved.model];
-        for (name, [low, high]) in &entry.expect {
-            let place =
-                || format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
-            let Some(&found) = resolved.metrics.get(name) else {
-                let there: Vec<&str> = resolved.metrics.keys().map(String::as_str).collect();
-                let found = "a metric that this head on these data does not have";
-                return Err(study.error(place(), found, format!("one of {}", there.join(", "))));
-            };
-            if !(found >= *low && found <= *high) {
-                return Err(study.error(
-                    place(),
-                    format!("{found:.4} on clean data"),
-                    format!("{low} to {high}"),
-                ));
-            }
+    subjects.iter().try_for_each(|resolved| check_expectation(study, resolved))
+}
+
+/// The same of one model on one data set.
+pub(super) fn check_expectation(study: &Study, resolved: &ResolvedSubject) -> Result<()> {
+    let entry = &study.models[resolved.model];
+    for (name, [low, high]) in &entry.expect {
+        let place = || format!("model {} on data {}: expect.{name}", entry.id, study.data[resolved.data].id);
+        let Some(&found) = resolved.metrics.get(name) else {
+            let there: Vec<&str> = resolved.metrics.keys().map(String::as_str).collect();
+            let found = "a metric that this head on these data does not have";
+            return Err(study.error(place(), found, format!("one of {}", there.join(", "))));
+        };
+        if !(found >= *low && found <= *high) {
+            return Err(study.error(
+                place(),
+                format!("{found:.4} on clean data"),
+                format!("{low} to {high}"),
+            ));
         }
     }
     Ok(())
@@ -130,15 +144,29 @@ fn fit_thresholds(
     logits: &[f32],
     decisions: usize,
 ) -> Result<Vec<f64>> {
+    let outputs = subject.outputs();
+    let attacked = subject.decisions();
     (0..decisions)
         .map(|finding| {
-            let positive: Vec<bool> = (0..fit.len())
-                .map(|i| match &fit.labels {
-                    Labels::Class(labels) => labels[i] == 1,
-                    Labels::Findings(findings) => findings[i * fit.classes.len() + finding] == 1,
-                })
-                .collect();
-            fit_threshold(subject, logits, finding, &positive, point.rate).ok_or_else(|| {
+            // What is not labelled is not decided.
+            if !attacked.contains(&finding) {
+                return Ok(0.5);
+            }
+            let label = |i: usize| match &fit.labels {
+                Labels::Class(labels) => Some(labels[i] == 1),
+                Labels::Findings(findings) => match findings[i * fit.classes.len() + finding] {
+                    UNLABELLED => None,
+                    label => Some(label == 1),
+                },
+            };
+            let (mut positive, mut own) = (Vec::new(), Vec::new());
+            for (i, logits) in logits.chunks_exact(outputs).enumerate() {
+                if let Some(label) = label(i) {
+                    positive.push(label);
+                    own.extend_from_slice(logits);
+                }
+            }
+            fit_threshold(subject, &own, finding, &positive, point.rate).ok_or_else(|| {
                 let place = format!("model {}: operating_point on split {}", entry.id, point.fit_on);
                 study.error(
                     place,
@@ -198,25 +226,25 @@ pub(super) fn positive_score(subject: &Subject, logits: &[f32], finding: usize) 
 
 /// The clean metrics that a study can expect, by name; a metric that the head does not have is absent.
 pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
-    let n = subject.data.len();
     let mut out = BTreeMap::new();
     let mut put = |name: &str, value: Option<f64>| {
         out.extend(value.map(|value| (name.to_string(), value)));
     };
-    let decisions = if subject.sigmoid() { subject.outputs() } else { 1 };
     let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for finding in 0..decisions {
-        let labels: Vec<u32> = (0..n).map(|i| subject.label(i, finding)).collect();
-        let predicted: Vec<u32> =
-            (0..n).map(|i| prediction(&subject.deciding(subject.clean_logits(i), finding))).collect();
+    for finding in subject.decisions() {
+        let samples = subject.samples_of(finding);
+        let n = samples.len();
+        let labels: Vec<u32> = samples.iter().map(|&i| subject.label(i, finding)).collect();
+        let predicted = |&i: &usize| prediction(&subject.deciding(subject.clean_logits(i), finding));
+        let predicted: Vec<u32> = samples.iter().map(predicted).collect();
         let right = (0..n).filter(|&i| predicted[i] == labels[i]).count();
         let mut add = |name: &'static str, value: Option<f64>| means.entry(name).or_default().extend(value);
         add("accuracy", (n > 0).then(|| right as f64 / n as f64));
         add("balanced_accuracy", statistics::balanced_accuracy(&predicted, &labels));
         add("macro_f1", statistics::macro_f1(&predicted, &labels));
         if subject.classes() == 2 {
-            let scores: Vec<f64> =
-                (0..n).map(|i| positive_score(subject, subject.clean_logits(i), finding)).collect();
+            let score = |&i: &usize| positive_score(subject, subject.clean_logits(i), finding);
+            let scores: Vec<f64> = samples.iter().map(score).collect();
             let positive: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
             let said: Vec<bool> = predicted.iter().map(|&p| p == 1).collect();
             add("auroc", statistics::auroc(&scores, &positive));
@@ -225,8 +253,9 @@ pub fn clean_metrics(subject: &Subject) -> BTreeMap<String, f64> {
             add("sensitivity", statistics::sensitivity(&said, &positive));
             add("specificity", statistics::specificity(&said, &positive));
         } else {
-            let scores: Vec<Vec<f64>> = (0..n)
-                .map(|i| subject.scores(subject.clean_logits(i)).into_iter().map(f64::from).collect())
+            let scores: Vec<Vec<f64>> = samples
+                .iter()
+                .map(|&i| subject.scores(subject.clean_logits(i)).into_iter().map(f64::from).collect())
                 .collect();
             add("auroc", statistics::auroc_macro(&scores, &labels, subject.classes()));
             add("brier", statistics::brier_multiclass(&scores, &labels));

@@ -64,6 +64,8 @@ pub struct RowMaker<'a> {
     /// The scores of the clean samples.
     scores: Vec<Arc<[f32]>>,
     subgroups: Vec<(String, Vec<String>)>,
+    /// The decisions that any sample is labelled with.
+    decisions: Vec<usize>,
 }
 
 impl<'a> RowMaker<'a> {
@@ -75,32 +77,45 @@ impl<'a> RowMaker<'a> {
         let data = &subject.data;
         let scores = (0..data.len()).map(|i| subject.scores(subject.clean_logits(i)).into()).collect();
         let subgroups = data.subgroups.iter().map(|(name, values)| (name.clone(), values.clone()));
-        Ok(Self { subject, groups: named_groups(data, out)?, scores, subgroups: subgroups.collect() })
+        let (groups, decisions) = (named_groups(data, out)?, subject.decisions());
+        Ok(Self { subject, groups, scores, subgroups: subgroups.collect(), decisions })
     }
 
-    /// The rows of a cell, whose samples came out as `outcomes` (in the data's order). `row` says everything that the outcomes do not, of a
+    /// The rows of a cell, whose samples came out as `outcomes` (in the data's order, also those that are not labelled with the finding and
+    /// have no row). `row` says everything that the outcomes do not, of a
     /// multi-label model the `finding` too.
     pub fn rows(&self, mut row: CellRow, finding: Option<usize>, outcomes: &[Outcome]) -> Rows {
         let subject = self.subject;
         let id = row.cell_id.clone();
-        let sample = |(i, outcome)| self.sample_row(finding.unwrap_or(0), &id, i, outcome);
-        let samples: Vec<SampleRow> = outcomes.iter().enumerate().map(sample).collect();
+        let own = subject.samples_of(finding.unwrap_or(0));
+        let sample = |&i: &usize| self.sample_row(finding.unwrap_or(0), &id, i, &outcomes[i]);
+        let samples: Vec<SampleRow> = own.iter().map(sample).collect();
         row.n_inferred = outcomes.iter().filter(|outcome| outcome.inferred).count() as u64;
         row.device_seconds_attributed = outcomes.iter().map(|o| o.seconds).sum();
-        let (said_clean, said_adv): (Vec<u32>, Vec<u32>) = if finding.is_some() {
-            let adversarial = outcomes.iter().map(|outcome| outcome.logits.as_slice());
-            (said(subject, subject.clean.chunks(subject.outputs())), said(subject, adversarial))
-        } else {
-            (Vec::new(), Vec::new())
-        };
+        let (mut said_clean, mut said_adv, mut truth) = (Vec::new(), Vec::new(), Vec::new());
+        if let (Labels::Findings(labels), Some(_)) = (&subject.data.labels, finding) {
+            for &i in &own {
+                said_clean.extend(said(subject, &self.decisions, subject.clean_logits(i)));
+                said_adv.extend(said(subject, &self.decisions, &outcomes[i].logits));
+                truth.extend(self.decisions.iter().map(|finding| labels[i * subject.outputs() + finding]));
+            }
+        }
         let head = match (&subject.data.labels, finding) {
-            (Labels::Findings(labels), Some(index)) => {
-                Head::Findings { index, said_clean: &said_clean, said_adv: &said_adv, labels }
+            (Labels::Findings(_), Some(index)) => {
+                Head::Findings { index, said_clean: &said_clean, said_adv: &said_adv, labels: &truth }
             }
             _ if subject.classes() == 2 => Head::Binary,
             _ => Head::Classes(subject.classes()),
         };
-        let metrics = summarise(&mut row, &samples, &Context { head, subgroups: &self.subgroups });
+        let part = |(name, values): &(String, Vec<String>)| {
+            (name.clone(), own.iter().map(|&i| values[i].clone()).collect())
+        };
+        let parts: Vec<(String, Vec<String>)> = match own.len() == outcomes.len() {
+            true => Vec::new(),
+            false => self.subgroups.iter().map(part).collect(),
+        };
+        let subgroups = if own.len() == outcomes.len() { &self.subgroups } else { &parts };
+        let metrics = summarise(&mut row, &samples, &Context { head, subgroups });
         Rows { cell: row, metrics, samples }
     }
 
@@ -135,13 +150,13 @@ impl<'a> RowMaker<'a> {
     }
 }
 
-/// What the model says of every finding of every sample.
-fn said<'a>(subject: &Subject, logits: impl Iterator<Item = &'a [f32]>) -> Vec<u32> {
-    logits
-        .flat_map(|logits| {
-            (0..subject.outputs()).map(move |finding| prediction(&subject.deciding(logits, finding)))
-        })
-        .collect()
+/// What the model says of these findings.
+fn said<'a>(
+    subject: &'a Subject,
+    findings: &'a [usize],
+    logits: &'a [f32],
+) -> impl Iterator<Item = u32> + 'a {
+    findings.iter().map(move |&finding| prediction(&subject.deciding(logits, finding)))
 }
 
 /// The samples' groups as rows of the results folder `out` name them, if there are any.
@@ -160,7 +175,7 @@ pub(super) fn named_groups(data: &Dataset, out: &Path) -> Result<Option<Vec<Text
 pub fn save_inputs(dir: &Path, id: &str, cell: &Cell, subject: &Subject, outcomes: &[Outcome]) -> Result<()> {
     let kept: Vec<usize> = match cell.save {
         Save::None => return Ok(()),
-        Save::All => (0..outcomes.len()).collect(),
+        Save::All => subject.samples_of(cell.finding.unwrap_or(0)),
         Save::Successes => {
             (0..outcomes.len()).filter(|&i| outcomes[i].attacked && outcomes[i].success).collect()
         }

@@ -3,24 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use percuss_kernels::{Device, DeviceKind};
+use percuss_kernels::DeviceKind;
 
 use super::engine::{Engine, Event};
 use super::evade::Evasion;
-use super::grid::{Cell, Grid, Outputs};
-use super::identity::{Contents, cell_id, distinct};
 use super::interrupt;
 use super::options::SweepOptions;
+use super::prepare::Prepared;
 use super::progress::Progress;
-use super::resolve::{ResolvedSubject, check_expectations, resolve};
 use super::rows::{Provenance, Rows};
-use super::sharing::bundles;
 use super::study::Study;
-use super::trained::{self, Audit, School, Trained, TrainedCell};
+use super::trained::Trained;
 use crate::results::curves::write_curves;
 use crate::results::passing_on;
 use crate::results::plot::write_robustness_svg;
 use crate::results::seeds::write_seeds;
+use crate::results::table::shown_cells;
 use crate::results::{Overview, Results, RunRow, Shard, Store, StudyText, Text};
 use crate::training::Workshop;
 use crate::{Error, Result};
@@ -50,32 +48,6 @@ pub struct Report {
     pub ids: Vec<Text>,
 }
 
-/// Everything a sweep needs before its first lane.
-struct Prepared {
-    subjects: Vec<ResolvedSubject>,
-    cells: Vec<Cell>,
-    schools: Vec<School>,
-    audits: Vec<Audit>,
-    trained: Vec<TrainedCell>,
-    /// Ids of `cells`, then of `trained`.
-    ids: Vec<Text>,
-}
-
-impl Prepared {
-    /// For each id the number of the bundle that its cell is served by: shards take whole bundles.
-    fn homes(&self) -> Vec<usize> {
-        let mut homes = bundles(&self.cells);
-        let next = homes.iter().max().map_or(0, |last| last + 1);
-        homes.extend(Trained::bundles(&self.trained).into_iter().map(|home| next + home));
-        homes
-    }
-
-    /// The ids; models, data and cells leave the memory.
-    fn into_ids(self) -> Vec<Text> {
-        self.ids
-    }
-}
-
 /// Runs a study, or what is left of it.
 ///
 /// # Errors
@@ -86,7 +58,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let stop = interrupt::install()?;
     let device = crate::device::open(&options.device, options.threads(), options.tune)?;
     device.check_precision(study.precision)?;
-    let prepared = prepare(study, &device, options)?;
+    let prepared = Prepared::open(study, &device, options.data_dir.as_deref())?;
     let loading_seconds = began.elapsed().as_secs_f64();
     let shard = Shard::new(options.shard.0 as u32, options.shard.1 as u32)?;
     let out = options.out_or(&study.folder());
@@ -240,58 +212,10 @@ fn draw(out: &Path, study: &str, ids: &[Text]) -> Result<()> {
     Results::read_undisturbed(out, ids, |results| {
         write_seeds(results)?;
         let curves = write_curves(results)?;
-        let title = format!("{study}: robust accuracy over attack budget");
-        write_robustness_svg(&out.join("robustness.svg"), &title, &Overview::of(results)?, &curves)?;
+        let (title, overview) = (format!("{study}: robustness over attack budget"), Overview::of(results)?);
+        let metrics = results.metrics_of(shown_cells(&overview).iter().map(Text::as_str))?;
+        write_robustness_svg(&out.join("robustness.svg"), &title, &overview, &curves, &metrics)?;
         Ok(())
     })?;
     Ok(())
-}
-
-fn prepare(study: &Study, device: &Device, options: &SweepOptions) -> Result<Prepared> {
-    let subjects = resolve(study, device, options.data_dir.as_deref())?;
-    check_expectations(study, &subjects)?;
-    let find = |model: usize, data: usize| subjects.iter().find(|s| (s.model, s.data) == (model, data));
-    let outputs =
-        |model, data| find(model, data).map(|s| Outputs::of(&s.subject.model.config, Some(&s.subject.data)));
-    let cells = Grid::new(study, outputs)?.cells;
-    let sets: Vec<String> = subjects.iter().map(|s| s.subject.data.sample_set_sha256()).collect();
-    let ids: Vec<Text> = cells
-        .iter()
-        .map(|cell| {
-            let at = subjects.iter().position(|s| (s.model, s.data) == (cell.model, cell.data));
-            let Some(at) = at else { unreachable!("every cell's subject was resolved") };
-            let subject = &subjects[at].subject;
-            let contents = Contents {
-                model_sha256: &subject.model.sha256,
-                data_sha256: &subject.data.sha256,
-                sample_set_sha256: &sets[at],
-                threshold: subject.thresholds.get(cell.finding.unwrap_or(0)).copied(),
-            };
-            cell_id(study, cell, &contents)
-        })
-        .collect();
-    distinct(study, &cells, &ids)?;
-    let (schools, audits, trained) = trained_cells(study, device, options)?;
-    let ids = ids.into_iter().chain(trained.iter().map(|cell| cell.id(study, &schools, &audits))).collect();
-    Ok(Prepared { subjects, cells, schools, audits, trained, ids })
-}
-
-/// What the threats that train models need: every recipe with its data, the targets that are given, and the cells.
-fn trained_cells(
-    study: &Study,
-    device: &Device,
-    options: &SweepOptions,
-) -> Result<(Vec<School>, Vec<Audit>, Vec<TrainedCell>)> {
-    let open = |recipe| School::open(study, recipe, device, options.data_dir.as_deref());
-    let schools = (0..study.recipes.len()).map(open).collect::<Result<Vec<School>>>()?;
-    if let Some(twice) =
-        (1..schools.len()).find(|&i| schools[..i].iter().any(|s| s.sha256 == schools[i].sha256))
-    {
-        let found = format!("{}, which is an earlier one again", study.recipes[twice].id);
-        return Err(study.error("recipe", found, "each recipe once"));
-    }
-    let cells = trained::cells(study)?;
-    let audits = Audit::all(study, &cells, &schools, options.data_dir.as_deref())?;
-    trained::check(study, &schools, &audits, &cells)?;
-    Ok((schools, audits, cells))
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use percuss_kernels::Device;
 
 use super::judge::Judge;
-use crate::data::{Dataset, Labels};
+use crate::data::{Dataset, Labels, UNLABELLED};
 use crate::graph::Uploads;
 use crate::models::{Head, Model};
 use crate::{Error, Result};
@@ -73,12 +73,31 @@ impl Subject {
         threshold.map_or(0.0, |&p| threshold_logit(p))
     }
 
-    /// The true class of sample `i`; of a finding, 1 where it is present.
+    /// The true class of sample `i`; of a finding, 1 where it is present, 0 where it is not or nobody says.
     pub fn label(&self, i: usize, finding: usize) -> u32 {
         match &self.data.labels {
             Labels::Class(labels) => labels[i],
-            Labels::Findings(findings) => u32::from(findings[i * self.data.classes.len() + finding]),
+            Labels::Findings(findings) => u32::from(findings[i * self.data.classes.len() + finding] == 1),
         }
+    }
+
+    /// Whether anybody says what sample `i` is, of a finding whether it is there.
+    pub fn labelled(&self, i: usize, finding: usize) -> bool {
+        match &self.data.labels {
+            Labels::Class(_) => true,
+            Labels::Findings(findings) => findings[i * self.data.classes.len() + finding] != UNLABELLED,
+        }
+    }
+
+    /// The samples that are labelled with a finding, of one decision all.
+    pub fn samples_of(&self, finding: usize) -> Vec<usize> {
+        (0..self.data.len()).filter(|&i| self.labelled(i, finding)).collect()
+    }
+
+    /// The decisions that any sample is labelled with: outputs of a sigmoid head, else the only one.
+    pub fn decisions(&self) -> Vec<usize> {
+        let all = if self.sigmoid() { self.outputs() } else { 1 };
+        (0..all).filter(|&finding| (0..self.data.len()).any(|i| self.labelled(i, finding))).collect()
     }
 
     /// The name of a class, or of an output's finding; its number where neither model nor data name it.

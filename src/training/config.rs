@@ -57,7 +57,7 @@ use super::schedule::Schedule;
 use super::section::Section;
 use super::trainer::Rule;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, Preprocess, Request};
+use crate::data::{Dataset, LabelColumns, Preprocess, Request};
 use crate::data::{keys, labels};
 use crate::document::{self, Table};
 use crate::models::{Config, Model};
@@ -163,6 +163,17 @@ impl TrainFile {
             expect,
             model,
         })
+    }
+
+    /// Of a model of classes that exclude each other the columns that its labels stand in, one a class.
+    pub(super) fn one_hot(&self) -> Option<Vec<String>> {
+        let softmax = self.model.get("head").and_then(Json::as_str) != Some("sigmoid");
+        match &self.request.images.label {
+            Some(LabelColumns::Several(columns)) if softmax && columns.len() > 1 => {
+                Some(columns.iter().map(|(class, _)| class.clone()).collect())
+            }
+            _ => None,
+        }
     }
 
     /// The model's configuration for these training samples: sizes, class names and input scaling filled in.

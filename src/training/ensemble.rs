@@ -72,6 +72,21 @@ pub struct Workshop<'a> {
     pub stop: &'a AtomicBool,
 }
 
+/// Checks that members can be trained by a recipe on these data.
+///
+/// # Errors
+/// Data that do not fit the model; augmentation, since members draw from shared samples.
+pub fn learnable(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
+    fits(config, base)?;
+    match recipe.augment {
+        None => Ok(()),
+        Some(_) => {
+            let found = "a recipe with [augment]";
+            Err(Error::input(&base.name, "recipe", found, "none: members draw from shared samples"))
+        }
+    }
+}
+
 /// Trains `count` members; `member` tells of each when its turn comes, and `finished` gets each one's number and model, in whatever order
 /// they finish, on the calling thread. A member's model is the same bits as [`fit`](super::fit()) gives for its seed, samples and
 /// learning rate.
@@ -85,16 +100,7 @@ pub fn train_members(
     workshop: &Workshop,
     mut finished: impl FnMut(usize, Fitted) -> Result<()>,
 ) -> Result<()> {
-    fits(course.config, course.base)?;
-    if course.recipe.augment.is_some() {
-        let found = "a recipe with [augment]";
-        return Err(Error::input(
-            &course.base.name,
-            "recipe",
-            found,
-            "none: members draw from shared samples",
-        ));
-    }
+    learnable(course.config, course.recipe, course.base)?;
     let program = Program::new(course);
     let next = AtomicUsize::new(0);
     let abort = AtomicBool::new(false);

@@ -267,6 +267,11 @@ pub(super) fn fits(config: &Config, train: &Dataset) -> Result<()> {
             format!("the model's input {:?}", config.input_shape()),
         ));
     }
+    if train.labels.unlabelled() {
+        let found = "findings that are not labelled";
+        let expected = "a label for every finding: missing and uncertain = \"negative\", \"positive\" or \"drop\" in [data]";
+        return Err(Error::input(&train.name, place, found, expected));
+    }
     let expected = match (&train.labels, config.head) {
         (Labels::Class(_), Head::Softmax) | (Labels::Findings(_), Head::Sigmoid) => train.classes.len(),
         (Labels::Class(_), Head::Sigmoid) if train.classes.len() == 2 => 1,

@@ -25,7 +25,7 @@ pub mod trainer;
 
 pub use command::{Options, Prepared, Splits, Summary, prepare, train};
 pub use config::TrainFile;
-pub use ensemble::{Course, Member, Workshop, train_members};
+pub use ensemble::{Course, Member, Workshop, learnable, train_members};
 pub use fit::{EarlyStopping, Epoch, Fitted, Recipe, fit};
 pub use lesson::Lesson;
 pub use loss::Loss;

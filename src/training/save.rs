@@ -1,4 +1,4 @@
-//! A trained model's folder, written whole or not at all.
+//! A trained model's folder, written whole or not at all, and beside it what stays with the data.
 
 use std::path::Path;
 
@@ -68,5 +68,6 @@ pub(super) fn save(
             let _ = std::fs::rename(&old, out);
         }
         Error::io(out)(error)
-    })
+    })?;
+    preprocess.map_or(Ok(()), |preprocess| preprocess.save_seen(out))
 }

@@ -1,5 +1,7 @@
 //! WFDB records and EDF files, written as the formats' definitions say.
 
+#![allow(dead_code, clippy::unwrap_used)]
+
 use std::path::Path;
 
 /// Samples in the bytes of a format. Of format 8 they are differences.

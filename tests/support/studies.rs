@@ -45,6 +45,7 @@ pub fn two_classes() -> Outputs {
         head: Head::Softmax,
         count: 2,
         names: vec!["normal".into(), "pneumonia".into()],
+        unlabelled: vec![],
         inputs: vec![numbers()],
         ranges: vec![],
     }

@@ -157,7 +157,7 @@ impl Poisoning {
     /// Whether the order is one for this training set: what can be told before anything is trained.
     ///
     /// # Errors
-    /// A rate outside [0, 1] or of more samples than the attack may poison, a magnitude that is negative or beyond [`Poisoning::most`], an aim that is not of this data; samples to be
+    /// A rate outside [0, 1], of less than a sample or of more samples than the attack may poison, a magnitude that is negative or beyond [`Poisoning::most`], an aim that is not of this data; samples to be
     /// crafted for anybody but a patient.
     pub fn check(&self, train: &Dataset, order: &Order) -> Result<()> {
         selection::check_rate(train, order.rate)?;

@@ -13,12 +13,18 @@ pub fn count(rate: f64, n: usize) -> usize {
 }
 
 /// # Errors
-/// A rate outside [0, 1].
+/// A rate outside [0, 1], or one above 0 of less than a sample: nothing would be poisoned under its name.
 pub fn check_rate(data: &Dataset, rate: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&rate) {
-        return Ok(());
+    if !(0.0..=1.0).contains(&rate) {
+        return Err(Error::input(&data.name, "rate", rate, "a share of the training samples from 0 to 1"));
     }
-    Err(Error::input(&data.name, "rate", rate, "a share of the training samples from 0 to 1"))
+    let n = data.len();
+    if rate > 0.0 && count(rate, n) == 0 {
+        let found = format!("{rate}, which is less than one of {n} training samples");
+        let least = (1e6 / n.max(1) as f64).ceil() / 1e6;
+        return Err(Error::input(&data.name, "rate", found, format!("0, or {least} and more")));
+    }
+    Ok(())
 }
 
 /// Of ranked candidates as many as the share `rate` of all samples is.

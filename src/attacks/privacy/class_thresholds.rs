@@ -2,10 +2,15 @@
 
 use super::evidence::{Answer, SOURCE};
 use super::parameters::word;
-use super::{Evidence, need_shadows};
+use super::{Evidence, Needs, need_shadows};
 use crate::attacks::Chosen;
 use crate::statistics::roc::best_threshold;
 use crate::{Error, Result};
+
+/// What thresholds of classes take.
+pub(super) fn needs(get: Chosen) -> Needs {
+    if word(get("threshold")) == "class" { Needs::BOTH } else { Needs::NOTHING }
+}
 
 /// The statistic of each candidate, less the threshold of its class where `threshold = "class"`.
 pub(super) fn scores(evidence: &Evidence, get: Chosen, statistic: fn(Answer) -> f64) -> Result<Vec<f64>> {

@@ -1,6 +1,6 @@
 //! The entropy threshold: members get answers that are surer, whatever their label.
 
-use super::class_thresholds::scores;
+use super::class_thresholds::{self, scores};
 use super::evidence::Answer;
 use super::{Access, Asks, MembershipAttack};
 
@@ -12,6 +12,7 @@ pub static ENTROPY: MembershipAttack = MembershipAttack {
     paper: "Song & Mittal 2021, Systematic evaluation of privacy risks of machine learning models (arXiv 2003.10595)",
     access: Access::Scores,
     asks: Asks::Once,
+    needs: class_thresholds::needs,
     revision: 1,
     parameters: &[super::parameters::THRESHOLD],
     rule: |evidence, get| scores(evidence, get, negative_entropy),

@@ -1,6 +1,6 @@
 //! The gap attack: whoever is classified rightly is taken for a member.
 
-use super::{Access, Asks, Evidence, MembershipAttack};
+use super::{Access, Asks, Evidence, MembershipAttack, Needs};
 use crate::Result;
 use crate::attacks::Chosen;
 
@@ -12,6 +12,7 @@ pub static GAP: MembershipAttack = MembershipAttack {
     paper: "Yeom et al. 2018, Privacy risk in machine learning (arXiv 1709.01604); named so by Choquette-Choo et al. 2021 (arXiv 2007.14321)",
     access: Access::Labels,
     asks: Asks::Once,
+    needs: |_| Needs::NOTHING,
     revision: 1,
     parameters: &[],
     rule,

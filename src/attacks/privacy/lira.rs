@@ -2,7 +2,7 @@
 
 use super::evidence::SOURCE;
 use super::parameters::{MODE, QUERIES, word};
-use super::{Access, Answers, Asks, Evidence, MembershipAttack, need_shadows};
+use super::{Access, Answers, Asks, Evidence, MembershipAttack, Needs, need_shadows};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::normal::log_tail;
 use crate::{Error, Result};
@@ -26,6 +26,7 @@ pub static LIRA: MembershipAttack = MembershipAttack {
     paper: "Carlini et al. 2022, Membership inference attacks from first principles (arXiv 2112.03570), algorithm 1",
     access: Access::Shadows,
     asks: Asks::Once,
+    needs,
     revision: 2,
     parameters: &[
         MODE,
@@ -54,6 +55,18 @@ pub static LIRA: MembershipAttack = MembershipAttack {
     ],
     rule,
 };
+
+fn needs(get: Chosen) -> Needs {
+    let each = of_a_side(word(get("variance")));
+    let with = if word(get("mode")) == "online" { each } else { 0 };
+    // Some candidate must have two of a side for pooled squares to have a degree of freedom.
+    Needs { models: 2, with, without: each, both: false }
+}
+
+/// Shadow models of a side that a variance takes.
+fn of_a_side(variance: &str) -> usize {
+    if variance == "per-example" { 2 } else { 1 }
+}
 
 /// Sum over the queries, which the paper takes as independent normal variables.
 fn rule(evidence: &Evidence, get: Chosen) -> Result<Vec<f64>> {
@@ -126,7 +139,7 @@ impl<'a> Samples<'a> {
 
     fn side(&self, member: bool, variance: &str, centre: &str) -> Result<Side> {
         let values: Vec<Vec<f64>> = (0..self.target.len()).map(|j| self.values(j, member)).collect();
-        let needed = if variance == "per-example" { 2 } else { 1 };
+        let needed = of_a_side(variance);
         if let Some(j) = values.iter().position(|values| values.len() < needed) {
             let with = if member { "with" } else { "without" };
             let found = format!("{} shadow models {with} candidate {}", values[j].len(), j / self.queries);

@@ -1,7 +1,7 @@
 //! The loss threshold: members have the smaller loss.
 
 use super::evidence::Answer;
-use super::{Access, Asks, Evidence, MembershipAttack};
+use super::{Access, Asks, Evidence, MembershipAttack, Needs};
 use crate::Result;
 use crate::attacks::Chosen;
 
@@ -13,6 +13,7 @@ pub static LOSS: MembershipAttack = MembershipAttack {
     paper: "Yeom et al. 2018, Privacy risk in machine learning (arXiv 1709.01604)",
     access: Access::Scores,
     asks: Asks::Once,
+    needs: |_| Needs::NOTHING,
     revision: 1,
     parameters: &[],
     rule,

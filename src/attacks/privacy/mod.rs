@@ -14,12 +14,14 @@ mod lira;
 mod logistic;
 mod loss;
 mod modified_entropy;
+mod needs;
 mod noise_distance;
 mod parameters;
 mod rmia;
 mod shadow;
 
 pub use evidence::{Answers, Evidence, NoiseDecisions, Population, Shadow};
+pub use needs::Needs;
 
 use super::{Chosen, Parameter, is_called};
 use crate::statistics::roc;
@@ -90,6 +92,8 @@ pub struct MembershipAttack {
     pub access: Access,
     /// What the target is asked of each candidate.
     pub asks: Asks,
+    /// Shadow models that it compares the target with, by its parameters.
+    pub needs: fn(Chosen) -> Needs,
     /// Raised when the same configuration starts to give other scores.
     pub revision: u32,
     /// Its hyper-parameters.

@@ -1,6 +1,6 @@
 //! The modified entropy threshold: an entropy that falls only when the answer is sure and right.
 
-use super::class_thresholds::scores;
+use super::class_thresholds::{self, scores};
 use super::evidence::{Answer, softplus};
 use super::{Access, Asks, MembershipAttack};
 
@@ -12,6 +12,7 @@ pub static MODIFIED_ENTROPY: MembershipAttack = MembershipAttack {
     paper: "Song & Mittal 2021, Systematic evaluation of privacy risks of machine learning models (arXiv 2003.10595), equation 8",
     access: Access::Scores,
     asks: Asks::Once,
+    needs: class_thresholds::needs,
     revision: 1,
     parameters: &[super::parameters::THRESHOLD],
     rule: |evidence, get| scores(evidence, get, negative_modified_entropy),

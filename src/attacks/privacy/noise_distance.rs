@@ -1,7 +1,7 @@
 //! Robustness to noise as a label-only score: members lie further from the decision boundary.
 
 use super::evidence::SOURCE;
-use super::{Access, Asks, Evidence, MembershipAttack};
+use super::{Access, Asks, Evidence, MembershipAttack, Needs};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::{Error, Result};
 
@@ -13,6 +13,7 @@ pub static NOISE_DISTANCE: MembershipAttack = MembershipAttack {
     paper: "Choquette-Choo et al. 2021, Label-only membership inference attacks (arXiv 2007.14321); Li & Zhang 2021 (arXiv 2007.15528)",
     access: Access::Labels,
     asks: Asks::NoisyCopies,
+    needs: |_| Needs::NOTHING,
     revision: 1,
     parameters: &[
         Parameter {

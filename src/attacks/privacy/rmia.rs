@@ -2,7 +2,7 @@
 
 use super::evidence::{Answer, SOURCE};
 use super::parameters::{MODE, QUERIES, real, whole, word};
-use super::{Access, Answers, Asks, Evidence, MembershipAttack, need_shadows};
+use super::{Access, Answers, Asks, Evidence, MembershipAttack, Needs, need_shadows};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::{Error, Result};
 
@@ -22,6 +22,12 @@ pub static RMIA: MembershipAttack = MembershipAttack {
     paper: "Zarifzadeh, Liu & Shokri 2024, Low-cost high-power membership inference attacks (arXiv 2312.03262)",
     access: Access::Population,
     asks: Asks::Once,
+    needs: |get| Needs {
+        models: 1,
+        with: usize::from(word(get("mode")) == "online"),
+        without: 1,
+        both: false,
+    },
     revision: 2,
     parameters: &[
         MODE,

@@ -3,7 +3,7 @@
 use super::evidence::{Answer, SOURCE};
 use super::logistic::Logistic;
 use super::parameters::real;
-use super::{Access, Asks, Evidence, MembershipAttack, need_shadows};
+use super::{Access, Asks, Evidence, MembershipAttack, Needs, need_shadows};
 use crate::attacks::{Chosen, Kind, Parameter, Value};
 use crate::{Error, Result};
 
@@ -19,6 +19,7 @@ pub static SHADOW: MembershipAttack = MembershipAttack {
     paper: "Shokri et al. 2017, Membership inference attacks against machine learning models (arXiv 1610.05820), section V",
     access: Access::Shadows,
     asks: Asks::Once,
+    needs: |_| Needs::BOTH,
     revision: 1,
     parameters: &[Parameter {
         name: "ridge",

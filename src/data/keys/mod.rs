@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::labels::same;
 use super::registry::ENTRIES;
-use super::{ArrayOptions, Bounds, ImageOptions, InputArray, Layout, Request, Source};
+use super::{ArrayOptions, Bounds, ImageOptions, InputArray, LabelOptions, Layout, Request, Source};
 use crate::Result;
 use crate::document::{Item, Table, pair, words};
 
@@ -19,7 +19,7 @@ const KEYS: [&str; 9] =
 
 /// All keys that say how data are read.
 pub(crate) fn all() -> Vec<&'static str> {
-    [&KEYS[..], &ImageOptions::KEYS, &signals::KEYS].concat()
+    [&KEYS[..], &ImageOptions::KEYS, &LabelOptions::KEYS, &signals::KEYS].concat()
 }
 
 /// What the keys of a table ask for, of the test split; paths are relative to `folder`.
@@ -31,11 +31,17 @@ pub(crate) fn request(table: &Table, folder: &Path) -> Result<Request> {
     request.group = table.read("group", Item::text)?;
     request.inputs = table.read("inputs", input_arrays)?.unwrap_or_default();
     request.classes = table.read("classes", classes)?.unwrap_or_default();
+    request.classes_of_data = !request.classes.is_empty();
     request.arrays = arrays(table)?;
     request.signals = signals::options(table, folder)?;
     for key in ImageOptions::KEYS {
         let Some(item) = table.get(key) else { continue };
         let read = request.images.set(key, &item.plain(), folder);
+        read.map_err(|(found, expected)| item.error_found(found, expected))?;
+    }
+    for key in LabelOptions::KEYS {
+        let Some(item) = table.get(key) else { continue };
+        let read = request.labels.set(key, &item.plain());
         read.map_err(|(found, expected)| item.error_found(found, expected))?;
     }
     Ok(request)

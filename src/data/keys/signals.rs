@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::Result;
-use crate::data::signals::{Cut, Gaps, ListColumns, SignalOptions};
+use crate::data::signals::{Cut, Gaps, Lack, ListColumns, SignalOptions};
 use crate::document::{Item, Table, words};
 
 /// Them.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "records",
     "leads",
+    "lacking",
     "rate",
     "cut",
     "length",
@@ -55,6 +56,7 @@ pub(super) fn options(table: &Table, folder: &Path) -> Result<SignalOptions> {
     };
     Ok(SignalOptions {
         leads: table.read("leads", leads)?.unwrap_or_default(),
+        lacking: table.read("lacking", lacking)?.unwrap_or_default(),
         rate: table.read("rate", |item| item.number_in(1e-3..=1e9, "samples a second, above 0"))?,
         cut: table.read("cut", cut)?,
         length: table.read("length", window)?,
@@ -69,14 +71,27 @@ pub(super) fn options(table: &Table, folder: &Path) -> Result<SignalOptions> {
     })
 }
 
-/// Names of leads, or their numbers from 0.
-fn leads(item: &Item) -> Result<Vec<String>> {
+/// Names of leads, or their numbers from 0; a list in the list has several names for one lead.
+fn leads(item: &Item) -> Result<Vec<Vec<String>>> {
     let name = |item: &Item| match item.word() {
         Ok(name) => Ok(name.to_string()),
         Err(_) => item.whole(0, 1 << 16).map(|number| number.to_string()),
     };
-    let names: Vec<String> = item.values()?.iter().map(name).collect::<Result<_>>()?;
-    if names.is_empty() { Err(item.error("at least one lead")) } else { Ok(names) }
+    let same = |item: &Item| match item.is_list() {
+        true => item.values()?.iter().map(name).collect::<Result<Vec<String>>>(),
+        false => Ok(vec![name(item)?]),
+    };
+    let all: Vec<Vec<String>> = item.values()?.iter().map(same).collect::<Result<_>>()?;
+    if all.is_empty() || all.iter().any(Vec::is_empty) {
+        Err(item.error("at least one lead"))
+    } else {
+        Ok(all)
+    }
+}
+
+/// What becomes of recordings that lack a lead.
+fn lacking(item: &Item) -> Result<Lack> {
+    Ok(if item.choice(&["refuse", "drop"])? == "drop" { Lack::Drop } else { Lack::Refuse })
 }
 
 /// Classes with their symbols, `{ normal = ["N", "L"], ... }`, or symbols that are a class each, `["v", "w"]`.

@@ -1,10 +1,13 @@
-//! Labels of a manifest: classes, findings in columns of their own or in one text, and what becomes of those that are no answer.
+//! Labels of a manifest: which columns they stand in, and classes of one column or of a column each.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::super::labels::{Classes, Known, Place, Written, classes, findings, same};
+use super::super::labels::{
+    Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, quoted, same,
+};
+use super::super::signals::listing::statements;
 use super::super::table::{Column, Table};
-use super::super::{ImageOptions, LabelColumns, Labels, Policy, Remark};
+use super::super::{ImageOptions, LabelColumns, LabelOptions, Labels, Remark};
+use super::answers::{Answer, Settled, Unanswered, none_left};
+use super::findings::{in_columns, in_one_text};
 use crate::{Error, Result};
 
 /// The rows whose labels are an answer, and these.
@@ -24,272 +27,287 @@ pub(super) fn columns(options: &ImageOptions) -> Vec<&str> {
     }
 }
 
-pub(super) fn read(table: &Table, rows: &[usize], options: &ImageOptions, known: &Known) -> Result<Read> {
-    if let (Some(LabelColumns::Several(_)), Some(_)) = (&options.label, &options.separator) {
-        let expected = "columns of findings, or one column of texts with a separator";
-        return Err(Error::input(&table.file, "separator", "a separator beside several columns", expected));
-    }
-    match (&options.label, &options.separator) {
-        (Some(LabelColumns::Several(columns)), _) => several(table, rows, columns, options, known),
-        (label, Some(separator)) => listed(table, rows, name_of(label), separator, options, known),
-        (label, None) => one(table, rows, name_of(label), options, known),
-    }
-}
-
-fn name_of(label: &Option<LabelColumns>) -> &str {
-    match label {
+pub(super) fn read(
+    table: &Table,
+    rows: &[usize],
+    images: &ImageOptions,
+    options: &LabelOptions,
+    known: &Known,
+) -> Result<Read> {
+    let exclusive = known.outputs.is_some_and(|outputs| !outputs.findings);
+    let name = match &images.label {
         Some(LabelColumns::One(name)) => name,
-        _ => "label",
+        Some(LabelColumns::Several(_)) if images.separator.is_some() => {
+            let expected = "columns of findings, or one column of texts with a separator";
+            return Err(Error::input(
+                &table.file,
+                "separator",
+                "a separator beside several columns",
+                expected,
+            ));
+        }
+        Some(LabelColumns::Several(columns)) => {
+            return match &columns[..] {
+                [(finding, column)] if exclusive && known.outputs.map(Outputs::classes) == Some(2) => {
+                    one_of_two(table, rows, (finding, column), options, known)
+                }
+                [(_, column)] if exclusive => one(table, rows, column, options, known),
+                columns if exclusive => one_hot(table, rows, columns, options, known),
+                columns => in_columns(table, rows, columns, options, known),
+            };
+        }
+        None => "label",
+    };
+    match &images.separator {
+        Some(separator) => in_one_text(table, rows, name, Some(separator), options, known),
+        None if !exclusive && are_lists(table, rows, name)? => {
+            in_one_text(table, rows, name, None, options, known)
+        }
+        None => one(table, rows, name, options, known),
     }
 }
 
-fn needed<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
+pub(super) fn needed<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
     table.column(name).ok_or_else(|| {
         let known = table.names.join(", ");
         let expected = format!(
-            "columns = {{ label = NAME }} in [[data]], or columns = {{ label = [NAME, ...] }} for a finding a column; the columns are {known}"
+            "columns = {{ label = NAME }} in [[data]], or columns = {{ label = [NAME, ...] }} for a finding or a class a column; the columns are {known}"
         );
         Error::input(&table.file, "label", format!("no column `{name}`"), expected)
     })
 }
 
-/// What a cell says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answer {
-    Yes,
-    No,
-    Uncertain,
-    Missing,
+/// Whether a column holds Python's lists: `['Edema', 'Effusion']`.
+fn are_lists(table: &Table, rows: &[usize], name: &str) -> Result<bool> {
+    let column = needed(table, name)?;
+    let mut texts = rows.iter().filter_map(|&row| column.text(row)).peekable();
+    Ok(texts.peek().is_some() && texts.all(|text| statements(&text).is_some()))
 }
 
-impl Answer {
-    fn of(text: Option<&str>) -> Option<Self> {
-        Some(match text.map(str::trim) {
-            None | Some("") => Self::Missing,
-            Some(text) => match (text.parse::<f64>(), text.to_lowercase().as_str()) {
-                (Ok(1.0), _) | (_, "true") => Self::Yes,
-                (Ok(0.0), _) | (_, "false") => Self::No,
-                (Ok(-1.0), _) => Self::Uncertain,
-                _ => return None,
-            },
-        })
+/// The only name in a list, else the text itself.
+fn alone(text: String) -> String {
+    match statements(&text) {
+        Some(names) if names.len() == 1 => names.into_iter().next().unwrap_or(text),
+        _ => text,
     }
 }
 
-/// Counts what was uncertain or missing, by column, and says what became of it.
-struct Unanswered<'a> {
+/// Whether a class is there, a column of 0 and 1: it or the other.
+fn one_of_two(
+    table: &Table,
+    rows: &[usize],
+    (class, name): (&str, &str),
+    options: &LabelOptions,
+    known: &Known,
+) -> Result<Read> {
+    let column = needed(table, name)?;
+    let texts = rows.iter().map(|&row| column.text(row));
+    let answers: Option<Vec<Answer>> = texts.map(|text| Answer::of(text.as_deref())).collect();
+    let Some(answers) = answers else { return one(table, rows, name, options, known) };
+    let names = known.all_names(2);
+    let there = match names.iter().position(|own| same(own, class)) {
+        Some(there) => there,
+        None if known.names.is_empty() => 1,
+        None => {
+            let expected =
+                format!("one of {}, the model's classes: the one that 1 stands for", names.join(", "));
+            return Err(Error::input(&table.file, "columns.label", format!("`{class}`"), expected));
+        }
+    };
+    let (kept, labels, unanswered) = settled(table, rows, name, &answers, options)?;
+    let told = format!("column `{name}`: 1 is {}, 0 is {}", said(&names, there), said(&names, 1 - there));
+    let labels = labels.into_iter().map(|yes| if yes { there } else { 1 - there } as u32).collect();
+    let remarks = std::iter::once(Remark::note(told)).chain(unanswered.remarks(rows.len(), kept.len()));
+    Ok(Read { remarks: remarks.collect(), rows: kept, labels: Labels::Class(labels), classes: names })
+}
+
+/// A class by its name, or as an output.
+fn said(names: &[String], class: usize) -> String {
+    match &names[class] {
+        name if *name == class.to_string() => format!("output {class}"),
+        name => name.clone(),
+    }
+}
+
+/// Rows whose answers are yes or no, or count as such.
+fn settled<'a>(
     table: &'a Table,
-    options: &'a ImageOptions,
-    counts: BTreeMap<(&'static str, String), usize>,
-}
-
-impl<'a> Unanswered<'a> {
-    fn new(table: &'a Table, options: &'a ImageOptions) -> Self {
-        Self { table, options, counts: BTreeMap::new() }
-    }
-
-    /// What an answer counts as; `None` leaves the sample out.
-    fn settle(&mut self, answer: Answer, column: &str, row: usize, rows: &[usize]) -> Result<Option<bool>> {
-        let (what, policy) = match answer {
-            Answer::Yes => return Ok(Some(true)),
-            Answer::No => return Ok(Some(false)),
-            Answer::Uncertain => ("uncertain", self.options.uncertain),
-            Answer::Missing => ("missing", self.options.missing),
-        };
-        let Some(policy) = policy else {
-            return Err(self.unstated(what, answer, column, row, rows));
-        };
-        *self.counts.entry((what, column.to_string())).or_default() += 1;
-        Ok(match policy {
-            Policy::Positive => Some(true),
-            Policy::Negative => Some(false),
-            Policy::Drop => None,
-        })
-    }
-
-    fn unstated(&self, what: &str, answer: Answer, column: &str, row: usize, rows: &[usize]) -> Error {
-        let like = |row: &&usize| {
-            let text = self.table.column(column).and_then(|own| own.text(**row));
-            Answer::of(text.as_deref()) == Some(answer)
-        };
-        let count = rows.iter().filter(like).count();
-        let found = match answer {
-            Answer::Uncertain => format!("-1, an uncertain label ({count} in this column)"),
-            _ => format!("no label ({count} are missing in this column)"),
-        };
-        let expected = format!(
-            "0 or 1, or a line in [[data]] that says what it counts as: {what} = \"negative\", \"positive\" or \"drop\""
-        );
-        Error::input(&self.table.file, format!("column `{column}`, row {row}"), found, expected)
-    }
-
-    fn remarks(self, all: usize, kept: usize) -> Vec<Remark> {
-        let mut remarks = Vec::new();
-        for what in ["uncertain", "missing"] {
-            let own: Vec<_> = self.counts.iter().filter(|((kind, _), _)| *kind == what).collect();
-            let total: usize = own.iter().map(|(_, count)| *count).sum();
-            let policy = if what == "uncertain" { self.options.uncertain } else { self.options.missing };
-            let Some(policy) = policy.filter(|_| total > 0) else { continue };
-            let each: Vec<String> =
-                own.iter().map(|((_, column), count)| format!("{column} {count}")).collect();
-            let became = match policy {
-                Policy::Drop => "leave their samples out".to_string(),
-                other => format!("count as {}", other.name()),
-            };
-            remarks.push(Remark::note(format!("{total} {what} labels {became}: {}", each.join(", "))));
+    rows: &[usize],
+    name: &str,
+    answers: &[Answer],
+    options: &'a LabelOptions,
+) -> Result<(Vec<usize>, Vec<bool>, Unanswered<'a>)> {
+    let mut unanswered = Unanswered::new(table, options);
+    let (mut kept, mut labels) = (Vec::new(), Vec::new());
+    for (&row, &answer) in rows.iter().zip(answers) {
+        if let Settled::Label(yes) = unanswered.settle(answer, name, row, rows)? {
+            kept.push(row);
+            labels.push(yes);
         }
-        if kept < all {
-            remarks
-                .push(Remark::note(format!("{} of {all} samples are left out for their labels", all - kept)));
-        }
-        remarks
     }
+    if kept.is_empty() {
+        return Err(none_left(table, rows.len()));
+    }
+    Ok((kept, labels, unanswered))
 }
 
-fn none_left(table: &Table, all: usize) -> Error {
-    Error::input(
-        &table.file,
-        "labels",
-        format!("all {all} samples left out"),
-        "samples whose labels are an answer",
-    )
-}
-
-/// A column a finding, of 0, 1, -1 and nothing.
-fn several(
+/// A column a class, of which exactly one is 1 in every row.
+fn one_hot(
     table: &Table,
     rows: &[usize],
     columns: &[(String, String)],
-    options: &ImageOptions,
+    options: &LabelOptions,
     known: &Known,
 ) -> Result<Read> {
-    let names: Vec<String> = columns.iter().map(|(finding, _)| finding.clone()).collect();
+    let own: Vec<String> = columns.iter().map(|(class, _)| class.clone()).collect();
     let entry = |position: usize| format!("row {}", rows[position]);
     let place = Place { file: &table.file, column: "label", entry: &entry };
-    let (order, mut remarks) = findings(&names, known, &place)?;
-    let columns: Vec<(&str, &Column)> = order
-        .iter()
-        .map(|&at| Ok((columns[at].1.as_str(), needed(table, &columns[at].1)?)))
-        .collect::<Result<_>>()?;
-    let mut unanswered = Unanswered::new(table, options);
-    let (mut kept, mut labels) = (Vec::new(), Vec::new());
-    for &row in rows {
-        let mut own = Vec::with_capacity(columns.len());
-        for (name, column) in &columns {
-            let text = column.text(row);
-            let answer = Answer::of(text.as_deref()).ok_or_else(|| {
-                let expected = "1 (there), 0 (not there), -1 (uncertain) or nothing (missing)";
-                let found = format!("`{}`", text.unwrap_or_default());
-                Error::input(&table.file, format!("column `{name}`, row {row}"), found, expected)
-            })?;
-            own.push(unanswered.settle(answer, name, row, rows)?);
-        }
-        if let Some(own) = own.into_iter().collect::<Option<Vec<bool>>>() {
-            kept.push(row);
-            labels.extend(own.into_iter().map(u8::from));
-        }
+    if known.names.is_empty() {
+        // Refuses, with the line that says the order.
+        findings(&own, Listed::Columns, known, &place)?;
     }
-    if kept.is_empty() {
-        return Err(none_left(table, rows.len()));
-    }
-    remarks.extend(unanswered.remarks(rows.len(), kept.len()));
-    let classes = order.iter().map(|&at| names[at].clone()).collect();
-    Ok(Read { rows: kept, labels: Labels::Findings(labels), classes, remarks })
-}
-
-/// Findings in one text: `Edema|Effusion`, `No Finding`.
-fn listed(
-    table: &Table,
-    rows: &[usize],
-    name: &str,
-    separator: &str,
-    options: &ImageOptions,
-    known: &Known,
-) -> Result<Read> {
-    let column = needed(table, name)?;
-    let named = |finding: &str| known.names.iter().any(|own| same(own, finding));
-    let parts = |text: &str| -> Vec<String> {
-        let parts = text.split(separator).map(str::trim).filter(|part| !part.is_empty());
-        parts.filter(|part| !same(part, "no finding") || named(part)).map(str::to_string).collect()
+    let names = if known.names.is_empty() { own.clone() } else { known.all_names(0) };
+    let class = |(class, name): &(String, String)| -> Result<(String, &Column, Option<usize>)> {
+        Ok((name.clone(), needed(table, name)?, names.iter().position(|own| same(own, class))))
     };
-    // What may be found at all is known of the whole file, not of a split.
-    let all: BTreeSet<String> =
-        (0..table.rows()).filter_map(|row| column.text(row)).flat_map(|text| parts(&text)).collect();
-    let all: Vec<String> = all.into_iter().collect();
-    let title = format!("column `{name}`");
-    let entry = |position: usize| format!("row {}", rows[position]);
-    let (order, mut remarks) =
-        findings(&all, known, &Place { file: &table.file, column: &title, entry: &entry })?;
+    let columns: Vec<(String, &Column, Option<usize>)> = columns.iter().map(class).collect::<Result<_>>()?;
     let mut unanswered = Unanswered::new(table, options);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for &row in rows {
-        let own = match column.text(row) {
-            Some(text) => parts(&text),
-            None => match unanswered.settle(Answer::Missing, name, row, rows)? {
-                Some(true) => {
-                    let expected = "missing = \"negative\" or \"drop\": nothing says which finding is meant";
-                    return Err(Error::input(&table.file, "missing", "\"positive\"", expected));
-                }
-                Some(false) => Vec::new(),
-                None => continue,
-            },
+        let (mut ones, mut out) = (Vec::new(), false);
+        for (at, (name, column, _)) in columns.iter().enumerate() {
+            let answer = Answer::in_column(table, name, column, row)?;
+            match unanswered.settle(answer, name, row, rows)? {
+                Settled::Label(true) => ones.push(at),
+                Settled::Label(false) => {}
+                Settled::LeftOut | Settled::Unlabelled => out = true,
+            }
+        }
+        if out {
+            continue;
+        }
+        let &[at] = &ones[..] else {
+            let found = format!("1 in {} of {} columns of labels", ones.len(), columns.len());
+            let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of its \
+                            outputs a finding";
+            return Err(Error::input(&table.file, format!("row {row}"), found, expected));
         };
+        let (name, _, class) = &columns[at];
+        let class = class.ok_or_else(|| {
+            let expected = format!(
+                "a column that an output has the name of ({}), or `label = {{ OUTPUT = {} }}` in `columns` of [[data]], which says what it is",
+                names.join(", "),
+                quoted(name)
+            );
+            Error::input(&table.file, format!("row {row}"), format!("1 in column `{name}`"), expected)
+        })?;
         kept.push(row);
-        labels.extend(order.iter().map(|&at| u8::from(own.contains(&all[at]))));
+        labels.push(class as u32);
     }
     if kept.is_empty() {
         return Err(none_left(table, rows.len()));
     }
-    remarks.extend(unanswered.remarks(rows.len(), kept.len()));
-    let classes = order.iter().map(|&at| all[at].clone()).collect();
-    Ok(Read { rows: kept, labels: Labels::Findings(labels), classes, remarks })
+    let text = format!("{} columns of labels are classes, one of them 1 in every row", columns.len());
+    let remarks = std::iter::once(Remark::note(text)).chain(unanswered.remarks(rows.len(), kept.len()));
+    Ok(Read { remarks: remarks.collect(), rows: kept, labels: Labels::Class(labels), classes: names })
 }
 
-/// A column of 0 and 1 that is called like one of two classes: 1 is that class, wherever the model has it.
-fn named_by_column(name: &str, written: &[String], known: &Known) -> Option<(Vec<String>, Remark)> {
-    let [first, second] = known.names.as_slice() else { return None };
-    let (yes, no) = match (same(first, name), same(second, name)) {
-        (true, false) => (first, second),
-        (false, true) => (second, first),
-        _ => return None,
-    };
-    let class = |text: &String| match text.to_ascii_lowercase().as_str() {
-        "1" | "1.0" | "true" => Some(yes.clone()),
-        "0" | "0.0" | "false" => Some(no.clone()),
+/// Which of two classes a column of 0 and 1 is called like, wherever the model has it.
+fn named_by_column(name: &str, known: &Known) -> Option<usize> {
+    let names = known.all_names(2);
+    let [first, second] = names.as_slice() else { return None };
+    match (same(first, name), same(second, name)) {
+        (true, false) => Some(0),
+        (false, true) => Some(1),
         _ => None,
-    };
-    let texts = written.iter().map(class).collect::<Option<Vec<String>>>()?;
-    Some((texts, Remark::note(format!("column `{name}`: 1 is {yes}, 0 is {no}"))))
+    }
+}
+
+/// Whether a column asks one question, and -1 is an uncertain answer to it: -1 and 1 alone may as well be two classes, which are the labels'
+/// own matter.
+fn is_graded(answers: &[Answer], options: &LabelOptions) -> bool {
+    let has = |answer: Answer| answers.contains(&answer);
+    has(Answer::Uncertain)
+        && (has(Answer::No) || has(Answer::Missing) || options.uncertain.is_some() || !has(Answer::Yes))
 }
 
 /// A class a sample.
-fn one(table: &Table, rows: &[usize], name: &str, options: &ImageOptions, known: &Known) -> Result<Read> {
+fn one(table: &Table, rows: &[usize], name: &str, options: &LabelOptions, known: &Known) -> Result<Read> {
     let column = needed(table, name)?;
-    let texts: Vec<Option<String>> = rows.iter().map(|&row| column.text(row)).collect();
-    let given = || texts.iter().flatten();
-    if let Some(text) = given().find(|text| text.contains('|') && !known.names.contains(text)) {
+    let texts: Vec<Option<String>> = rows.iter().map(|&row| column.text(row).map(alone)).collect();
+    if let Some(text) = texts.iter().flatten().find(|text| text.contains('|') && !known.names.contains(text))
+    {
         let expected = "a class, or separator = \"|\" in [[data]] for findings in one text";
         return Err(Error::input(&table.file, format!("column `{name}`"), format!("`{text}`"), expected));
     }
+    let two = known.outputs.map_or(known.names.len() <= 2, |outputs| outputs.classes() == 2);
     let answers: Option<Vec<Answer>> = texts.iter().map(|text| Answer::of(text.as_deref())).collect();
-    let has = |answer: Answer| answers.as_ref().is_some_and(|answers| answers.contains(&answer));
-    // -1 and 1 alone may as well be two classes: those are the labels' own matter.
-    let graded = has(Answer::Uncertain)
-        && (has(Answer::No) || has(Answer::Missing) || options.uncertain.is_some() || !has(Answer::Yes));
-    let yes_or_no = answers.filter(|_| graded || options.uncertain.is_some());
+    if let Some(answers) = answers.filter(|_| two) {
+        if named_by_column(name, known).is_some() || is_graded(&answers, options) {
+            let class = question(table, name, known)?;
+            return one_of_two(table, rows, (&class, name), options, known);
+        }
+    }
+    classes_of(table, rows, name, &texts, options, known)
+}
+
+/// The class that 1 stands for in a column that asks a question.
+fn question(table: &Table, name: &str, known: &Known) -> Result<String> {
+    let names = known.all_names(2);
+    if let Some(class) = named_by_column(name, known) {
+        return Ok(names[class].clone());
+    }
+    if Yes::of(known) != Yes::Unclear {
+        return Ok(names[1].clone());
+    }
+    let line =
+        |class: &String| format!("`label = {{ {} = {} }}` if 1 is {class}", quoted(class), quoted(name));
+    let expected = format!(
+        "a class that 1 stands for. In `columns` of [[data]]: {}, {}",
+        line(&names[0]),
+        line(&names[1])
+    );
+    let found = format!("1, 0 and -1 under classes {}", names.join(", "));
+    Err(Error::input(&table.file, format!("column `{name}`"), found, expected))
+}
+
+/// Classes by their names or numbers.
+fn classes_of(
+    table: &Table,
+    rows: &[usize],
+    name: &str,
+    texts: &[Option<String>],
+    options: &LabelOptions,
+    known: &Known,
+) -> Result<Read> {
+    let minus = |text: &String| {
+        text.trim().parse::<f64>() == Ok(-1.0) && !known.names.iter().any(|own| same(own, text))
+    };
     let mut unanswered = Unanswered::new(table, options);
     let (mut kept, mut written) = (Vec::new(), Vec::new());
-    for (position, (&row, text)) in rows.iter().zip(&texts).enumerate() {
-        let answer = match (&yes_or_no, text) {
-            (Some(answers), _) => answers[position],
-            (None, None) => Answer::Missing,
-            (None, Some(text)) => {
+    for (&row, text) in rows.iter().zip(texts) {
+        let answer = match text {
+            None => Answer::Missing,
+            Some(text) if options.uncertain.is_some() && minus(text) => Answer::Uncertain,
+            Some(text) => {
                 kept.push(row);
                 written.push(text.clone());
                 continue;
             }
         };
-        if let Some(yes) = unanswered.settle(answer, name, row, rows)? {
+        if let Settled::Label(yes) = unanswered.settle(answer, name, row, rows)? {
+            let (key, policy) = match answer {
+                Answer::Uncertain => ("uncertain", options.uncertain),
+                _ => ("missing", options.missing),
+            };
+            let clear = Yes::of(known) != Yes::Unclear
+                && texts.iter().flatten().all(|text| Answer::of(Some(text)).is_some());
+            if !clear {
+                let found = policy.map_or_else(String::new, |policy| format!("\"{}\"", policy.name()));
+                let expected =
+                    format!("{key} = \"drop\": nothing says which class of column `{name}` that would be");
+                return Err(Error::input(&table.file, key, found, expected));
+            }
             kept.push(row);
             written.push(u8::from(yes).to_string());
         }
@@ -297,33 +315,23 @@ fn one(table: &Table, rows: &[usize], name: &str, options: &ImageOptions, known:
     if kept.is_empty() {
         return Err(none_left(table, rows.len()));
     }
-    let mut told = None;
-    if let Some((texts, remark)) = named_by_column(name, &written, known) {
-        (written, told) = (texts, Some(remark));
-    }
+    let numbers = written.iter().all(|text| ["0", "1", "0.0", "1.0"].contains(&text.trim()));
     let title = format!("column `{name}`");
     let entry = |position: usize| format!("row {}", kept[position]);
     let place = Place { file: &table.file, column: &title, entry: &entry };
     let Classes { labels, names, mut remarks } = classes(&Written::Texts(written), known, &place)?;
-    remarks.extend(told);
+    if numbers && names.len() == 2 && !known.unordered && remarks.is_empty() {
+        let text = format!("{title}: 1 is {}, 0 is {}", said_at(&names, 1), said_at(&names, 0));
+        remarks.push(Remark::note(text));
+    }
     remarks.extend(unanswered.remarks(rows.len(), kept.len()));
     Ok(Read { rows: kept, labels: Labels::Class(labels), classes: names, remarks })
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_column_called_like_a_class_says_which_class_is_1() {
-        let known = Known::named(&["pneumonia", "normal"]);
-        let written = ["1", "0", "True"].map(String::from);
-        let (texts, _) = named_by_column("Pneumonia", &written, &known).unwrap();
-        assert_eq!(texts, ["pneumonia", "normal", "pneumonia"]);
-        let (texts, _) = named_by_column("normal", &written, &known).unwrap();
-        assert_eq!(texts, ["normal", "pneumonia", "normal"]);
-        assert!(named_by_column("label", &written, &known).is_none());
-        assert!(named_by_column("normal", &["2".to_string()], &known).is_none());
+/// An output with its name.
+fn said_at(names: &[String], class: usize) -> String {
+    match &names[class] {
+        name if *name == class.to_string() => format!("output {class}"),
+        name => format!("output {class}, {name}"),
     }
 }

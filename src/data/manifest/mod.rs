@@ -1,6 +1,8 @@
 //! A manifest: a CSV that lists image files with their labels, and who each is of.
 
+mod answers;
 mod files;
+mod findings;
 mod labels;
 
 use std::collections::BTreeMap;
@@ -30,7 +32,7 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
         return Err(Error::input(&table.file, format!("columns.{role}"), found, expected));
     }
     let rows = rows_of(&table, options.column("split"), &request.split)?;
-    let read = labels::read(&table, &rows, options, &request.known())?;
+    let read = labels::read(&table, &rows, options, &request.labels, &request.known())?;
     let mut remarks = read.remarks;
     let mut subgroups = columns(&table, &read.rows, options);
     let named = options.columns.contains_key("patient");

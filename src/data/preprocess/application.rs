@@ -71,7 +71,7 @@ impl Preprocess {
             }
             first += fitted.width();
         }
-        let group = self.spec.group.as_ref().map(|name| beside(table, name, &positions)).transpose()?;
+        let group = self.group_of(table).map(|name| beside(table, name, &positions)).transpose()?;
         let subgroups =
             asked.beside.iter().map(|name| Ok((name.clone(), self.column_beside(table, name, &positions)?)));
         let mut dataset = Dataset {
@@ -200,11 +200,17 @@ impl Preprocess {
         Ok(rows.iter().map(|&row| values[row].map_or("missing".to_string(), |v| band.name(v))).collect())
     }
 
+    /// The column of the groups; none where a table that the model only reads has no such column.
+    fn group_of(&self, table: &Table) -> Option<&String> {
+        self.spec.group.as_ref().filter(|name| !table.scored || table.position(name).is_some())
+    }
+
     /// What is to be said of the rows as a whole.
     fn remarks(&self, table: &Table, data: &Dataset, columns: &[String], open: usize) -> Vec<Remark> {
         let mut remarks = table.remarks.clone();
-        let beside = self.spec.beside(&table.file).unwrap_or_default();
-        let used = columns.iter().chain(&beside).filter_map(|name| table.position(name));
+        // Identifiers are compared as they are written, however their columns were read.
+        let outcome = self.spec.outcome_columns(&table.file).unwrap_or_default();
+        let used = columns.iter().chain(&outcome).filter_map(|name| table.position(name));
         remarks.extend(table.told(used));
         remarks.extend(index_remark(self, table, columns));
         if open > 0 {
@@ -228,6 +234,13 @@ impl Preprocess {
                     format!("{without} samples have no value of `{name}`: each counts as a group of its own");
                 remarks.push(Remark::note(text));
             }
+        }
+        if let (Some(name), None) = (&self.spec.group, self.group_of(table)) {
+            let text = format!(
+                "no column `{name}`, which names the groups where the model was trained: samples are taken as independent here; group = \
+                 \"COLUMN\" of [[data]] names another column"
+            );
+            remarks.push(Remark::note(text));
         }
         if self.table_sha256 != table.sha256 {
             remarks.push(Remark::note("another file than the one that the preprocessing was fitted on"));
@@ -259,6 +272,11 @@ impl Preprocess {
 
     /// How many of the samples the model has seen.
     fn seen_remark(&self, data: &Dataset) -> Option<Remark> {
+        if self.forgot() {
+            let text = "which rows the model was trained on is not known here, so none of these samples is told to be one: \
+                        MODEL.seen.json, which is kept beside a model's folder where it was trained, is not there";
+            return Some(Remark::note(text));
+        }
         let seen = self.seen.of(data);
         if seen == 0 || data.split == "train" {
             return None;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::identity::{self, Seen};
+use super::Seen;
+use super::identity;
 use super::telling::telling;
 use super::{FORMAT, Fitted, FittedScaling, Preprocess, decided_rows};
 use crate::data::spec::{Fill, Rule, Scaling, Spec};

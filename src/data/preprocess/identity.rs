@@ -1,12 +1,8 @@
-//! Where a row belongs, and whether a model has seen it: by what it is, not by where it stands.
+//! Where a row belongs: by what it is, not by where it stands.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::Preprocess;
+use crate::data::draw;
 use crate::data::spec::{Spec, SplitBy};
 use crate::data::table::{Column, Table};
-use crate::data::{Dataset, draw};
 use crate::{Error, Result};
 
 /// How rows are split.
@@ -28,6 +24,11 @@ impl Rule<'_> {
         let seed = self.spec.split.seed;
         let by_place = self.first_format || self.spec.split.by == SplitBy::Row;
         let identity = self.spec.group.as_ref().or(self.spec.split.key.as_ref());
+        if let Some(name) = identity.filter(|name| table.scored && table.position(name).is_none()) {
+            let found = format!("no column `{name}`, by which the model's splits go");
+            let expected = "split = \"all\" if no row here was trained on, or a table with the column";
+            return Err(Error::input(&table.file, "split", found, expected));
+        }
         let identity =
             identity.map(|name| table.require(name, "split").map(|column| (column, table.position(name))));
         let identity = identity.transpose()?;
@@ -91,64 +92,4 @@ fn contents(table: &Table, features: &[String]) -> Result<Vec<u64>> {
         }
     }
     Ok(hashes)
-}
-
-/// Fingerprints of the samples that a model has learnt from or was chosen by, 48 bits each.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    /// Sorted and distinct.
-    prints: Vec<u64>,
-}
-
-impl Seen {
-    /// Whether nothing was seen.
-    pub fn is_empty(&self) -> bool {
-        self.prints.is_empty()
-    }
-
-    /// How many of these samples were seen.
-    pub fn of(&self, data: &Dataset) -> usize {
-        (0..data.len()).filter(|i| self.prints.binary_search(&print(data.sample(*i))).is_ok()).count()
-    }
-}
-
-fn print(sample: &[f32]) -> u64 {
-    // Negative zero is zero.
-    sample.iter().fold(0, |hash, value| draw::mix(hash, u64::from((value + 0.0).to_bits()))) >> 16
-}
-
-impl Preprocess {
-    /// Remembers the samples of `data` as such that the model has learnt from or was chosen by.
-    pub fn remember(&mut self, data: &Dataset) {
-        self.seen.prints.extend((0..data.len()).map(|i| print(data.sample(i))));
-        self.seen.prints.sort_unstable();
-        self.seen.prints.dedup();
-        self.seen_rows += data.len() as u64;
-    }
-
-    /// Whether rows of this table are nearly all different, so that two equal ones are one.
-    pub(super) fn tells_rows_apart(&self) -> bool {
-        self.seen.prints.len() as u64 * 10 >= self.seen_rows * 9
-    }
-}
-
-impl Serialize for Seen {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.prints.iter().map(|print| format!("{print:012x}")).collect::<String>())
-    }
-}
-
-impl<'de> Deserialize<'de> for Seen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let print = |digits: &[u8]| {
-            let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 12);
-            digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        };
-        let prints: Option<Vec<u64>> = text.as_bytes().chunks(12).map(print).collect();
-        match prints {
-            Some(prints) if prints.windows(2).all(|pair| pair[0] < pair[1]) => Ok(Self { prints }),
-            _ => Err(D::Error::custom("fingerprints are ascending numbers of 12 hexadecimal digits each")),
-        }
-    }
 }

@@ -7,6 +7,7 @@
 mod application;
 mod fit;
 mod identity;
+mod seen;
 mod strangeness;
 mod telling;
 
@@ -17,9 +18,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use application::Asked;
-pub use identity::Seen;
+pub use seen::{Seen, seen_file};
 
-use super::outcome::{Expression, Value};
+use super::outcome::{Expression, Value, shown};
 use super::spec::Spec;
 use super::table::{Reading, Table};
 use super::{Dataset, Domain};
@@ -47,8 +48,8 @@ pub struct Preprocess {
     /// train split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub telling: BTreeMap<String, f64>,
-    /// The samples that the model has learnt from or was chosen by.
-    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    /// The samples that the model has learnt from or was chosen by. They are read from here of older models, and kept beside the folder now.
+    #[serde(default, skip_serializing)]
     pub seen: Seen,
     /// How many they were, equal ones counted apart.
     #[serde(default)]
@@ -199,19 +200,20 @@ impl Preprocess {
         std::fs::write(path, text + "\n").map_err(Error::io(path))
     }
 
-    /// Reads `preprocess.json`.
+    /// Reads `preprocess.json`, and beside its folder what the model has seen.
     ///
     /// # Errors
     /// No such file, another layout, numbers that cannot be scales.
     pub fn load(path: &Path) -> Result<Self> {
         let text = crate::files::read_text(path)?;
         let file = path.display().to_string();
-        let loaded: Self = serde_json::from_str(&text)
+        let mut loaded: Self = serde_json::from_str(&text)
             .map_err(|error| Error::input(&file, "JSON", error, "a preprocess.json that percuss wrote"))?;
         if ![FIRST_FORMAT, FORMAT].contains(&loaded.format) {
             return Err(Error::input(file, "format", loaded.format, format!("{FIRST_FORMAT} or {FORMAT}")));
         }
         loaded.spec.check(&file)?;
+        loaded.recall(path, &text)?;
         match loaded.columns.iter().find(|fitted| !fitted.is_sound()) {
             Some(bad) => Err(Error::input(file, "columns", format!("{bad:?}"), "ordered, finite scales")),
             None => Ok(loaded),
@@ -297,8 +299,11 @@ fn decided_rows(spec: &Spec, table: &Table, splits: &[&str], split: &str) -> Res
             Value::Truth(truth) => u32::from(truth),
             other => class_of(&other, &spec.classes).ok_or_else(|| {
                 let place = format!("outcome, row {row}");
-                let expected = format!("one of {}, or its number", spec.classes.join(", "));
-                Error::input(&table.file, place, format!("{other:?}"), expected)
+                let expected = format!(
+                    "one of {}, or its number; classes = [...] in the spec has the texts of the column, or outcome compares it with one",
+                    spec.classes.join(", ")
+                );
+                Error::input(&table.file, place, shown(&other), expected)
             })?,
         };
         decided.rows.push((row, label));

@@ -7,8 +7,8 @@ use super::describe;
 use super::listing::ListedLabels;
 use super::options::SignalOptions;
 use super::recording::Recording;
-use crate::data::labels::{self, Known, Place, Written, same};
-use crate::data::{Labels, Remark, beats as aami};
+use crate::data::labels::{self, Known, Listed, Place, Standing, Written, same};
+use crate::data::{Labels, Remark, UNLABELLED, beats as aami};
 use crate::{Error, Result};
 
 /// What a recording itself says of labels.
@@ -138,10 +138,14 @@ pub fn record_labels(
         Some(ListedLabels::Findings(names, rows)) => {
             let place =
                 Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
-            let (order, said) = labels::findings(names, known, &place)?;
+            let (standings, said) = labels::findings(names, Listed::Columns, known, &place)?;
             remarks.extend(said);
-            let classes = if known.names.is_empty() { names.clone() } else { known.names.clone() };
-            let values = items.iter().flat_map(|&item| order.iter().map(move |&at| rows[item][at])).collect();
+            let classes = known.names_of(standings.len(), |at| names[at].clone());
+            let value = |item: usize, standing: &Standing| {
+                standing.position().map_or(UNLABELLED, |at| rows[item][at])
+            };
+            let values =
+                items.iter().flat_map(|&item| standings.iter().map(move |own| value(item, own))).collect();
             Ok(Labelled { labels: Labels::Findings(values), classes, kept: Vec::new() })
         }
         None => {
@@ -169,13 +173,18 @@ fn statements(
 ) -> Result<Labelled> {
     let names: Vec<String> = all.into_iter().collect();
     let place = Place { file, column, entry: &|at| format!("sample {at}") };
-    let (order, said) = labels::findings(&names, known, &place)?;
-    let outputs: Vec<String> = if known.names.is_empty() { names.clone() } else { known.names.clone() };
-    let own = |set: &BTreeSet<String>| {
-        order.iter().map(|&at| u8::from(set.contains(&names[at]))).collect::<Vec<u8>>()
+    let (standings, said) = labels::findings(&names, Listed::Names, known, &place)?;
+    let outputs = known.names_of(standings.len(), |at| names[at].clone());
+    let several = known.outputs.is_none_or(|outputs| outputs.findings);
+    let value = |set: &BTreeSet<String>, standing: &Standing| match standing {
+        Standing::At(at) => u8::from(set.contains(&names[*at])),
+        // One of several classes that exclude each other is not there.
+        Standing::Unlabelled if several => UNLABELLED,
+        Standing::Nowhere | Standing::Unlabelled => 0,
     };
+    let own = |set: &BTreeSet<String>| standings.iter().map(|own| value(set, own)).collect::<Vec<u8>>();
     let rows: Vec<Vec<u8>> = sets.iter().map(own).collect();
-    let left = names.len() - order.len();
+    let left = names.len() - standings.iter().filter_map(|own| own.position()).count();
     if left > 0 {
         remarks
             .push(Remark::note(format!("{left} other statements of {column} are no outputs of the model")));
@@ -183,7 +192,7 @@ fn statements(
     } else {
         remarks.extend(said);
     }
-    if known.outputs.is_none_or(|outputs| outputs.findings) {
+    if several {
         let labels = Labels::Findings(rows.concat());
         return Ok(Labelled { labels, classes: outputs, kept: Vec::new() });
     }
@@ -195,10 +204,10 @@ fn statements(
         .filter_map(|(row, _)| row.iter().position(|&one| one == 1));
     let labels = Labels::Class(classes.map(|class| class as u32).collect());
     let none = rows.iter().filter(|row| row.iter().all(|&one| one == 0)).count();
-    let several = kept.iter().filter(|kept| !**kept).count() - none;
-    if none + several > 0 {
+    let many = kept.iter().filter(|kept| !**kept).count() - none;
+    if none + many > 0 {
         remarks.push(Remark::note(format!(
-            "{none} samples with none of the classes and {several} with several are left out: the model tells one class"
+            "{none} samples with none of the classes and {many} with several are left out: the model tells one class"
         )));
     }
     Ok(Labelled { labels, classes: outputs, kept })

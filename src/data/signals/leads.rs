@@ -6,6 +6,9 @@ use super::recording::{Lead, Recording};
 use crate::data::{Remark, beats};
 use crate::{Error, Result};
 
+/// How a study says which lead a channel is: names for the same lead, the first that a recording has counts. A number stands for itself.
+pub type Names = Vec<String>;
+
 /// The leads that were chosen, in the order of the channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
@@ -13,66 +16,91 @@ pub struct Chosen {
     pub positions: Vec<usize>,
     /// Themselves.
     pub leads: Vec<Lead>,
+    /// How each was found.
+    pub found: Vec<Found>,
 }
 
-/// The leads called so, without regard to case, or numbered from 0; without names the only lead, MLII, or II.
+/// How a lead was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// By a name of the study.
+    Name,
+    /// By its number in the recording.
+    Number,
+    /// Without a word of the study: the only one, MLII, or II.
+    Usual,
+}
+
+/// What a recording has none of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lacking {
+    /// The leads asked for that are not there, by their first name.
+    pub wanted: Vec<String>,
+    /// The leads that are there.
+    pub has: Vec<String>,
+}
+
+/// The leads called so, without regard to case and words such as `ECG` and `lead` before them, or numbered from 0; without names the only lead,
+/// MLII, or II. A recording that lacks some is no error here: others may have them.
 ///
 /// # Errors
-/// A lead that is not there, or twice; none named where there are several and neither is usual; leads of several units; a rate that is none.
+/// A lead that is there twice; none named where there are several and neither is usual; leads of several units; a rate that is none.
 pub fn choose(
     path: &Path,
     recording: &Recording,
-    names: &[String],
+    names: &[Names],
     remarks: &mut Vec<Remark>,
-) -> Result<Chosen> {
+) -> Result<std::result::Result<Chosen, Lacking>> {
     let all = || recording.leads.iter().map(|lead| lead.name.as_str()).collect::<Vec<_>>().join(", ");
     let error = |place: &str, found: String, expected: String| {
         Err(Error::input(path.display(), place, found, expected))
     };
-    let positions = if names.is_empty() {
-        match (recording.leads.len(), usual(recording)) {
-            (1, _) => vec![0],
-            (_, Some(lead)) => {
-                let name = &recording.leads[lead].name;
-                remarks.push(Remark::note(format!("no leads are named: lead {name} of {}", all())));
-                vec![lead]
-            }
+    let mut places: Vec<(usize, Found)> = Vec::new();
+    if names.is_empty() {
+        let lead = match (recording.leads.len(), usual(recording)) {
+            (1, _) => 0,
+            (_, Some(lead)) => lead,
             _ => {
-                let quoted: Vec<String> =
-                    recording.leads.iter().map(|lead| format!("{:?}", lead.name)).collect();
-                let expected = format!(
-                    "those of the model, in its order: leads = [{}] in the [[data]] table",
-                    quoted.join(", ")
-                );
+                let own: Vec<String> = recording.leads.iter().map(|lead| lead.name.clone()).collect();
+                let expected =
+                    format!("those of the model, in its order: {} in the [[data]] table", line(&own));
                 return error("leads", all(), expected);
             }
-        }
-    } else {
-        let mut positions = Vec::new();
-        for name in names {
-            match find(recording, name) {
-                Ok(lead) => positions.push(lead),
-                Err(several) if several.is_empty() => {
-                    return error(
-                        "leads",
-                        format!("no `{name}`, but {}", all()),
-                        format!("leads of these, instead of `{name}`"),
-                    );
+        };
+        remarks.push(Remark::note(format!(
+            "no leads are named: lead {} of {}",
+            recording.leads[lead].name,
+            all()
+        )));
+        places.push((lead, Found::Usual));
+    }
+    let mut wanted = Vec::new();
+    for same in names {
+        // A lead that is a channel already is no other channel's second choice.
+        let taken = |place: &(usize, Found)| same.len() > 1 && places.contains(place);
+        let mut found = same.iter().map(|name| (name, find(recording, name)));
+        match found.find(|(_, place)| place.as_ref().map_or_else(|s| !s.is_empty(), |p| !taken(p))) {
+            Some((_, Ok(place))) => {
+                let own = recording.leads[place.0].name.trim();
+                if place.1 == Found::Name && !own.eq_ignore_ascii_case(same[0].trim()) {
+                    remarks.push(Remark::note(format!("lead `{own}` is taken for {}", same[0])));
                 }
-                Err(several) => {
-                    let numbers: Vec<String> = several.iter().map(usize::to_string).collect();
-                    let expected =
-                        format!("one of them by its number, counted from 0: {}", numbers.join(" or "));
-                    return error(
-                        "leads",
-                        format!("{} called `{name}` among {}", several.len(), all()),
-                        expected,
-                    );
-                }
+                places.push(place);
+            }
+            None => wanted.push(same[0].clone()),
+            Some((name, Err(several))) => {
+                let numbers: Vec<String> = several.iter().map(usize::to_string).collect();
+                let expected = format!("one of them by its number, counted from 0: {}", numbers.join(" or "));
+                let found = format!("{} called `{name}` among {}", several.len(), all());
+                return error("leads", found, expected);
             }
         }
-        positions
-    };
+    }
+    if !wanted.is_empty() {
+        let has = recording.leads.iter().map(|lead| lead.name.clone()).collect();
+        return Ok(Err(Lacking { wanted, has }));
+    }
+    let (positions, found): (Vec<usize>, Vec<Found>) = places.into_iter().unzip();
     let leads: Vec<Lead> = positions.iter().map(|&k| recording.leads[k].clone()).collect();
     if let Some(odd) = leads.iter().find(|lead| lead.unit != leads[0].unit) {
         let found = format!("{} in {}, {} in {}", leads[0].name, leads[0].unit, odd.name, odd.unit);
@@ -100,28 +128,49 @@ pub fn choose(
             )));
         }
     }
-    Ok(Chosen { positions, leads })
+    Ok(Ok(Chosen { positions, leads, found }))
+}
+
+/// The line of a study that names these leads.
+pub(super) fn line(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    format!("leads = [{}]", quoted.join(", "))
 }
 
 /// The lead that most models of a single one are made for: MLII, or II.
 pub(super) fn usual(recording: &Recording) -> Option<usize> {
-    [beats::LEAD, "II"].iter().find_map(|name| find(recording, name).ok())
+    USUAL.iter().find_map(|name| find(recording, name).ok()).map(|(lead, _)| lead)
 }
 
+/// Names of the lead that most models of a single one are made for.
+pub(super) const USUAL: [&str; 2] = [beats::LEAD, "II"];
+
 /// The lead called so; else those that are, none or several.
-fn find(recording: &Recording, name: &str) -> std::result::Result<usize, Vec<usize>> {
-    let same = |own: &str, exact: bool| {
-        if exact { own == name } else { own.trim().eq_ignore_ascii_case(name.trim()) }
-    };
-    for exact in [true, false] {
+fn find(recording: &Recording, name: &str) -> std::result::Result<(usize, Found), Vec<usize>> {
+    let ways: [fn(&str, &str) -> bool; 3] = [
+        |own, name| own == name,
+        |own, name| own.trim().eq_ignore_ascii_case(name.trim()),
+        |own, name| plain(own) == plain(name),
+    ];
+    for same in ways {
         let found: Vec<usize> =
-            (0..recording.leads.len()).filter(|&k| same(&recording.leads[k].name, exact)).collect();
+            (0..recording.leads.len()).filter(|&k| same(&recording.leads[k].name, name)).collect();
         match found.as_slice() {
             [] => {}
-            &[lead] => return Ok(lead),
+            &[lead] => return Ok((lead, Found::Name)),
             _ => return Err(found),
         }
     }
     // A number stands for the lead there, if no lead has it for a name.
-    name.parse::<usize>().ok().filter(|&k| k < recording.leads.len()).ok_or_else(Vec::new)
+    let number = name.parse::<usize>().ok().filter(|&k| k < recording.leads.len());
+    number.map(|lead| (lead, Found::Number)).ok_or_else(Vec::new)
+}
+
+/// A lead's name without case and without the words that say no more than that it is one: `ECG Lead II` is `ii`.
+fn plain(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words: Vec<&str> = lower.split([' ', '_', '-', ':']).filter(|word| !word.is_empty()).collect();
+    let own: Vec<&str> =
+        words.iter().filter(|word| !["ecg", "ekg", "lead"].contains(word)).copied().collect();
+    if own.is_empty() { words.join(" ") } else { own.join(" ") }
 }

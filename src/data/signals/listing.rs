@@ -396,7 +396,7 @@ fn listed_labels(
 }
 
 /// The statements of a text such as `{'NORM': 100.0, 'SR': 0.0}` or `['AF', 'LBBB']`; `None` for any other.
-fn statements(text: &str) -> Option<BTreeSet<String>> {
+pub(in crate::data) fn statements(text: &str) -> Option<BTreeSet<String>> {
     let inner = |open, close| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     let inside = inner('{', '}').or_else(|| inner('[', ']'))?;
     let name = |part: &str| {

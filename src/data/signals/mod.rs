@@ -3,6 +3,7 @@
 //! Which samples there are and what they are labelled with is found from headers, annotations and lists; signals are read for those alone
 //! that are left after `limit`.
 
+mod agreement;
 pub mod describe;
 mod labelling;
 mod leads;
@@ -19,9 +20,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use self::labelling::{Labelled, Noted};
-use self::leads::Chosen;
+use self::leads::{Chosen, Lacking};
 use self::listing::{Item, Listing};
-pub use self::options::{Cut, Gaps, ListColumns, SignalOptions};
+pub use self::options::{Cut, Gaps, Lack, ListColumns, SignalOptions};
 use self::recording::Recording;
 use self::windows::{Form, Start, Window};
 use super::npz::file_sha256;
@@ -66,8 +67,16 @@ struct Candidate {
 struct Surveyed {
     item: usize,
     chosen: Chosen,
+    /// Names of all its leads.
+    all: Vec<String>,
     noted: Noted,
     remarks: Vec<Remark>,
+}
+
+/// What was found in one recording.
+enum Survey {
+    Whole(Box<Surveyed>),
+    Lacking(usize, Lacking),
 }
 
 impl Reader<'_> {
@@ -84,10 +93,13 @@ impl Reader<'_> {
             Cut::Records => within.clone(),
             Cut::Beats | Cut::Windows => (0..self.listing.items.len()).collect(),
         };
-        let surveyed: Vec<Surveyed> =
+        let surveys: Vec<Survey> =
             looked_at.par_iter().map(|&item| self.survey(item, cut)).collect::<Result<_>>()?;
+        let surveyed = self.complete(surveys, &mut remarks)?;
+        self.same_leads(&surveyed)?;
         remarks.extend(merged(surveyed.iter().flat_map(|one| one.remarks.clone())));
         let form = self.form(cut, &surveyed, &mut remarks)?;
+        self.fits_the_model(cut, &form, &surveyed)?;
         let (candidates, index, labelled) = self.candidates(cut, &form, surveyed, &within, &mut remarks)?;
         let mut dataset = self.hollow(&candidates, index, labelled, form.rate)?;
         if let Some(limit) = self.request.limit.filter(|&limit| limit < dataset.len()) {
@@ -155,16 +167,20 @@ impl Reader<'_> {
         }
     }
 
-    fn survey(&self, item: usize, cut: Cut) -> Result<Surveyed> {
+    fn survey(&self, item: usize, cut: Cut) -> Result<Survey> {
         let own = &self.listing.items[item];
         let recording = Recording::open(&own.path)?;
         let mut remarks = Vec::new();
-        let chosen = leads::choose(&own.path, &recording, &self.options.leads, &mut remarks)?;
+        let chosen = match leads::choose(&own.path, &recording, &self.options.leads, &mut remarks)? {
+            Ok(chosen) => chosen,
+            Err(lacking) => return Ok(Survey::Lacking(item, lacking)),
+        };
         let noted = match cut {
             Cut::Beats => labelling::beats(&own.path, &recording, self.options, &mut remarks)?,
             Cut::Windows | Cut::Records => Noted::Diagnoses(listing::diagnoses(&recording.comments)),
         };
-        Ok(Surveyed { item, chosen, noted, remarks })
+        let all = recording.leads.iter().map(|lead| lead.name.clone()).collect();
+        Ok(Survey::Whole(Box::new(Surveyed { item, chosen, all, noted, remarks })))
     }
 
     /// The data set without its values.
@@ -287,6 +303,13 @@ impl Reader<'_> {
             recording.verify()?;
         }
         let chosen = leads::choose(path, &recording, &self.options.leads, &mut Vec::new())?;
+        let Ok(chosen) = chosen else {
+            return Err(self.error(
+                "leads",
+                format!("others in {} than before", path.display()),
+                "files that stay as they are",
+            ));
+        };
         let read =
             |candidate: &Candidate| windows::read(&recording, &chosen.positions, candidate.start, form);
         let windows = candidates.iter().map(read).collect::<Result<_>>()?;

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 /// Everything that `[[data]]` may say of signals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignalOptions {
-    /// The leads, in the order of the model's channels; empty: see [`super::leads`].
-    pub leads: Vec<String>,
+    /// The leads, in the order of the model's channels, each with all the names that it may have; empty: see [`super::leads`].
+    pub leads: Vec<Vec<String>>,
+    /// What happens to recordings that lack one of them.
+    pub lacking: Lack,
     /// Samples a second that all leads are brought to; `None`: 360 of beats without a `length`, else the records' own.
     pub rate: Option<f64>,
     /// What a sample is; `None`: beats where there are annotations, else whole records.
@@ -42,6 +44,16 @@ pub enum Cut {
     Records,
 }
 
+/// What happens to recordings that lack a lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lack {
+    /// They are an error.
+    #[default]
+    Refuse,
+    /// They are left out and counted.
+    Drop,
+}
+
 /// What happens to samples with missing values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gaps {
@@ -71,6 +83,7 @@ impl Default for SignalOptions {
     fn default() -> Self {
         Self {
             leads: Vec::new(),
+            lacking: Lack::Refuse,
             rate: None,
             cut: None,
             length: None,

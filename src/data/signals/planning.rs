@@ -26,7 +26,10 @@ impl Reader<'_> {
                 return Err(self.error(
                     "sampling rates",
                     found,
-                    "one rate; `rate = 250` in the [[data]] table resamples to it",
+                    format!(
+                        "one rate; rate = {} in the [[data]] table resamples all to it: the model's own, at which it was trained",
+                        self.commonest_rate(surveyed)
+                    ),
                 ));
             }
         };
@@ -82,6 +85,13 @@ impl Reader<'_> {
             }
         }
         Ok(Form { rate, length: length as usize, gaps: options.gaps })
+    }
+
+    /// The rate that most recordings have.
+    fn commonest_rate(&self, surveyed: &[Surveyed]) -> f64 {
+        let rates: Vec<f64> = surveyed.iter().map(|one| one.chosen.leads[0].rate).collect();
+        let count = |rate: f64| rates.iter().filter(|&&own| own == rate).count();
+        rates.iter().copied().max_by_key(|&rate| count(rate)).unwrap_or(beats::SAMPLES_PER_SECOND)
     }
 
     /// All samples that lie within their recordings and the split, their numbers and labels.

@@ -201,7 +201,11 @@ fn sniffed(file: &str, text: &str) -> Result<u8> {
         }
         _ => {
             let marks = even.iter().map(|delimiter| shown(*delimiter)).collect::<Vec<_>>().join(" and ");
-            let expected = "delimiter = \";\" (or \",\", \"\\t\", \"|\") in the spec, as fields are parted";
+            let spec = super::spec_path(std::path::Path::new(file));
+            let expected = format!(
+                "delimiter = \";\" (or \",\", \"\\t\", \"|\"), as fields are parted, in the spec ({} beside the table)",
+                spec.display()
+            );
             Err(Error::input(
                 file,
                 "header",

@@ -75,6 +75,8 @@ pub struct Table {
     pub index_columns: Vec<String>,
     /// What the reader assumed of the file as a whole.
     pub remarks: Vec<Remark>,
+    /// Whether a model that is there already reads it: what columns become is settled then, and only how cells are read can be said anew.
+    pub scored: bool,
     /// Columns of the file that nobody wanted.
     unread: Vec<String>,
     cells: Arc<Vec<Cells>>,
@@ -150,6 +152,7 @@ impl Table {
             }
         }
         let mut table = Self {
+            scored: false,
             file,
             sha256,
             names,
@@ -180,6 +183,7 @@ impl Table {
             columns: Vec::new(),
             index_columns: self.index_columns.clone(),
             remarks: self.remarks.clone(),
+            scored: self.scored,
             unread: self.unread.clone(),
             cells: self.cells.clone(),
             reading: reading.clone(),
@@ -262,7 +266,19 @@ impl Table {
             None => Ok(()),
             Some(doubt) => {
                 let place = format!("column `{}`", self.names[position]);
-                Err(Error::input(&self.file, place, &doubt.found, &doubt.expected))
+                let expected = if self.scored { self.mend(doubt) } else { doubt.expected.clone() };
+                Err(Error::input(&self.file, place, &doubt.found, expected))
+            }
+        }
+    }
+
+    /// What settles a doubt about a table that a model reads: keys that say how this file is written, in a file beside it.
+    fn mend(&self, doubt: &Doubt) -> String {
+        match &doubt.reading {
+            None => "the column as the table has it that the model was trained on".into(),
+            Some(keys) => {
+                let spec = source::spec_path(Path::new(&self.file));
+                format!("numbers alone, or {keys} in {}, which may hold such keys alone", spec.display())
             }
         }
     }

@@ -12,8 +12,10 @@ use super::{Cells, Column};
 pub struct Doubt {
     /// What stands in the way.
     pub found: String,
-    /// What is expected, with the line to add.
+    /// What is expected, with the line to add to a spec.
     pub expected: String,
+    /// Of these lines those that say how the file is written: they can be said of a table that a model only reads, too.
+    pub reading: Option<String>,
 }
 
 /// What was read in another way than it is written; the table says it in one sentence for all columns.
@@ -108,6 +110,7 @@ pub(super) fn typed(name: &str, cells: &Cells, reading: &Reading, file: OfFile) 
             doubt: Some(Doubt {
                 found: what.clone(),
                 expected: format!("numbers or categories, or drop = [{name:?}]"),
+                reading: None,
             }),
             told: Counts::new(),
         },
@@ -149,6 +152,7 @@ fn numbers(name: &str, values: &[Option<f64>], reading: &Reading) -> Typed {
     let doubt = infinite.map(|row| Doubt {
         found: format!("an infinite number in row {row}"),
         expected: format!("finite numbers, or drop = [{name:?}]"),
+        reading: None,
     });
     Typed { column: Column::Number(values), doubt, told }
 }
@@ -238,6 +242,7 @@ impl<'a> Typist<'a> {
             dates(texts, &cells).map(|example| Doubt {
                 found: format!("dates or times, such as `{example}`"),
                 expected: format!("numbers or categories, or drop = [{:?}]", self.name),
+                reading: None,
             })
         };
         self.categories(texts, &cells, false, doubt)
@@ -282,11 +287,9 @@ impl<'a> Typist<'a> {
             String::new()
         };
         let key = bare(self.name);
-        let missing = if words.len() <= 4 * NAMED {
-            format!("missing = {{ {key} = [{codes}] }} if these stand for missing values, ")
-        } else {
-            String::new()
-        };
+        let reading = (words.len() <= 4 * NAMED)
+            .then(|| format!("missing = {{ {key} = [{codes}] }} if these stand for missing values"));
+        let missing = reading.as_ref().map(|keys| format!("{keys}, ")).unwrap_or_default();
         Doubt {
             found: format!("{shown}{more} among {numeric} numbers"),
             expected: format!(
@@ -294,6 +297,7 @@ impl<'a> Typist<'a> {
                  feature",
                 self.name, self.name
             ),
+            reading,
         }
     }
 
@@ -327,6 +331,7 @@ impl<'a> Typist<'a> {
                 return Err(Doubt {
                     found: format!("`{text}` in row {row}, beside numbers with another decimal mark"),
                     expected: format!("one decimal mark, or drop = [{:?}]", self.name),
+                    reading: None,
                 });
             };
             let value = self.percent(form, text, value, all_percent)?;
@@ -358,6 +363,7 @@ impl<'a> Typist<'a> {
             Some((row, (text, _))) => Err(Doubt {
                 found: format!("`{text}` in row {row}"),
                 expected: "plain numbers, as numbers = \"strict\" asks; without that key it is read if it can mean one number alone".into(),
+                reading: None,
             }),
         }
     }
@@ -376,6 +382,7 @@ impl<'a> Typist<'a> {
             return Err(Doubt {
                 found: "decimal points and decimal commas in one column".into(),
                 expected: format!("one of them, or drop = [{:?}]", self.name),
+                reading: None,
             });
         };
         if let Some(mark) = own {
@@ -394,6 +401,7 @@ impl<'a> Typist<'a> {
             Some((text, _)) => Err(Doubt {
                 found: format!("`{text}`, which may be thousands or decimals: nothing else in the file tells"),
                 expected: "decimal = \".\" in the spec if commas part thousands, decimal = \",\" if decimals follow them".into(),
+                reading: Some("decimal = \".\" (commas part thousands) or decimal = \",\" (decimals follow them)".into()),
             }),
         }
     }
@@ -412,6 +420,7 @@ impl<'a> Typist<'a> {
                 expected:
                     "percent = \"number\" in the spec if 12% is 12 there, percent = \"share\" if it is 0.12"
                         .into(),
+                reading: Some("percent = \"number\" (12% is 12 there) or percent = \"share\" (0.12)".into()),
             }),
         }
     }
@@ -427,6 +436,7 @@ impl<'a> Typist<'a> {
                 found: format!("`{text}`, a limit of what was measured"),
                 expected: "limits = \"value\" in the spec to take the limit itself, \"half\" for half of a lower limit, or \"missing\""
                     .into(),
+                reading: Some("limits = \"value\", \"half\" or \"missing\", as the model's own table was read,".into()),
             }),
         }
     }

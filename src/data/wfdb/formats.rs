@@ -25,6 +25,23 @@ pub enum Format {
     TenTogether,
 }
 
+/// What to do about FLAC: the same samples, comments and annotations in a folder of their own, in a format of as many bits.
+macro_rules! plain {
+    ($format:literal) => {
+        concat!(
+            "an uncompressed format: this one is FLAC, which percuss does not read; in Python, in the folder of the records (annotations \
+             other than .atr are to be copied, too), this writes them to a folder `plain`:\n\
+             import glob, os, shutil, wfdb\n\
+             os.makedirs(\"plain\", exist_ok=True)\n\
+             for h in glob.glob(\"*.hea\"):\n    r = wfdb.rdrecord(h[:-4])\n    \
+             wfdb.wrsamp(h[:-4], r.fs, r.units, r.sig_name, r.p_signal, fmt=[\"",
+            $format,
+            "\"] * r.n_sig, adc_gain=r.adc_gain, baseline=r.baseline, comments=r.comments, write_dir=\"plain\")\n\
+             for a in glob.glob(\"*.atr\"):\n    shutil.copy(a, \"plain\")"
+        )
+    };
+}
+
 impl Format {
     /// By its number in a header.
     ///
@@ -42,11 +59,9 @@ impl Format {
             "212" => Self::Twelve,
             "310" => Self::TenApart,
             "311" => Self::TenTogether,
-            "508" | "516" | "524" => {
-                return Err("an uncompressed format: this one is FLAC, which percuss does not read; \
-                            in Python: import wfdb; r = wfdb.rdrecord(\"RECORD\"); wfdb.wrsamp(\"NEW\", r.fs, r.units, \
-                            r.sig_name, r.p_signal, fmt=[\"16\"] * r.n_sig, adc_gain=r.adc_gain, baseline=r.baseline)");
-            }
+            "508" => return Err(plain!("80")),
+            "516" => return Err(plain!("16")),
+            "524" => return Err(plain!("24")),
             _ => return Err("format 8, 16, 24, 32, 61, 80, 160, 212, 310 or 311"),
         })
     }

@@ -184,6 +184,7 @@ impl<'a> Foreign<'a> {
             input_scaling: typed(self.file, "input_scaling", read("input_scaling"))?,
             samples: typed(self.file, "samples", read("samples"))?,
             training: read("training"),
+            remarks: Vec::new(),
         })
     }
 

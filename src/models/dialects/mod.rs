@@ -94,7 +94,15 @@ fn blocks(weights: &Weights, prefix: &str) -> usize {
 
 /// A configuration without class names, scaling and training.
 fn plain(architecture: Architecture, head: Head) -> Config {
-    Config { architecture, class_names: Vec::new(), head, input_scaling: None, samples: None, training: None }
+    Config {
+        architecture,
+        class_names: Vec::new(),
+        head,
+        input_scaling: None,
+        samples: None,
+        training: None,
+        remarks: Vec::new(),
+    }
 }
 
 /// What standardises pixels from 0 to 255, given mean and deviation of pixels from 0 to 1.

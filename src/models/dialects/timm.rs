@@ -58,8 +58,11 @@ pub(super) fn read(keys: &Foreign) -> Result<Config> {
     let name = keys.text("architecture")?.unwrap_or_default();
     let architecture = architecture(keys, name, arguments.as_ref(), input, classes)?;
     let mut config = plain(architecture, Head::Softmax);
-    config.class_names =
-        keys.texts("label_names")?.filter(|names| names.len() == classes).unwrap_or_default();
+    match keys.texts("label_names")? {
+        Some(names) if names.len() == classes => config.class_names = names,
+        Some(names) => config.remarks.push(Config::other_count("label_names", names.len(), classes)),
+        None => {}
+    }
     if let (Some(mean), Some(std)) = (pretrained.numbers("mean")?, pretrained.numbers("std")?) {
         config.input_scaling = Some(pixels(&mean, &std));
     }

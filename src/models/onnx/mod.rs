@@ -32,7 +32,7 @@ use serde::{Serialize, Serializer};
 pub use ending::Ending;
 pub use inspect::describe;
 
-use super::{FileAxes, Head, Input, InputScaling, Standardisation};
+use super::{Config, FileAxes, Head, Input, InputScaling, Standardisation};
 use crate::graph::{Graph, Leading, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
@@ -212,6 +212,8 @@ pub(super) struct Read {
     pub(super) head: Head,
     pub(super) input_scaling: Option<InputScaling>,
     pub(super) training: Option<serde_json::Value>,
+    /// What is said and nothing follows.
+    pub(super) remarks: Vec<String>,
 }
 
 /// The largest ONNX file that is read, in bytes: protocol buffers hold no more.
@@ -227,10 +229,18 @@ pub(super) fn read(path: &Path) -> Result<Read> {
     let found = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
     let network = found.network.map_err(|missing| refused(path, &missing))?;
     let head = network.head;
-    let exported = Some(beside.exported_names).filter(|names| names.len() == network.classes);
-    let class_names =
-        if beside.class_names.is_empty() { exported.unwrap_or_default() } else { beside.class_names };
+    let (class_names, mut remarks) = (beside.class_names, Vec::new());
+    let class_names = match beside.exported_names {
+        _ if !class_names.is_empty() => class_names,
+        names if names.is_empty() || names.len() == network.classes => names,
+        names => {
+            let key = "the config.json beside it";
+            remarks.push(Config::other_count(key, names.len(), network.classes));
+            Vec::new()
+        }
+    };
     Ok(Read {
+        remarks,
         network: Arc::new(network),
         class_names,
         head,

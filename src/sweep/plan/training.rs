@@ -9,8 +9,9 @@ use serde_json::json;
 use super::Loading;
 use crate::Result;
 use crate::sweep::engine::Engine;
+use crate::sweep::prepare::learnable;
 use crate::sweep::study::Study;
-use crate::sweep::trained::{Audit, Models, School, Tally, Task, TrainedCell, check, models, multiply};
+use crate::sweep::trained::{Audit, Models, School, Tally, Task, TrainedCell, models, multiply};
 use crate::training::ensemble::{StepCost, step_cost};
 use crate::training::{Course, Workshop};
 
@@ -46,16 +47,13 @@ impl Training {
     }
 
     /// Adds what training costs, as a step of every recipe is timed, and to `loading` which recipes load.
-    ///
-    /// # Errors
-    /// Cells that their recipes' data do not allow.
     pub(super) fn measure(
         &mut self,
         study: &Study,
         data_dir: Option<&Path>,
         engine: &Engine,
         loading: &mut Loading,
-    ) -> Result<()> {
+    ) {
         let mut schools = Vec::new();
         for (recipe, entry) in study.recipes.iter().enumerate() {
             match School::open(study, recipe, &engine.device, data_dir) {
@@ -67,16 +65,14 @@ impl Training {
             }
         }
         if schools.len() == study.recipes.len() {
-            let audits = match Audit::all(study, &self.all, &schools, data_dir) {
-                Ok(audits) => audits,
-                Err(error) => {
-                    loading.failed("a target of [[membership]]", error);
-                    Vec::new()
+            match Audit::all(study, &self.all, &schools, data_dir) {
+                Ok(audits) => {
+                    loading.any |= !audits.is_empty();
+                    loading.warnings.extend(audits.iter().filter_map(|audit| audit.warning(study)));
+                    loading.holds(learnable(study, &schools, &audits, &self.all));
                 }
-            };
-            loading.any |= !audits.is_empty();
-            loading.warnings.extend(audits.iter().filter_map(|audit| audit.warning(study)));
-            check(study, &schools, &audits, &self.all)?;
+                Err(error) => loading.failed("a target of [[membership]]", error),
+            }
         }
         for school in &schools {
             let own = |(task, _): &(&Task, &u64)| {
@@ -89,7 +85,9 @@ impl Training {
             match cost(school, engine) {
                 Ok(cost) => {
                     for (task, count) in tasks {
-                        let steps = (count * steps(school, task)?) as f64;
+                        // Knowledge that the recipe does not allow was refused above.
+                        let Ok(each) = steps(school, task) else { continue };
+                        let steps = (count * each) as f64;
                         self.flops += steps * cost.flops as f64;
                         self.seconds += steps * cost.seconds;
                     }
@@ -100,7 +98,6 @@ impl Training {
                 }
             }
         }
-        Ok(())
     }
 
     /// Sums as one JSON object.

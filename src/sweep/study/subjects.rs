@@ -12,9 +12,9 @@ use crate::attacks::{Parameter, Value};
 use crate::data::keys::{SPLITS, bounds, classes};
 use crate::defenses::{self, DETECTORS, Detector};
 use crate::document::{Item, Table, pair};
-use crate::models::OpenWords;
 use crate::models::Samples;
 use crate::models::clip::ZeroShot;
+use crate::models::{Head, OpenWords};
 use crate::resampling::{Filter, Fit};
 use crate::spelling::hint;
 
@@ -90,6 +90,8 @@ pub struct ModelEntry {
     pub data: Vec<usize>,
     /// What its outputs are.
     pub output: Output,
+    /// What its outputs mean, in the place of what its own configuration says.
+    pub head: Option<Head>,
     /// What takes the place of the model's own input scaling and the data's own bounds.
     pub input: Option<InputOverride>,
     /// How the threshold is fitted, if it is.
@@ -154,6 +156,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             "path",
             "data",
             "output",
+            "head",
             "input",
             "operating_point",
             "threshold",
@@ -175,6 +178,7 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             path: folder.join(table.require("path", "the model's folder or file")?.text()?),
             data: positions(&table.require("data", "the ids of [[data]] tables")?, "[[data]] table", &ids)?,
             output: if output == Some("probabilities") { Output::Probabilities } else { Output::Logits },
+            head: table.read("head", |item| item.choice(&Head::NAMES))?.and_then(Head::named),
             input: table.read("input", input)?,
             operating_point,
             threshold,

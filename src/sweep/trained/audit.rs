@@ -196,6 +196,7 @@ impl Audit {
             let config = &school.prepared.config;
             if !config.class_names.is_empty() {
                 request.classes.clone_from(&config.class_names);
+                request.classes_of_data = false;
             }
             request.outputs = Some(load::outputs(config));
             request.images.shape = Some(config.values_shape());

@@ -46,22 +46,32 @@ fn stamp_of(cell: &TrainedCell) -> String {
 /// Whether a cell can be done, as far as can be told before anything is trained.
 ///
 /// # Errors
-/// A target that is no class of the data, a rate of more samples than may be stamped.
+/// A target that is no class of the data, a rate of more samples than may be stamped, a trigger that the data do not allow.
 pub(super) fn check(school: &School, cell: &TrainedCell) -> Result<()> {
     let train = &school.prepared.splits.train;
     check_class(train, "backdoor.target", cell.whole("target"))?;
     let clean_label = cell.get("clean_label") == Value::Flag(true);
-    backdoor::candidates(train, cell.real("rate"), cell.whole("target") as u32, clean_label).map(|_| ())
+    backdoor::candidates(train, cell.real("rate"), cell.whole("target") as u32, clean_label)?;
+    stamp(school, cell, cell.real("amplitude")).map(|_| ())
+}
+
+fn stamp(school: &School, cell: &TrainedCell, amplitude: f64) -> Result<Stamp> {
+    let Some(trigger) = backdoor::find(cell.kind) else { unreachable!("a cell's trigger is registered") };
+    let get = |name: &str| cell.get(name);
+    let given = |name: &str| match cell.parameter(name) {
+        Some(Value::Real(number)) => Some(number),
+        _ => None,
+    };
+    let (sampling_rate, millivolt) = (given(backdoor::SAMPLING_RATE), given(backdoor::MILLIVOLT));
+    let imputed = school.imputed.as_deref();
+    let data = &school.prepared.splits.train;
+    trigger.prepare(&Setting { data, amplitude, imputed, sampling_rate, millivolt, get: &get })
 }
 
 impl Class<'_> {
     /// Runs the backdoor cells at these positions.
     pub(super) fn backdoor(&self, cells: &[usize], taker: &mut Taker) -> Result<()> {
         let train = &self.school.prepared.splits.train;
-        for &i in cells {
-            let cell = &self.all.cells[i];
-            self.stamp(cell, cell.real("amplitude"))?;
-        }
         let twins = self.twins(cells)?;
         let members = self.members(cells);
         let member = |at: usize| {
@@ -132,16 +142,7 @@ impl Class<'_> {
 
     /// The trigger of a cell at an amplitude; it is prepared on the training set, whatever it is stamped on.
     fn stamp(&self, cell: &TrainedCell, amplitude: f64) -> Result<Stamp> {
-        let Some(trigger) = backdoor::find(cell.kind) else { unreachable!("a cell's trigger is registered") };
-        let get = |name: &str| cell.get(name);
-        let given = |name: &str| match cell.parameter(name) {
-            Some(Value::Real(number)) => Some(number),
-            _ => None,
-        };
-        let (sampling_rate, millivolt) = (given(backdoor::SAMPLING_RATE), given(backdoor::MILLIVOLT));
-        let imputed = self.school.imputed.as_deref();
-        let data = &self.school.prepared.splits.train;
-        trigger.prepare(&Setting { data, amplitude, imputed, sampling_rate, millivolt, get: &get })
+        stamp(self.school, cell, amplitude)
     }
 
     /// What a backdoored model says of stamped samples.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::backdoor::Exam;
 use super::rates::Judged;
-use super::{Class, TrainedCell};
+use super::{Class, School, TrainedCell};
 use crate::Result;
 use crate::attacks::Value;
 use crate::attacks::poisoning::Poisoned;
@@ -15,7 +15,7 @@ use crate::data::Dataset;
 use crate::defenses::{self, About, Attraction, Detector, Evidence, Findings};
 use crate::models::FeatureSpace;
 use crate::results::{MetricRow, Text};
-use crate::sweep::study::DetectorEntry;
+use crate::sweep::study::{DetectorEntry, Study};
 use crate::sweep::subject::{Subject, prediction};
 use crate::training::random::{Stream, name_number};
 use crate::training::{Lesson, Probe, Pull};
@@ -109,15 +109,8 @@ impl Class<'_> {
     /// Positions of test samples: those that the defender knows to be clean, and others, which it judges.
     fn drawn(&self, cell: &TrainedCell, entry: &DetectorEntry) -> Result<(Vec<usize>, Vec<usize>)> {
         let test = &self.school.test;
-        let whole = |name: &str| match entry.parameters.iter().find(|(other, _)| *other == name) {
-            Some((_, Value::Whole(value))) => *value as usize,
-            _ => 0,
-        };
+        let whole = |name: &str| whole_of(entry, name);
         let (clean, inputs) = (whole("clean"), whole("inputs"));
-        if clean >= test.len() {
-            let expected = format!("fewer than the {} samples of the test split", test.len());
-            return Err(self.all.study.error("defense.clean", clean, expected));
-        }
         let mut order: Vec<usize> = (0..test.len()).collect();
         order.sort_by_cached_key(|&position| {
             let mut stream = Stream::new(cell.seed, &[name_number("defender"), test.index[position]]);
@@ -217,4 +210,28 @@ fn row(
         n,
         ..MetricRow::default()
     }
+}
+
+/// A whole parameter of a detector, 0 where it lacks it.
+fn whole_of(entry: &DetectorEntry, name: &str) -> usize {
+    match entry.parameters.iter().find(|(other, _)| *other == name) {
+        Some((_, Value::Whole(value))) => *value as usize,
+        _ => 0,
+    }
+}
+
+/// Whether a detector finds the clean samples that it asks for.
+///
+/// # Errors
+/// A test split of no more samples than it knows to be clean.
+pub(super) fn check(study: &Study, school: &School, entry: &DetectorEntry) -> Result<()> {
+    let (clean, test) = (whole_of(entry, "clean"), &school.test);
+    if clean < test.len() {
+        return Ok(());
+    }
+    Err(study.error(
+        "defense.clean",
+        clean,
+        format!("fewer than the {} samples of the test split", test.len()),
+    ))
 }

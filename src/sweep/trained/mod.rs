@@ -4,6 +4,7 @@ mod asking;
 mod audit;
 mod backdoor;
 mod cell;
+mod checks;
 mod count;
 mod crafting;
 mod detection;
@@ -23,7 +24,8 @@ use std::path::Path;
 
 pub use audit::Audit;
 pub use cell::{Tally, Target, TrainedCell, cells, multiply};
-pub use count::{Models, Task, check, models};
+pub use checks::{check, each_once};
+pub use count::{Models, Task, models};
 pub use knowledge::{Knowledge, Pools};
 pub use school::School;
 

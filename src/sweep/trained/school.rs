@@ -13,7 +13,7 @@ use crate::sweep::subject::{Subject, clean_logits};
 use crate::training::private::accountant::{Steps, noise_multiplier};
 use crate::training::private::sgd::{Noise, fit_privately, schedule};
 use crate::training::{
-    Course, Fitted, Member, Options, Prepared, Recipe, TrainFile, Workshop, prepare, train_members,
+    Course, Fitted, Member, Options, Prepared, Recipe, TrainFile, Workshop, learnable, prepare, train_members,
 };
 use crate::{Error, Result};
 
@@ -50,6 +50,7 @@ impl School {
             ..Options::new(device.clone(), 1)
         };
         let mut prepared = prepare(file, &options)?;
+        learnable(&prepared.config, &prepared.recipe, &prepared.splits.train)?;
         let Some(test) = prepared.splits.test.take() else {
             let expected = "the split that trained models are examined on";
             return Err(Error::input(entry.file.display(), "data.test", "none", expected));

@@ -121,7 +121,7 @@ impl<'a> PrivateTrainer<'a> {
         device: &Device,
     ) -> Result<Self> {
         fits(config, base)?;
-        refuse(config, recipe, base)?;
+        learnable_privately(config, recipe, base)?;
         let program = PerSample::new(config, recipe, noise, device)?;
         let declared = Model::declare(config);
         let start = initial(&declared, recipe.seed);
@@ -167,7 +167,11 @@ impl<'a> PrivateTrainer<'a> {
     }
 }
 
-fn refuse(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
+/// Checks that DP-SGD can keep its promise under a recipe.
+///
+/// # Errors
+/// Batch norm, early stopping, class weights: each looks at samples that no accountant counts.
+pub fn learnable_privately(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
     let bad = |found: &str, expected: &str| Err(Error::input(&base.name, "dp-sgd", found, expected));
     if Model::declare(config).iter().any(|tensor| tensor.role == Role::RunningMean) {
         return bad("a model with batch norm, in which samples see each other", "a model without it");

@@ -1,0 +1,146 @@
+//! Labels that answer yes or no. Which class `yes` is, only two classes that call themselves so can say.
+
+use super::mends::{line, quoted};
+use super::{Classes, Known, Outputs, Place, mapping, same};
+use crate::Result;
+use crate::data::Remark;
+
+/// Words for no and yes, as files write them.
+const PAIRS: [[&str; 2]; 8] = [
+    ["false", "true"],
+    ["no", "yes"],
+    ["n", "y"],
+    ["f", "t"],
+    ["negative", "positive"],
+    ["neg", "pos"],
+    ["absent", "present"],
+    ["-", "+"],
+];
+/// Names of the class that is there where nothing is found.
+const NEGATIVE: [&str; 14] = [
+    "normal",
+    "negative",
+    "neg",
+    "no finding",
+    "no findings",
+    "healthy",
+    "control",
+    "controls",
+    "absent",
+    "no",
+    "none",
+    "benign",
+    "other",
+    "false",
+];
+/// What such names begin with.
+const NEGATING: [&str; 8] = ["no ", "no_", "no-", "not ", "not_", "non-", "non ", "without "];
+
+/// The answers of texts that all are words of one pair: yes is true.
+pub(super) fn answers(texts: &[String]) -> Option<([&'static str; 2], Vec<bool>)> {
+    PAIRS.into_iter().find_map(|pair| {
+        let answer = |text: &String| pair.iter().position(|word| same(word, text)).map(|at| at == 1);
+        texts.iter().map(answer).collect::<Option<Vec<bool>>>().map(|answers| (pair, answers))
+    })
+}
+
+/// Which of two classes `yes` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Yes {
+    /// The second: a single output, or the names say it.
+    Second,
+    /// The second, since nobody says otherwise.
+    Assumed,
+    /// The names of the classes do not say it, or there are more than two.
+    Unclear,
+}
+
+impl Yes {
+    /// What is known of it.
+    pub fn of(known: &Known) -> Self {
+        let numbered = known.names.iter().enumerate().all(|(at, name)| name.trim() == at.to_string());
+        match (&known.names[..], known.outputs) {
+            (_, Some(outputs)) if outputs.classes() > 2 => Self::Unclear,
+            (_, Some(Outputs { count: 1, .. })) | ([_], _) => Self::Second,
+            (_, _) if numbered => Self::Assumed,
+            ([no, yes], _) if is_negative(no) && !is_negative(yes) => Self::Second,
+            _ => Self::Unclear,
+        }
+    }
+}
+
+fn is_negative(name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    NEGATIVE.contains(&name.as_str()) || NEGATING.iter().any(|word| name.starts_with(word))
+}
+
+/// The class of every answer; `pair` is how the file writes no and yes.
+///
+/// # Errors
+/// More than two classes; two of which neither says that it is the one where nothing is found, with the lines that say which is which.
+pub(super) fn classes(answers: &[bool], pair: [&str; 2], known: &Known, place: &Place) -> Result<Classes> {
+    let [no, yes] = pair;
+    let found = format!("answers, {no} and {yes}");
+    let names = known.all_names(2);
+    if names.len() > 2 {
+        let expected = format!("a class by its name or its number, one of {}", mapping(&names));
+        return Err(place.error(found, expected));
+    }
+    let as_is = Yes::of(known);
+    // `true` and `false` are numbers by custom; other words are names.
+    let custom = no == "false" || known.unordered;
+    if as_is == Yes::Unclear || (as_is == Yes::Assumed && !custom) {
+        let named = |at: usize| match known.names.get(at) {
+            Some(name) => format!("`{name}`"),
+            None => format!("output {at}"),
+        };
+        let expected = format!(
+            "a line in the [[data]] table of the study (of a TRAIN.toml: in [data]) that says what {} is: {} if it is {}, {} if it is {}",
+            quoted(yes),
+            line(&[yes, no]),
+            named(0),
+            line(&[no, yes]),
+            named(1)
+        );
+        return Err(place.error(found, expected));
+    }
+    let text = match &known.names[..] {
+        [] => format!("{yes} of {} is output 1, {no} is output 0", place.column),
+        _ => format!("{yes} of {} is {}, {no} is {}", place.column, names[1], names[0]),
+    };
+    let remarks = if known.unordered { Vec::new() } else { vec![Remark::note(text)] };
+    Ok(Classes { labels: answers.iter().map(|&yes| u32::from(yes)).collect(), names, remarks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_is_the_second_class_only_where_names_or_outputs_say_so() {
+        let two = |names: &[&str]| Known {
+            outputs: Some(Outputs { count: 2, findings: false }),
+            ..Known::named(names)
+        };
+        for (known, right) in [
+            (two(&["normal", "pneumonia"]), Yes::Second),
+            (two(&["no PE", "PE"]), Yes::Second),
+            (two(&["pneumonia", "normal"]), Yes::Unclear),
+            (two(&["melanoma", "nevus"]), Yes::Unclear),
+            (two(&["normal", "healthy"]), Yes::Unclear),
+            (two(&[]), Yes::Assumed),
+            (two(&["0", "1"]), Yes::Assumed),
+            (Known::named(&["normal", "pneumonia"]), Yes::Second),
+            (
+                Known { outputs: Some(Outputs { count: 1, findings: false }), ..Known::named(&["PE"]) },
+                Yes::Second,
+            ),
+            (
+                Known { outputs: Some(Outputs { count: 3, findings: false }), ..Known::default() },
+                Yes::Unclear,
+            ),
+        ] {
+            assert_eq!(Yes::of(&known), right, "{:?}", known.names);
+        }
+    }
+}
