@@ -238,7 +238,8 @@ fn embedded_support2_has_its_published_outcome() {
 #[test]
 fn a_table_beyond_the_limit_of_memory_is_refused_before_it_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    let text = format!("a,y\n{}", "0,1\n1,0\n".repeat(50_000));
+    let row = |i: usize| format!("{}.5,{}\n", i * 7919 % 50_021, i % 2);
+    let text = format!("a,y\n{}", (0..50_000).map(row).collect::<String>());
     std::fs::write(
         dir.path().join("t.toml"),
         "outcome = \"y\"\nclasses = [\"n\", \"p\"]\nsplit = { test = 0.2, val = 0.16, seed = 0 }\n",
