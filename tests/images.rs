@@ -5,7 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use percuss::data::{ImageOptions, Labels, Request, Source, open};
+use percuss::data::{ImageOptions, LabelOptions, Labels, Request, Source, open};
 use serde_json::Value;
 use support::files::message;
 
@@ -24,6 +24,10 @@ fn with_keys(mut request: Request, keys: &str) -> Request {
     for (key, value) in &keys.parse::<toml::Table>().unwrap() {
         if key == "bins" {
             request.bins = percuss::data::image_keys::bins(value).unwrap();
+            continue;
+        }
+        if let Some(own) = LabelOptions::KEYS.into_iter().find(|own| own == key) {
+            request.labels.set(own, value).unwrap();
             continue;
         }
         let key = ImageOptions::KEYS.into_iter().find(|own| own == key).unwrap();
@@ -236,9 +240,8 @@ fn folders_are_classes() {
     // A single split has no folders of its own, and keys about lists say nothing here.
     let train = Request { source: Source::Path(folder.path().join("train")), ..all.clone() };
     assert_eq!(open(&train, None).unwrap().labels, Labels::Class(vec![1, 0, 0]));
-    assert!(
-        message(open(&with_keys(all.clone(), "missing = \"drop\""), None))
-            .contains("folders are the classes")
-    );
+    let refused = |keys: &str| message(open(&with_keys(all.clone(), keys), None));
+    assert!(refused("separator = \"|\"").contains("folders are the classes"));
+    assert!(refused("missing = \"drop\"").contains("labels of a manifest"));
     assert!(told(&all).contains("1 of 4 images: JPEG"));
 }
