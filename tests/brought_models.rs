@@ -59,6 +59,8 @@ fn weights_of_others_are_refused_with_what_converts_them() {
         ("m.pkl", "skl2onnx.to_onnx"),
         ("m.joblib", "joblib.load"),
         ("m.tflite", "--tflite"),
+        ("m.pb", "first and last node"),
+        ("saved_model.pb", "--saved-model"),
     ];
     for (name, line) in forms {
         let folder = tempfile::tempdir().unwrap();
@@ -81,6 +83,12 @@ fn weights_of_others_are_refused_with_what_converts_them() {
         Model::load(folder.path()).unwrap_err().to_string().contains("torch.load"),
         "a pickle of PyTorch's"
     );
+    // What a SavedModel has beside its program is not taken for it.
+    let saved = tempfile::tempdir().unwrap();
+    for name in ["fingerprint.pb", "keras_metadata.pb", "saved_model.pb"] {
+        std::fs::write(saved.path().join(name), b"x").unwrap();
+    }
+    assert!(Model::load(saved.path()).unwrap_err().to_string().contains("--saved-model"));
     // Beside what percuss reads they are nobody's business.
     let both = linear(&[("", 1.0)], MLP);
     std::fs::write(both.path().join("pytorch_model.bin"), b"old").unwrap();

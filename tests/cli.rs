@@ -319,3 +319,21 @@ fn attacks_shows_every_parameter() {
         }
     }
 }
+
+#[test]
+fn a_configuration_of_ten_thousand_layers_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"architectures": ["ViTForImageClassification"], "model_type": "vit", "hidden_size": 16, "num_hidden_layers": 10000,
+        "num_attention_heads": 2, "intermediate_size": 32, "image_size": 16, "patch_size": 8, "num_channels": 3, "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12, "qkv_bias": true, "id2label": {"0": "a", "1": "b"}}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    // A safetensors file without a tensor.
+    std::fs::write(folder.path().join("model.safetensors"), [&2u64.to_le_bytes()[..], b"{}"].concat())
+        .unwrap();
+    let began = std::time::Instant::now();
+    let output = percuss(folder.path(), &["inspect", "."]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("10000") && message.contains("at most 1000 layers"), "{message}");
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}

@@ -279,3 +279,22 @@ fn what_a_family_cannot_be_is_refused() {
         json!({ "architecture": "lstm", "input": [1, 5, 3], "classes": 2, "hidden": 4, "time_axis": 3 });
     refused(&series, &["time_axis", "3", "1 or 2"]);
 }
+
+#[test]
+fn names_of_another_count_than_the_outputs_are_told() {
+    let config = |names: &str| {
+        let text = format!(
+            r#"{{"architecture": "resnet18", "num_classes": 2, "label_names": {names}, "pretrained_cfg": {{"input_size": [3, 32, 32]}}}}"#
+        );
+        Config::parse(&text, "config.json").unwrap()
+    };
+    let own = config(r#"["normal", "pneumonia"]"#);
+    assert_eq!((own.class_names, own.remarks), (vec!["normal".to_string(), "pneumonia".into()], vec![]));
+    let other = config(r#"["a", "b", "c"]"#);
+    assert!(other.class_names.is_empty());
+    assert!(
+        other.remarks[0].contains("3 names in label_names are left aside: the model has 2 outputs"),
+        "{:?}",
+        other.remarks
+    );
+}

@@ -233,6 +233,11 @@ fn two_classes_in_every_form_under_every_order_of_names() {
         let Some(finding) = finding else {
             let texts = as_texts(ILL.map(|ill| if ill { "ill" } else { "normal" }));
             check_texts(&place, &texts, &Right::Lines(2), &what("names"));
+            // Nobody says whether 1 is pneumonia: what it was taken for is said.
+            let data = format!("{}\ncolumns = {{ label = \"ill\" }}", place.list("ill", &as_texts(numbers)));
+            check(&place, &data, &[], &yes(), &what("a column called like nothing that is known"));
+            let text = told(&place.read(&data, "").unwrap());
+            assert!(text.contains("column `ill`: 1 is output 1, 0 is output 0"), "{text}");
             continue;
         };
         let named = Right::Classes(ILL.map(|ill| if ill { finding } else { 1 - finding }).to_vec());
@@ -437,7 +442,7 @@ fn findings_without_a_column_or_a_label_are_neither_absent_nor_present() {
     // Effusion has another name: it must not pass for unlabelled.
     let error = place.read(&columns("[\"Edema\", \"Pleural Effusion\"]"), "").unwrap_err();
     assert!(
-        error.contains("but Pleural Effusion") && error.contains("gives each finding its column"),
+        error.contains("but Pleural Effusion") && error.contains("{ FINDING = \"Pleural Effusion\", ... }"),
         "{error}"
     );
     let mended = columns("{ Effusion = \"Pleural Effusion\", Edema = \"Edema\", Fracture = \"Fracture\" }");
@@ -463,6 +468,26 @@ fn findings_without_a_column_or_a_label_are_neither_absent_nor_present() {
             .unwrap_err()
             .contains("`Nodule`")
     );
+}
+
+#[test]
+fn one_column_and_lists_in_a_text_are_findings_or_a_class() {
+    const U: u8 = percuss::data::UNLABELLED;
+    let place = Place::new(3, "sigmoid", &["Mass", "Edema", "Hernia"]);
+    let csv = place.csv("path,edema,text,lists\n0.png,1,Mass,\"['Mass', 'normal']\"\n1.png,0,Edema,['Edema']\n2.png,1,Hernia,\"['Hernia', 'Mass']\"\n");
+    let label = |column: &str| format!("{csv}\ncolumns = {{ label = {column:?} }}");
+    let read = place.read(&label("edema"), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[U, 1, U], [U, 0, U], [U, 1, U]].concat()));
+    let error = place.read(&label("text"), "").unwrap_err();
+    assert!(error.contains("separator = \"|\""), "{error}");
+    let read = place.read(&format!("{}\nseparator = \"|\"", label("text")), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 0, 0], [0, 1, 0], [0, 0, 1]].concat()));
+    let read = place.read(&label("lists"), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 0, 0], [0, 1, 0], [1, 0, 1]].concat()));
+    assert!(told(&read).contains("no output has the name: normal"), "{}", told(&read));
+    let place = Place::new(3, "softmax", &["N", "D", "G"]);
+    let csv = place.csv("path,label\n0.png,['G']\n1.png,['N']\n2.png,['D']\n");
+    assert_eq!(classes(&place.read(csv, "").unwrap()), [2, 0, 1]);
 }
 
 #[test]

@@ -207,3 +207,34 @@ fn images_in_a_list_are_the_classes_that_the_model_calls_so() {
     assert!(error.contains(line), "{error}");
     right(&format!("{csv}\n{line}"), third);
 }
+
+#[test]
+fn a_column_a_class_trains_classes_in_the_order_of_the_columns() {
+    let place = Place::new(PathBuf::new());
+    let folder = place.folder.path();
+    for k in 0..6 {
+        let name = format!("g{k}.png");
+        std::fs::copy(cases().join(&name), folder.join(&name)).unwrap();
+    }
+    let rows: String =
+        (0..6).map(|k| format!("g{k}.png,{},{},{}\n", k % 3 / 2, (k + 1) % 3 / 2, (k + 2) % 3 / 2)).collect();
+    std::fs::write(folder.join("m.csv"), format!("path,nv,mel,bkl\n{rows}")).unwrap();
+    let train = |head: &str| {
+        let text = format!(
+            "out = \"model\"\nepochs = 1\nbatch = 2\n[data]\nmanifest = \"m.csv\"\ntrain = \"all\"\nval = \"none\"\ntest = \"none\"\n\
+             columns = {{ label = [\"nv\", \"mel\", \"bkl\"] }}\n[model]\narchitecture = \"mlp\"\nhidden = [2]\n{head}\n\
+             [optimizer]\nkind = \"sgd\"\nlearning_rate = 0.1\n"
+        );
+        std::fs::write(folder.join("t.toml"), text).unwrap();
+        let _ = std::fs::remove_dir_all(folder.join("model"));
+        let output = percuss(folder, &["train", "t.toml", "--device", "cpu"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let config = std::fs::read_to_string(folder.join("model/config.json")).unwrap();
+        serde_json::from_str::<Value>(&config).unwrap()
+    };
+    for (head, right) in [("", "softmax"), ("head = \"sigmoid\"", "sigmoid")] {
+        let config = train(head);
+        assert_eq!(config["class_names"], serde_json::json!(["nv", "mel", "bkl"]), "{head}");
+        assert_eq!((config["classes"].as_u64(), config["head"].as_str()), (Some(3), Some(right)), "{head}");
+    }
+}

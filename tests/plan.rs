@@ -167,3 +167,50 @@ fn plan_tells_what_it_knows_before_it_fails_and_names_the_refusal_first() {
     assert!(json["warnings"][0].as_str().unwrap().contains("none.toml"), "{json}");
     assert_eq!(json["cells"], 1);
 }
+
+#[test]
+fn what_the_test_split_shares_with_the_train_split_is_told_where_numbers_are_made() {
+    let folder = trained();
+    let at = folder.path();
+    let row = |i: usize| {
+        format!("p{},{},{},{}\n", i % 30, i, u8::from(i % 60 > 30), if i < 30 { "test" } else { "train" })
+    };
+    // Thirty patients in both splits, and two rows of the test split in the train split again.
+    let rows: String = (0..90).map(row).collect::<String>() + "p1,1,0,train\np2,2,0,train\n";
+    std::fs::write(at.join("folds.csv"), format!("pid,a,y,fold\n{rows}")).unwrap();
+    std::fs::write(at.join("folds.toml"), format!("{TABLE}split = {{ column = \"fold\" }}\n")).unwrap();
+    std::fs::write(at.join("r.toml"), RECIPE.replace("t.csv", "folds.csv").replace("\"m\"", "\"f\""))
+        .unwrap();
+    assert!(percuss(at, &["train", "r.toml", "--device", "cpu"]).status.success());
+    let evading = format!(
+        "name = \"s\"\n[[data]]\nid = \"d\"\npath = \"folds.csv\"\nsubgroups = [\"pid\"]\n[[model]]\nid = \"f\"\npath = \"f\"\ndata = [\"d\"]\n{ATTACK}"
+    );
+    let training =
+        "name = \"s\"\n[[recipe]]\nid = \"r\"\ntrain = \"r.toml\"\n[[poisoning]]\nkind = \"label-flip\"\n";
+    let shared = "2 of 30 samples and 30 groups (patients, records) of split test are in split train";
+    let names = "subgroups by `pid` (30 values)";
+    for (study, commands, parts) in [
+        (evading.as_str(), &[&["eval", "study.toml"][..], &["plan", "study.toml"]][..], &[shared, names][..]),
+        (
+            evading.as_str(),
+            &[&["data", "check", "study.toml"]],
+            &["shared with train (62): 2 samples, 30 groups", names],
+        ),
+        (training, &[&["plan", "study.toml"]], &[shared]),
+        (
+            training,
+            &[&["data", "check", "study.toml"]],
+            &["recipe r", "split test: warning: shared with train (62): 2 samples, 30 groups"],
+        ),
+    ] {
+        std::fs::write(at.join("study.toml"), study).unwrap();
+        for command in commands {
+            let output = percuss(at, command);
+            let page = String::from_utf8(output.stdout.clone()).unwrap();
+            assert!(output.status.success(), "{}", words(&output));
+            for part in parts {
+                assert!(page.contains(part), "{part} in {command:?}: {page}");
+            }
+        }
+    }
+}

@@ -253,6 +253,20 @@ fn poisoning_is_shown_by_rate_beside_the_twins() {
 }
 
 #[test]
+fn classes_in_the_parameters_have_their_names() {
+    let params = |from: &str| format!("{{\"attack\":\"label-flip\",\"from\":{from},\"rate\":0.1}}");
+    let about = ["mlp", "poisoning", "label-flip"];
+    let row = |from: &str, classes: &[&str]| SeedRow {
+        classes: classes.iter().map(|name| Text::from(*name)).collect(),
+        ..seeded(about, &params(from), "auroc", "all", [0.8, 0.7, -0.1, 0.01])
+    };
+    for (classes, name) in [(&["alive", "dead"][..], "from dead"), (&[], "from 1")] {
+        let text = trained_table(&[row("\"any\"", classes), row("1", classes)]);
+        assert!(text.contains(&format!("label-flip {name} ")) && text.contains("label-flip any "), "{text}");
+    }
+}
+
+#[test]
 fn backdoors_are_shown_by_amplitude_and_by_what_they_cost() {
     let mut rows = Vec::new();
     for clean_label in [false, true] {

@@ -305,6 +305,27 @@ fn diagnoses_of_headers_and_plain_lists_are_labels() {
     let data = read(&asked);
     assert_eq!(classes(&data), [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]);
     assert!(data.sample(1) == &data.sample(0)[..] && data.group.unwrap()[10] == "JS4");
+    // A code that no record states is absent from all of them; a word that none has is refused.
+    let mut rare = request(dir.path(), "test");
+    rare.signals.length = Some(4000);
+    rare.classes = vec!["270492004".into(), "426783006".into()];
+    rare.outputs = Some(Outputs { count: 2, findings: true });
+    let data = read(&rare);
+    assert_eq!(data.labels, Labels::Findings(vec![0, 1, 0, 0, 0, 0, 0, 1]));
+    assert!(data.remarks.iter().any(|r| r.flag == Some("unstated-codes") && r.text.contains("270492004")));
+    rare.classes[0] = "RBBB".into();
+    assert!(refusal(&rare).contains("no column `RBBB`"));
+    // A list without a line of names, as that of the PhysioNet challenge of 2017: its first record is one of them.
+    let csv = dir.path().join("REFERENCE.csv");
+    std::fs::write(&csv, "JS1,N\nJS2,A\nJS3,~\n").unwrap();
+    let mut listed = Request::new(Source::Records(csv), "all");
+    listed.classes = ["N", "A", "~"].map(str::to_string).to_vec();
+    let data = read(&listed);
+    assert_eq!(
+        (classes(&data), data.group.as_ref().unwrap().join(" ")),
+        (vec![0, 1, 2], "JS1 JS2 JS3".to_string())
+    );
+    assert!(said(&data, "the first line is a record's: the columns are called record, label"));
     // A CSV of record and label, by any column names.
     let csv = dir.path().join("l.csv");
     std::fs::write(

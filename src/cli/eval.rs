@@ -11,9 +11,9 @@ use crate::Result;
 use crate::data::Remark;
 use crate::results::table::aligned;
 use crate::sweep::clean::{Part, RECALL, Rate, parts};
-use crate::sweep::doubts;
 use crate::sweep::resolve::{ResolvedSubject, check_expectations, resolve};
 use crate::sweep::study::Study;
+use crate::sweep::{doubts, leaks};
 
 /// Arguments of `percuss eval`.
 #[derive(Args, Debug)]
@@ -38,7 +38,12 @@ pub struct EvalCommand {
 pub fn run(command: &EvalCommand, out: &mut dyn Write) -> Result<()> {
     let study = Study::read(&command.study)?.within(command.data.memory);
     let device = command.device.select()?;
-    let subjects = resolve(&study, &device, command.data.data_dir.as_deref())?;
+    let data_dir = command.data.data_dir.as_deref();
+    let mut subjects = resolve(&study, &device, data_dir)?;
+    for ResolvedSubject { model, data, subject, .. } in &mut subjects {
+        let leak = leaks::with_train(&study, *data, *model, &subject.model, &subject.data, data_dir);
+        subject.data.remarks.extend(leak);
+    }
     let text = if command.json {
         let rows: Vec<_> = subjects.iter().map(|subject| json(&study, subject)).collect();
         format!("{:#}", json!(rows))

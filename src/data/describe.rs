@@ -15,10 +15,43 @@ impl Dataset {
         vec![
             format!("read     {} samples of split {}{synthetic}", self.len(), self.split),
             format!("{}  {}", if self.is_findings() { "findings" } else { "outputs" }, self.class_counts()),
-            format!("values   {:?} in {}, {}", self.shape, self.unit, self.range()),
+            format!(
+                "values   {:?} in {}, {}{}",
+                self.shape,
+                self.unit_of_values(),
+                self.range(),
+                self.budgets()
+            ),
             format!("groups   {}", self.groups()),
             format!("twice    {}", self.repeated()),
         ]
+    }
+
+    /// What values are in: the data's unit, but for tables whose budgets alone are scaled.
+    fn unit_of_values(&self) -> &str {
+        match self.unit.as_str() {
+            "sd" => "the columns' own units",
+            "mixed" => "the columns' own units, or quantiles,",
+            unit => unit,
+        }
+    }
+
+    /// What 1 of a budget is, where values are not in its unit.
+    fn budgets(&self) -> String {
+        let domain = &self.domain;
+        let scaled = |i: &usize| {
+            let fixed = domain.immutable.get(*i).copied().unwrap_or(false);
+            !fixed && !domain.one_hot.iter().any(|category| category.contains(i))
+        };
+        let scales = (0..domain.scale.len()).filter(scaled).map(|i| domain.scale[i]);
+        let (least, most) = scales.fold((f32::INFINITY, 0f32), |(l, h), scale| (l.min(scale), h.max(scale)));
+        match self.unit.as_str() {
+            "sd" if least.is_finite() => {
+                format!("; eps is in sd: 1 is the standard deviation of a column, {least} to {most} of its own units")
+            }
+            "mixed" => "; eps is in what each column is scaled by: a standard deviation, the range of quantiles, or its own unit".into(),
+            _ => String::new(),
+        }
     }
 
     /// A number for the values of every sample: equal ones are the same sample.

@@ -53,9 +53,14 @@ impl Kind {
     fn conversion(self, file: &str, target: &str) -> String {
         match self {
             Self::PyTorch => format!(
-                "model.safetensors with a config.json beside it. From a file that you trust, these lines make it:\n\
+                "model.safetensors with a config.json beside it. From a file that you trust, these lines make it (pip install torch safetensors; for \
+                 a model that was saved whole, import its class first):\n\
                  import torch, safetensors.torch\n\
-                 state = torch.load({file:?}, map_location=\"cpu\", weights_only=False); state = state.state_dict() if hasattr(state, \"state_dict\") else next((state[key] for key in (\"state_dict\", \"model_state_dict\", \"model\") if isinstance(state.get(key), dict)), state)\n\
+                 state = torch.load({file:?}, map_location=\"cpu\", weights_only=False)\n\
+                 holds = lambda part: hasattr(part, \"state_dict\") or isinstance(part, dict) and any(map(torch.is_tensor, part.values()))\n\
+                 keys = (\"state_dict\", \"model_state_dict\", \"model\")\n\
+                 state = state if holds(state) else next(filter(holds, [state[key] for key in keys if key in state] + list(state.values())))\n\
+                 state = state.state_dict() if hasattr(state, \"state_dict\") else state\n\
                  safetensors.torch.save_file({{name: tensor.clone().contiguous() for name, tensor in state.items() if torch.is_tensor(tensor)}}, {:?})",
                 format!("{target}model.safetensors")
             ),
@@ -70,7 +75,9 @@ impl Kind {
                 "an ONNX file. From a file that you trust, these lines make it (pip install skl2onnx):\n\
                  import joblib, numpy, skl2onnx\n\
                  model = joblib.load({file:?})\n\
-                 open({:?}, \"wb\").write(skl2onnx.to_onnx(model, numpy.zeros((1, model.n_features_in_), \"float32\"), options={{\"zipmap\": False}}).SerializeToString())",
+                 model = next(part for part in model.values() if hasattr(part, \"predict\")) if isinstance(model, dict) else model\n\
+                 options = {{\"zipmap\": False}} if hasattr(model, \"classes_\") else None\n\
+                 open({:?}, \"wb\").write(skl2onnx.to_onnx(model, numpy.zeros((1, model.n_features_in_), \"float32\"), options=options).SerializeToString())",
                 format!("{target}model.onnx")
             ),
             Self::TensorFlow => {
@@ -84,8 +91,12 @@ impl Kind {
                 } else {
                     format!("--graphdef {file:?} --inputs INPUT:0 --outputs OUTPUT:0")
                 };
+                let names = match source.contains("INPUT:0") {
+                    true => "; INPUT and OUTPUT are the names of its first and last node",
+                    false => "",
+                };
                 format!(
-                    "an ONNX file. This line makes it (pip install tensorflow tf2onnx):\n\
+                    "an ONNX file. This line makes it (pip install tensorflow tf2onnx{names}):\n\
                      python -m tf2onnx.convert {source} --output {:?}",
                     format!("{target}model.onnx")
                 )
@@ -125,7 +136,12 @@ fn foreign(path: &Path) -> Option<(PathBuf, Kind)> {
     // Files of other purposes end in these, too.
     let weights = |file: &PathBuf| {
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        file.is_file() && (!name.ends_with(".bin") || name.contains("model")) && !name.contains("optimizer")
+        // A SavedModel's program stands beside its fingerprint.
+        let beside = ["fingerprint.pb", "keras_metadata.pb"].contains(&name);
+        file.is_file()
+            && !beside
+            && (!name.ends_with(".bin") || name.contains("model"))
+            && !name.contains("optimizer")
     };
     names.into_iter().filter(weights).find_map(|file| kind(&file).map(|kind| (file, kind)))
 }

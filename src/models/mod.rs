@@ -81,19 +81,36 @@ impl Model {
     /// A configuration that does not parse, a file that is not safetensors, a tensor that is missing, superfluous, of
     /// another shape than the configuration implies, or not finite, a negative running variance: each named with what was expected.
     pub fn load(path: &Path) -> Result<Self> {
-        Self::load_within(path, Room::default())
+        Self::load_with(path, &onnx::Supplied::default())
     }
 
-    /// As [`Self::load`], where the weights as they lie in their file and as numbers have room.
+    /// As [`Self::load`]; of an ONNX file, with what it leaves open.
     ///
     /// # Errors
-    /// As [`Self::load`], and weights that take more.
-    pub fn load_within(path: &Path, room: Room) -> Result<Self> {
+    /// As [`Self::load`]; something supplied to a model that is no ONNX file, or has no such axis or input.
+    pub fn load_with(path: &Path, supplied: &onnx::Supplied) -> Result<Self> {
+        Self::load_within(path, supplied, Room::default())
+    }
+
+    /// As [`Self::load_with`], where the weights as they lie in their file and as numbers have room.
+    ///
+    /// # Errors
+    /// As [`Self::load_with`], and weights that take more.
+    pub fn load_within(path: &Path, supplied: &onnx::Supplied, room: Room) -> Result<Self> {
         conversion::refuse(path)?;
         let bytes: u64 = weight_files(path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
         room.afford(path.display(), "weights", 2 * u128::from(bytes), "")?;
         if let Some(file) = onnx_file(path) {
-            return Self::from_onnx(&file);
+            return Self::from_onnx(&file, supplied);
+        }
+        if !supplied.is_empty() {
+            let expected = "an ONNX file, which alone leaves such open";
+            return Err(Error::input(
+                path.display(),
+                "dimensions, inputs",
+                "a model in other files",
+                expected,
+            ));
         }
         let (config, mut weights, file) = if path.is_dir() {
             match dialects::open_clip(path)? {
@@ -131,8 +148,8 @@ impl Model {
     }
 
     /// A network from an ONNX file; what it computes with is in its configuration.
-    fn from_onnx(path: &Path) -> Result<Self> {
-        let read = onnx::read(path)?;
+    fn from_onnx(path: &Path, supplied: &onnx::Supplied) -> Result<Self> {
+        let read = onnx::read(path, supplied)?;
         let config = Config {
             architecture: Architecture::Onnx(onnx::Onnx { network: read.network, keeps_ending: false }),
             class_names: read.class_names,

@@ -318,6 +318,8 @@ table! {
         attack: Text,
         /// The configuration without its seed, as JSON.
         params: Text,
+        /// Names of the classes in the order of their numbers, which params has; empty where a sample has several findings.
+        classes: Vec<Text>,
         /// Name of the metric.
         metric: Text,
         /// Over which samples: all, class:k, or column=value of a subgroup.

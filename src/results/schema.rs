@@ -68,12 +68,25 @@ pub(super) fn read_column<T: Column>(batch: &RecordBatch, name: &str, file: &Pat
         format!("a column of {}{null}", T::data_type())
     };
     let Some(array) = batch.column_by_name(name) else {
-        return Err(Error::input(file.display(), format!("column {name}"), "no such column", expected()));
+        let found = format!("no such column in a file{}", written_by(batch));
+        let expected = format!(
+            "{}, which percuss {} writes: run the study again into another folder (--out), or read this one with the percuss that wrote it",
+            expected(),
+            env!("CARGO_PKG_VERSION")
+        );
+        return Err(Error::input(file.display(), format!("column {name}"), found, expected));
     };
     T::read(array).ok_or_else(|| {
         let found = format!("{} with {} nulls", array.data_type(), array.null_count());
         Error::input(file.display(), format!("column {name}"), found, expected())
     })
+}
+
+/// Which version wrote a file, where its rows say so.
+fn written_by(batch: &RecordBatch) -> String {
+    let versions = batch.column_by_name("version").and_then(|column| <Option<Text> as Column>::read(column));
+    let version = versions.and_then(|rows| rows.into_iter().flatten().next());
+    version.map_or(String::new(), |version| format!(" that percuss {version} wrote (an earlier state of it)"))
 }
 
 /// Defines a row struct whose documentation is also the column descriptions, so that the two cannot part.

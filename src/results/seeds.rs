@@ -111,6 +111,7 @@ fn row(cell: &CellRow, params: &str, metric: &MetricRow) -> SeedRow {
         threat: cell.threat.clone(),
         attack: cell.attack.clone(),
         params: params.into(),
+        classes: cell.classes.clone(),
         metric: metric.metric.clone(),
         scope: metric.scope.clone(),
         ..SeedRow::default()

@@ -10,12 +10,6 @@ use super::text::Text;
 
 /// Lines that the table never exceeds.
 pub const MAX_LINES: usize = 60;
-/// What the words of the table mean.
-const LEGEND: [&str; 3] = [
-    "",
-    "half at: the smallest eps that was run at which what is shown is below half of its clean value; \"> 8\": at none, up to 8.",
-    "In brackets: 95% intervals.",
-];
 /// Budgets that a line shows of its ladder.
 const BUDGETS: usize = 3;
 
@@ -55,14 +49,39 @@ pub fn table(overview: &Overview, metrics: &[MetricRow]) -> String {
     if lines.is_empty() {
         return "No cell with a budget.\n".to_owned();
     }
-    let room = MAX_LINES - LEGEND.len();
+    let legend = legend(&panels);
+    let room = MAX_LINES - legend.len();
     if lines.len() > room {
         let left = lines.split_off(room - 1);
         let left = left.iter().filter(|line| !line.is_empty()).count();
         lines.push(format!("... and {left} more lines: see the results"));
     }
-    lines.extend(LEGEND.map(str::to_owned));
+    lines.extend(legend);
     lines.join("\n") + "\n"
+}
+
+/// What the words of the table mean, those that are in it.
+fn legend(panels: &[Panel]) -> Vec<String> {
+    let beyond = panels.iter().flat_map(|panel| panel.lines.iter().map(move |line| half_at(panel, line)));
+    let beyond = beyond.into_iter().find(|text| text.starts_with("> "));
+    let said = beyond.map_or(String::new(), |text| {
+        format!("; \"{text}\": at none, up to {}", text.trim_start_matches("> "))
+    });
+    let half =
+        "half at: the smallest eps that was run at which what is shown is below half of its clean value";
+    vec![String::new(), format!("{half}{said}."), "In brackets: 95% intervals.".into()]
+}
+
+/// The smallest budget of a line's ladder at which what is shown is below half of its clean value, in words.
+fn half_at(panel: &Panel, line: &Line) -> String {
+    // Of nothing there is no half.
+    let half = panel.clean.filter(|clean| *clean > 0.0).map(|clean| clean / 2.0);
+    let fell = line.points.iter().find(|p| half.is_some_and(|half| p.robust < half));
+    match (fell, line.points.last().filter(|_| half.is_some())) {
+        (Some(point), _) => short(point.eps),
+        (None, Some(last)) => format!("> {}", short(last.eps)),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 /// The groups of a panel, a row each.
@@ -126,14 +145,7 @@ fn heading(subject: &[Panel], metrics: &HashMap<(&str, &str), &MetricRow>) -> Op
 }
 
 fn row(panel: &Panel, line: &Line, metrics: &HashMap<(&str, &str), &MetricRow>) -> Vec<String> {
-    // Of nothing there is no half.
-    let half = panel.clean.filter(|clean| *clean > 0.0).map(|clean| clean / 2.0);
-    let fell = line.points.iter().find(|p| half.is_some_and(|half| p.robust < half));
-    let half_at = match (fell, line.points.last().filter(|_| half.is_some())) {
-        (Some(point), _) => short(point.eps),
-        (None, Some(last)) => format!("> {}", short(last.eps)),
-        (None, None) => "-".to_owned(),
-    };
+    let half_at = half_at(panel, line);
     let norm = if panel.unit.is_empty() {
         panel.norm.to_string()
     } else {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::panels::short;
 use super::records::SeedRow;
 use super::table::{aligned, share, spread};
+use super::text::Text;
 
 /// Lines that the table never exceeds.
 pub const MAX_LINES: usize = 60;
@@ -63,6 +64,7 @@ fn groups(rows: &[SeedRow]) -> Vec<Vec<&SeedRow>> {
 struct Point<'a> {
     attack: &'a str,
     params: Map<String, Value>,
+    classes: &'a [Text],
     metrics: HashMap<(&'a str, &'a str), &'a SeedRow>,
 }
 
@@ -90,7 +92,8 @@ fn points<'a>(group: &[&'a SeedRow]) -> Vec<Point<'a>> {
     for &row in group {
         let at = *index.entry(row.params.as_str()).or_insert_with(|| {
             let params = serde_json::from_str(&row.params).unwrap_or_default();
-            points.push(Point { attack: &row.attack, params, metrics: HashMap::new() });
+            let classes = row.classes.as_slice();
+            points.push(Point { attack: &row.attack, params, classes, metrics: HashMap::new() });
             points.len() - 1
         });
         points[at].metrics.insert((&row.metric, &row.scope), row);
@@ -151,7 +154,7 @@ fn names(points: &[Point], ladder: &str) -> Vec<String> {
             if apart.contains(name)
                 && let Some(value) = point.params.get(key)
             {
-                *name += &said(key, value);
+                *name += &said(key, value, point.classes);
             }
         }
     }
@@ -170,8 +173,15 @@ fn told_apart(points: &[Point], names: &[String], key: &str) -> HashSet<String> 
     apart
 }
 
-/// A parameter in a line's name: words stand alone, and so does what is true; what is false goes without saying.
-fn said(key: &str, value: &Value) -> String {
+/// Parameters that are classes, by their numbers.
+const CLASSES: [&str; 4] = ["from", "to", "class", "target"];
+
+/// A parameter in a line's name: words stand alone, and so does what is true; what is false goes without saying; a class has its name.
+fn said(key: &str, value: &Value, classes: &[Text]) -> String {
+    let class = value.as_u64().filter(|_| CLASSES.contains(&key)).and_then(|k| classes.get(k as usize));
+    if let Some(name) = class {
+        return format!(" {key} {name}");
+    }
     match value {
         Value::String(word) => format!(" {word}"),
         Value::Bool(true) => format!(" {}", key.replace('_', "-")),

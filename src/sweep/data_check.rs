@@ -1,17 +1,20 @@
 //! `percuss data check`: what a study's data are, and whether its splits are apart.
 
-use std::collections::HashSet;
 use std::path::Path;
 
+use percuss_kernels::Device;
+
+use super::leaks::Shared;
 use super::load;
 use super::study::Study;
 use crate::data::Dataset;
+use crate::training::{Options, TrainFile, prepare};
 use crate::{Error, Result};
 
 /// Splits that are compared with the one that is attacked.
 const SPLITS: [&str; 3] = ["train", "val", "test"];
 
-/// A page of text: of every data set of every model what was read, what was assumed, and what it shares with the other splits.
+/// A page of text: of every data set of every model, and of every recipe, what was read, what was assumed, and what it shares with the other splits.
 ///
 /// # Errors
 /// Models and data that do not load or do not fit.
@@ -36,22 +39,31 @@ pub fn page(study: &Study, data_dir: Option<&Path>) -> Result<String> {
             lines.iter().for_each(|line| text += &format!("  {line}\n"));
         }
     }
+    for entry in &study.recipes {
+        text += &format!("recipe {}\n", entry.id);
+        recipe(&entry.file, data_dir)?.iter().for_each(|line| text += &format!("  {line}\n"));
+    }
     Ok(text)
 }
 
-/// Samples and groups that two splits have in common.
+/// Samples and groups that two splits have in common, as a line.
 fn shared(own: &Dataset, other: &Dataset) -> String {
-    let theirs: HashSet<u64> = other.fingerprints().into_iter().collect();
-    let same = own.fingerprints().iter().filter(|sample| theirs.contains(sample)).count();
-    let groups = match (&own.group, &other.group) {
-        (Some(own), Some(other)) => {
-            let other: HashSet<&String> = other.iter().collect();
-            let both: HashSet<&String> = own.iter().filter(|group| other.contains(group)).collect();
-            format!("{} groups", both.len())
-        }
-        _ => "groups unknown".to_string(),
-    };
-    let leak =
-        if same > 0 || !groups.starts_with("0 ") && groups != "groups unknown" { "warning: " } else { "" };
-    format!("{leak}shared with {} ({}): {same} samples, {groups}", other.split, other.len())
+    let shared = Shared::of(own, other);
+    let groups = shared.groups.map_or("groups unknown".to_string(), |groups| format!("{groups} groups"));
+    let leak = if shared.any() { "warning: " } else { "" };
+    format!("{leak}shared with {} ({}): {} samples, {groups}", other.split, other.len(), shared.samples)
+}
+
+/// The splits of a recipe: what was read, and what those that a model does not learn from share with the one that it learns from.
+fn recipe(file: &Path, data_dir: Option<&Path>) -> Result<Vec<String>> {
+    let options =
+        Options { data_dir: data_dir.map(Path::to_path_buf), ..Options::new(Device::Cpu { threads: 1 }, 1) };
+    let splits = prepare(TrainFile::read(file)?, &options)?.splits;
+    let train = &splits.train;
+    let mut lines = train.describe();
+    lines.extend(train.remarks.iter().map(ToString::to_string));
+    for other in splits.validation.iter().chain(&splits.test) {
+        lines.push(format!("split {}: {}", other.split, shared(other, train)));
+    }
+    Ok(lines)
 }

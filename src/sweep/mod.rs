@@ -12,6 +12,7 @@ pub mod interrupt;
 mod job;
 mod judge;
 mod lanes;
+pub mod leaks;
 mod leap;
 mod likeness;
 pub mod load;

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::engine::Engine;
 use super::grid::{Grid, Outputs};
+use super::leaks;
 use super::load;
 use super::prepare::named;
 use super::resolution;
@@ -251,6 +252,8 @@ fn subjects(
                         loading
                             .warnings
                             .extend(dataset.remarks.iter().map(|remark| format!("data {id}: {remark}")));
+                        let leak = leaks::with_train(study, data, position, &fitted, &dataset, data_dir);
+                        loading.warnings.extend(leak.map(|remark| format!("data {id}: {remark}")));
                         subject.learn(&fitted, &dataset);
                         if let Some(engine) = engine {
                             let known = Known { model: position, data, step, data_dir };

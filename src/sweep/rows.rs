@@ -30,8 +30,10 @@ pub struct Provenance {
 impl Provenance {
     /// A row that says so, and on which data.
     pub fn row(&self, data: &Dataset) -> CellRow {
+        let classes = if data.is_findings() { &[][..] } else { &data.classes };
         CellRow {
             study: self.study.clone(),
+            classes: classes.iter().map(|name| name.as_str().into()).collect(),
             data_sha256: data.sha256.as_str().into(),
             split: data.split.as_str().into(),
             sample_set_sha256: data.sample_set_sha256().into(),

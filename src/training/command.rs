@@ -15,7 +15,7 @@ use super::save::{check_target, save};
 use crate::data::registry::{self, Located};
 use crate::data::spec::Spec;
 use crate::data::table::Table;
-use crate::data::{self, Dataset, Labels, Outputs, Preprocess, Request, Source, labels, tables};
+use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels, tables};
 use crate::memory::Room;
 use crate::models::{Config, Head, Weights};
 use crate::results::passing_on::last;
@@ -151,18 +151,14 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         Some(spec) => Some(Preprocess::fit(spec, &table(file, spec, options)?)?),
         None => None,
     };
-    let one_hot = file.one_hot();
-    let outputs = one_hot.as_ref().map(|names| Outputs { count: names.len(), findings: false });
-    let classes =
-        one_hot.filter(|_| file.request.classes.is_empty()).unwrap_or_else(|| file.request.classes.clone());
     let request = |split: &str, limit: Option<usize>| Request {
         limit,
-        outputs,
         split: split.to_string(),
+        outputs: file.outputs(),
+        classes: file.output_names(),
         seed: file.recipe.seed,
         data_dir: options.data_dir.clone(),
         memory: options.memory,
-        classes: classes.clone(),
         ..file.request.clone()
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.

@@ -57,7 +57,7 @@ use super::schedule::Schedule;
 use super::section::Section;
 use super::trainer::Rule;
 use crate::data::spec::Spec;
-use crate::data::{Dataset, LabelColumns, Preprocess, Request};
+use crate::data::{Dataset, LabelColumns, Outputs, Preprocess, Request};
 use crate::data::{keys, labels};
 use crate::document::{self, Table};
 use crate::models::{Config, Model};
@@ -165,15 +165,22 @@ impl TrainFile {
         })
     }
 
-    /// Of a model of classes that exclude each other the columns that its labels stand in, one a class.
-    pub(super) fn one_hot(&self) -> Option<Vec<String>> {
-        let softmax = self.model.get("head").and_then(Json::as_str) != Some("sigmoid");
+    /// Names of the outputs in their order, where the file says them: a column an output says them, too.
+    pub(super) fn output_names(&self) -> Vec<String> {
         match &self.request.images.label {
-            Some(LabelColumns::Several(columns)) if softmax && columns.len() > 1 => {
-                Some(columns.iter().map(|(class, _)| class.clone()).collect())
+            Some(LabelColumns::Several(columns)) if self.request.classes.is_empty() && columns.len() > 1 => {
+                columns.iter().map(|(name, _)| name.clone()).collect()
             }
-            _ => None,
+            _ => self.request.classes.clone(),
         }
+    }
+
+    /// What the labels are for, where columns of labels could be classes as well as findings.
+    pub(super) fn outputs(&self) -> Option<Outputs> {
+        let softmax = self.model.get("head").and_then(Json::as_str) != Some("sigmoid");
+        let several =
+            matches!(&self.request.images.label, Some(LabelColumns::Several(columns)) if columns.len() > 1);
+        (softmax && several).then(|| Outputs { count: self.output_names().len(), findings: false })
     }
 
     /// The model's configuration for these training samples: sizes, class names and input scaling filled in.

@@ -88,6 +88,25 @@ pub fn annotations(path: &Path, notes: &[&str], marks: &[(u64, u16)]) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// Writes an annotation file of changes of rhythm: samples and texts such as `(AFIB`.
+pub fn rhythms(path: &Path, changes: &[(u64, &str)]) {
+    let word = |code: u16, step: u64| (code << 10 | step as u16).to_le_bytes().to_vec();
+    let mut bytes = Vec::new();
+    let mut last = 0;
+    for &(sample, text) in changes {
+        let step = sample - last;
+        bytes.extend(
+            [word(59, 0), ((step >> 16) as u16).to_le_bytes().to_vec(), (step as u16).to_le_bytes().to_vec()]
+                .concat(),
+        );
+        bytes.extend([word(28, 0), word(63, text.len() as u64), text.as_bytes().to_vec()].concat());
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        last = sample;
+    }
+    bytes.extend([0, 0]);
+    std::fs::write(path, bytes).unwrap();
+}
+
 /// A signal of an EDF file: label, unit, physical and digital range, samples of a data record, all digital values.
 pub type EdfSignal<'a> = (&'a str, &'a str, [f64; 2], [i32; 2], usize, Vec<i32>);
 

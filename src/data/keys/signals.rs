@@ -1,5 +1,6 @@
 //! Keys of data for signals: leads, rate, what a sample is, the CSV that lists recordings.
 
+use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -7,7 +8,7 @@ use crate::data::signals::{Cut, Gaps, Lack, ListColumns, SignalOptions};
 use crate::document::{Item, Table, words};
 
 /// Them.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 15] = [
     "records",
     "leads",
     "lacking",
@@ -17,6 +18,8 @@ pub(super) const KEYS: [&str; 13] = [
     "peak",
     "stride",
     "beats",
+    "rhythms",
+    "share",
     "annotator",
     "gaps",
     "pad",
@@ -63,6 +66,12 @@ pub(super) fn options(table: &Table, folder: &Path) -> Result<SignalOptions> {
         peak: table.read("peak", |item| item.whole(0, MAX_WINDOW).map(|peak| peak as usize))?,
         stride: table.read("stride", window)?,
         beats: table.read("beats", beats)?.unwrap_or_default(),
+        rhythms: table.read("rhythms", beats)?.unwrap_or_default(),
+        share: table
+            .read("share", |item| {
+                item.number_in((Excluded(0.0), Included(1.0)), "a share above 0, at most 1")
+            })?
+            .unwrap_or(usual.share),
         annotator: table.read("annotator", annotator)?.unwrap_or(usual.annotator),
         gaps: table.read("gaps", gaps)?.unwrap_or_default(),
         pad: table.read("pad", Item::flag)?.unwrap_or(usual.pad),

@@ -140,9 +140,8 @@ fn unclear(unlabelled: &[&str], left: &[&str], listed: Listed, known: &Known, pl
     let labelled = if labelled.is_empty() { "NAME, ...".into() } else { labelled.join(", ") };
     let expected = match listed {
         Listed::Columns => format!(
-            "columns that outputs have the names of: `label = {{ {} = {}, ... }}` in `columns` of [[data]] gives each finding its column, and a column \
-             that `label` does not name is not read; {outputs}",
-            quoted(unlabelled[0]),
+            "columns that outputs have the names of: `label = {{ FINDING = {}, ... }}` in `columns` of [[data]] gives a FINDING of the model its \
+             column, and a column that `label` does not name is not read; {outputs}",
             left.first().map_or_else(|| "COLUMN".to_string(), |name| quoted(name)),
         ),
         Listed::Names => format!(

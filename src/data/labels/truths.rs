@@ -36,11 +36,13 @@ const NEGATIVE: [&str; 14] = [
 /// What such names begin with.
 const NEGATING: [&str; 8] = ["no ", "no_", "no-", "not ", "not_", "non-", "non ", "without "];
 
-/// The answers of texts that all are words of one pair: yes is true.
+/// The answers of texts that all are words of one pair: yes is true. A single letter may stand for anything, unless the other is there, too.
 pub(super) fn answers(texts: &[String]) -> Option<([&'static str; 2], Vec<bool>)> {
     PAIRS.into_iter().find_map(|pair| {
         let answer = |text: &String| pair.iter().position(|word| same(word, text)).map(|at| at == 1);
-        texts.iter().map(answer).collect::<Option<Vec<bool>>>().map(|answers| (pair, answers))
+        let answers = texts.iter().map(answer).collect::<Option<Vec<bool>>>()?;
+        let both = answers.contains(&true) && answers.contains(&false);
+        (both || pair[0].len() > 1).then_some((pair, answers))
     })
 }
 
@@ -115,6 +117,16 @@ pub(super) fn classes(answers: &[bool], pair: [&str; 2], known: &Known, place: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_alone_answers_nothing() {
+        let texts = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+        assert_eq!(answers(&texts(&["Y", "n", "y"])), Some((["n", "y"], vec![true, false, true])));
+        assert_eq!(answers(&texts(&["No", "no"])), Some((["no", "yes"], vec![false, false])));
+        for words in [&["N", "N"][..], &["F"], &["F", "M"], &["yes", "true"], &["+"]] {
+            assert_eq!(answers(&texts(words)), None, "{words:?}");
+        }
+    }
 
     #[test]
     fn yes_is_the_second_class_only_where_names_or_outputs_say_so() {

@@ -63,8 +63,28 @@ pub(super) fn read(
         None if !exclusive && are_lists(table, rows, name)? => {
             in_one_text(table, rows, name, None, options, known)
         }
+        None if known.outputs.is_some_and(|outputs| outputs.findings) => {
+            only_finding(table, rows, name, options, known)
+        }
         None => one(table, rows, name, options, known),
     }
+}
+
+/// One column for a model of several findings: the one that it is called like.
+fn only_finding(
+    table: &Table,
+    rows: &[usize],
+    name: &str,
+    options: &LabelOptions,
+    known: &Known,
+) -> Result<Read> {
+    let column = needed(table, name)?;
+    let texts = rows.iter().filter_map(|&row| column.text(row));
+    if let Some(text) = texts.into_iter().find(|text| Answer::of(Some(text)).is_none()) {
+        let expected = "separator = \"|\" in [[data]], or what else stands between findings in one text: the model's outputs are findings";
+        return Err(Error::input(&table.file, format!("column `{name}`"), format!("`{text}`"), expected));
+    }
+    in_columns(table, rows, &[(name.to_string(), name.to_string())], options, known)
 }
 
 pub(super) fn needed<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {

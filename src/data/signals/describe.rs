@@ -1,12 +1,12 @@
 //! What is in recordings, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::labelling::tally;
 use super::options::SignalOptions;
 use super::recording::{Marks, Recording};
-use super::{leads, listing};
+use super::{leads, listing, rhythm};
 use crate::Result;
 
 /// Recordings that are looked at.
@@ -27,6 +27,7 @@ pub fn recordings(path: &Path) -> Result<String> {
     let mut symbols: BTreeMap<String, usize> = BTreeMap::new();
     let mut diagnoses: BTreeMap<String, usize> = BTreeMap::new();
     let mut said = Vec::new();
+    let mut rhythms = BTreeSet::new();
     let count = listing.items.len();
     for item in listing.items.iter().take(LOOKED_AT) {
         let recording = Recording::open(&item.path)?;
@@ -39,6 +40,7 @@ pub fn recordings(path: &Path) -> Result<String> {
             counts(&marks)
                 .into_iter()
                 .for_each(|(symbol, n)| *symbols.entry(symbol.to_string()).or_default() += n);
+            rhythms.extend(rhythm::names(&marks));
             said.extend(marks.remarks.iter().map(|remark| remark.text.clone()));
         }
     }
@@ -49,6 +51,13 @@ pub fn recordings(path: &Path) -> Result<String> {
     }
     if !symbols.is_empty() {
         text += &format!("  annotations (.{}): {}\n", options.annotator, shown(&symbols));
+    }
+    if !rhythms.is_empty() {
+        let names: Vec<String> = rhythms.iter().map(|name| format!("{name:?}")).collect();
+        text += &format!(
+            "  rhythms: rhythms = [{}] in a [[data]] table labels windows by them\n",
+            names.join(", ")
+        );
     }
     if !diagnoses.is_empty() {
         text += &format!("  diagnoses (Dx): {}\n", shown(&diagnoses));

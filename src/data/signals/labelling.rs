@@ -7,6 +7,7 @@ use super::describe;
 use super::listing::ListedLabels;
 use super::options::SignalOptions;
 use super::recording::Recording;
+use super::rhythm::Rhythms;
 use crate::data::labels::{self, Known, Listed, Place, Standing, Written, same};
 use crate::data::{Labels, Remark, UNLABELLED, beats as aami};
 use crate::{Error, Result};
@@ -18,6 +19,8 @@ pub enum Noted {
     Beats(Vec<(f64, usize)>),
     /// Its header's diagnoses, where it has some.
     Diagnoses(Option<BTreeSet<String>>),
+    /// Its rhythms.
+    Rhythms(Rhythms),
 }
 
 /// Labels of those samples that have one.
@@ -41,9 +44,10 @@ impl Labelled {
     }
 }
 
-/// The classes of beats: the study's, else AAMI's.
+/// The classes of rhythms or beats: the study's, else AAMI's of beats.
 fn class_names(options: &SignalOptions) -> Vec<String> {
-    match options.beats.as_slice() {
+    let named = if options.rhythms.is_empty() { &options.beats } else { &options.rhythms };
+    match named.as_slice() {
         [] => aami::CLASSES.map(str::to_string).to_vec(),
         classes => classes.iter().map(|(name, _)| name.clone()).collect(),
     }
@@ -81,11 +85,11 @@ pub fn beats(
     Ok(Noted::Beats(found))
 }
 
-/// Classes of beats in the order of the model's outputs, where it calls them so; in their own order otherwise.
+/// Classes of beats or rhythms in the order of the model's outputs, where it calls them so; in their own order otherwise.
 ///
 /// # Errors
 /// None but those of [`labels::classes`].
-pub fn beat_classes(
+pub fn noted_classes(
     file: &str,
     options: &SignalOptions,
     found: Vec<usize>,
@@ -95,12 +99,12 @@ pub fn beat_classes(
     let own = class_names(options);
     if !known.names.is_empty() && own.iter().all(|name| known.names.iter().any(|other| same(name, other))) {
         let texts = found.iter().map(|&class| own[class].clone()).collect();
-        let place = Place { file, column: "beats", entry: &|at| format!("beat {at}") };
+        let place = Place { file, column: "annotations", entry: &|at| format!("sample {at}") };
         let read = labels::classes(&Written::Texts(texts), known, &place)?;
         remarks.extend(read.remarks);
         return Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept: Vec::new() });
     }
-    if options.beats.is_empty() {
+    if options.beats.is_empty() && options.rhythms.is_empty() {
         remarks.push(Remark::note(
             "beats in the classes of AAMI EC57, as outputs 0 to 4: N (normal, bundle branch block), S, V, F, Q",
         ));
@@ -171,7 +175,20 @@ fn statements(
     known: &Known,
     remarks: &mut Vec<Remark>,
 ) -> Result<Labelled> {
-    let names: Vec<String> = all.into_iter().collect();
+    let mut names: Vec<String> = all.into_iter().collect();
+    // A code says by itself what it is; a rare one may be stated of no record of a folder. A word may be misspelt.
+    let stated = |name: &String| names.contains(name);
+    let is_code = |name: &String| name.len() >= 6 && name.bytes().all(|byte| byte.is_ascii_digit());
+    if known.names.iter().any(stated) {
+        let unstated: Vec<String> =
+            known.names.iter().filter(|name| is_code(name) && !stated(name)).cloned().collect();
+        if !unstated.is_empty() {
+            let text =
+                format!("no record states {} in {column}: absent from all of them", unstated.join(", "));
+            remarks.push(Remark::warning("unstated-codes", text));
+        }
+        names.extend(unstated);
+    }
     let place = Place { file, column, entry: &|at| format!("sample {at}") };
     let (standings, said) = labels::findings(&names, Listed::Names, known, &place)?;
     let outputs = known.names_of(standings.len(), |at| names[at].clone());

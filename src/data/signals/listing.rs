@@ -195,6 +195,20 @@ impl List {
         Ok(Self { names, rows })
     }
 
+    /// Whether its first line names no columns, as in the lists of the PhysioNet challenges: a cell of it is a recording that is there.
+    fn begins_with_a_record(&self, folder: &Path) -> bool {
+        self.names.iter().any(|cell| !cell.is_empty() && with_ending(&folder.join(cell)).is_file())
+    }
+
+    /// Takes the first line for a row; two columns are a record and its label, others have their numbers from 1 for names.
+    fn name_columns(&mut self) {
+        let names = match self.names.len() {
+            2 => vec!["record".to_string(), "label".to_string()],
+            count => (1..=count).map(|number| number.to_string()).collect(),
+        };
+        self.rows.insert(0, std::mem::replace(&mut self.names, names));
+    }
+
     /// The column that the study names, or the first with a usual name.
     fn column(&self, path: &Path, key: &str, named: Option<&str>, usual: &[&str]) -> Result<Option<usize>> {
         let position = |name: &str| self.names.iter().position(|own| own.eq_ignore_ascii_case(name));
@@ -250,8 +264,17 @@ const SPLITS: [&str; 3] = ["split", "strat_fold", "set"];
 /// # Errors
 /// A CSV that cannot be read; columns that are not there; labels, splits or files that are none.
 pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
-    let table = List::read(path)?;
+    let mut table = List::read(path)?;
     let mut remarks = Vec::new();
+    let folder =
+        columns.folder.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
+    if table.begins_with_a_record(&folder) {
+        table.name_columns();
+        remarks.push(Remark::note(format!(
+            "the first line is a record's: the columns are called {}",
+            table.names.join(", ")
+        )));
+    }
     let all = || table.names.join(", ");
     let files = table.column(path, "path", columns.path.as_deref(), &PATHS)?.ok_or_else(|| {
         let expected = "records = { csv = \"FILE.csv\", path = \"COLUMN\", labels = \"COLUMN\" }";
@@ -262,8 +285,6 @@ pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
     }
     let patients = table.column(path, "patient", columns.patient.as_deref(), &PATIENTS)?;
     let splits = table.column(path, "split", columns.split.as_deref(), &SPLITS)?;
-    let folder =
-        columns.folder.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
     let splits = splits.map(|at| split_names(path, &table, at, &mut remarks)).transpose()?;
     let mut items = Vec::new();
     let mut seen = HashSet::new();

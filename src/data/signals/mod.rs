@@ -12,6 +12,7 @@ pub mod options;
 mod planning;
 pub mod recording;
 mod resample;
+mod rhythm;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -146,6 +147,18 @@ impl Reader<'_> {
 
     /// What a sample is, if the study does not say: whole records where a list or headers label them, beats where they are annotated.
     fn cut(&self, within: &[usize]) -> Result<Cut> {
+        if let Some(cut) =
+            self.options.cut.filter(|&cut| cut != Cut::Windows && !self.options.rhythms.is_empty())
+        {
+            return Err(self.error(
+                "cut",
+                format!("{cut:?}").to_lowercase(),
+                "\"windows\", or none, beside rhythms",
+            ));
+        }
+        if !self.options.rhythms.is_empty() {
+            return Ok(Cut::Windows);
+        }
         if let Some(cut) = self.options.cut {
             return Ok(cut);
         }
@@ -177,6 +190,9 @@ impl Reader<'_> {
         };
         let noted = match cut {
             Cut::Beats => labelling::beats(&own.path, &recording, self.options, &mut remarks)?,
+            Cut::Windows if !self.options.rhythms.is_empty() => {
+                Noted::Rhythms(rhythm::read(&own.path, &recording, self.options, &mut remarks)?)
+            }
             Cut::Windows | Cut::Records => Noted::Diagnoses(listing::diagnoses(&recording.comments)),
         };
         let all = recording.leads.iter().map(|lead| lead.name.clone()).collect();
@@ -344,8 +360,8 @@ struct Read {
 }
 
 /// How labels can be given.
-const LABELS: &str = "labels: a CSV (records = \"FILE.csv\" with columns path and label), `Dx:` lines in headers, or annotated beats \
-                      (cut = \"beats\", beats = { NAME = [\"SYMBOL\"], ... })";
+const LABELS: &str = "labels: a CSV (records = \"FILE.csv\" with columns path and label), `Dx:` lines in headers, annotated beats \
+                      (cut = \"beats\", beats = { NAME = [\"SYMBOL\"], ... }), or annotated rhythms (rhythms = { NAME = [\"AFIB\"], ... })";
 
 /// What recordings can state, and no less than what they hold.
 fn domain(read: &[Read], values: &[f32]) -> Domain {

@@ -21,6 +21,10 @@ pub struct SignalOptions {
     pub stride: Option<usize>,
     /// Classes of beats with the annotation symbols that belong to each; empty is AAMI's five.
     pub beats: Vec<(String, Vec<String>)>,
+    /// Classes of rhythms with the annotated texts that belong to each, without their bracket: `AFIB`. Where there are some, samples are windows.
+    pub rhythms: Vec<(String, Vec<String>)>,
+    /// The share of a window that must be of one class of rhythm.
+    pub share: f64,
     /// Who annotated: the ending of the annotation file.
     pub annotator: String,
     /// What happens to samples with missing values.
@@ -38,7 +42,7 @@ pub struct SignalOptions {
 pub enum Cut {
     /// A window around every annotated beat.
     Beats,
-    /// Windows one after the other, each with the record's label.
+    /// Windows one after the other, each with the record's label or that of its rhythm.
     Windows,
     /// A whole record.
     Records,
@@ -90,6 +94,8 @@ impl Default for SignalOptions {
             peak: None,
             stride: None,
             beats: Vec::new(),
+            rhythms: Vec::new(),
+            share: 1.0,
             annotator: "atr".into(),
             gaps: Gaps::Drop,
             pad: false,

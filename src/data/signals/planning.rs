@@ -1,7 +1,10 @@
 //! Which samples recordings have: their rate and length, where each begins, what it is labelled with.
 
+use std::collections::BTreeSet;
+
 use super::labelling::{self, Labelled, Noted};
 use super::options::Cut;
+use super::rhythm::Rhythm;
 use super::windows::{self, Form, Start};
 use super::{Candidate, LABELS, Reader, Surveyed};
 use crate::data::{Remark, beats};
@@ -113,6 +116,8 @@ impl Reader<'_> {
         let mut kept: Vec<(Candidate, u64)> = Vec::new();
         let (mut classes, mut sets) = (Vec::new(), Vec::new());
         let (mut number, mut outside, mut first) = (0u64, 0usize, 0usize);
+        let (mut mixed, mut others) = (0usize, 0usize);
+        let mut unnamed = BTreeSet::new();
         for one in surveyed {
             let mine = within.binary_search(&one.item).is_ok();
             let whole = |start: Start| {
@@ -139,7 +144,10 @@ impl Reader<'_> {
                         }
                     }
                 }
-                (_, Noted::Diagnoses(set)) => {
+                (_, mut noted @ (Noted::Diagnoses(_) | Noted::Rhythms(_))) => {
+                    if let Noted::Rhythms(rhythms) = &mut noted {
+                        unnamed.append(&mut rhythms.unnamed);
+                    }
                     let stride = if cut == Cut::Records {
                         form.length
                     } else {
@@ -159,9 +167,28 @@ impl Reader<'_> {
                         number += 1;
                         if !whole(start) {
                             outside += usize::from(mine);
-                        } else if mine {
-                            add(start, own);
-                            sets.push(set.clone());
+                            continue;
+                        }
+                        match &noted {
+                            _ if !mine => {}
+                            Noted::Rhythms(rhythms) => {
+                                let from = (window * stride as u64) as f64 / form.rate;
+                                let seconds = from..from + form.length as f64 / form.rate;
+                                let share = self.options.share;
+                                match rhythms.of(&seconds, share, self.options.rhythms.len()) {
+                                    Rhythm::Class(class) => {
+                                        add(start, own);
+                                        classes.push(class);
+                                    }
+                                    Rhythm::Mixed => mixed += 1,
+                                    Rhythm::Other => others += 1,
+                                }
+                            }
+                            Noted::Diagnoses(set) => {
+                                add(start, own);
+                                sets.push(set.clone());
+                            }
+                            Noted::Beats(_) => {}
                         }
                     }
                     outside += usize::from(mine && count == 0.0);
@@ -180,6 +207,22 @@ impl Reader<'_> {
                 form.length
             )));
         }
+        if !self.options.rhythms.is_empty() {
+            remarks.push(Remark::note(format!(
+                "{} windows have one rhythm for at least {} of their time; {mixed} of several and {others} of other rhythms or none are left out",
+                kept.len(),
+                self.options.share
+            )));
+        }
+        if kept.is_empty() && mixed + others > 0 {
+            let found = format!("{mixed} windows of several rhythms and {others} of others or none");
+            let unnamed: Vec<String> = unnamed.iter().map(|name| format!("{name:?}")).collect();
+            let expected = format!(
+                "one of a class of `rhythms`; a smaller `share` or `length` takes more, and there are rhythms of no class: [{}]",
+                unnamed.join(", ")
+            );
+            return Err(self.error("samples", found, expected));
+        }
         if kept.is_empty() {
             let found = format!("none in {} recordings", within.len());
             let expected = format!("at least one of {} values at {} Hz", form.length, form.rate);
@@ -187,8 +230,8 @@ impl Reader<'_> {
         }
         let items: Vec<usize> = kept.iter().map(|(candidate, _)| candidate.item).collect();
         let labelled = match cut {
-            Cut::Beats => {
-                labelling::beat_classes(&self.name, self.options, classes, &self.request.known(), remarks)?
+            _ if cut == Cut::Beats || !self.options.rhythms.is_empty() => {
+                labelling::noted_classes(&self.name, self.options, classes, &self.request.known(), remarks)?
             }
             _ => labelling::record_labels(
                 &self.name,

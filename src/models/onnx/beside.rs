@@ -42,10 +42,30 @@ pub(super) struct Beside {
     pub(super) file: String,
 }
 
+/// What a study says of a network that its file leaves open; it goes before what the file beside the network says.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supplied {
+    /// Lengths of axes that the file leaves open, by their names.
+    #[serde(default)]
+    pub dimensions: BTreeMap<String, usize>,
+    /// Inputs that are the same for all samples, by their names, and their values.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Given>,
+}
+
+impl Supplied {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.dimensions.is_empty() && self.inputs.is_empty()
+    }
+}
+
 /// The value of an input that no sample has.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Given {
+pub enum Given {
+    /// Of all elements.
     Truth(bool),
     /// Of all elements.
     Number(f64),
@@ -129,5 +149,12 @@ impl Beside {
             Error::input(path.display(), format!("line {}", e.line()), e.to_string(), expected)
         })?;
         Ok(Self { file: path.display().to_string(), ..read })
+    }
+
+    /// With what a study says in the place of its own.
+    pub(super) fn with(mut self, supplied: &Supplied) -> Self {
+        self.dimensions.extend(supplied.dimensions.clone());
+        self.inputs.extend(supplied.inputs.clone());
+        self
     }
 }

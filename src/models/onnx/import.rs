@@ -199,6 +199,7 @@ impl<'a, 'm> Import<'a, 'm> {
         };
         let mut fed: Vec<&ValueInfo<'a>> = self.file.inputs.iter().filter(is_fed).collect();
         self.given(&mut fed, beside);
+        self.lengths(beside);
         if fed.is_empty() {
             self.miss("inputs", "no input that the output depends on");
             return None;
@@ -218,6 +219,17 @@ impl<'a, 'm> Import<'a, 'm> {
         }
     }
 
+    /// A length is given to an axis that there is.
+    fn lengths(&mut self, beside: &Beside) {
+        let axes: Vec<String> = self.file.inputs.iter().flat_map(sample::axes).collect();
+        for name in beside.dimensions.keys().filter(|name| !axes.contains(name)) {
+            self.miss(
+                "dimensions",
+                format!("{axes:?}, no {name:?}, which {} or the study gives a length", beside.file),
+            );
+        }
+    }
+
     /// Takes the inputs out that have one value for all samples.
     fn given(&mut self, fed: &mut Vec<&ValueInfo<'a>>, beside: &Beside) {
         for (name, value) in &beside.inputs {
@@ -227,7 +239,7 @@ impl<'a, 'm> Import<'a, 'm> {
                     let names: Vec<&str> = self.file.inputs.iter().map(|info| info.name).collect();
                     self.miss(
                         "inputs",
-                        format!("{names:?}, no {name:?}, which {} gives a value", beside.file),
+                        format!("{names:?}, no {name:?}, which {} or the study gives a value", beside.file),
                     );
                 }
                 continue;

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+pub use beside::{Given, Supplied};
 pub use ending::Ending;
 pub use inspect::describe;
 
@@ -219,13 +220,13 @@ pub(super) struct Read {
 /// The largest ONNX file that is read, in bytes: protocol buffers hold no more.
 const FILE_LIMIT: u64 = 2 << 30;
 
-/// Reads an ONNX file and what lies beside it.
+/// Reads an ONNX file and what lies beside it, with what a study supplies.
 ///
 /// # Errors
 /// Bytes that are no ONNX file; anything in it that cannot be built, all of it named.
-pub(super) fn read(path: &Path) -> Result<Read> {
+pub(super) fn read(path: &Path, supplied: &Supplied) -> Result<Read> {
     let bytes = crate::files::read_bytes(path, FILE_LIMIT)?;
-    let beside = Beside::read(path)?;
+    let beside = Beside::read(path)?.with(supplied);
     let found = import::read(&bytes, path, &beside, Sources::beside(path)?)?;
     let network = found.network.map_err(|missing| refused(path, &missing))?;
     let head = network.head;

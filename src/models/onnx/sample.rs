@@ -167,6 +167,16 @@ fn is_name(name: &str) -> bool {
     !matches!(name, "" | "?")
 }
 
+/// The names of an input's axes: their own, and by number.
+pub(super) fn axes(info: &ValueInfo) -> Vec<String> {
+    let own = info.dims.iter().flatten().filter_map(|dimension| match dimension {
+        Dimension::Dynamic(name) if is_name(name) => Some((*name).to_string()),
+        _ => None,
+    });
+    let count = info.dims.as_ref().map_or(0, Vec::len);
+    own.chain((0..count).map(|axis| format!("{}.{axis}", info.name))).collect()
+}
+
 /// The length that the configuration gives to an open axis, by its own name or by `INPUT.AXIS`.
 fn given_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension) -> Option<usize> {
     let own = match dimension {
@@ -182,12 +192,18 @@ fn asked_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension
         Dimension::Dynamic(name) if is_name(name) => (*name).to_string(),
         _ => format!("{input}.{axis}"),
     };
-    format!("{{ \"dimensions\": {{ \"{name}\": LENGTH }} }} in {}", beside.file)
+    format!(
+        "{{ \"dimensions\": {{ \"{name}\": LENGTH }} }} in {}, or dimensions = {{ {name:?} = LENGTH }} of a study's [[model]]",
+        beside.file
+    )
 }
 
 /// What the configuration has to say so that an input is the same for all samples.
 fn asked_value(beside: &Beside, input: &str) -> String {
-    format!("{{ \"inputs\": {{ \"{input}\": VALUE }} }} in {} (a number, or a list)", beside.file)
+    format!(
+        "{{ \"inputs\": {{ \"{input}\": VALUE }} }} in {}, or inputs = {{ {input:?} = VALUE }} of a study's [[model]] (a number, or a list)",
+        beside.file
+    )
 }
 
 /// Which axis is the batch's, if one is.

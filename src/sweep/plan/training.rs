@@ -9,6 +9,7 @@ use serde_json::json;
 use super::Loading;
 use crate::Result;
 use crate::sweep::engine::Engine;
+use crate::sweep::leaks::Shared;
 use crate::sweep::prepare::learnable;
 use crate::sweep::study::Study;
 use crate::sweep::trained::{Audit, Models, School, Tally, Task, TrainedCell, models, multiply};
@@ -59,6 +60,9 @@ impl Training {
             match School::open(study, recipe, &engine.device, data_dir) {
                 Ok(school) => {
                     loading.any = true;
+                    let (test, train) = (&school.test, &school.prepared.splits.train);
+                    let leak = Shared::of(test, train).warning(test, train);
+                    loading.warnings.extend(leak.map(|remark| format!("recipe {}: {remark}", entry.id)));
                     schools.push(school);
                 }
                 Err(error) => loading.failed(&format!("recipe {}", entry.id), error),

@@ -14,6 +14,7 @@ use crate::defenses::{self, DETECTORS, Detector};
 use crate::document::{Item, Table, pair};
 use crate::models::Samples;
 use crate::models::clip::ZeroShot;
+use crate::models::onnx::Supplied;
 use crate::models::{Head, OpenWords};
 use crate::resampling::{Filter, Fit};
 use crate::spelling::hint;
@@ -102,6 +103,8 @@ pub struct ModelEntry {
     pub zero_shot: Option<ZeroShot>,
     /// Which words of its texts are open to an adversary, of a classifier of texts.
     pub words: Option<OpenWords>,
+    /// What an ONNX file leaves open: lengths of axes, values of inputs that are the same for all samples.
+    pub supplied: Supplied,
     /// Names of its outputs in their order, where its own configuration does not say them.
     pub classes: Vec<String>,
     /// Clean metrics, by their name in [`METRICS`]: lowest and highest that is accepted, inclusive.
@@ -164,6 +167,8 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             "zero_shot",
             "words",
             "classes",
+            "dimensions",
+            "inputs",
         ])?;
         let threshold = table.read("threshold", |item| {
             item.number_in((Excluded(0.0), Excluded(1.0)), "a probability between 0 and 1, neither of them")
@@ -185,11 +190,24 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
             zero_shot: table.read("zero_shot", zero_shot)?,
             words: table.read("words", open_words)?,
             classes: table.read("classes", classes)?.unwrap_or_default(),
+            supplied: Supplied {
+                dimensions: table
+                    .read("dimensions", |item| given(item, "{ AXIS = LENGTH }"))?
+                    .unwrap_or_default(),
+                inputs: table
+                    .read("inputs", |item| given(item, "{ INPUT = VALUE }, each a number or a list"))?
+                    .unwrap_or_default(),
+            },
             expect: table.read("expect", expect)?.unwrap_or_default(),
             line: table.line(),
         });
     }
     Ok(entries)
+}
+
+/// A table of what is given by name, as the JSON beside an ONNX file has it.
+fn given<T: serde::de::DeserializeOwned>(item: &Item, expected: &str) -> Result<BTreeMap<String, T>> {
+    item.plain().try_into().map_err(|_| item.error(expected))
 }
 
 fn input(item: &Item) -> Result<InputOverride> {

@@ -132,7 +132,11 @@ fn sizes(call: &Call, gates: usize, functions: &[&str]) -> Result<Sizes, Refusal
         return Err("clip or layout".into());
     }
     let dims = call.input(0)?.dims();
-    let &[steps, batch, inputs] = dims else { return Err(format!("a series of shape {dims:?}")) };
+    let &[steps, batch, inputs] = dims else {
+        return Err(format!(
+            "a series of shape {dims:?}, where steps, batch and values are expected: is the input as long as the network wants it?"
+        ));
+    };
     // Lengths of the series are only given by exports where all are whole.
     if let Some(lengths) = call.ints_input(4, "lengths of series")?
         && lengths.iter().any(|&length| length != steps as i64)
