@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod files;
 pub mod graph;
+pub mod memory;
 pub mod models;
 mod normal;
 pub mod resampling;

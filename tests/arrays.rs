@@ -6,6 +6,7 @@ mod support;
 use std::path::Path;
 
 use percuss::data::{ArrayOptions, Axes, Bounds, Dataset, Labels, Layout, Outputs, Request, Wanted, open};
+use percuss::memory::Room;
 use percuss::sweep::load;
 use percuss::sweep::study::Study;
 use support::files::{at, message};
@@ -249,11 +250,7 @@ fn a_few_samples_of_a_large_file_take_little_memory_and_a_bomb_none() {
     ];
     for deflated in [true, false] {
         write(&path, deflated, &arrays);
-        let limit = |limit, memory| Request {
-            limit,
-            arrays: ArrayOptions { memory: Some(memory), ..Default::default() },
-            ..at(&path, "all")
-        };
+        let limit = |limit, memory| Request { limit, memory: Room::of(Some(memory)), ..at(&path, "all") };
         assert_eq!(open(&limit(Some(10), 1_000_000), None).unwrap().len(), 10);
         let error = message(open(&limit(None, 1_000_000), None));
         assert!(

@@ -5,7 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use percuss::data::{ImageOptions, Labels, Request, Source, open};
+use percuss::data::{ImageOptions, LabelOptions, Labels, Request, Source, open};
 use serde_json::Value;
 use support::files::message;
 
@@ -24,6 +24,10 @@ fn with_keys(mut request: Request, keys: &str) -> Request {
     for (key, value) in &keys.parse::<toml::Table>().unwrap() {
         if key == "bins" {
             request.bins = percuss::data::image_keys::bins(value).unwrap();
+            continue;
+        }
+        if let Some(own) = LabelOptions::KEYS.into_iter().find(|own| own == key) {
+            request.labels.set(own, value).unwrap();
             continue;
         }
         let key = ImageOptions::KEYS.into_iter().find(|own| own == key).unwrap();
@@ -68,6 +72,21 @@ fn every_kind_of_file_gives_the_right_pixels_or_a_mend() {
         let remarks: String = set.remarks.iter().map(|remark| remark.to_string()).collect();
         assert!(remarks.contains(case["told"].as_str().unwrap_or_default()), "{file} {keys}: {remarks}");
     }
+}
+
+#[test]
+fn images_beyond_the_limit_of_memory_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = cases().join("grey.png").display().to_string();
+    let csv = format!("path,label\n{}", format!("{file},0\n").repeat(50));
+    let within = |bytes| {
+        let memory = percuss::memory::Room::of(Some(bytes));
+        open(&Request { memory, ..request(folder.path(), &csv, "") }, None)
+    };
+    // 50 images of 48 pixels.
+    assert_eq!(within(100_000).unwrap().len(), 50);
+    let error = message(within(20_000));
+    assert!(error.contains("24.0 kB") && error.contains("--memory") && error.contains("resize"), "{error}");
 }
 
 #[test]
@@ -221,9 +240,8 @@ fn folders_are_classes() {
     // A single split has no folders of its own, and keys about lists say nothing here.
     let train = Request { source: Source::Path(folder.path().join("train")), ..all.clone() };
     assert_eq!(open(&train, None).unwrap().labels, Labels::Class(vec![1, 0, 0]));
-    assert!(
-        message(open(&with_keys(all.clone(), "missing = \"drop\""), None))
-            .contains("folders are the classes")
-    );
+    let refused = |keys: &str| message(open(&with_keys(all.clone(), keys), None));
+    assert!(refused("separator = \"|\"").contains("folders are the classes"));
+    assert!(refused("missing = \"drop\"").contains("labels of a manifest"));
     assert!(told(&all).contains("1 of 4 images: JPEG"));
 }

@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, RecordBatch,
 use percuss::data::preprocess::Preprocess;
 use percuss::data::spec::Spec;
 use percuss::data::table::{Column, Table};
-use percuss::data::{Labels, Request, open, open_fitted};
+use percuss::data::{Labels, Request, Source, open, open_fitted};
 use support::files::{at, message};
 
 const SPEC: &str = r#"
@@ -232,5 +232,31 @@ fn embedded_support2_has_its_published_outcome() {
     let features = fitted.unwrap().features();
     for leak in ["event", "time", "sps", "surv2m", "surv6m", "dnr", "sfdm2", "pid"] {
         assert!(features.iter().all(|f| f != leak && !f.starts_with(&format!("{leak}="))), "{leak}");
+    }
+}
+
+#[test]
+fn a_table_beyond_the_limit_of_memory_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |i: usize| format!("{}.5,{}\n", i * 7919 % 50_021, i % 2);
+    let text = format!("a,y\n{}", (0..50_000).map(row).collect::<String>());
+    std::fs::write(
+        dir.path().join("t.toml"),
+        "outcome = \"y\"\nclasses = [\"n\", \"p\"]\nsplit = { test = 0.2, val = 0.16, seed = 0 }\n",
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("t.csv"), &text).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+    std::fs::write(dir.path().join("t.csv.gz"), packed.finish().unwrap()).unwrap();
+    for file in ["t.csv", "t.csv.gz"] {
+        let within = |bytes| {
+            let memory = percuss::memory::Room::of(Some(bytes));
+            let request = Request { memory, ..Request::new(Source::Path(dir.path().join(file)), "test") };
+            open(&request, None)
+        };
+        assert_eq!(within(4_000_000).unwrap().shape, [1]);
+        let error = within(1_000_000).unwrap_err().to_string();
+        assert!(error.contains("--memory"), "{file}: {error}");
     }
 }

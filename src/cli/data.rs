@@ -41,6 +41,9 @@ pub enum DataAction {
     Check {
         /// The study file
         study: PathBuf,
+        /// What each data set and each model's weights may take of memory, as 512MB or 4GB [default: three quarters of what is free]
+        #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse)]
+        memory: Option<u64>,
     },
     /// Print the path of a data set's file or folder.
     Path {
@@ -58,7 +61,9 @@ pub fn run(command: DataCommand, out: &mut dyn Write) -> Result<()> {
         DataAction::List { json: true } => json(&command)?,
         DataAction::List { json: false } => list(&command),
         DataAction::Path { name } => path(&command, name)?,
-        DataAction::Check { study } => page(&Study::read(study)?, command.data_dir.as_deref())?,
+        DataAction::Check { study, memory } => {
+            page(&Study::read(study)?.within(*memory), command.data_dir.as_deref())?
+        }
         DataAction::Fetch { name } => fetch(&command, name)?,
     };
     writeln!(out, "{}", text.trim_end()).map_err(Error::io("output"))

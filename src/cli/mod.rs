@@ -102,8 +102,8 @@ pub struct DataArgs {
     /// A folder of data sets that is looked in before PERCUSS_DATA and the cache
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// What arrays may take of memory, as 512MB or 4GB [default: three quarters of what is free]
-    #[arg(long, value_name = "SIZE", value_parser = crate::data::memory::parse)]
+    /// What each data set and each model's weights may take of memory, as 512MB or 4GB [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse)]
     pub memory: Option<u64>,
 }
 

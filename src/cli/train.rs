@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{DataArgs, DeviceArgs, print};
 use crate::Result;
+use crate::memory::Room;
 use crate::sweep::interrupt;
 use crate::training::command::{Options, train};
 
@@ -37,6 +38,7 @@ pub fn run(command: &TrainCommand, out: &mut dyn Write) -> Result<()> {
     interrupt::install()?;
     let options = Options {
         data_dir: command.data.data_dir.clone(),
+        memory: Room::of(command.data.memory),
         out: command.out.clone(),
         progress: if command.quiet { |_| {} } else { crate::telling::tell },
         stop: interrupt::shared(),

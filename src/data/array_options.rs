@@ -27,6 +27,4 @@ pub struct ArrayOptions {
     pub bounds: Bounds,
     /// The model's inputs, where there is a model.
     pub wanted: Vec<Wanted>,
-    /// Bytes that may be taken; absent: most of what is free.
-    pub memory: Option<u64>,
 }

@@ -26,7 +26,7 @@ const GROUPS: [&str; 2] = ["group", "patient"];
 /// A missing array or split, a shape or a label that does not fit, samples that take too much memory.
 pub fn open(path: &Path, request: &Request, classes: Option<&[&str]>) -> Result<Dataset> {
     let options = &request.arrays;
-    let mut npz = Npz::open(path)?.within(options.memory);
+    let mut npz = Npz::open(path)?.within(request.memory);
     let inputs: Vec<String> = request.inputs.iter().map(|input| input.array.clone()).collect();
     let members = splits::members(&npz, options, &inputs)?;
     let (split, mut remarks) = chosen_split(&members, request, path)?;

@@ -55,6 +55,10 @@ pub(super) fn read(
         let expected = format!("at most {MAX_VALUES}: limit = N or resize = [ROWS, COLUMNS] in [[data]]");
         return Err(Error::input(&dataset.name, "images", found, expected));
     }
+    // As they are stored, as numbers, and all of them joined.
+    let mend = ": limit = N or resize = [ROWS, COLUMNS] in [[data]]";
+    let taken = values as u128 * if options.resize.is_some() { 8 } else { 10 };
+    request.memory.afford(&dataset.name, "images", taken, mend)?;
     let read: Vec<(Picture, String)> = (1..files.len())
         .into_par_iter()
         .map(|position| reader.picture(position, Some(first.size)))

@@ -22,7 +22,6 @@ pub mod label_options;
 pub mod labels;
 pub mod layout;
 pub mod manifest;
-pub mod memory;
 pub mod npz;
 mod npz_rows;
 pub mod outcome;

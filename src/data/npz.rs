@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// An open archive of arrays.
@@ -13,7 +14,7 @@ pub struct Npz {
     path: PathBuf,
     archive: npyz::npz::NpzArchive<BufReader<File>>,
     names: Vec<String>,
-    memory: u64,
+    room: Room,
 }
 
 /// The numbers of an array, by the type that the file stores.
@@ -56,7 +57,7 @@ impl Npz {
         if names.is_empty() {
             return Err(Error::input(path.display(), "archive", "no npy array", "an npz file"));
         }
-        Ok(Self { path: path.to_path_buf(), archive, names, memory: super::memory::available() })
+        Ok(Self { path: path.to_path_buf(), archive, names, room: Room::default() })
     }
 
     /// The names of the arrays, sorted.
@@ -74,9 +75,9 @@ impl Npz {
         &self.path
     }
 
-    /// The same archive; what would take more bytes of memory than this is refused.
-    pub fn within(mut self, memory: Option<u64>) -> Self {
-        self.memory = memory.unwrap_or(self.memory);
+    /// The same archive; what would take more memory than there is room for is refused.
+    pub fn within(mut self, room: Room) -> Self {
+        self.room = room;
         self
     }
 
@@ -90,15 +91,7 @@ impl Npz {
     /// # Errors
     /// More than the limit.
     pub(super) fn afford(&self, name: &str, bytes: u128, mend: &str) -> Result<()> {
-        if bytes <= u128::from(self.memory) {
-            return Ok(());
-        }
-        let (asked, limit) = (super::memory::shown(bytes), super::memory::shown(u128::from(self.memory)));
-        Err(self.error(
-            name,
-            format!("{asked} in memory"),
-            format!("at most {limit}, the limit of --memory{mend}"),
-        ))
+        self.room.afford(self.path.display(), format!("array `{name}`"), bytes, mend)
     }
 
     /// Type and shape of the array `name`; its data are not read.

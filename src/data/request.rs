@@ -12,6 +12,7 @@ use super::{
     ArrayOptions, Bins, Dataset, ImageOptions, InputArray, LabelOptions, arrays, beats, ecg, icu_cohort,
     image_folder, manifest, phantom, tables,
 };
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// Where a data set is to be found.
@@ -64,6 +65,8 @@ pub struct Request {
     pub images: ImageOptions,
     /// Columns whose numbers are put into ranges; results are broken down by them.
     pub bins: Vec<Bins>,
+    /// What may be taken of memory.
+    pub memory: Room,
     /// Looked in before `PERCUSS_DATA`, the embedded sets and the cache.
     pub data_dir: Option<PathBuf>,
 }
@@ -89,6 +92,7 @@ impl Request {
             arrays: ArrayOptions::default(),
             images: ImageOptions::default(),
             bins: Vec::new(),
+            memory: Room::default(),
             data_dir: None,
         }
     }

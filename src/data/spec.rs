@@ -393,6 +393,7 @@ impl Spec {
             percent: self.percent,
             decimal: self.decimal,
             categories: self.one_hot.clone(),
+            room: Default::default(),
         })
     }
 }

@@ -7,7 +7,7 @@ use super::labels::same;
 use super::preprocess::{Asked, Preprocess};
 use super::request::Request;
 use super::spec::Spec;
-use super::table::{Table, spec_path};
+use super::table::{Reading, Table, spec_path};
 use super::{Dataset, Labels, Remark};
 use crate::Result;
 
@@ -31,10 +31,9 @@ pub fn open(
             }
             let needed: HashSet<String> =
                 saved.needed(&file)?.into_iter().chain(beside(&saved.spec, request)).collect();
+            let reading = Reading { room: request.memory, ..saved.reading(&file)? };
             let mut table =
-                Table::read_columns(path, saved.spec.delimiter, &saved.reading(&file)?, &|name| {
-                    needed.contains(name)
-                })?;
+                Table::read_columns(path, saved.spec.delimiter, &reading, &|name| needed.contains(name))?;
             table.scored = true;
             let clip = saved.clips();
             apply(&table, saved, request, clip)
@@ -71,7 +70,8 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
     let needed: HashSet<&str> = needed.iter().map(String::as_str).collect();
     let dropped: HashSet<&str> = spec.drop.iter().map(String::as_str).collect();
     let wanted = |name: &str| !dropped.contains(name) || needed.contains(name);
-    Table::read_columns(path, spec.delimiter, &spec.reading(&path.display().to_string())?, &wanted)
+    let reading = Reading { room: request.memory, ..spec.reading(&path.display().to_string())? };
+    Table::read_columns(path, spec.delimiter, &reading, &wanted)
 }
 
 fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preprocess)> {

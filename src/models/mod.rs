@@ -53,6 +53,7 @@ pub(crate) use weights::{hex, write_whole};
 pub use words::{OpenWords, Vocabulary};
 
 use crate::graph::{Graph, Shape, Tensor};
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// A trained model: its configuration and weights, checked against each other. A clone shares the weights.
@@ -88,7 +89,17 @@ impl Model {
     /// # Errors
     /// As [`Self::load`]; something supplied to a model that is no ONNX file, or has no such axis or input.
     pub fn load_with(path: &Path, supplied: &onnx::Supplied) -> Result<Self> {
+        Self::load_within(path, supplied, Room::default())
+    }
+
+    /// As [`Self::load_with`], where the weights as they lie in their file and as numbers have room.
+    ///
+    /// # Errors
+    /// As [`Self::load_with`], and weights that take more.
+    pub fn load_within(path: &Path, supplied: &onnx::Supplied, room: Room) -> Result<Self> {
         conversion::refuse(path)?;
+        let bytes: u64 = weight_files(path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        room.afford(path.display(), "weights", 2 * u128::from(bytes), "")?;
         if let Some(file) = onnx_file(path) {
             return Self::from_onnx(&file, supplied);
         }
@@ -275,6 +286,16 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The files whose weights are read for a model at `path`.
+fn weight_files(path: &Path) -> Vec<PathBuf> {
+    if let Some(file) = onnx_file(path) {
+        return vec![file];
+    }
+    let Ok(folder) = std::fs::read_dir(path) else { return vec![path.to_path_buf()] };
+    let own = folder.filter_map(|entry| Some(entry.ok()?.path()));
+    own.filter(|file| file.extension().is_some_and(|ending| ending == "safetensors")).collect()
 }
 
 /// The ONNX file that a path means: itself, or `model.onnx` in a folder that has no configuration beside its weights.

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// that is not what an ONNX file ends in; an image-text model without prompts, or prompts that it cannot read.
 pub fn model(study: &Study, position: usize) -> Result<Model> {
     let entry = &study.models[position];
-    let mut model = Model::load_with(&entry.path, &entry.supplied)?;
+    let mut model = Model::load_within(&entry.path, &entry.supplied, study.memory)?;
     settle_ending(study, entry, &mut model)?;
     let towers = matches!(&model.config.architecture, Architecture::Clip(clip) if clip.zero_shot.is_none());
     match &entry.zero_shot {

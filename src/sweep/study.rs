@@ -31,6 +31,7 @@ pub use subjects::{
 pub use threat_table::ThreatTable;
 
 use crate::document::{Item, Source, Table};
+use crate::memory::Room;
 use crate::models::hex;
 use crate::{Error, Result};
 
@@ -68,6 +69,8 @@ pub struct Study {
     pub sha256: String,
     /// What the attacks' products multiply; the command line says so, not the file.
     pub precision: Precision,
+    /// What data and weights may take of memory, each; the command line says so, too.
+    pub memory: Room,
 }
 
 impl Study {
@@ -118,6 +121,7 @@ impl Study {
             sha256: hex(&Sha256::digest(text.as_bytes())),
             text: text.to_string(),
             precision: Precision::F32,
+            memory: Room::default(),
         })
     }
 
@@ -137,7 +141,8 @@ impl Study {
 
     /// The same study whose data take no more bytes of memory than this.
     pub fn within(mut self, memory: Option<u64>) -> Self {
-        self.data.iter_mut().for_each(|data| data.request.arrays.memory = memory);
+        self.memory = Room::of(memory);
+        self.data.iter_mut().for_each(|data| data.request.memory = self.memory);
         self
     }
 

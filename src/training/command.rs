@@ -16,6 +16,7 @@ use crate::data::registry::{self, Located};
 use crate::data::spec::Spec;
 use crate::data::table::Table;
 use crate::data::{self, Dataset, Labels, Preprocess, Request, Source, labels, tables};
+use crate::memory::Room;
 use crate::models::{Config, Head, Weights};
 use crate::results::passing_on::last;
 use crate::{Error, Result};
@@ -29,6 +30,8 @@ pub struct Options {
     pub threads: usize,
     /// Looked in for named data sets before anywhere else.
     pub data_dir: Option<PathBuf>,
+    /// What data may take of memory.
+    pub memory: Room,
     /// Where the model goes instead of the file's `out`.
     pub out: Option<PathBuf>,
     /// Called with a line after every epoch.
@@ -40,7 +43,15 @@ pub struct Options {
 impl Options {
     /// Silent training on a device.
     pub fn new(device: Device, threads: usize) -> Self {
-        Self { device, threads, data_dir: None, out: None, progress: |_| {}, stop: Arc::default() }
+        Self {
+            device,
+            threads,
+            data_dir: None,
+            memory: Room::default(),
+            out: None,
+            progress: |_| {},
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -147,6 +158,7 @@ fn load(file: &TrainFile, options: &Options) -> Result<Splits> {
         classes: file.output_names(),
         seed: file.recipe.seed,
         data_dir: options.data_dir.clone(),
+        memory: options.memory,
         ..file.request.clone()
     };
     // What is fitted of a table is fitted on its train split, even where the model learns from more.
@@ -197,7 +209,11 @@ fn joined(mut first: Dataset, second: Dataset) -> Dataset {
 /// The table that a spec of the training file's own is fitted on.
 fn table(file: &TrainFile, spec: &Spec, options: &Options) -> Result<Table> {
     let read = |path: &Path| {
-        tables::read_for(path, spec, &Request { split: "train".into(), ..file.request.clone() })
+        tables::read_for(
+            path,
+            spec,
+            &Request { split: "train".into(), memory: options.memory, ..file.request.clone() },
+        )
     };
     let none = |found: &str| {
         let place = "preprocess";

@@ -15,10 +15,16 @@ const LOOKED_AT: usize = 100;
 /// A compressed file that becomes larger than this is refused.
 const MAX_INFLATED: u64 = 4 << 30;
 
-/// The columns of a CSV with a header line; `delimiter` is what its author says, or found by what makes all lines equally long.
-pub(super) fn read(file: &str, bytes: &[u8], delimiter: Option<char>, wanted: Wanted) -> Result<Raw> {
+/// The columns of a CSV with a header line, inflated to at most `most` bytes; `delimiter` is what its author says, or found by what makes all lines equally long.
+pub(super) fn read(
+    file: &str,
+    bytes: &[u8],
+    delimiter: Option<char>,
+    most: u64,
+    wanted: Wanted,
+) -> Result<Raw> {
     let mut remarks = Vec::new();
-    let bytes = inflated(file, bytes)?;
+    let bytes = inflated(file, bytes, most.min(MAX_INFLATED))?;
     let text = decoded(file, &bytes, &mut remarks)?;
     let (stated, text) = stated_delimiter(&text);
     let delimiter = match delimiter {
@@ -104,21 +110,21 @@ pub(super) fn numbers_rows(name: &str) -> bool {
     number("Unnamed: ", "") || number("__index_level_", "__")
 }
 
-fn inflated<'a>(file: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+fn inflated<'a>(file: &str, bytes: &'a [u8], most: u64) -> Result<Cow<'a, [u8]>> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(Cow::Borrowed(bytes));
     }
     let mut inflated = Vec::new();
-    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(MAX_INFLATED + 1);
+    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(most + 1);
     decoder
         .read_to_end(&mut inflated)
         .map_err(|error| Error::input(file, "gzip", error, "an undamaged gzip file"))?;
-    if inflated.len() as u64 > MAX_INFLATED {
+    if inflated.len() as u64 > most {
         return Err(Error::input(
             file,
             "gzip",
-            format!("more than {MAX_INFLATED} bytes of text"),
-            "a smaller file",
+            format!("more than {most} bytes of text"),
+            "a smaller file, or a larger limit by --memory, of which a text may take a fifth",
         ));
     }
     Ok(Cow::Owned(inflated))

@@ -21,6 +21,7 @@ pub use typing::{Counts, Doubt, Told};
 
 use super::Remark;
 use super::subset::sha256;
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// A column: all of it numbers, or all of it categories; `None` is a missing value.
@@ -126,7 +127,7 @@ impl Table {
         Self::new(
             file.to_string(),
             sha256(bytes),
-            csv::read(file, bytes, None, &|_| true)?,
+            csv::read(file, bytes, None, Room::default().most(), &|_| true)?,
             &Reading::default(),
         )
     }

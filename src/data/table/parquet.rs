@@ -19,6 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::csv::numbers_rows;
 use super::texts::Texts;
 use super::{Cells, MAX_CELLS, Raw, Wanted};
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// Reads the wanted columns of the Parquet file at `path`: numbers, decimals and booleans (0, 1) become numbers, texts stay texts; anything
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// A file that is no Parquet file or is damaged, a compression that is not read, more cells than [`MAX_CELLS`].
-pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Raw> {
+pub(super) fn read(path: &Path, room: Room, wanted: Wanted) -> Result<Raw> {
     let file = crate::files::open(path)?;
     let bad = |error: &dyn std::fmt::Display| refused(path, &error.to_string());
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| bad(&e))?;
@@ -40,6 +41,8 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Raw> {
         let expected = format!("at most {MAX_CELLS} cells: drop columns, or part the file");
         return Err(Error::input(path.display(), "size", found, expected));
     }
+    // A cell as it is read, in its column, and as a number.
+    room.afford(path.display(), "size", u128::from(cells) * 16, ": drop columns, or part the file")?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), kept.iter().copied());
     let fields: Vec<_> = kept.iter().map(|k| builder.schema().field(*k).clone()).collect();
     let mut columns: Vec<Cells> = fields.iter().map(|field| empty(field.data_type())).collect();

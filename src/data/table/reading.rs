@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::forms::Decimal;
+use crate::memory::Room;
 
 /// Codes of missing values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +94,8 @@ pub struct Reading {
     pub decimal: Option<Decimal>,
     /// Columns that are categories whatever they look like.
     pub categories: Vec<String>,
+    /// What its text and cells may take of memory.
+    pub room: Room,
 }
 
 impl Reading {

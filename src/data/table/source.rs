@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Raw, Reading, Table, Wanted, csv, parquet};
 use crate::data::npz::file_sha256;
 use crate::data::subset::sha256;
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// Endings of texts that are read as CSV; each may be followed by `.gz`.
@@ -13,6 +14,8 @@ const TEXTS: [&str; 4] = ["csv", "tsv", "tab", "txt"];
 const PARQUET: [&str; 2] = ["parquet", "pq"];
 /// The largest text that is read whole, in bytes.
 const MAX_TEXT: u64 = 4 << 30;
+/// Bytes of memory for each of a text: itself, its cells and the numbers that they become (measured: 4.2).
+const IN_MEMORY: u64 = 5;
 /// More parts than this are refused.
 const MAX_PARTS: usize = 100_000;
 
@@ -85,16 +88,18 @@ pub(super) fn read(path: &Path, delimiter: Option<char>, reading: &Reading, want
     if std::fs::metadata(path).map_err(Error::io(path))?.is_dir() {
         return read_parts(path, delimiter, reading, wanted);
     }
-    let (sum, raw) = read_file(path, delimiter, wanted)?;
+    let (sum, raw) = read_file(path, delimiter, reading.room, wanted)?;
     Table::new(path.display().to_string(), sum, raw, reading)
 }
 
-fn read_file(path: &Path, delimiter: Option<char>, wanted: Wanted) -> Result<(String, Raw)> {
+fn read_file(path: &Path, delimiter: Option<char>, room: Room, wanted: Wanted) -> Result<(String, Raw)> {
     match format_of(path) {
-        Some(Format::Parquet) => Ok((file_sha256(path)?, parquet::read(path, wanted)?)),
+        Some(Format::Parquet) => Ok((file_sha256(path)?, parquet::read(path, room, wanted)?)),
         Some(Format::Text) => {
+            room.afford_file(path, IN_MEMORY, "")?;
             let bytes = crate::files::read_bytes(path, MAX_TEXT)?;
-            Ok((sha256(&bytes), csv::read(&path.display().to_string(), &bytes, delimiter, wanted)?))
+            let most = room.most() / IN_MEMORY;
+            Ok((sha256(&bytes), csv::read(&path.display().to_string(), &bytes, delimiter, most, wanted)?))
         }
         None => {
             let expected = "csv, tsv, txt (each also .gz) or parquet";
@@ -108,7 +113,7 @@ fn read_parts(folder: &Path, delimiter: Option<char>, reading: &Reading, wanted:
     let mut whole: Option<Raw> = None;
     let parts = parts(folder)?;
     for part in &parts {
-        let (sum, raw) = read_file(part, delimiter, wanted)?;
+        let (sum, raw) = read_file(part, delimiter, reading.room, wanted)?;
         sums += &sum;
         match &mut whole {
             None => whole = Some(raw),

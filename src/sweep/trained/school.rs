@@ -44,8 +44,11 @@ impl School {
     pub fn open(study: &Study, recipe: usize, device: &Device, data_dir: Option<&Path>) -> Result<Self> {
         let entry = &study.recipes[recipe];
         let file = TrainFile::read(&entry.file)?;
-        let options =
-            Options { data_dir: data_dir.map(Path::to_path_buf), ..Options::new(device.clone(), 1) };
+        let options = Options {
+            data_dir: data_dir.map(Path::to_path_buf),
+            memory: study.memory,
+            ..Options::new(device.clone(), 1)
+        };
         let mut prepared = prepare(file, &options)?;
         learnable(&prepared.config, &prepared.recipe, &prepared.splits.train)?;
         let Some(test) = prepared.splits.test.take() else {
