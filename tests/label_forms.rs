@@ -517,3 +517,146 @@ fn folders_are_called_as_the_classes_or_refused_with_the_line() {
     }
     assert!(Path::new(place.folder.path()).join("pneumonias").is_dir());
 }
+
+/// Every `label = { CLASS = COLUMN, ... }` of a message.
+fn label_lines(error: &str) -> Vec<String> {
+    let ends = error.match_indices("`label = {").map(|(at, _)| &error[at + 1..]);
+    ends.filter_map(|text| text.split('`').next()).map(str::to_string).collect()
+}
+
+#[test]
+fn a_column_called_for_what_is_not_there_is_the_class_where_nothing_is_found() {
+    let healthy = ILL.map(|ill| u8::from(!ill));
+    let models: [(usize, &str, &[&str]); 7] = [
+        (2, "softmax", &["normal", "ill"]),
+        (2, "softmax", &["ill", "normal"]),
+        (2, "softmax", &["healthy", "melanoma"]),
+        (2, "softmax", &["melanoma", "nevus"]),
+        (2, "softmax", &[]),
+        (1, "sigmoid", &["ill"]),
+        (1, "sigmoid", &[]),
+    ];
+    for (outputs, head, names) in models {
+        let place = Place::new(outputs, head, names);
+        for column in ["No Finding", "Healthy", "benign", "normal", "no_finding"] {
+            let what = format!("{column} under {head} of {outputs} {names:?}");
+            let data = place.list(column, &as_texts(healthy));
+            for label in [format!("{column:?}"), format!("[{column:?}]")] {
+                let keys = format!("{data}\ncolumns = {{ label = {label} }}");
+                let clear = !names.is_empty() && names[0] != "melanoma";
+                let negative = usize::from(names.first() == Some(&"ill") && names.len() == 2);
+                if clear {
+                    let read = place.read(&keys, "").unwrap_or_else(|error| panic!("{what}: {error}"));
+                    let right = healthy.map(|yes| if yes == 1 { negative } else { 1 - negative });
+                    assert_eq!(classes(&read), right, "{what}");
+                    assert!(told(&read).contains(&format!("column `{column}`: 1 is ")), "{what}");
+                    continue;
+                }
+                let error = place.read(&keys, "").map(|read| classes(&read)).expect_err(&what);
+                let lines = label_lines(&error);
+                assert_eq!(lines.len(), 2, "{what}: {error}");
+                for (there, line) in lines.iter().enumerate() {
+                    let read = place.read(&format!("{data}\ncolumns = {{ {line} }}"), "");
+                    let read = read.unwrap_or_else(|error| panic!("{what}, {line}: {error}"));
+                    let right = healthy.map(|yes| if yes == 1 { there } else { 1 - there });
+                    assert_eq!(classes(&read), right, "{what}, {line}");
+                }
+            }
+        }
+        let data = place.list("other", &as_texts(healthy));
+        let error = place.read(&format!("{data}\ncolumns = {{ label = \"other\" }}"), "").unwrap_err();
+        assert_eq!(label_lines(&error).len(), 2, "{names:?}: {error}");
+    }
+}
+
+#[test]
+fn a_single_output_has_one_name_or_two_and_data_agree_with_them() {
+    let numbers = as_texts(ILL.map(u8::from));
+    let right = ILL.map(usize::from);
+    let (one, two) = ("classes = [\"ill\"]", "classes = [\"normal\", \"ill\"]");
+    let swapped = "classes = [\"ill\", \"normal\"]";
+    for (names, lines, wrong) in [
+        (&["ill"][..], &[one, two, ""][..], &[swapped][..]),
+        (&["normal", "ill"], &[one, two, ""], &[swapped, "classes = [\"normal\"]"]),
+        (&[], &[one, two, swapped, ""], &["classes = [\"a\", \"b\", \"c\"]"]),
+    ] {
+        let place = Place::new(1, "sigmoid", names);
+        let data = place.list("label", &numbers);
+        for line in lines {
+            let of_data = place.read(&format!("{data}\n{line}"), "");
+            assert_eq!(classes(&of_data.unwrap()), right, "{names:?} {line}");
+            let of_model = place.read(data, line);
+            assert_eq!(classes(&of_model.unwrap()), right, "{names:?} {line}");
+        }
+        for line in wrong {
+            assert!(place.read(&format!("{data}\n{line}"), "").is_err(), "{names:?} {line}");
+            assert!(place.read(data, line).is_err(), "{names:?} {line}");
+        }
+    }
+    for (outputs, names) in [(2, "\"A\", \"A\""), (2, "\"A\", \" a\""), (1, "\"A\", \"A\"")] {
+        let config = format!(
+            r#"{{"architecture": "mlp", "inputs": 1, "hidden": [2], "classes": {outputs}, "head": "sigmoid", "class_names": [{names}]}}"#
+        );
+        let error = Config::parse(&config, "model").unwrap_err().to_string();
+        assert!(error.contains("twice"), "{error}");
+    }
+}
+
+#[test]
+fn one_value_a_sample_is_the_finding_that_is_named() {
+    const U: u8 = percuss::data::UNLABELLED;
+    let numbers = ILL.map(|ill| f64::from(u8::from(ill)));
+    let named = Place::new(3, "sigmoid", &["A", "B", "C"]);
+    let unnamed = Place::new(2, "sigmoid", &[]);
+    for shape in [&[6][..], &[6, 1]] {
+        for descr in ["|b1", "|u1", "<i8", "<f4"] {
+            let y = || npy(descr, false, shape, &encoded(descr, &numbers));
+            let read = named.read(&format!("{}\nfindings = [\"B\"]", named.array(y())), "").unwrap();
+            let right: Vec<u8> = ILL.iter().flat_map(|&ill| [U, u8::from(ill), U]).collect();
+            assert_eq!(read.labels, Labels::Findings(right), "{descr} {shape:?}");
+            assert!(told(&read).contains("1 of 3 findings is labelled"), "{}", told(&read));
+        }
+        let data = named.array(npy("<i8", false, shape, &encoded("<i8", &numbers)));
+        let error = named.read(data, "").unwrap_err();
+        assert!(error.contains("`findings = [\"C\"]`") && error.contains("head = \"softmax\""), "{error}");
+        assert!(named.read(&format!("{data}\nfindings = [\"C\"]"), "").is_ok());
+        let data = unnamed.array(npy("<i8", false, shape, &encoded("<i8", &numbers)));
+        let error = unnamed.read(data, "").unwrap_err();
+        let lines = ["classes = [\"0\", \"1\"]", "findings = [\"1\"]"];
+        assert!(lines.iter().all(|line| error.contains(&format!("`{line}`"))), "{error}");
+        let read = unnamed.read(&format!("{data}\n{}", lines.join("\n")), "").unwrap();
+        let right: Vec<u8> = ILL.iter().flat_map(|&ill| [U, u8::from(ill)]).collect();
+        assert_eq!(read.labels, Labels::Findings(right));
+    }
+}
+
+#[test]
+fn a_class_without_a_column_is_asked_for() {
+    let place = Place::new(3, "softmax", &["normal", "bacterial", "viral"]);
+    let rows = "0.png,0,1,0\n1.png,1,0,0\n2.png,0,0,1\n";
+    let data = place.csv(&format!("path,Normal,bacterial,viral\n{rows}"));
+    let two = "columns = { label = [\"bacterial\", \"viral\"] }";
+    let error = place.read(&format!("{data}\n{two}"), "").unwrap_err();
+    assert!(!error.contains("sigmoid"), "{error}");
+    let line = label_lines(&error).remove(0);
+    let read = place.read(&format!("{data}\ncolumns = {{ {line} }}"), "").unwrap();
+    assert_eq!(classes(&read), [1, 0, 2]);
+    let data = place.csv("path,bacterial,viral\n0.png,1,0\n1.png,0,0\n");
+    let error = place.read(&format!("{data}\n{two}"), "").unwrap_err();
+    assert!(error.contains("a column for normal") && !error.contains("sigmoid"), "{error}");
+}
+
+#[test]
+fn images_that_several_rows_list_are_flagged() {
+    let place = Place::new(2, "softmax", &["normal", "ill"]);
+    let flagged = |rows: &str| -> Vec<String> {
+        let read = place.read(place.csv(&format!("path,label\n{rows}")), "").unwrap();
+        let own = read.remarks.iter().filter(|remark| remark.flag == Some("repeated"));
+        own.map(|remark| remark.text.clone()).collect()
+    };
+    assert!(flagged("0.png,1\n1.png,0\n2.png,1\n").is_empty());
+    let same = flagged("0.png,1\n0.png,1\n1.png,0\n0.png,1\n");
+    assert!(same.len() == 1 && same[0].starts_with("4 rows list 2 images"), "{same:?}");
+    let other = flagged("0.png,1\n0.png,0\n1.png,0\n");
+    assert!(other.len() == 1 && other[0].starts_with("labels contradict each other: 1 "), "{other:?}");
+}

@@ -130,7 +130,7 @@ fn findings_that_the_data_lack_are_left_out_of_every_number() {
     attacked.sort();
     assert_eq!(attacked, ["f0", "f4", "f7"]);
     for (found, wrong) in
-        [("findings = [\"f4\", \"f0\", \"f99\"]", "f99"), ("findings = [\"f4\"]", "1 names in `findings`")]
+        [("findings = [\"f4\", \"f0\", \"f99\"]", "f99"), ("findings = [\"f4\"]", "1 name in `findings`")]
     {
         let error = place.eval(&format!("{NPZ}\n{found}"), &names()).unwrap_err();
         assert!(error.contains(wrong), "{error}");

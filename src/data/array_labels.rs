@@ -55,8 +55,10 @@ pub(super) fn read(npz: &mut Npz, members: &[Member], options: &LabelOptions, kn
     };
     let column = format!("array `{}`", members[0].labels);
     let place = Place { file: &file, column: &column, entry: &entry };
+    // One value a sample is a finding where the study says which of the model's it is.
+    let finding = known.outputs.is_some_and(|outputs| outputs.findings) && known.findings.len() == 1;
     match width.unwrap_or(1) {
-        1 => {
+        1 if !finding => {
             if let Some(key) = options.given().find(|key| *key != "findings") {
                 let expected = "no such key: it is about findings, several a sample; samples without a class are to be left out of the archive";
                 return Err(place.error(format!("`{key}`, and one class a sample"), expected));
@@ -164,6 +166,7 @@ fn ordered(
             );
             let found = match named {
                 0 => format!("{width} findings a sample"),
+                1 => format!("{width} findings a sample and 1 name in `findings`"),
                 _ => format!("{width} findings a sample and {named} names in `findings`"),
             };
             return Err(place.error(found, expected));
@@ -214,13 +217,7 @@ impl Answers<'_> {
     fn remarks(&self) -> Vec<Remark> {
         let policies = [("uncertain", self.options.uncertain), ("missing", self.options.missing)];
         let told = policies.into_iter().zip(self.counts).filter(|(_, count)| *count > 0);
-        told.map(|((what, policy), count)| {
-            let became = match policy {
-                Some(Policy::Ignore) | None => "leave their finding out, not its sample".into(),
-                Some(policy) => format!("count as {}", policy.name()),
-            };
-            Remark::note(format!("{count} {what} labels {became}"))
-        })
-        .collect()
+        told.map(|((what, policy), count)| Remark::note(policy.unwrap_or(Policy::Ignore).told(count, what)))
+            .collect()
     }
 }

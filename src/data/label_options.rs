@@ -41,6 +41,20 @@ impl Policy {
             Self::Ignore => "ignore",
         }
     }
+
+    /// What becomes of so many labels of a kind: `2 uncertain labels count as positive`.
+    pub(super) fn told(self, count: usize, kind: &str) -> String {
+        let one = count == 1;
+        let labels = if one { "label" } else { "labels" };
+        let became = match self {
+            Self::Drop if one => "leaves its sample out".to_string(),
+            Self::Drop => "leave their samples out".to_string(),
+            Self::Ignore if one => "leaves its finding out, not the sample".to_string(),
+            Self::Ignore => "leave their finding out, not its sample".to_string(),
+            other => format!("{} as {}", if one { "counts" } else { "count" }, other.name()),
+        };
+        format!("{count} {kind} {labels} {became}")
+    }
 }
 
 /// The keys of `[[data]]` (and of a TRAIN.toml's `[data]`) that are about labels, but for `classes`.

@@ -14,6 +14,7 @@ use super::{
     bert, clip, cnn, convnext, densenet, dialects, efficientnet, iseeu, mlp, onnx, recurrent, resnet,
     resnet1d, vit,
 };
+use crate::data::labels::same;
 use crate::graph::Tensor;
 use crate::spelling::one_of;
 use crate::{Error, Result};
@@ -227,14 +228,38 @@ impl Config {
             self.samples.as_ref().map_or(Ok(()), |samples| samples.check(&self.model_shape()))
         });
         shape.map_err(|(place, found, expected)| Error::input(file, place, found, expected))?;
-        if !self.class_names.is_empty() && self.class_names.len() != self.classes() {
-            let found = format!("{} names", self.class_names.len());
-            return Err(Error::input(file, "class_names", found, format!("{} names", self.classes())));
-        }
+        self.check_names().map_err(|(found, expected)| Error::input(file, "class_names", found, expected))?;
         let scaling = self.check_scaling();
         scaling.map_err(|(key, found, expected)| {
             Error::input(file, format!("input_scaling.{key}"), found, expected)
         })
+    }
+
+    /// A name for every output, each once; of a single output its finding's, or both sides', the present one last.
+    fn check_names(&self) -> Result<(), (String, String)> {
+        let (names, outputs) = (&self.class_names, self.classes());
+        let fits = [0, outputs].contains(&names.len()) || outputs == 1 && names.len() == 2;
+        if !fits {
+            let expected = match outputs {
+                1 => "the finding's name, or two: absent, present".into(),
+                outputs => format!("{outputs}, one for every output"),
+            };
+            return Err((counted(names.len()), expected));
+        }
+        let again = |(at, name): &(usize, &String)| {
+            !name.trim().is_empty() && names[..*at].iter().any(|other| same(other, name))
+        };
+        match names.iter().enumerate().find(again) {
+            Some((_, name)) => {
+                Err((format!("`{name}` twice"), "the names of the outputs in their order, each once".into()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it names every class; a single output may have the name of one of its two alone.
+    pub fn names_all_classes(&self) -> bool {
+        !self.class_names.is_empty() && !(self.classes() == 1 && self.class_names.len() == 1)
     }
 
     /// What is said of names that are as many as other outputs would be.
@@ -462,4 +487,9 @@ pub(crate) fn positive(place: &str, value: usize) -> Result<(), Misfit> {
         1..=1_000_000 => Ok(()),
         _ => Err((place.into(), value.to_string(), "a whole number from 1 to 1000000".into())),
     }
+}
+
+/// `1 name`, `2 names`.
+pub(crate) fn counted(names: usize) -> String {
+    if names == 1 { "1 name".into() } else { format!("{names} names") }
 }

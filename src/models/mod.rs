@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 pub use activation::Activation;
 pub use bert::{Bert, BertClassifier};
+pub(crate) use config::counted;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub(crate) use conversion::refuse as refuse_other_weights;
 pub use features::FeatureSpace;

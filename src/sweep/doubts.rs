@@ -40,7 +40,7 @@ pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
         return remarks;
     };
     if members == n {
-        let text = format!("every sample is of class {}: nothing is known of other classes", name(class));
+        let text = format!("every sample is {}: nothing is known of others", name(class));
         remarks.push(Remark::warning(ONE_CLASS_ONLY, text));
     }
     if n < ENOUGH {

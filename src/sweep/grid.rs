@@ -42,7 +42,7 @@ impl Outputs {
     pub fn of(config: &Config, data: Option<&Dataset>) -> Self {
         let inputs = config.inputs();
         let theirs = data.map_or(&[][..], |data| &data.classes);
-        let names = if config.class_names.is_empty() { theirs } else { &config.class_names };
+        let names = if config.names_all_classes() { &config.class_names } else { theirs };
         let ranges = data.map_or(Vec::new(), |data| moving::ranges(&data.domain, &inputs));
         let labelled = data.map_or(Vec::new(), Dataset::labelled);
         let unlabelled = (0..labelled.len()).filter(|&finding| labelled[finding] == 0).collect();

@@ -6,9 +6,9 @@ use percuss_kernels::Precision;
 
 use super::likeness;
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
+use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Source, Wanted, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, Samples, onnx_file};
+use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, Samples, counted, onnx_file};
 use crate::resampling::{Filter, Fit};
 use crate::{Error, Result};
 
@@ -328,11 +328,14 @@ fn class_names(study: &Study, position: usize, of: usize, model: &Model) -> Resu
         (&data.request.classes, format!("line {}, data.classes", data.line)),
         (&entry.classes, format!("line {}, model.classes", entry.line)),
     ];
-    let wanted = outputs(&model.config).classes();
+    let (outputs, wanted) = (model.config.classes(), outputs(&model.config).classes());
     for (names, place) in given.iter().filter(|(names, _)| !names.is_empty()) {
-        if names.len() != wanted {
-            let expected = format!("{wanted}, one for every class of model {}", entry.id);
-            return Err(study.error(place, format!("{} names", names.len()), expected));
+        if names.len() != wanted && (outputs, names.len()) != (1, 1) {
+            let expected = match outputs {
+                1 => format!("the finding of model {}, or two names: absent, present", entry.id),
+                _ => format!("{wanted}, one for every class of model {}", entry.id),
+            };
+            return Err(study.error(place, counted(names.len()), expected));
         }
         if entry.zero_shot.is_none() {
             labels::agree(&model.config.class_names, names, &study.file.display().to_string())
@@ -463,11 +466,7 @@ fn check_fit(
                     &data.name,
                     place("labels"),
                     "one class a sample",
-                    format!(
-                        "{outputs} findings a sample, as the model's sigmoid head has: `label = [COLUMN, ...]` in `columns` of a manifest, or \
-                         an array of {outputs} values a sample; head = \"softmax\" in the [[model]] table makes its outputs classes that exclude \
-                         each other"
-                    ),
+                    findings_of_classes(&study.data[position].request.source, model, data),
                 )),
                 None => Ok(()),
             }
@@ -485,4 +484,30 @@ fn check_fit(
             },
         )),
     }
+}
+
+/// What mends classes for a model of findings: the same labels as findings, or outputs that exclude each other, where its graph leaves that open.
+fn findings_of_classes(source: &Source, model: &Model, data: &Dataset) -> String {
+    let outputs = model.config.classes();
+    let mut text = format!(
+        "{outputs} findings a sample, as the model's sigmoid head has: `label = [COLUMN, ...]` in `columns` of a manifest, or an array of \
+         {outputs} values a sample (`np.eye({outputs})[y]` of classes)"
+    );
+    let archive = matches!(source, Source::Path(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")));
+    let answers = data.counts().iter().skip(2).all(|&count| count == 0);
+    if archive && answers {
+        let numbered = data.classes.iter().enumerate().all(|(at, name)| *name == at.to_string());
+        let quoted: Vec<String> = data.classes.iter().map(|name| labels::quoted(name)).collect();
+        let names =
+            if numbered { format!("`classes = [{}]` and ", quoted.join(", ")) } else { String::new() };
+        let last = quoted.last().map_or("", String::as_str);
+        text += &format!(
+            "; or, if 1 is one output's finding, that output in the [[data]] table, the last: {names}`findings = [{last}]`"
+        );
+    }
+    if model.network().and_then(|network| network.ending) != Some(Ending::Sigmoid) {
+        text +=
+            "; head = \"softmax\" in the [[model]] table makes its outputs classes that exclude each other";
+    }
+    text
 }

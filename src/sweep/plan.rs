@@ -266,7 +266,7 @@ fn subjects(
                     Err(error) => {
                         loading.failed(&format!("data {}", study.data[data].id), error);
                         // Class names may be the data set's, and are unknown then.
-                        let named = !model.config.class_names.is_empty();
+                        let named = model.config.names_all_classes();
                         subject.outputs = named.then(|| Outputs::of(&model.config, None));
                     }
                 }

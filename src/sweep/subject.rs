@@ -102,8 +102,8 @@ impl Subject {
 
     /// The name of a class, or of an output's finding; its number where neither model nor data name it.
     pub fn class_name(&self, class: u32) -> String {
-        let own = &self.model.config.class_names;
-        let names = if own.is_empty() { &self.data.classes } else { own };
+        let config = &self.model.config;
+        let names = if config.names_all_classes() { &config.class_names } else { &self.data.classes };
         names.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
     }
 

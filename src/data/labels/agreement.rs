@@ -1,6 +1,6 @@
 //! Names of a model beside those of its data.
 
-use super::same;
+use super::{same, sides};
 use crate::data::Remark;
 use crate::{Error, Result};
 
@@ -15,6 +15,9 @@ pub fn mapping(names: &[String]) -> String {
 /// # Errors
 /// A name of the data that is another output's in the model.
 pub fn agree(model: &[String], data: &[String], file: &str) -> Result<Vec<Remark>> {
+    // The only name of a single output is its second class's.
+    let (of_model, of_data) = (beside(model, data.len()), beside(data, model.len()));
+    let (model, data) = (&of_model[..], &of_data[..]);
     if model.len() != data.len() {
         return Ok(Vec::new());
     }
@@ -25,7 +28,8 @@ pub fn agree(model: &[String], data: &[String], file: &str) -> Result<Vec<Remark
         let expected = format!("the names in the order of the model's outputs: {}", mapping(model));
         return Err(Error::input(file, place, format!("`{name}` (classes {})", mapping(data)), expected));
     }
-    let numbered = data.iter().enumerate().all(|(at, name)| *name == at.to_string());
+    let numbers = |names: &[String]| names.iter().enumerate().all(|(at, name)| *name == at.to_string());
+    let numbered = numbers(model) || numbers(data);
     let other = |(own, name): &(&String, &String)| !same(own, name);
     let differ: Vec<String> = model
         .iter()
@@ -40,6 +44,14 @@ pub fn agree(model: &[String], data: &[String], file: &str) -> Result<Vec<Remark
     })
 }
 
+/// The names themselves; of the one name of a single output beside two, that of either side.
+fn beside(names: &[String], others: usize) -> Vec<String> {
+    match names {
+        [present] if others == 2 => sides(present),
+        names => names.to_vec(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -52,6 +64,11 @@ mod tests {
         assert!(agree(&model, &names(["pneumonia", "normal"]), "d").is_err());
         assert_eq!(agree(&model, &names(["Normal", "pneumonia"]), "d").unwrap(), []);
         assert_eq!(agree(&model, &names(["0", "1"]), "d").unwrap(), []);
+        let one = |name: &str| vec![name.to_string()];
+        assert!(agree(&one("pneumonia"), &names(["pneumonia", "normal"]), "d").is_err());
+        assert!(agree(&names(["pneumonia", "normal"]), &one("pneumonia"), "d").is_err());
+        assert!(agree(&one("pneumonia"), &names(["normal", "pneumonia"]), "d").is_ok());
+        assert!(agree(&model, &one("pneumonia"), "d").is_ok());
         assert_eq!(agree(&model, &names(["normal", "abnormal"]), "d").unwrap().len(), 1);
     }
 }

@@ -83,9 +83,10 @@ pub fn findings(
     }
     if !unlabelled.is_empty() {
         remarks.push(Remark::note(format!(
-            "{} of {} findings are labelled; nothing is said of the others, which are neither scored nor attacked: {}",
+            "{} of {} findings {} labelled; nothing is said of the others, which are neither scored nor attacked: {}",
             known.names.len() - unlabelled.len(),
             known.names.len(),
+            if known.names.len() - unlabelled.len() == 1 { "is" } else { "are" },
             list(&unlabelled)
         )));
     }

@@ -13,7 +13,7 @@ mod truths;
 pub use agreement::{agree, mapping};
 pub use findings::{Listed, Standing, findings};
 pub use mends::{list, quoted};
-pub use truths::Yes;
+pub use truths::{Yes, is_negative};
 
 use super::Remark;
 use crate::{Error, Result};
@@ -110,9 +110,7 @@ impl Known {
                 (0..count).map(|class| class.to_string()).collect()
             }
             // The other side of a single finding.
-            [positive] if self.outputs.is_none_or(|outputs| outputs.count == 1) => {
-                vec![format!("not {positive}"), positive.clone()]
-            }
+            [positive] if self.outputs.is_none_or(|outputs| outputs.count == 1) => sides(positive),
             names => names.to_vec(),
         }
     }
@@ -145,6 +143,12 @@ pub fn classes(written: &Written, known: &Known, place: &Place) -> Result<Classe
             }
         }
     }
+}
+
+/// Both classes of a single output that has the name of the present one alone.
+fn sides(present: &str) -> Vec<String> {
+    let absent = if present.trim() == "1" { "0".to_string() } else { format!("not {present}") };
+    vec![absent, present.to_string()]
 }
 
 /// Whether two names are one but for case and the blanks around them.
@@ -257,6 +261,10 @@ mod tests {
 
     #[test]
     fn a_single_finding_has_another_side() {
+        for name in ["1", "2", "pneumonia"] {
+            assert_eq!(read(&Written::Numbers(vec![1.0, 1.0]), &[name], Some(1)), Ok(vec![1, 1]));
+            assert_eq!(read(&Written::Numbers(vec![0.0, 0.0]), &[name], Some(1)), Ok(vec![0, 0]));
+        }
         assert_eq!(read(&Written::Numbers(vec![1.0, 0.0]), &["pneumonia"], Some(1)), Ok(vec![1, 0]));
         let error = read(&texts(&["pneumonia", "normal"]), &["pneumonia"], Some(1)).unwrap_err();
         assert!(error.contains("classes = [\"normal\", \"pneumonia\"]"), "{error}");

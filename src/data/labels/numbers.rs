@@ -1,6 +1,6 @@
 //! Labels that are numbers: places of outputs from 0, unless they are known as names.
 
-use super::{Classes, Known, Outputs, Place, mapping, mends};
+use super::{Classes, Known, Outputs, Place, mends};
 use crate::Result;
 use crate::data::Remark;
 use crate::data::check::MAX_CLASSES;
@@ -18,8 +18,9 @@ pub(super) fn classes(values: &[f64], known: &Known, place: &Place) -> Result<Cl
     let as_number = |name: &String| name.trim().parse::<f64>().ok();
     let by_name = |value: &f64| known.names.iter().position(|name| as_number(name) == Some(*value));
     let numerals = known.names.iter().filter_map(as_number).enumerate();
-    // Names that say nothing but their own place are no names.
-    let renumbered = numerals.filter(|&(at, number)| at as f64 != number).count() > 0;
+    // Names that say nothing but their own place are no names; nor is the only one of a single output, which is its second class's.
+    let single = known.names.len() == 1 && known.outputs.is_none_or(|outputs| outputs.count == 1);
+    let renumbered = !single && numerals.filter(|&(at, number)| at as f64 != number).count() > 0;
     if !renumbered {
         return places(values, known, place);
     }
@@ -41,7 +42,9 @@ pub(super) fn classes(values: &[f64], known: &Known, place: &Place) -> Result<Cl
             Err(place.error(found, expected))
         }
         Some(named) => {
-            let text = format!("numbers of {} are names: {}", place.column, mapping(&known.names));
+            let told = |(at, name): (usize, &String)| format!("{name} is output {at}");
+            let names: Vec<String> = known.names.iter().enumerate().map(told).collect();
+            let text = format!("numbers of {} are names: {}", place.column, names.join(", "));
             let labels = named.iter().map(|&class| class as u32).collect();
             Ok(Classes { labels, names: known.all_names(0), remarks: vec![Remark::note(text)] })
         }
@@ -100,7 +103,7 @@ fn from_one(labels: &[u32], largest: usize, known: &Known, place: &Place) -> Res
         return Err(place.error(found, expected));
     }
     let text = format!(
-        "{} has {found}: taken as outputs counted from 0. If output 0 is 1 here: {} in [[data]]; if not: {}",
+        "{}: {found}, taken as outputs counted from 0. If output 0 is 1 here: {} in [[data]]; if not: {}",
         place.column,
         line(1, classes),
         line(0, classes)

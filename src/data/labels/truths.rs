@@ -17,12 +17,15 @@ const PAIRS: [[&str; 2]; 8] = [
     ["-", "+"],
 ];
 /// Names of the class that is there where nothing is found.
-const NEGATIVE: [&str; 14] = [
+const NEGATIVE: [&str; 17] = [
     "normal",
     "negative",
     "neg",
     "no finding",
     "no findings",
+    "nofinding",
+    "uninfected",
+    "unremarkable",
     "healthy",
     "control",
     "controls",
@@ -63,6 +66,9 @@ impl Yes {
         let numbered = known.names.iter().enumerate().all(|(at, name)| name.trim() == at.to_string());
         match (&known.names[..], known.outputs) {
             (_, Some(outputs)) if outputs.classes() > 2 => Self::Unclear,
+            ([no, yes], Some(Outputs { count: 1, .. })) if is_negative(yes) && !is_negative(no) => {
+                Self::Unclear
+            }
             (_, Some(Outputs { count: 1, .. })) | ([_], _) => Self::Second,
             (_, _) if numbered => Self::Assumed,
             ([no, yes], _) if is_negative(no) && !is_negative(yes) => Self::Second,
@@ -71,7 +77,8 @@ impl Yes {
     }
 }
 
-fn is_negative(name: &str) -> bool {
+/// Whether a name says that nothing is found: `normal`, `No Finding`.
+pub fn is_negative(name: &str) -> bool {
     let name = name.trim().to_lowercase();
     NEGATIVE.contains(&name.as_str()) || NEGATING.iter().any(|word| name.starts_with(word))
 }

@@ -53,12 +53,14 @@ pub(super) enum Settled {
 pub(super) struct Unanswered<'a> {
     table: &'a Table,
     options: &'a LabelOptions,
+    /// One class a sample: without a label there is nothing left of it.
+    alone: bool,
     counts: BTreeMap<(&'static str, String), usize>,
 }
 
 impl<'a> Unanswered<'a> {
-    pub(super) fn new(table: &'a Table, options: &'a LabelOptions) -> Self {
-        Self { table, options, counts: BTreeMap::new() }
+    pub(super) fn new(table: &'a Table, options: &'a LabelOptions, alone: bool) -> Self {
+        Self { table, options, alone, counts: BTreeMap::new() }
     }
 
     /// What an answer counts as.
@@ -113,16 +115,16 @@ impl<'a> Unanswered<'a> {
             let Some(policy) = policy.filter(|_| total > 0) else { continue };
             let each: Vec<String> =
                 own.iter().map(|((_, column), count)| format!("{column} {count}")).collect();
-            let became = match policy {
-                Policy::Drop => "leave their samples out".to_string(),
-                Policy::Ignore => "leave their finding out, not its sample".to_string(),
-                other => format!("count as {}", other.name()),
-            };
-            remarks.push(Remark::note(format!("{total} {what} labels {became}: {}", each.join(", "))));
+            let policy = if self.alone && policy == Policy::Ignore { Policy::Drop } else { policy };
+            remarks.push(Remark::note(format!("{}: {}", policy.told(total, what), each.join(", "))));
         }
         if kept < all {
-            remarks
-                .push(Remark::note(format!("{} of {all} samples are left out for their labels", all - kept)));
+            let are = if all - kept == 1 {
+                "sample is left out for its label"
+            } else {
+                "samples are left out for their labels"
+            };
+            remarks.push(Remark::note(format!("{} of {all} {are}", all - kept)));
         }
         remarks
     }

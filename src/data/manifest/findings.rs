@@ -27,7 +27,7 @@ pub(super) fn in_columns(
         own.map(|name| Ok((name, needed(table, name)?))).transpose()
     };
     let columns: Vec<Option<(&str, &Column)>> = standings.iter().map(column).collect::<Result<_>>()?;
-    let mut unanswered = Unanswered::new(table, options);
+    let mut unanswered = Unanswered::new(table, options, false);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for &row in rows {
         let mut own = Vec::with_capacity(columns.len());
@@ -85,7 +85,7 @@ pub(super) fn in_one_text(
     let entry = |position: usize| format!("row {}", rows[position]);
     let place = Place { file: &table.file, column: &title, entry: &entry };
     let (standings, mut remarks) = findings(&all, Listed::Names, known, &place)?;
-    let mut unanswered = Unanswered::new(table, options);
+    let mut unanswered = Unanswered::new(table, options, false);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for &row in rows {
         let own = match column.text(row) {

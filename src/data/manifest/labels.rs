@@ -1,7 +1,7 @@
 //! Labels of a manifest: which columns they stand in, and classes of one column or of a column each.
 
 use super::super::labels::{
-    Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, quoted, same,
+    Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, is_negative, quoted, same,
 };
 use super::super::signals::listing::statements;
 use super::super::table::{Column, Table};
@@ -125,8 +125,10 @@ fn one_of_two(
     let answers: Option<Vec<Answer>> = texts.map(|text| Answer::of(text.as_deref())).collect();
     let Some(answers) = answers else { return one(table, rows, name, options, known) };
     let names = known.all_names(2);
-    let there = match names.iter().position(|own| same(own, class)) {
+    let named = names.iter().position(|own| same(own, class));
+    let there = match named.or_else(|| named_by_column(class, known)) {
         Some(there) => there,
+        None if denies(class, known) => return Err(which_is_1(table, name, &names, &denied(class, &names))),
         None if known.names.is_empty() => 1,
         None => {
             let expected =
@@ -157,7 +159,7 @@ fn settled<'a>(
     answers: &[Answer],
     options: &'a LabelOptions,
 ) -> Result<(Vec<usize>, Vec<bool>, Unanswered<'a>)> {
-    let mut unanswered = Unanswered::new(table, options);
+    let mut unanswered = Unanswered::new(table, options, true);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for (&row, &answer) in rows.iter().zip(answers) {
         if let Settled::Label(yes) = unanswered.settle(answer, name, row, rows)? {
@@ -191,7 +193,7 @@ fn one_hot(
         Ok((name.clone(), needed(table, name)?, names.iter().position(|own| same(own, class))))
     };
     let columns: Vec<(String, &Column, Option<usize>)> = columns.iter().map(class).collect::<Result<_>>()?;
-    let mut unanswered = Unanswered::new(table, options);
+    let mut unanswered = Unanswered::new(table, options, true);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for &row in rows {
         let (mut ones, mut out) = (Vec::new(), false);
@@ -208,8 +210,7 @@ fn one_hot(
         }
         let &[at] = &ones[..] else {
             let found = format!("1 in {} of {} columns of labels", ones.len(), columns.len());
-            let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of its \
-                            outputs a finding";
+            let expected = one_a_sample(table, &names, &columns);
             return Err(Error::input(&table.file, format!("row {row}"), found, expected));
         };
         let (name, _, class) = &columns[at];
@@ -232,6 +233,30 @@ fn one_hot(
     Ok(Read { remarks: remarks.collect(), rows: kept, labels: Labels::Class(labels), classes: names })
 }
 
+/// What mends rows that are not of one class: a column for every class, where one has none; else they may be findings.
+fn one_a_sample(table: &Table, names: &[String], columns: &[(String, &Column, Option<usize>)]) -> String {
+    let named = |class: usize| columns.iter().find(|(_, _, own)| *own == Some(class)).map(|(name, ..)| name);
+    let missing: Vec<&str> =
+        (0..names.len()).filter(|&class| named(class).is_none()).map(|class| names[class].as_str()).collect();
+    if missing.is_empty() {
+        return "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of \
+                its outputs a finding"
+            .into();
+    }
+    let column = |class: usize| {
+        let own = || table.names.iter().find(|name| same(name, &names[class]));
+        named(class).or_else(own).map(|name| (quoted(&names[class]), quoted(name)))
+    };
+    let line = match (0..names.len()).map(column).collect::<Option<Vec<_>>>() {
+        None => String::new(),
+        Some(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(|(class, name)| format!("{class} = {name}")).collect();
+            format!(": `label = {{ {} }}` in `columns` of [[data]]", pairs.join(", "))
+        }
+    };
+    format!("one class a sample, and a column for {}, too{line}", missing.join(", "))
+}
+
 /// Which of two classes a column of 0 and 1 is called like, wherever the model has it.
 fn named_by_column(name: &str, known: &Known) -> Option<usize> {
     let names = known.all_names(2);
@@ -239,8 +264,25 @@ fn named_by_column(name: &str, known: &Known) -> Option<usize> {
     match (same(first, name), same(second, name)) {
         (true, false) => Some(0),
         (false, true) => Some(1),
+        // `No Finding` is what the model calls `normal`, if it has one such class alone; `other` may be any.
+        (false, false) if is_negative(name) && !same(name, "other") => {
+            match (is_negative(first), is_negative(second)) {
+                (true, false) => Some(0),
+                (false, true) => Some(1),
+                _ => None,
+            }
+        }
         _ => None,
     }
+}
+
+/// Whether a column is called for the absence of what a model looks for, so that 1 is hardly the second class.
+fn denies(name: &str, known: &Known) -> bool {
+    known.outputs.is_some() && is_negative(name)
+}
+
+fn denied(name: &str, names: &[String]) -> String {
+    format!("answers to `{name}` under classes {}", names.join(", "))
 }
 
 /// Whether a column asks one question, and -1 is an uncertain answer to it: -1 and 1 alone may as well be two classes, which are the labels'
@@ -262,7 +304,8 @@ fn one(table: &Table, rows: &[usize], name: &str, options: &LabelOptions, known:
     }
     let two = known.outputs.map_or(known.names.len() <= 2, |outputs| outputs.classes() == 2);
     let answers: Option<Vec<Answer>> = texts.iter().map(|text| Answer::of(text.as_deref())).collect();
-    let asks = |answers: &Vec<Answer>| named_by_column(name, known).is_some() || is_graded(answers, options);
+    let named = named_by_column(name, known).is_some() || denies(name, known);
+    let asks = |answers: &Vec<Answer>| named || is_graded(answers, options);
     if answers.filter(|_| two).as_ref().is_some_and(asks) {
         let class = question(table, name, known)?;
         return one_of_two(table, rows, (&class, name), options, known);
@@ -276,18 +319,23 @@ fn question(table: &Table, name: &str, known: &Known) -> Result<String> {
     if let Some(class) = named_by_column(name, known) {
         return Ok(names[class].clone());
     }
+    if denies(name, known) {
+        return Err(which_is_1(table, name, &names, &denied(name, &names)));
+    }
     if Yes::of(known) != Yes::Unclear {
         return Ok(names[1].clone());
     }
-    let line =
-        |class: &String| format!("`label = {{ {} = {} }}` if 1 is {class}", quoted(class), quoted(name));
-    let expected = format!(
-        "a class that 1 stands for. In `columns` of [[data]]: {}, {}",
-        line(&names[0]),
-        line(&names[1])
-    );
-    let found = format!("1, 0 and -1 under classes {}", names.join(", "));
-    Err(Error::input(&table.file, format!("column `{name}`"), found, expected))
+    Err(which_is_1(table, name, &names, &format!("1, 0 and -1 under classes {}", names.join(", "))))
+}
+
+/// Nothing says which of two classes 1 stands for: both lines.
+fn which_is_1(table: &Table, name: &str, names: &[String], found: &str) -> Error {
+    let line = |class: usize| {
+        let own = quoted(&names[class]);
+        format!("`label = {{ {own} = {} }}` if 1 is {}", quoted(name), said(names, class))
+    };
+    let expected = format!("a class that 1 stands for. In `columns` of [[data]]: {}, {}", line(0), line(1));
+    Error::input(&table.file, format!("column `{name}`"), found, expected)
 }
 
 /// Classes by their names or numbers.
@@ -302,7 +350,7 @@ fn classes_of(
     let minus = |text: &String| {
         text.trim().parse::<f64>() == Ok(-1.0) && !known.names.iter().any(|own| same(own, text))
     };
-    let mut unanswered = Unanswered::new(table, options);
+    let mut unanswered = Unanswered::new(table, options, true);
     let (mut kept, mut written) = (Vec::new(), Vec::new());
     for (&row, text) in rows.iter().zip(texts) {
         let answer = match text {

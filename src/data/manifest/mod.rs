@@ -4,6 +4,7 @@ mod answers;
 mod files;
 mod findings;
 mod labels;
+mod repeats;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,6 +35,8 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let rows = rows_of(&table, options.column("split"), &request.split)?;
     let read = labels::read(&table, &rows, options, &request.labels, &request.known())?;
     let mut remarks = read.remarks;
+    let listed: Vec<Option<String>> = read.rows.iter().map(|&row| table.exact(paths, row)).collect();
+    remarks.extend(repeats::remark(&listed, &read.labels));
     let mut subgroups = columns(&table, &read.rows, options);
     let named = options.columns.contains_key("patient");
     if !named && request.group.is_none() && !subgroups.contains_key("patient") {
