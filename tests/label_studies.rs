@@ -211,6 +211,28 @@ fn images_in_a_list_are_the_classes_that_the_model_calls_so() {
 }
 
 #[test]
+fn images_that_are_listed_again_are_told_by_eval_and_plan() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/models/pneumoniamnist-cnn");
+    let place = Place::new(model);
+    for k in 0..2 {
+        let name = format!("g{k}.png");
+        std::fs::copy(cases().join(&name), place.folder.path().join(&name)).unwrap();
+    }
+    let list = "path,label\ng0.png,normal\ng1.png,pneumonia\ng0.png,pneumonia\n";
+    std::fs::write(place.folder.path().join("m.csv"), list).unwrap();
+    let answer = place.eval("manifest = \"m.csv\"", "").unwrap();
+    let remarks = answer["remarks"].to_string();
+    assert!(
+        remarks.contains("\"repeated\"") && remarks.contains("labels contradict each other: 1 "),
+        "{remarks}"
+    );
+    let plan = percuss(place.folder.path(), &["plan", "s.toml", "--json", "--device", "cpu"]);
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    let warnings = plan["warnings"].to_string();
+    assert!(warnings.contains("(repeated): labels contradict each other: 1 "), "{warnings}");
+}
+
+#[test]
 fn a_column_a_class_trains_classes_in_the_order_of_the_columns() {
     let place = Place::new(PathBuf::new());
     let folder = place.folder.path();

@@ -28,8 +28,11 @@ pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
         let most = all.iter().copied().max_by_key(|&class| (count(all, class), std::cmp::Reverse(class)));
         most.map(|class| (class, count(all, class)))
     };
-    let name =
-        |class: u32| subject.decision_names().get(class as usize).cloned().unwrap_or(class.to_string());
+    let names = subject.decision_names();
+    let name = |class: u32| match names.get(class as usize) {
+        Some(name) if *name != class.to_string() => name.clone(),
+        _ => format!("class {class}"),
+    };
     let mut remarks = Vec::new();
     let largest = subject.clean.iter().fold(0.0, |most: f32, z| most.max(z.abs()));
     if !(EXTREME[0]..=EXTREME[1]).contains(&largest) {

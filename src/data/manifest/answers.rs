@@ -120,7 +120,7 @@ impl<'a> Unanswered<'a> {
         }
         if kept < all {
             let are = if all - kept == 1 {
-                "sample is left out for its label"
+                "samples is left out for its label"
             } else {
                 "samples are left out for their labels"
             };
