@@ -94,10 +94,19 @@ fn an_onnx_file_gives_the_rows_of_the_model_that_it_was_exported_from() {
 }
 
 #[test]
+fn a_softmax_that_nobody_speaks_of_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let exported = exported(folder.path());
+    let refused = load::model(&study(folder.path(), &exported, ""), 0).unwrap_err().to_string();
+    assert!(refused.contains("output = \"probabilities\" in the [[model]] table"), "{refused}");
+    assert!(load::model(&study(folder.path(), &exported, "output = \"probabilities\""), 0).is_ok());
+}
+
+#[test]
 fn a_softmax_that_stays_is_said_in_the_plan_and_in_every_row() {
     let folder = tempfile::tempdir().unwrap();
     let exported = exported(folder.path());
-    let study = study(folder.path(), &exported, "");
+    let study = study(folder.path(), &exported, "output = \"logits\"");
     let plan = Plan::new(&study, None).unwrap();
     let said = plan
         .warnings

@@ -40,6 +40,10 @@ pub const NO_BETTER_THAN_COMMONEST: &str = "no-better-than-commonest-class";
 pub const BELOW_RESOLUTION: &str = "budget-below-resolution";
 /// The budget is larger than the data's whole range.
 pub const ABOVE_RANGE: &str = "budget-above-range";
+/// Of two classes the first is the finding, by its name; sensitivity and threshold are of the second.
+pub const FINDING_IS_OUTPUT_0: &str = "finding-is-output-0";
+/// All clean outputs lie between 0 and 1, although nothing in the graph makes probabilities of logits.
+pub const ANSWERS_LIKE_PROBABILITIES: &str = "answers-like-probabilities";
 /// The clean logits are so small or large that f32 may not hold their gradients.
 pub const EXTREME_LOGITS: &str = "extreme-logits";
 

@@ -2,9 +2,11 @@
 
 use super::subject::{Subject, prediction};
 use crate::attacks::Norm;
+use crate::data::labels::nothing_found;
 use crate::data::{Domain, Remark};
 use crate::results::flags::{
-    ABOVE_RANGE, BELOW_RESOLUTION, EXTREME_LOGITS, NO_BETTER_THAN_COMMONEST, ONE_ANSWER, ONE_CLASS_ONLY,
+    ABOVE_RANGE, ANSWERS_LIKE_PROBABILITIES, BELOW_RESOLUTION, EXTREME_LOGITS, FINDING_IS_OUTPUT_0,
+    NO_BETTER_THAN_COMMONEST, ONE_ANSWER, ONE_CLASS_ONLY,
 };
 
 /// Samples from which on shares of answers mean something.
@@ -39,6 +41,15 @@ pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
         let text = format!("the largest logit is {largest:e}: f32 may not hold its gradients");
         remarks.push(Remark::warning(EXTREME_LOGITS, text));
     }
+    remarks.extend(direction(&subject.decision_names()));
+    let bare = subject.model.network().is_some_and(|network| network.ending.is_none());
+    if bare && finding == 0 && n >= ENOUGH && subject.clean.iter().all(|z| (0.0..=1.0).contains(z)) {
+        remarks.push(Remark::warning(
+            ANSWERS_LIKE_PROBABILITIES,
+            "all answers lie between 0 and 1, though the graph ends in neither softmax nor sigmoid: if they are probabilities, export the \
+             model with its logits as output",
+        ));
+    }
     let (Some((answer, answers)), Some((class, members))) = (commonest(&said), commonest(&labels)) else {
         return remarks;
     };
@@ -71,6 +82,18 @@ pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
         ));
     }
     remarks
+}
+
+/// That of two classes the second, which sensitivity is of, calls itself the one where nothing is found.
+fn direction(names: &[String]) -> Option<Remark> {
+    let [finding, none] = names else { return None };
+    (nothing_found(names) == Some(1)).then(|| {
+        let text = format!(
+            "sensitivity, specificity and threshold take output 1, {none}, for the finding: what is called the sensitivity to {finding} is the \
+             specificity here"
+        );
+        Remark::warning(FINDING_IS_OUTPUT_0, text)
+    })
 }
 
 /// The flag of a budget that the data's values cannot show, or that leaves nothing of them. `resolution` as

@@ -12,6 +12,7 @@ use super::study::{
 };
 use crate::attacks::{Attack, Norm, Value};
 use crate::data::Dataset;
+use crate::data::labels::nothing_found;
 use crate::digest::{Digest, digest};
 use crate::models::{Config, Head, Input};
 use crate::{Error, Result};
@@ -203,6 +204,9 @@ impl Builder<'_> {
     }
 
     fn target(&self, goal: &Goal, outputs: Option<&Outputs>, model: usize) -> Result<Option<u32>> {
+        if let Some(outputs) = outputs.filter(|_| matches!(goal.aim, Aim::Hide | Aim::Raise)) {
+            self.check_direction(goal, outputs, model)?;
+        }
         let Some(name) = &goal.target else { return Ok(None) };
         let class = match (outputs, name) {
             (Some(outputs), _) => outputs.class(name),
@@ -217,6 +221,28 @@ impl Builder<'_> {
             let place = format!("line {}, attack.target", goal.line);
             self.study.error(place, found, format!("{expected} (model {})", self.study.models[model].id))
         })
+    }
+
+    /// Hide and raise take output 0 for the class where nothing is found; where another one calls itself so they would do the opposite.
+    fn check_direction(&self, goal: &Goal, outputs: &Outputs, model: usize) -> Result<()> {
+        let (names, count) = outputs.decision();
+        let names = &names[..count.min(names.len())];
+        let Some(none) = nothing_found(names).filter(|none| *none > 0) else { return Ok(()) };
+        let instead = match (goal.aim, names) {
+            (Aim::Raise, [finding, _]) => format!("target = {finding:?}"),
+            (Aim::Raise, _) => "target = a class".to_string(),
+            _ => format!("target = {:?}", names[none]),
+        };
+        let found = format!(
+            "{:?}, which takes output 0, {}, for the class where nothing is found",
+            goal.aim.name(),
+            names[0]
+        );
+        let expected = format!(
+            "{instead}: that class is output {none}, {} (model {})",
+            names[none], self.study.models[model].id
+        );
+        Err(self.study.error(format!("line {}, attack.aim", goal.line), found, expected))
     }
 
     fn add_attacks(&mut self, frame: &Frame) -> Result<()> {

@@ -48,7 +48,7 @@ pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> Text {
         "version": VERSION,
         "model": contents.model_sha256,
         "input": input,
-        "output": model.output.name(),
+        "output": model.output.unwrap_or_default().name(),
         "threshold": contents.threshold,
         "data": contents.data_sha256,
         "samples": contents.sample_set_sha256,

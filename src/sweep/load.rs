@@ -61,8 +61,8 @@ pub fn model(study: &Study, position: usize) -> Result<Model> {
     Ok(model)
 }
 
-/// Whether the end of an ONNX file's network stays where it is: a softmax does where the study calls its outputs logits, so that it is
-/// attacked as it is and every row says so.
+/// Whether the end of an ONNX file's network stays where it is: a softmax does where the study itself calls its outputs logits, so that it is
+/// attacked as it is and every row says so. Where the study says nothing it is asked: scores of scores are no probabilities.
 fn settle_ending(study: &Study, entry: &ModelEntry, model: &mut Model) -> Result<()> {
     let Architecture::Onnx(onnx) = &mut model.config.architecture else { return Ok(()) };
     let misfit = |found: &str, expected: String| {
@@ -72,17 +72,24 @@ fn settle_ending(study: &Study, entry: &ModelEntry, model: &mut Model) -> Result
             format!("{expected} (model {})", entry.id),
         ))
     };
+    let stated = if entry.output.is_some() { "\"logits\"" } else { "no such key" };
     match (entry.output, onnx.network.ending) {
-        (Output::Probabilities, None) => misfit(
+        (Some(Output::Probabilities), None) => misfit(
             "\"probabilities\"",
             "\"logits\", since its graph ends in neither softmax nor sigmoid".into(),
         ),
-        (Output::Logits, Some(Ending::Sigmoid)) => misfit(
-            "\"logits\"",
-            "\"probabilities\", since its graph ends in a sigmoid, which is then taken off".into(),
+        (None | Some(Output::Logits), Some(Ending::Sigmoid)) => misfit(
+            stated,
+            "output = \"probabilities\" in the [[model]] table, since its graph ends in a sigmoid, which is then taken off".into(),
+        ),
+        (None, Some(Ending::Softmax)) => misfit(
+            stated,
+            "output = \"probabilities\" in the [[model]] table, since its graph ends in a softmax, which is then taken off; or \"logits\" to attack \
+             it with its softmax"
+                .into(),
         ),
         (output, ending) => {
-            onnx.keeps_ending = output == Output::Logits && ending == Some(Ending::Softmax);
+            onnx.keeps_ending = output == Some(Output::Logits) && ending == Some(Ending::Softmax);
             Ok(())
         }
     }

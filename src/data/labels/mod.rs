@@ -13,7 +13,7 @@ mod truths;
 pub use agreement::{agree, mapping};
 pub use findings::{Listed, Standing, findings};
 pub use mends::{list, quoted};
-pub use truths::{Yes, is_negative};
+pub use truths::{Yes, is_negative, nothing_found};
 
 use super::Remark;
 use crate::{Error, Result};

@@ -17,7 +17,7 @@ const PAIRS: [[&str; 2]; 8] = [
     ["-", "+"],
 ];
 /// Names of the class that is there where nothing is found.
-const NEGATIVE: [&str; 17] = [
+const NEGATIVE: [&str; 18] = [
     "normal",
     "negative",
     "neg",
@@ -35,9 +35,10 @@ const NEGATIVE: [&str; 17] = [
     "benign",
     "other",
     "false",
+    "unaffected",
 ];
 /// What such names begin with.
-const NEGATING: [&str; 8] = ["no ", "no_", "no-", "not ", "not_", "non-", "non ", "without "];
+const NEGATING: [&str; 9] = ["no ", "no_", "no-", "not ", "not_", "non-", "non ", "normal ", "without "];
 
 /// The answers of texts that all are words of one pair: yes is true. A single letter may stand for anything, unless the other is there, too.
 pub(super) fn answers(texts: &[String]) -> Option<([&'static str; 2], Vec<bool>)> {
@@ -75,6 +76,13 @@ impl Yes {
             _ => Self::Unclear,
         }
     }
+}
+
+/// The one class that calls itself the one where nothing is found; `None` where none does, or several do.
+pub fn nothing_found(names: &[String]) -> Option<usize> {
+    let mut negative = names.iter().enumerate().filter(|(_, name)| is_negative(name)).map(|(at, _)| at);
+    let first = negative.next()?;
+    negative.next().is_none().then_some(first)
 }
 
 /// Whether a name says that nothing is found: `normal`, `No Finding`.

@@ -1,7 +1,8 @@
 //! Labels of a manifest: which columns they stand in, and classes of one column or of a column each.
 
 use super::super::labels::{
-    Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, is_negative, quoted, same,
+    Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, is_negative, nothing_found,
+    quoted, same,
 };
 use super::super::signals::listing::statements;
 use super::super::table::{Column, Table};
@@ -265,13 +266,7 @@ fn named_by_column(name: &str, known: &Known) -> Option<usize> {
         (true, false) => Some(0),
         (false, true) => Some(1),
         // `No Finding` is what the model calls `normal`, if it has one such class alone; `other` may be any.
-        (false, false) if is_negative(name) && !same(name, "other") => {
-            match (is_negative(first), is_negative(second)) {
-                (true, false) => Some(0),
-                (false, true) => Some(1),
-                _ => None,
-            }
-        }
+        (false, false) if is_negative(name) && !same(name, "other") => nothing_found(&names),
         _ => None,
     }
 }

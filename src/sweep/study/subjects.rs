@@ -89,8 +89,8 @@ pub struct ModelEntry {
     pub path: PathBuf,
     /// The data it is attacked on, as positions in [`Study::data`](super::Study::data).
     pub data: Vec<usize>,
-    /// What its outputs are.
-    pub output: Output,
+    /// What its outputs are, where the study says it.
+    pub output: Option<Output>,
     /// What its outputs mean, in the place of what its own configuration says.
     pub head: Option<Head>,
     /// What takes the place of the model's own input scaling and the data's own bounds.
@@ -177,12 +177,17 @@ pub(super) fn models(root: &Table, folder: &Path, data: &[DataEntry]) -> Result<
         if threshold.is_some() && operating_point.is_some() {
             return Err(table.error("threshold", "a threshold beside an operating_point", "one of them"));
         }
-        let output = table.read("output", |item| item.choice(&["logits", "probabilities"]))?;
+        let output = table.read("output", |item| {
+            Ok(match item.choice(&["logits", "probabilities"])? {
+                "logits" => Output::Logits,
+                _ => Output::Probabilities,
+            })
+        })?;
         entries.push(ModelEntry {
             id: fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?,
             path: folder.join(table.require("path", "the model's folder or file")?.text()?),
             data: positions(&table.require("data", "the ids of [[data]] tables")?, "[[data]] table", &ids)?,
-            output: if output == Some("probabilities") { Output::Probabilities } else { Output::Logits },
+            output,
             head: table.read("head", |item| item.choice(&Head::NAMES))?.and_then(Head::named),
             input: table.read("input", input)?,
             operating_point,
