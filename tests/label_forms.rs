@@ -641,6 +641,11 @@ fn a_class_without_a_column_is_asked_for() {
     let line = label_lines(&error).remove(0);
     let read = place.read(&format!("{data}\ncolumns = {{ {line} }}"), "").unwrap();
     assert_eq!(classes(&read), [1, 0, 2]);
+    for column in ["bacterial", "No Finding"] {
+        let data = place.list(column, &as_texts([1, 0, 1, 0, 1, 0]));
+        let error = place.read(&format!("{data}\ncolumns = {{ label = {column:?} }}"), "").unwrap_err();
+        assert!(error.contains("one class of several") && error.contains("`label = [COLUMN"), "{error}");
+    }
     let data = place.csv("path,bacterial,viral\n0.png,1,0\n1.png,0,0\n");
     let error = place.read(&format!("{data}\n{two}"), "").unwrap_err();
     assert!(error.contains("a column for normal") && !error.contains("sigmoid"), "{error}");

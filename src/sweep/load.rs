@@ -4,9 +4,9 @@ use std::path::Path;
 
 use percuss_kernels::Precision;
 
-use super::likeness;
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Source, Wanted, labels};
+use super::{as_findings, likeness};
+use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
 use crate::models::onnx::Ending;
 use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, Samples, counted, onnx_file};
 use crate::resampling::{Filter, Fit};
@@ -473,7 +473,7 @@ fn check_fit(
                     &data.name,
                     place("labels"),
                     "one class a sample",
-                    findings_of_classes(&study.data[position].request.source, model, data),
+                    as_findings::mend(&study.data[position].request.source, model, data),
                 )),
                 None => Ok(()),
             }
@@ -491,30 +491,4 @@ fn check_fit(
             },
         )),
     }
-}
-
-/// What mends classes for a model of findings: the same labels as findings, or outputs that exclude each other, where its graph leaves that open.
-fn findings_of_classes(source: &Source, model: &Model, data: &Dataset) -> String {
-    let outputs = model.config.classes();
-    let mut text = format!(
-        "{outputs} findings a sample, as the model's sigmoid head has: `label = [COLUMN, ...]` in `columns` of a manifest, or an array of \
-         {outputs} values a sample (`np.eye({outputs})[y]` of classes)"
-    );
-    let archive = matches!(source, Source::Path(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")));
-    let answers = data.counts().iter().skip(2).all(|&count| count == 0);
-    if archive && answers {
-        let numbered = data.classes.iter().enumerate().all(|(at, name)| *name == at.to_string());
-        let quoted: Vec<String> = data.classes.iter().map(|name| labels::quoted(name)).collect();
-        let names =
-            if numbered { format!("`classes = [{}]` and ", quoted.join(", ")) } else { String::new() };
-        let last = quoted.last().map_or("", String::as_str);
-        text += &format!(
-            "; or, if 1 is one output's finding, that output in the [[data]] table, the last: {names}`findings = [{last}]`"
-        );
-    }
-    if model.network().and_then(|network| network.ending) != Some(Ending::Sigmoid) {
-        text +=
-            "; head = \"softmax\" in the [[model]] table makes its outputs classes that exclude each other";
-    }
-    text
 }

@@ -1,5 +1,6 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
+mod as_findings;
 mod cell;
 pub mod clean;
 pub mod data_check;

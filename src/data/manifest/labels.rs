@@ -305,6 +305,15 @@ fn one(table: &Table, rows: &[usize], name: &str, options: &LabelOptions, known:
         let class = question(table, name, known)?;
         return one_of_two(table, rows, (&class, name), options, known);
     }
+    let answered = texts.iter().flatten().all(|text| Answer::of(Some(text)).is_some());
+    if !two && answered && (denies(name, known) || known.names.iter().any(|own| same(own, name))) {
+        let expected = format!(
+            "a class a row, or `label = [COLUMN, ...]` in `columns` of [[data]], a column of 0 and 1 for each class ({})",
+            known.all_names(0).join(", ")
+        );
+        let found = "answers to one class of several, which leave the others open";
+        return Err(Error::input(&table.file, format!("column `{name}`"), found, expected));
+    }
     classes_of(table, rows, name, &texts, options, known)
 }
 
