@@ -138,6 +138,7 @@ pub fn data_split(
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
     request.outputs = Some(outputs(&model.config));
+    request.configuration = model.network().map(|network| network.configuration.clone());
     request.classes = class_names(study, position, of, model)?;
     request.arrays.wanted = wanted(model);
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
@@ -287,6 +288,12 @@ fn shape_mend(model: &Model, own: &[usize]) -> String {
     {
         return format!(
             "{shape:?}, the model's input; input = {{ shape = {own:?} }} of the [[model]] resizes them"
+        );
+    }
+    if image(own) && own.last() == Some(&3) && to.last() == Some(&1) {
+        return format!(
+            "{shape:?}, the model's input, which is grey: of arrays of colours that hold grey alone, one channel (numpy, channels last: \
+             x = x[..., :1]); of others, grey as the model was trained on it, x = x.mean(axis=-1, keepdims=True).astype(x.dtype); axis=1 and x[:, :1] where channels come first"
         );
     }
     format!("{shape:?}, the model's input")

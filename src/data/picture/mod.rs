@@ -126,6 +126,13 @@ pub fn is_image(bytes: &[u8]) -> bool {
     Format::of(bytes).is_some()
 }
 
+/// Whether it is an image of a kind that is not read: a folder of such is one of images, and what is read is said of its first file.
+pub fn is_unread_image(bytes: &[u8]) -> bool {
+    let other_riff = bytes.starts_with(b"RIFF") && bytes.get(8..12) != Some(b"WEBP".as_slice());
+    let kinds = ["a GIF file", "a WebP file", "a JPEG 2000 file", "a HEIC or AVIF file"];
+    !is_image(bytes) && !other_riff && kinds.contains(&named(bytes))
+}
+
 /// Whether a file that begins with `bytes` (132 are enough) is DICOM.
 pub fn is_dicom(bytes: &[u8]) -> bool {
     Format::of(bytes) == Some(Format::Dicom)
