@@ -297,6 +297,21 @@ fn what_is_said_of_files_is_true_of_their_kind() {
         let told = told(&request(folder.path(), &csv, keys));
         assert!(told.contains(said) && !told.contains(unsaid), "{file} {keys}: {told}");
     }
+    // The same file with a slope of 3, and with its own of 1.
+    let [one, two] = ["one.dcm", "two.dcm"].map(|name| folder.path().join(name));
+    let mut bytes = std::fs::read(cases().join("ct.dcm")).unwrap();
+    std::fs::write(&one, &bytes).unwrap();
+    let tag = [0x28, 0, 0x53, 0x10, b'D', b'S'];
+    let at = bytes.windows(6).position(|own| own == tag).unwrap() + 8;
+    let len = usize::from(bytes[at - 2]);
+    bytes[at..at + len].fill(b' ');
+    bytes[at] = b'3';
+    std::fs::write(&two, &bytes).unwrap();
+    for (files, differ) in [([&one, &two], true), ([&one, &one], false)] {
+        let csv = format!("path,label\n{},0\n{},1\n", files[0].display(), files[1].display());
+        let said = told(&request(folder.path(), &csv, "values = \"stored\""));
+        assert_eq!(said.contains("equal numbers of two files mean different values"), differ, "{said}");
+    }
     let csv = format!("path,label\n{},0\n", cases().join("grey.png").display());
     let resized = told(&request(folder.path(), &csv, "resize = [4, 4]"));
     assert!(resized.contains("(bicubic, crop)"), "{resized}");

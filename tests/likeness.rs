@@ -337,3 +337,14 @@ fn signals_in_another_unit_or_standardised_before_are_told_and_wandering_baselin
         assert_eq!(remark.is_none(), right, "{variant}: {remark:?}");
     }
 }
+
+#[test]
+fn colours_for_a_grey_model_are_refused_with_a_mend() {
+    let dir = tempfile::tempdir().unwrap();
+    network(dir.path(), 1, &[], "");
+    samples(dir.path(), 3, "|u1", FORMS[2].2);
+    let error = loaded(dir.path(), "").unwrap_err().to_string();
+    assert!(error.contains("x = x.mean(axis=1, keepdims=True)") && error.contains("x = x[:, :1]"), "{error}");
+    samples(dir.path(), 1, "|u1", FORMS[2].2);
+    assert!(loaded(dir.path(), "").is_ok());
+}

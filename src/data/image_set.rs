@@ -205,6 +205,8 @@ struct Told {
     spacing: Option<(f64, f64, usize)>,
     /// DICOM files of grey, which are read through a window or as values.
     dicom: usize,
+    /// The smallest and largest step of stored numbers that files state.
+    slopes: Option<(f64, f64)>,
     /// DICOM files of colour, which are bytes as they are.
     dicom_colour: usize,
 }
@@ -223,11 +225,13 @@ impl Told {
             .iter()
             .filter_map(|picture| picture.about.get("pixel_spacing")?.split('\\').next()?.trim().parse().ok())
             .collect();
+        let steps = pictures.iter().filter_map(|picture| picture.slope).map(|step| (step, step));
+        let slopes = steps.reduce(|(low, high), (step, _)| (low.min(step), high.max(step)));
         let range = spacings
             .iter()
             .fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), &s| (low.min(s), high.max(s)));
         let spacing = (!spacings.is_empty()).then_some((range.0, range.1, spacings.len()));
-        Self { counts, remarks: Vec::new(), images: pictures.len(), spacing, dicom, dicom_colour }
+        Self { counts, remarks: Vec::new(), images: pictures.len(), spacing, dicom, dicom_colour, slopes }
     }
 
     fn say(self, dataset: &mut Dataset, options: &ImageOptions) {
@@ -267,6 +271,13 @@ impl Told {
                     self.dicom, dataset.unit, dataset.domain.low[0], dataset.domain.high[0]
                 ),
             };
+            dataset.remarks.push(Remark::note(text));
+        }
+        if let Some((low, high)) = self.slopes.filter(|(low, high)| low < high) {
+            let text = format!(
+                "one step of the stored numbers is {low} to {high} of the files' unit (RescaleSlope), which values = \"stored\" leaves aside: \
+                 equal numbers of two files mean different values; values = \"rescaled\" makes them one unit"
+            );
             dataset.remarks.push(Remark::note(text));
         }
         if self.dicom_colour > 0 {

@@ -290,10 +290,16 @@ fn shape_mend(model: &Model, own: &[usize]) -> String {
             "{shape:?}, the model's input; input = {{ shape = {own:?} }} of the [[model]] resizes them"
         );
     }
-    if image(own) && own.last() == Some(&3) && to.last() == Some(&1) {
+    let grey = image(&to) && to.last() == Some(&1);
+    let (axis, first) = match own {
+        [_, _, 3] => (-1, "x[..., :1]"),
+        [3, _, _] => (1, "x[:, :1]"),
+        _ => return format!("{shape:?}, the model's input"),
+    };
+    if grey {
         return format!(
-            "{shape:?}, the model's input, which is grey: of arrays of colours that hold grey alone, one channel (numpy, channels last: \
-             x = x[..., :1]); of others, grey as the model was trained on it, x = x.mean(axis=-1, keepdims=True).astype(x.dtype); axis=1 and x[:, :1] where channels come first"
+            "{shape:?}, the model's input, which is grey; of colours, grey as the model was trained on it: numpy, \
+             x = x.mean(axis={axis}, keepdims=True).astype(x.dtype), or x = {first} where all three are the same"
         );
     }
     format!("{shape:?}, the model's input")

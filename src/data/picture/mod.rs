@@ -68,6 +68,8 @@ pub struct Picture {
     pub peculiarities: Vec<&'static str>,
     /// What the file itself says of patient, sex, age, ...: names of columns and their values.
     pub about: BTreeMap<&'static str, String>,
+    /// What one step of the stored numbers is in the file's own unit, where the numbers are taken as stored and the file says it.
+    pub slope: Option<f64>,
 }
 
 /// A refusal: what was found, and what is expected.
@@ -183,7 +185,7 @@ fn named(bytes: &[u8]) -> &'static str {
 impl Picture {
     /// An image without peculiarities.
     fn plain(size: [usize; 2], channels: usize, stored: Stored) -> Self {
-        Self { size, channels, stored, peculiarities: Vec::new(), about: BTreeMap::new() }
+        Self { size, channels, stored, peculiarities: Vec::new(), about: BTreeMap::new(), slope: None }
     }
 
     /// Whether the file stores colour, and all of it is grey.

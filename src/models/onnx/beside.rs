@@ -142,9 +142,19 @@ fn refuse_misnamed(model: &Path, own: &Path) -> Result<()> {
     let misnamed = others.into_iter().flatten().find(speaks).filter(|_| !own.is_file());
     misnamed.map_or(Ok(()), |path| {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let expected =
-            format!("{} for {}: rename it, mv {} {}", name(own), name(model), path.display(), own.display());
-        Err(Error::input(path.display(), "name", format!("{}, which no network has", name(&path)), expected))
+        let expected = format!(
+            "{}, the name that {} is read with: mv {} {}",
+            name(own),
+            name(model),
+            path.display(),
+            own.display()
+        );
+        Err(Error::input(
+            path.display(),
+            "name",
+            format!("{}, which would not be read", name(&path)),
+            expected,
+        ))
     })
 }
 
