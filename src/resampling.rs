@@ -30,6 +30,14 @@ impl Fit {
     /// All names.
     pub const NAMES: [&'static str; 2] = ["crop", "squash"];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crop => "crop",
+            Self::Squash => "squash",
+        }
+    }
+
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -43,6 +51,15 @@ impl Fit {
 impl Filter {
     /// All names.
     pub const NAMES: [&'static str; 3] = ["nearest", "bilinear", "bicubic"];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        }
+    }
 
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {

@@ -245,3 +245,94 @@ fn folders_are_classes() {
     assert!(refused("missing = \"drop\"").contains("labels of a manifest"));
     assert!(told(&all).contains("1 of 4 images: JPEG"));
 }
+
+#[test]
+fn segmentations_in_a_class_folder_are_no_samples_and_are_told() {
+    let rows: [(&[&str], usize, usize); 6] = [
+        // The COVID-19 Radiography Database and BUSI.
+        (&["N/images/1.png", "N/masks/1.png", "P/images/2.png", "P/masks/2.png"], 2, 2),
+        (&["N/n (1).png", "N/n (1)_mask.png", "N/n (1)_mask_1.png", "P/p (3).png", "P/p (3)_mask.png"], 2, 3),
+        (&["train/N/1.png", "train/N/segmentation/1.png", "test/P/2.png", "test/P/2-mask.png"], 2, 2),
+        (&["N/a/1.png", "N/a/1_seg.png", "P/2.png"], 2, 1),
+        // Nothing that they would be segmentations of.
+        (&["N/1_mask.png", "N/masks/1.png", "P/masks/2.png"], 2, 1),
+        (&["mask/1.png", "mask/1_2.png", "no_mask/1.png"], 3, 0),
+    ];
+    for (files, samples, masks) in rows {
+        let folder = tempfile::tempdir().unwrap();
+        for path in files {
+            let to = folder.path().join(path);
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(cases().join("grey.png"), to).unwrap();
+        }
+        let mut all = Request::new(Source::Path(folder.path().to_path_buf()), "all");
+        all.classes = match files[0].starts_with("mask") {
+            true => vec!["mask".into(), "no_mask".into()],
+            false => vec!["N".into(), "P".into()],
+        };
+        assert_eq!(open(&all, None).unwrap().len(), samples, "{files:?}");
+        let said = told(&all);
+        assert_eq!(said.contains("masks of images beside them are left out"), masks > 0, "{files:?}: {said}");
+        assert!(masks == 0 || said.contains(&format!("left out: {masks},")), "{files:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_said_of_files_is_true_of_their_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let window = "values = \"window\"";
+    let rows = [
+        ("ct.dcm", "values = \"rescaled\"", "values in HU, from", "do not state"),
+        (
+            "no-window.dcm",
+            "values = \"rescaled\"",
+            "values whose unit the files do not state, from",
+            "in value",
+        ),
+        ("colour.dcm", window, "of colour: pixels as they are, through no window", "its own window"),
+        ("ct.dcm", window, "through its own window", "of colour"),
+    ];
+    for (file, keys, said, unsaid) in rows {
+        let csv = format!("path,label\n{},0\n", cases().join(file).display());
+        let told = told(&request(folder.path(), &csv, keys));
+        assert!(told.contains(said) && !told.contains(unsaid), "{file} {keys}: {told}");
+    }
+    // The same file with a slope of 3, and with its own of 1.
+    let [one, two] = ["one.dcm", "two.dcm"].map(|name| folder.path().join(name));
+    let mut bytes = std::fs::read(cases().join("ct.dcm")).unwrap();
+    std::fs::write(&one, &bytes).unwrap();
+    let tag = [0x28, 0, 0x53, 0x10, b'D', b'S'];
+    let at = bytes.windows(6).position(|own| own == tag).unwrap() + 8;
+    let len = usize::from(bytes[at - 2]);
+    bytes[at..at + len].fill(b' ');
+    bytes[at] = b'3';
+    std::fs::write(&two, &bytes).unwrap();
+    for (files, differ) in [([&one, &two], true), ([&one, &one], false)] {
+        let csv = format!("path,label\n{},0\n{},1\n", files[0].display(), files[1].display());
+        let said = told(&request(folder.path(), &csv, "values = \"stored\""));
+        assert_eq!(said.contains("equal numbers of two files mean different values"), differ, "{said}");
+    }
+    let csv = format!("path,label\n{},0\n", cases().join("grey.png").display());
+    let resized = told(&request(folder.path(), &csv, "resize = [4, 4]"));
+    assert!(resized.contains("(bicubic, crop)"), "{resized}");
+}
+
+#[test]
+fn folders_of_other_images_and_names_as_paths_are_refused_with_a_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| message(open(&Request::new(Source::Path(path.to_path_buf()), "all"), None));
+    for (ending, bytes) in [("gif", &b"GIF89a....."[..]), ("webp", b"RIFF\x10\0\0\0WEBPVP8 ")] {
+        let class = folder.path().join(ending).join("normal");
+        std::fs::create_dir_all(&class).unwrap();
+        std::fs::write(class.join(format!("a.{ending}")), bytes).unwrap();
+        let mut all = Request::new(Source::Path(folder.path().join(ending)), "all");
+        all.classes = vec!["normal".into(), "sick".into()];
+        let class_folders = message(open(&all, None));
+        assert!(class_folders.contains("a PNG, JPEG, TIFF, BMP or DICOM file"), "{class_folders}");
+        assert!(refused(&class).contains("images (PNG, JPEG, TIFF, BMP, DICOM) in a folder for each class"));
+    }
+    let name = refused(&folder.path().join("breastmnist"));
+    assert!(name.contains("name = \"breastmnist\" in the place of path"), "{name}");
+    let missing = refused(&folder.path().join("breast"));
+    assert!(missing.contains("No such file"), "{missing}");
+}

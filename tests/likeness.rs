@@ -117,6 +117,9 @@ fn models() -> Vec<(&'static str, Vec<Vec<u8>>, String, [bool; 6])> {
         ("inside for 0 to 1", inside(&MEAN, &STD), String::new(), unit),
         ("inside for 0 to 255", inside(&times(MEAN, 255.0), &times(STD, 255.0)), String::new(), pixel),
         ("inside for 0 to 1, after division by 255", inside(&MEAN, &STD), json(&[0.0], &[255.0]), pixel),
+        ("a mean subtracted inside", inside(&[103.9, 116.8, 123.7], &[1.0; 3]), String::new(), pixel),
+        ("127.5 subtracted inside", inside(&[127.5], &[1.0]), String::new(), pixel),
+        ("128 subtracted", vec![], json(&[128.0], &[1.0]), pixel),
     ]
 }
 
@@ -197,6 +200,48 @@ fn dark_and_bright_images_are_not_cried_over() {
             assert_eq!(told(dir.path(), ""), None, "{variant} under {mean:?}");
         }
     }
+}
+
+#[test]
+fn hounsfield_units_pixels_and_intensities_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    // Ends, the power that skews what is between them, mean and deviation of the scaling, whether that is right.
+    type Row = ([f64; 2], i32, [f32; 2], bool);
+    let hounsfield = [-1024.0, 1016.0];
+    let rows: [Row; 21] = [
+        (hounsfield, 1, [127.5, 58.4], false),
+        (hounsfield, 1, [127.5, 65.0], false),
+        (hounsfield, 1, [127.5, 73.7], false),
+        (hounsfield, 1, [127.5, 80.0], false),
+        (hounsfield, 1, [127.5, 100.0], false),
+        (hounsfield, 1, [127.5, 127.5], false),
+        (hounsfield, 1, [120.0, 58.4], false),
+        (hounsfield, 3, [123.7, 73.7], false),
+        (hounsfield, 1, [127.5, 1.0], false),
+        ([0.0, 900.0], 1, [-500.0, 450.0], false),
+        ([-1000.0, 1200.0], 1, [300.0, 250.0], false),
+        (hounsfield, 1, [-500.0, 450.0], true),
+        (hounsfield, 3, [-500.0, 450.0], true),
+        (hounsfield, 1, [40.0, 400.0], true),
+        (hounsfield, 3, [40.0, 400.0], true),
+        (hounsfield, 3, [50.0, 350.0], true),
+        (hounsfield, 1, [0.0, 1000.0], true),
+        ([-160.0, 240.0], 1, [40.0, 115.0], true),
+        ([-160.0, 240.0], 2, [30.0, 100.0], true),
+        ([0.0, 900.0], 1, [450.0, 260.0], true),
+        ([0.0, 900.0], 2, [300.0, 250.0], true),
+    ];
+    let mut wrong = Vec::new();
+    for ([low, high], power, [mean, std], right) in rows {
+        network(dir.path(), 3, &inside(&[mean; 3], &[std; 3]), "");
+        let samples_of = |p: f64, _| low + (high - low) * p.powi(power);
+        samples(dir.path(), 3, "<f4", samples_of);
+        let remark = told(dir.path(), "");
+        if remark.is_none() != right {
+            wrong.push(format!("{low} to {high} (power {power}) under {mean}, {std}: {remark:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -291,4 +336,15 @@ fn signals_in_another_unit_or_standardised_before_are_told_and_wandering_baselin
         let remark = told();
         assert_eq!(remark.is_none(), right, "{variant}: {remark:?}");
     }
+}
+
+#[test]
+fn colours_for_a_grey_model_are_refused_with_a_mend() {
+    let dir = tempfile::tempdir().unwrap();
+    network(dir.path(), 1, &[], "");
+    samples(dir.path(), 3, "|u1", FORMS[2].2);
+    let error = loaded(dir.path(), "").unwrap_err().to_string();
+    assert!(error.contains("x = x.mean(axis=1, keepdims=True)") && error.contains("x = x[:, :1]"), "{error}");
+    samples(dir.path(), 1, "|u1", FORMS[2].2);
+    assert!(loaded(dir.path(), "").is_ok());
 }

@@ -522,3 +522,35 @@ fn an_axis_that_is_called_a_length_is_no_batch() {
     std::fs::write(folder.path().join("model.json"), r#"{ "dimensions": { "sequence": 1 } }"#).unwrap();
     assert!(Model::load(&path).is_ok(), "the mend works");
 }
+
+#[test]
+fn a_configuration_of_another_name_is_refused_and_the_new_name_works() {
+    let bytes = file(17, &[node("Relu", &["x"], &["y"], &[]), input("x", &[-1, 3]), output("y", &[-1, 3])]);
+    for (name, misnamed) in [
+        ("densenet.onnx", "model.json"),
+        ("densenet.onnx", "densenet.onnx.json"),
+        ("model.onnx", "model.onnx.json"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let beside = folder.path().join(misnamed);
+        // What is another tool's is no configuration.
+        std::fs::write(&beside, r#"{ "modelTopology": {} }"#).unwrap();
+        assert!(Model::load(&path).is_ok(), "{misnamed}");
+        std::fs::write(&beside, r#"{ "class_names": ["a", "b", "c"] }"#).unwrap();
+        let error = Model::load(&path).unwrap_err().to_string();
+        let own = path.with_extension("json");
+        let mend = format!("mv {} {}", beside.display(), own.display());
+        assert!(error.contains(&mend), "{error}");
+        std::fs::rename(&beside, &own).unwrap();
+        assert_eq!(Model::load(&path).unwrap().config.class_names, ["a", "b", "c"]);
+    }
+    // model.json beside model.onnx is of that network.
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["model.onnx", "other.onnx"] {
+        std::fs::write(folder.path().join(name), &bytes).unwrap();
+    }
+    std::fs::write(folder.path().join("model.json"), r#"{ "class_names": ["a", "b", "c"] }"#).unwrap();
+    assert!(Model::load(&folder.path().join("other.onnx")).unwrap().config.class_names.is_empty());
+}

@@ -7,7 +7,7 @@ use super::image_set::{self, Listed};
 use super::labels::{Classes, Place, Written, classes};
 use super::manifest::same_split;
 use super::subset::sha256;
-use super::{Dataset, Labels, Request, picture};
+use super::{Dataset, Labels, Request, mask_files, picture};
 use crate::{Error, Result};
 
 const SPLITS: [&str; 3] = ["train", "val", "test"];
@@ -34,7 +34,8 @@ fn begins_as_image(file: &Path) -> bool {
     use std::io::Read;
     let mut head = Vec::new();
     let opened = crate::files::open(file).ok();
-    opened.is_some_and(|file| file.take(132).read_to_end(&mut head).is_ok()) && picture::is_image(&head)
+    opened.is_some_and(|file| file.take(132).read_to_end(&mut head).is_ok())
+        && (picture::is_image(&head) || picture::is_unread_image(&head))
 }
 
 /// Reads the images below `path`; the names of their folders are their classes.
@@ -42,7 +43,7 @@ fn begins_as_image(file: &Path) -> bool {
 /// # Errors
 /// No such split, names whose order nobody says, and what [`image_set::read`] refuses.
 pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
-    let (mut listed, mut names) = (Vec::new(), Vec::new());
+    let (mut listed, mut names, mut masks) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = 0;
     let split_folders = split_folders(path)?;
     let parts: Vec<(Option<&str>, PathBuf)> = match split_folders.is_empty() {
@@ -57,7 +58,9 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
                 Error::input(class.display(), "folder", "a name that is no UTF-8", "the class in words")
             })?;
             // A sample's index counts through all splits, so that it is the same whichever is opened.
-            for file in below(&class)? {
+            let Below { images, masks: own } = below(&class)?;
+            masks.extend(own.into_iter().filter(|_| wanted));
+            for file in images {
                 if wanted {
                     listed.push((first, file));
                     names.push(name.to_string());
@@ -74,8 +77,9 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
         return Err(Error::input(&file, format!("split {}", request.split), found, expected));
     }
     let place = Place { file: &file, column: "the folders' names", entry: &place };
-    let Classes { labels, names: classes, remarks } =
+    let Classes { labels, names: classes, mut remarks } =
         classes(&Written::Texts(names.clone()), &request.known(), &place)?;
+    remarks.extend(mask_files::told(path, &masks));
     let relative: Vec<String> = listed
         .iter()
         .map(|(_, file)| file.strip_prefix(path).unwrap_or(file).display().to_string())
@@ -136,11 +140,29 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(path)?.into_iter().filter(|entry| !entry.is_dir() && !system(entry)).collect())
 }
 
-/// All files of a class, those of folders in it as well (one a patient, say).
-fn below(class: &Path) -> Result<Vec<PathBuf>> {
-    let mut all = files(class)?;
-    for folder in folders(class)? {
-        all.extend(below(&folder)?);
+/// The files of a class.
+struct Below {
+    images: Vec<PathBuf>,
+    /// Segmentations of them.
+    masks: Vec<PathBuf>,
+}
+
+/// All files of a class, those of folders in it as well (one a patient, say). A folder of segmentations is one where images are beside it.
+fn below(class: &Path) -> Result<Below> {
+    let (images, masks) = mask_files::split_off(files(class)?);
+    let mut all = Below { images, masks };
+    let (of_masks, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        folders(class)?.into_iter().partition(|folder| mask_files::is_folder(folder));
+    for folder in others {
+        let own = below(&folder)?;
+        all.images.extend(own.images);
+        all.masks.extend(own.masks);
+    }
+    let beside = !all.images.is_empty();
+    for folder in of_masks {
+        let own = below(&folder)?;
+        if beside { &mut all.masks } else { &mut all.images }.extend(own.images);
+        all.masks.extend(own.masks);
     }
     Ok(all)
 }

@@ -203,7 +203,12 @@ struct Told {
     remarks: Vec<Remark>,
     images: usize,
     spacing: Option<(f64, f64, usize)>,
+    /// DICOM files of grey, which are read through a window or as values.
     dicom: usize,
+    /// The smallest and largest step of stored numbers that files state.
+    slopes: Option<(f64, f64)>,
+    /// DICOM files of colour, which are bytes as they are.
+    dicom_colour: usize,
 }
 
 impl Told {
@@ -212,16 +217,21 @@ impl Told {
         for &peculiarity in pictures.iter().flat_map(|picture| &picture.peculiarities) {
             *counts.entry(peculiarity).or_default() += 1;
         }
-        let dicom = pictures.iter().filter(|picture| !picture.about.is_empty()).count();
+        let of_dicom = |channels: usize| {
+            pictures.iter().filter(|own| !own.about.is_empty() && own.channels == channels).count()
+        };
+        let (dicom, dicom_colour) = (of_dicom(1), of_dicom(3));
         let spacings: Vec<f64> = pictures
             .iter()
             .filter_map(|picture| picture.about.get("pixel_spacing")?.split('\\').next()?.trim().parse().ok())
             .collect();
+        let steps = pictures.iter().filter_map(|picture| picture.slope).map(|step| (step, step));
+        let slopes = steps.reduce(|(low, high), (step, _)| (low.min(step), high.max(step)));
         let range = spacings
             .iter()
             .fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), &s| (low.min(s), high.max(s)));
         let spacing = (!spacings.is_empty()).then_some((range.0, range.1, spacings.len()));
-        Self { counts, remarks: Vec::new(), images: pictures.len(), spacing, dicom }
+        Self { counts, remarks: Vec::new(), images: pictures.len(), spacing, dicom, dicom_colour, slopes }
     }
 
     fn say(self, dataset: &mut Dataset, options: &ImageOptions) {
@@ -229,9 +239,12 @@ impl Told {
         for (what, count) in self.counts {
             let text = match (what, options.resize) {
                 (RESIZED, Some(resize)) => format!(
-                    "{count} of {all} images are of another size and become {} x {} while they are read ({:?}, {:?}): budgets are in the \
+                    "{count} of {all} images are of another size and become {} x {} while they are read ({}, {}): budgets are in the \
                      resized pixels, the attacked graph holds no resizing of them",
-                    resize.size[0], resize.size[1], resize.filter, resize.fit
+                    resize.size[0],
+                    resize.size[1],
+                    resize.filter.name(),
+                    resize.fit.name()
                 ),
                 _ => format!("{count} of {all} images: {what}"),
             };
@@ -249,11 +262,27 @@ impl Told {
                 Some(picture::Values::Stored) => {
                     format!("{} DICOM files: stored numbers as pixels from 0 to 255, no window", self.dicom)
                 }
+                _ if dataset.unit == "value" => format!(
+                    "{} DICOM files: values whose unit the files do not state, from {} to {}",
+                    self.dicom, dataset.domain.low[0], dataset.domain.high[0]
+                ),
                 _ => format!(
                     "{} DICOM files: values in {}, from {} to {}",
                     self.dicom, dataset.unit, dataset.domain.low[0], dataset.domain.high[0]
                 ),
             };
+            dataset.remarks.push(Remark::note(text));
+        }
+        if let Some((low, high)) = self.slopes.filter(|(low, high)| low < high) {
+            let text = format!(
+                "one step of the stored numbers is {low} to {high} of the files' unit (RescaleSlope), which values = \"stored\" leaves aside: \
+                 equal numbers of two files mean different values; values = \"rescaled\" makes them one unit"
+            );
+            dataset.remarks.push(Remark::note(text));
+        }
+        if self.dicom_colour > 0 {
+            let text =
+                format!("{} DICOM files of colour: pixels as they are, through no window", self.dicom_colour);
             dataset.remarks.push(Remark::note(text));
         }
         if let Some((low, high, count)) = self.spacing {

@@ -22,6 +22,7 @@ pub mod label_options;
 pub mod labels;
 pub mod layout;
 pub mod manifest;
+mod mask_files;
 pub mod npz;
 mod npz_rows;
 pub mod outcome;

@@ -57,6 +57,8 @@ pub struct Request {
     pub labels: LabelOptions,
     /// The model's outputs, where there is a model.
     pub outputs: Option<Outputs>,
+    /// The file that has the model's own names, or would, where that is known.
+    pub configuration: Option<String>,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
     pub unordered: bool,
     /// How the arrays of an npz archive are read.
@@ -88,6 +90,7 @@ impl Request {
             classes_of_data: false,
             labels: LabelOptions::default(),
             outputs: None,
+            configuration: None,
             unordered: false,
             arrays: ArrayOptions::default(),
             images: ImageOptions::default(),
@@ -104,6 +107,7 @@ impl Request {
             of_data: self.classes_of_data,
             findings: self.labels.findings.clone(),
             outputs: self.outputs,
+            configuration: self.configuration.clone(),
             unordered: self.unordered,
         }
     }
@@ -252,8 +256,21 @@ fn open_table(opened: Result<(Dataset, Preprocess)>) -> Opened {
     opened.map(|(dataset, fitted)| (dataset, Some(fitted)))
 }
 
+/// Refuses a path where nothing is; of a name that stands in the registry with the line that means that.
+fn exists(path: &Path) -> Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match std::fs::metadata(path) {
+        Err(_) if registry::entry(name).is_ok() => {
+            let expected =
+                format!("name = \"{name}\" in the place of path: it is a data set of `percuss data list`");
+            Err(Error::input(path.display(), "path", "no file or folder", expected))
+        }
+        other => other.map(|_| ()).map_err(Error::io(path)),
+    }
+}
+
 fn open_path(path: &Path, request: &Request, fitted: Option<&Preprocess>) -> Opened {
-    std::fs::metadata(path).map_err(Error::io(path))?;
+    exists(path)?;
     // A folder of recordings may hold their list, which is no table of its own.
     if signals::listing::is_list(path) || signals::listing::folder(path, &request.signals.list).is_ok() {
         return Ok((signals::open(path, request)?, None));

@@ -42,7 +42,10 @@ impl Samples {
         }
         let sides = self.shape[..2].iter().all(|&side| (1..=8192).contains(&side));
         if !sides || ![1, channels].contains(&self.shape[2]) {
-            let expected = format!("sides from 1 to 8192 and 1 or {channels} channels");
+            let expected = match channels {
+                1 => "sides from 1 to 8192 and 1 channel".to_string(),
+                _ => format!("sides from 1 to 8192 and 1 or {channels} channels"),
+            };
             return Err(("samples.shape".into(), format!("{:?}", self.shape), expected));
         }
         Ok(())

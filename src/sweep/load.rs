@@ -145,6 +145,7 @@ pub fn data_split(
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
     request.outputs = Some(outputs(&model.config));
+    request.configuration = model.network().map(|network| network.configuration.clone());
     request.classes = class_names(study, position, of, model)?;
     request.arrays.wanted = wanted(model);
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
@@ -294,6 +295,18 @@ fn shape_mend(model: &Model, own: &[usize]) -> String {
     {
         return format!(
             "{shape:?}, the model's input; input = {{ shape = {own:?} }} of the [[model]] resizes them"
+        );
+    }
+    let grey = image(&to) && to.last() == Some(&1);
+    let (axis, first) = match own {
+        [_, _, 3] => (-1, "x[..., :1]"),
+        [3, _, _] => (1, "x[:, :1]"),
+        _ => return format!("{shape:?}, the model's input"),
+    };
+    if grey {
+        return format!(
+            "{shape:?}, the model's input, which is grey; of colours, grey as the model was trained on it: numpy, \
+             x = x.mean(axis={axis}, keepdims=True).astype(x.dtype), or x = {first} where all three are the same"
         );
     }
     format!("{shape:?}, the model's input")

@@ -11,7 +11,10 @@ const UNSEEN: &str = "other";
 /// Where lines go.
 const WHERE: &str = "in the [[data]] table of the study (of a TRAIN.toml: in [data])";
 /// What may say it instead.
-const OWN: &str = "or \"class_names\" in the model's own configuration";
+fn own(known: &Known) -> String {
+    let file = known.configuration.as_deref().unwrap_or("the model's own configuration");
+    format!("or \"class_names\" in {file}")
+}
 
 /// `classes = ["normal", "pneumonia"]`.
 pub(super) fn line(names: &[&str]) -> String {
@@ -39,6 +42,7 @@ pub(super) fn order(found: &[&str], known: &Known) -> String {
     if names.len() == 1 && outputs == 2 {
         names.push(UNSEEN);
     }
+    let own = own(known);
     match (&known.names[..], &names[..]) {
         // The positive class of a single output is known: the other name is what stands before it.
         ([positive], &[a, b]) if same(a, positive) != same(b, positive) => {
@@ -47,10 +51,10 @@ pub(super) fn order(found: &[&str], known: &Known) -> String {
         }
         (_, &[a, b]) if outputs == 2 => {
             let (one, other) = (line(&[a, b]), line(&[b, a]));
-            format!("a line {WHERE} that says which output is which: {one} or {other}; {OWN}")
+            format!("a line {WHERE} that says which output is which: {one} or {other}; {own}")
         }
         _ => format!(
-            "a line {WHERE} with a name in the place of each OUTPUT, in the model's order, which this file does not know: {}; {OWN}",
+            "a line {WHERE} with a name in the place of each OUTPUT, in the model's order, which this file does not know: {}; {own}",
             to_fill(&vec![None; outputs])
         ),
     }

@@ -56,6 +56,8 @@ pub struct Known {
     pub findings: Vec<String>,
     /// The model's outputs, where there is a model.
     pub outputs: Option<Outputs>,
+    /// The file that has the model's own names, or would, where that is known.
+    pub configuration: Option<String>,
     /// No model is going to answer: names that nobody put into an order are numbered by alphabet, only to be looked at.
     pub unordered: bool,
 }

@@ -70,7 +70,15 @@ pub(super) fn read(bytes: &[u8], reading: &Reading, admit: &SizeCheck) -> Refuse
     let meaning = Meaning::of(&own, &layout, reading)?;
     let samples = dicom_codecs::frame(&file, &syntax, &layout, frame)?;
     let (stored, peculiarities) = dicom_values::convert(samples, &layout, &meaning);
-    Ok(Picture { size: layout.size, channels: layout.channels, stored, peculiarities, about: about(&own) })
+    let slope = dicom_values::slope(&own).filter(|_| matches!(meaning, dicom_values::Meaning::Stored));
+    Ok(Picture {
+        size: layout.size,
+        channels: layout.channels,
+        stored,
+        peculiarities,
+        about: about(&own),
+        slope,
+    })
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -125,12 +125,17 @@ fn rescale(frame: &Frame, layout: &Layout) -> Refused<Rescale> {
     if let Some(item) = frame.first_item(Tag(0x0028, 0x3000)) {
         return Ok(Rescale::Lut(Lut::of(item, layout.signed)?));
     }
-    let one = |tag: Tag| frame.numbers(tag).map(|values| values[0]);
-    let slope = one(Tag(0x0028, 0x1053)).unwrap_or(1.0);
+    let intercept = frame.numbers(Tag(0x0028, 0x1052)).map_or(0.0, |values| values[0]);
+    let slope = slope(frame).unwrap_or(1.0);
     if slope == 0.0 {
         return Err(("a RescaleSlope of 0".into(), "one that values can be told apart by".into()));
     }
-    Ok(Rescale::Line { slope, intercept: one(Tag(0x0028, 0x1052)).unwrap_or(0.0) })
+    Ok(Rescale::Line { slope, intercept })
+}
+
+/// What one step of the stored numbers is in the file's unit, where it says that.
+pub(super) fn slope(frame: &Frame) -> Option<f64> {
+    frame.numbers(Tag(0x0028, 0x1053)).map(|values| values[0])
 }
 
 fn unit(frame: &Frame) -> String {

@@ -68,6 +68,8 @@ pub struct Picture {
     pub peculiarities: Vec<&'static str>,
     /// What the file itself says of patient, sex, age, ...: names of columns and their values.
     pub about: BTreeMap<&'static str, String>,
+    /// What one step of the stored numbers is in the file's own unit, where the numbers are taken as stored and the file says it.
+    pub slope: Option<f64>,
 }
 
 /// A refusal: what was found, and what is expected.
@@ -126,6 +128,13 @@ pub fn is_image(bytes: &[u8]) -> bool {
     Format::of(bytes).is_some()
 }
 
+/// Whether it is an image of a kind that is not read: a folder of such is one of images, and what is read is said of its first file.
+pub fn is_unread_image(bytes: &[u8]) -> bool {
+    let other_riff = bytes.starts_with(b"RIFF") && bytes.get(8..12) != Some(b"WEBP".as_slice());
+    let kinds = ["a GIF file", "a WebP file", "a JPEG 2000 file", "a HEIC or AVIF file"];
+    !is_image(bytes) && !other_riff && kinds.contains(&named(bytes))
+}
+
 /// Whether a file that begins with `bytes` (132 are enough) is DICOM.
 pub fn is_dicom(bytes: &[u8]) -> bool {
     Format::of(bytes) == Some(Format::Dicom)
@@ -176,7 +185,7 @@ fn named(bytes: &[u8]) -> &'static str {
 impl Picture {
     /// An image without peculiarities.
     fn plain(size: [usize; 2], channels: usize, stored: Stored) -> Self {
-        Self { size, channels, stored, peculiarities: Vec::new(), about: BTreeMap::new() }
+        Self { size, channels, stored, peculiarities: Vec::new(), about: BTreeMap::new(), slope: None }
     }
 
     /// Whether the file stores colour, and all of it is grey.

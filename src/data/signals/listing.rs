@@ -77,7 +77,7 @@ pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
     }
     paths.retain(|path| !segments.contains(path));
     if paths.is_empty() {
-        let expected = "WFDB records (.hea), EDF or BDF files";
+        let expected = "WFDB records (.hea), EDF or BDF files; or images (PNG, JPEG, TIFF, BMP, DICOM) in a folder for each class";
         return Err(Error::input(folder.display(), "folder", "none", expected));
     }
     let item = |path: &PathBuf| {

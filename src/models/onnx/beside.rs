@@ -42,6 +42,9 @@ pub(super) struct Beside {
     pub(super) file: String,
 }
 
+/// All of them but `inputs`, by which other tools' files mean something else.
+const KEYS: [&str; 5] = ["class_names", "head", "input_scaling", "dimensions", "channels"];
+
 /// What a study says of a network that its file leaves open; it goes before what the file beside the network says.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,12 +127,44 @@ pub(super) enum Channels {
     Last,
 }
 
+/// Refuses a file beside `model` that says something of a network and is called after none: nothing of it would be read.
+fn refuse_misnamed(model: &Path, own: &Path) -> Result<()> {
+    let folder = model.parent().unwrap_or(Path::new(""));
+    let mut appended = model.as_os_str().to_owned();
+    appended.push(".json");
+    let of_another = folder.join("model.onnx").is_file();
+    let others = [Some(appended.into()), (!of_another).then(|| folder.join("model.json"))];
+    let speaks = |path: &std::path::PathBuf| {
+        let text = path.is_file().then(|| crate::files::read_text(path).ok()).flatten();
+        let json = text.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        json.is_some_and(|json| KEYS.iter().any(|key| json.get(key).is_some()))
+    };
+    let misnamed = others.into_iter().flatten().find(speaks).filter(|_| !own.is_file());
+    misnamed.map_or(Ok(()), |path| {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let expected = format!(
+            "{}, the name that {} is read with: mv {} {}",
+            name(own),
+            name(model),
+            path.display(),
+            own.display()
+        );
+        Err(Error::input(
+            path.display(),
+            "name",
+            format!("{}, which would not be read", name(&path)),
+            expected,
+        ))
+    })
+}
+
 impl Beside {
     /// The file beside `model`, if there is one that is about it.
     pub(super) fn read(model: &Path) -> Result<Self> {
         let folder = model.parent().unwrap_or(Path::new(""));
         let own = model.with_extension("json");
         let shared = folder.join("config.json");
+        refuse_misnamed(model, &own)?;
         let silent = Self { file: own.display().to_string(), ..Self::default() };
         let Some(path) = [own, shared].into_iter().find(|path| path.is_file()) else {
             return Ok(silent);

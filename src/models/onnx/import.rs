@@ -157,6 +157,7 @@ impl<'a, 'm> Import<'a, 'm> {
             features,
             leading,
             prepared: beside.exported_scaling.clone(),
+            configuration: beside.file.clone(),
             facts: self.facts.clone(),
             sha256: hex(&self.hash.finalize_reset()),
         })

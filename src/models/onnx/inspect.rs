@@ -84,10 +84,12 @@ fn attackable(network: &Network) -> String {
     let mut text = String::new();
     for (input, axes) in network.inputs.iter().zip(&network.axes) {
         let from = if axes.is_same() { String::new() } else { format!(" of the file's {:?}", axes.shape) };
-        text += &format!(
-            "  sample        {} {:?}{from}, values {} to {}\n",
-            input.name, input.shape, input.range.start, input.range.end
-        );
+        // Of several inputs: where each has its values in a sample.
+        let places = match network.inputs.len() {
+            1 => String::new(),
+            _ => format!(", numbers {} to {} of a sample's", input.range.start + 1, input.range.end),
+        };
+        text += &format!("  sample        {} {:?}{from}{places}\n", input.name, input.shape);
     }
     let head = match network.head {
         Head::Softmax if network.classes > 1 => {

@@ -114,6 +114,8 @@ pub struct Network {
     /// Mean and deviation of values from 0 to 1 by which the configuration of the model that the file was exported from standardises images; the
     /// file itself need not.
     pub prepared: Option<Prepared>,
+    /// The file beside it that says class names and scaling, or would: `NAME.json` or `config.json`.
+    pub configuration: String,
 }
 
 impl Network {

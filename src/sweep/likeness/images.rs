@@ -51,6 +51,10 @@ const CUSTOMARY: [(f64, f64); 13] = [
 ];
 /// Samples from which on a range of values says something of all.
 const ENOUGH: usize = 10;
+/// Below this lie no pixels, not even sharpened ones: Hounsfield units do.
+const BELOW_PIXELS: f64 = -25.0;
+/// Deviations below the mean where no value lies under a scaling for values from 0 up.
+const FAR_BELOW: f64 = -4.0;
 /// What torchxrayvision makes of the ends of a range.
 const HOUNSFIELD: f64 = 1024.0;
 
@@ -70,7 +74,7 @@ impl Lying {
             _ if low >= -0.1 && high <= 1.1 => Self::In(FRACTIONS),
             _ if low >= -1.1 && high <= 1.1 => Self::In(SIGNED),
             _ if low < 0.0 && low.abs().max(high) <= 20.0 => Self::Scores,
-            _ if low >= -25.0 && high <= 2.0 * BYTES.high => Self::In(BYTES),
+            _ if low >= BELOW_PIXELS && high <= 2.0 * BYTES.high => Self::In(BYTES),
             _ if low >= 0.0 && high <= 1.1 * RANGES[3].high => Self::In(&RANGES[3]),
             _ if low >= 0.0 && high <= 1.1 * RANGES[4].high => Self::In(&RANGES[4]),
             _ => Self::Elsewhere,
@@ -99,11 +103,15 @@ fn meant(scaling: &[(f64, f64)]) -> Option<&'static Range> {
         let half = width / 2.0;
         let centres = about(mean, middle, width)
             && (about(std, half, half) || about(std, half / HOUNSFIELD, half / HOUNSFIELD));
+        // A mean is subtracted and nothing more, as Caffe has it, from pixels or from what stands for them.
+        let as_pixels = about(std, width / BYTES.high, width / BYTES.high);
+        let subtracts = (as_pixels || width >= BYTES.high && about(std, 1.0, 1.0))
+            && (mean - middle).abs() <= width / 4.0;
         let customary = range.low == 0.0
             && CUSTOMARY
                 .iter()
                 .any(|own| about(mean, own.0 * width, width) && about(std, own.1 * width, width));
-        spans || centres || customary
+        spans || centres || subtracts || customary
     };
     RANGES.iter().find(|range| scaling.iter().all(|&pair| fits(range, pair)))
 }
@@ -145,7 +153,12 @@ pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
     let ranges = possible(&own);
     let only = if ranges.len() == 1 { Some(ranges[0]) } else { None };
     let strange = match lying {
-        Lying::Elsewhere => false,
+        // Values of both signs under a scaling for values from 0 up; one that is beyond pixels may be for Hounsfield units as well.
+        Lying::Elsewhere => {
+            let of_pixels = ranges.iter().all(|own| own.high <= BYTES.high);
+            let most = if of_pixels { 0.0 } else { FAR_BELOW };
+            seen.all.low < BELOW_PIXELS && !near(1.0) && scaled.iter().any(|own| own.low < most)
+        }
         // A scaling for values from 0 to 1 may be one for values from -1 to 1 as well.
         Lying::In(range) if range == SIGNED && ranges.contains(&SIGNED) => {
             ranges.contains(&FRACTIONS) && !near(1.0)
@@ -158,6 +171,11 @@ pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
     };
     if strange && !ranges.is_empty() {
         return other(only);
+    }
+    // And the other way round: a mean that only values of both signs have.
+    let of_signs = own.iter().all(|(mean, _)| *mean < BELOW_PIXELS) && seen.all.low >= 0.0;
+    if of_signs && scaled.iter().all(|own| own.mean > 1.0) {
+        return other(None);
     }
     let beside = |own: &Channel| own.high < -1.0 || own.low > 3.0;
     if seen.samples >= ENOUGH && scaled.iter().any(|own| beside(own) && !own.is_constant()) {
