@@ -157,6 +157,11 @@ fn a_model_of_other_leads_or_another_length_is_told_the_keys_that_mend_it() {
         let mut slow = request.clone();
         slow.signals.rate = Some(50.0);
         assert_eq!(read(&slow).unwrap().shape, [1, 500, 1]);
+        // Windows have the length that the model says.
+        let mut windows = request.clone();
+        windows.signals.cut = Some(Cut::Windows);
+        let error = read(&windows).unwrap_err();
+        assert!(error.contains("the model's number of samples of a window: length = 500 in the"), "{error}");
     }
 }
 

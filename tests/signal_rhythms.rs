@@ -87,3 +87,38 @@ fn what_cannot_be_labelled_is_told_with_what_there_is() {
     let error = read(&request).unwrap_err();
     assert!(error.contains("found annotations 1 N, 1 V, expected rhythms"), "{error}");
 }
+
+/// The recording of [`folder`] in EDF+, whose annotations are texts alone; then with durations, after which no rhythm is annotated.
+#[test]
+fn texts_of_edf_are_rhythms_for_as_long_as_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.edf");
+    let values = || (0..4000).map(|at| at / 10).collect();
+    let classes: &[(&str, &[&str])] = &[("N", &["N"]), ("AFIB", &["AFIB"]), ("AFL", &["(AFL"])];
+    type Note<'a> = (f64, Option<f64>, &'a str);
+    let open: &[Note] = &[
+        (2.0, None, "(N"),
+        (10.0, None, "(AFIB"),
+        (20.0, None, "(AFL"),
+        (24.0, None, ")"),
+        (30.0, None, "(N"),
+    ];
+    let lasting: &[Note] = &[
+        (2.0, Some(8.0), "(N"),
+        (10.0, Some(7.0), "(AFIB"),
+        (20.0, Some(30.0), "(AFL"),
+        (30.0, Some(6.0), "(N"),
+    ];
+    let cases: [(&[Note], &[(u64, u32)]); 2] = [
+        (open, &[(1, 0), (3, 1), (4, 1), (5, 2), (8, 0), (9, 0)]),
+        // AFIB ends at 17 s, AFL where N begins, N at 36 s.
+        (lasting, &[(1, 0), (3, 1), (5, 2), (6, 2), (8, 0)]),
+    ];
+    for (notes, right) in cases {
+        let signals = [("ECG II", "mV", [-3.2768, 3.2767], [-32768, 32767], 100, values())];
+        records::edf_lasting(&path, 1.0, &signals, None, notes);
+        let data = read(&asked(dir.path(), classes, 400, 1.0)).unwrap();
+        let Labels::Class(labels) = &data.labels else { panic!("findings") };
+        assert_eq!(data.index.iter().copied().zip(labels.iter().copied()).collect::<Vec<_>>(), right);
+    }
+}

@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 use std::path::Path;
 
 use percuss::data::labels::Outputs;
-use percuss::data::signals::{Cut, Gaps};
+use percuss::data::signals::{Cut, Gaps, Unit};
 use percuss::data::{Dataset, Labels, Request, Source, open};
 use records::{Signal, annotations, edf, record};
 use tempfile::TempDir;
@@ -275,7 +275,7 @@ fn diagnoses_of_headers_and_plain_lists_are_labels() {
     asked.outputs = Some(Outputs { count: 2, findings: true });
     let data = read(&asked);
     assert_eq!(data.labels, Labels::Findings(vec![0, 1, 1, 0, 0, 0]));
-    assert!(said(&data, "1 other statements") && said(&data, "recordings are in no splits"));
+    assert!(said(&data, "1 other statement of") && said(&data, "recordings are in no splits"));
     asked.split = "train".into();
     assert!(refusal(&asked).contains("split = \"all\""));
     // The same at another rate: 100 Hz, a fifth of the values.
@@ -370,4 +370,63 @@ fn assumed_gains_and_unread_sums_are_flags() {
     assert!(refusal(&asked).contains("checksums = false"));
     asked.signals.checksums = false;
     assert!(read(&asked).remarks.iter().any(|remark| remark.flag == Some("checksums-unread")));
+}
+
+/// A model has the unit that it was trained in: what becomes of a file's is said, and every unit can be asked for.
+#[test]
+fn voltages_have_the_unit_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.edf");
+    let values: Vec<i32> = (0..200).map(|at| at * 37 - 3000).collect();
+    let cases = [
+        ("uV", None, "mV", 1e-3),
+        ("uV", Some(Unit::Written), "uV", 1.0),
+        ("uV", Some(Unit::Volt), "V", 1e-6),
+        ("mV", Some(Unit::Microvolt), "uV", 1e3),
+        ("V", Some(Unit::Millivolt), "mV", 1e3),
+        ("V", Some(Unit::Written), "V", 1.0),
+        ("bar", Some(Unit::Written), "bar", 1.0),
+        ("bar", None, "bar", 1.0),
+    ];
+    for (written, unit, right, factor) in cases {
+        let signals = [("EEG Fp1", written, [-3276.8, 3276.7], [-32768, 32767], 100, values.clone())];
+        edf(&path, 1.0, &signals, None, &[(0.5, "a"), (1.0, "b")]);
+        let mut asked = request(&path, "test");
+        (asked.signals.beats, asked.signals.unit) =
+            (vec![("a".into(), named("a")), ("b".into(), named("b"))], unit);
+        (asked.signals.length, asked.signals.peak) = (Some(10), Some(0));
+        let data = read(&asked);
+        assert_eq!(data.unit, right, "{written}, {unit:?}");
+        for (own, stored) in data.sample(0).iter().zip(&values[100..]) {
+            let value = f64::from(*stored) * 0.1 * factor;
+            assert!((f64::from(*own) - value).abs() <= 1e-6 * value.abs(), "{written}: {own}, {value}");
+        }
+        assert!((f64::from(data.domain.high[0]) - 3276.7 * factor).abs() < 1e-3 * factor);
+        assert_eq!(said(&data, "unit = \"file\""), written != right && unit.is_none());
+    }
+    let signals = [("Pleth", "bar", [-3276.8, 3276.7], [-32768, 32767], 100, values)];
+    edf(&path, 1.0, &signals, None, &[(0.5, "a"), (1.0, "b")]);
+    let mut asked = request(&path, "test");
+    asked.signals.beats = vec![("a".into(), named("a")), ("b".into(), named("b"))];
+    asked.signals.unit = Some(Unit::Microvolt);
+    assert!(refusal(&asked).contains("Pleth in bar"));
+}
+
+/// One class more or less than the model has would be read as outputs that it lacks.
+#[test]
+fn beats_are_as_many_classes_as_the_model_has() {
+    let dir = heart_record();
+    let class = |name: &str, symbol: &str| (name.to_string(), named(symbol));
+    let mut asked = request(dir.path(), "test");
+    asked.outputs = Some(Outputs { count: 1, findings: false });
+    for beats in [vec![class("n", "N")], vec![class("n", "N"), class("v", "V"), class("x", "Q")], vec![]] {
+        asked.signals.beats = beats;
+        assert!(refusal(&asked).contains("expected the model's 2, in the order of its outputs: beats = {"));
+    }
+    asked.signals.beats = vec![class("n", "N"), class("v", "V")];
+    assert_eq!(read(&asked).classes, ["n", "v"]);
+    // Names that the model has say which of its outputs they are.
+    asked.signals.beats.truncate(1);
+    asked.classes = vec!["v".into(), "n".into()];
+    assert!(classes(&read(&asked)).iter().all(|&label| label == 1));
 }

@@ -18,6 +18,7 @@ pub(super) fn private(path: &Path) -> Result<String> {
     line("weights", "a model can tell who was in its training set: [[membership]] measures how well");
     let network = onnx_file(path);
     let folder = network.as_deref().and_then(Path::parent).unwrap_or(path);
+    trained_on(folder, &mut line);
     let file = folder.join("preprocess.json");
     if file.is_file() {
         let preprocess = Preprocess::load(&file)?;
@@ -35,6 +36,20 @@ pub(super) fn private(path: &Path) -> Result<String> {
         line(&name.to_string_lossy(), about);
     }
     Ok(text)
+}
+
+/// What the configuration says of the data that the model was trained on.
+fn trained_on(folder: &Path, line: &mut dyn FnMut(&str, &str)) {
+    let text = crate::files::read_text(&folder.join("config.json")).unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let said =
+        |key: &str| config.get("training").and_then(|own| own.get(key)).and_then(serde_json::Value::as_str);
+    if let Some(name) = said("data") {
+        line("config.json", &format!("training.data: {name}, the data's file name"));
+    }
+    if said("data_sha256").is_some() {
+        line("config.json", "training.data_sha256: whoever has the same data can tell that it is that file");
+    }
 }
 
 /// Values of single patients that the columns hold: ends of ranges, and categories.

@@ -51,6 +51,8 @@ pub struct EdfSignal {
 pub struct EdfNote {
     /// Seconds from the start.
     pub seconds: f64,
+    /// How many seconds it lasts, where that is said.
+    pub duration: Option<f64>,
     /// What was noted.
     pub text: String,
 }
@@ -226,7 +228,8 @@ impl Edf {
             let list = String::from_utf8_lossy(list);
             let mut parts = list.split('\u{14}');
             let time = parts.next().unwrap_or_default();
-            let onset = time.split('\u{15}').next().unwrap_or_default();
+            let (onset, lasting) = time.split_once('\u{15}').unwrap_or((time, ""));
+            let duration = lasting.trim().parse::<f64>().ok().filter(|seconds| (0.0..1e12).contains(seconds));
             let seconds =
                 onset.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).ok_or_else(|| {
                     let place = format!("annotations of data record {record}");
@@ -237,7 +240,7 @@ impl Edf {
                         "seconds, such as +1.5",
                     )
                 })?;
-            notes.extend(parts.map(|text| EdfNote { seconds, text: text.trim().to_string() }));
+            notes.extend(parts.map(|text| EdfNote { seconds, duration, text: text.trim().to_string() }));
         }
         Ok(notes)
     }

@@ -12,7 +12,7 @@ const MOST_GROUPS: usize = 12;
 pub(super) struct Breakdown {
     /// Attack, norm and budget.
     pub(super) about: String,
-    /// In the order of the metrics.
+    /// In the order of the metrics, ranges of a column by their numbers.
     pub(super) groups: Vec<Group>,
     /// Groups that are not shown.
     pub(super) left_out: usize,
@@ -40,7 +40,8 @@ impl Breakdown {
         let metric = if panel.concerns_all() { "robust_accuracy" } else { "asked_robust" };
         let own =
             |m: &&MetricRow| m.cell_id == point.cell_id && m.metric == metric && m.scope.as_str() != "all";
-        let groups: Vec<Group> = metrics.iter().filter(own).map(|row| group(panel, row)).collect();
+        let rows: Vec<&MetricRow> = metrics.iter().filter(own).collect();
+        let groups: Vec<Group> = ordered(rows).into_iter().map(|row| group(panel, row)).collect();
         (groups.len() > 1).then(|| Self {
             about: format!("{}, {} eps {}", line.attack, panel.norm, short(point.eps)),
             left_out: groups.len().saturating_sub(MOST_GROUPS),
@@ -58,4 +59,76 @@ fn group(panel: &Panel, row: &MetricRow) -> Group {
         None => row.scope.replacen('=', " ", 1),
     };
     Group { name, n: row.n, clean: row.value_clean, robust: row.value, interval: row.low.zip(row.high) }
+}
+
+/// Ranges of a column by where they begin, what is no range behind them; everything else as it stands.
+fn ordered(mut rows: Vec<&MetricRow>) -> Vec<&MetricRow> {
+    let mut columns: Vec<Text> = Vec::new();
+    for row in &rows {
+        let column = Text::from(split(&row.scope).0);
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    rows.sort_by(|a, b| {
+        let key = |row: &MetricRow| {
+            let (column, value) = split(&row.scope);
+            (columns.iter().position(|own| own.as_str() == column), start(value))
+        };
+        let ((a, first), (b, second)) = (key(a), key(b));
+        a.cmp(&b).then(first.total_cmp(&second))
+    });
+    rows
+}
+
+/// Column and value of a scope; a class has no column.
+fn split(scope: &str) -> (&str, &str) {
+    scope.split_once('=').unwrap_or(("", scope))
+}
+
+/// Where a range of [`crate::data::Bins`] begins.
+fn start(value: &str) -> f64 {
+    let number = |text: &str| text.trim().parse::<f64>().unwrap_or(f64::INFINITY);
+    match (value.strip_prefix("< "), value.strip_prefix(">= "), value.strip_prefix('[')) {
+        (Some(end), ..) if end.parse::<f64>().is_ok() => f64::NEG_INFINITY,
+        (_, Some(start), _) => number(start),
+        (.., Some(range)) => number(range.split(',').next().unwrap_or_default()),
+        _ => f64::INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_stand_in_the_order_of_their_numbers() {
+        let scopes = [
+            "class:0",
+            "class:1",
+            "age=< 0",
+            "age=>= 80",
+            "age=[0, 40)",
+            "age=[40, 80)",
+            "age=missing",
+            "site=B",
+            "site=A",
+        ];
+        let rows: Vec<MetricRow> =
+            scopes.iter().map(|&scope| MetricRow { scope: scope.into(), ..Default::default() }).collect();
+        let sorted: Vec<&str> =
+            ordered(rows.iter().collect()).into_iter().map(|row| row.scope.as_str()).collect();
+        let right = [
+            "class:0",
+            "class:1",
+            "age=< 0",
+            "age=[0, 40)",
+            "age=[40, 80)",
+            "age=>= 80",
+            "age=missing",
+            "site=B",
+            "site=A",
+        ];
+        assert_eq!(sorted, right);
+    }
 }

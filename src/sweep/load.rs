@@ -280,6 +280,14 @@ fn shape_mend(model: &Model, own: &[usize]) -> String {
         long.sort_unstable();
         long
     };
+    if let (&[1, length, leads], &[first, last]) = (own, shape.as_slice())
+        && (length, leads) == (last, first)
+    {
+        return format!(
+            "{shape:?}, the model's input; if these are its {leads} leads and then the time, {{ \"channels\": \"first\" }} in the JSON beside \
+             the model's file (model.onnx: model.json) says so"
+        );
+    }
     if own.len() > 1 && sorted(own) == sorted(&shape) {
         return format!(
             "{shape:?}, the model's input: the same axes in another order (numpy.transpose, or layout of the [[data]])"

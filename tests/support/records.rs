@@ -112,6 +112,19 @@ pub type EdfSignal<'a> = (&'a str, &'a str, [f64; 2], [i32; 2], usize, Vec<i32>)
 
 /// Writes an EDF file of records of `seconds`; `onsets` makes it an interrupted EDF+ whose records start then, `notes` annotates the first one.
 pub fn edf(path: &Path, seconds: f64, signals: &[EdfSignal], onsets: Option<&[f64]>, notes: &[(f64, &str)]) {
+    let lasting: Vec<(f64, Option<f64>, &str)> =
+        notes.iter().map(|&(at, text)| (at, Some(0.5), text)).collect();
+    edf_lasting(path, seconds, signals, onsets, &lasting);
+}
+
+/// [`edf`], each note with the seconds that it lasts, where it says that.
+pub fn edf_lasting(
+    path: &Path,
+    seconds: f64,
+    signals: &[EdfSignal],
+    onsets: Option<&[f64]>,
+    notes: &[(f64, Option<f64>, &str)],
+) {
     let records = signals[0].5.len() / signals[0].4;
     let mut columns: Vec<EdfSignal> = signals.to_vec();
     if onsets.is_some() || !notes.is_empty() {
@@ -158,8 +171,9 @@ pub fn edf(path: &Path, seconds: f64, signals: &[EdfSignal], onsets: Option<&[f6
             if *label == "EDF Annotations" {
                 let onset = onsets.map_or(record as f64 * seconds, |onsets| onsets[record]);
                 let mut lists = format!("+{onset}\u{14}\u{14}\0");
-                for (at, text) in notes.iter().filter(|_| record == 0) {
-                    lists += &format!("+{at}\u{15}0.5\u{14}{text}\u{14}\0");
+                for (at, lasting, text) in notes.iter().filter(|_| record == 0) {
+                    let lasting = lasting.map_or(String::new(), |own| format!("\u{15}{own}"));
+                    lists += &format!("+{at}{lasting}\u{14}{text}\u{14}\0");
                 }
                 let mut lists = lists.into_bytes();
                 lists.resize(2 * per, 0);

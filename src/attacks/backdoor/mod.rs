@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use super::poisoning::selection::{check_class, check_rate, check_room, classes_of, shuffled, take};
 use super::{Chosen, Knowledge, Parameter};
-use crate::data::Dataset;
+use crate::data::{Dataset, voltage};
 use crate::{Error, Result};
 
 pub use super::poisoning::Poisoned;
@@ -151,13 +151,7 @@ impl Setting<'_> {
     /// A unit that does not say it where nothing else does; another value than the unit says.
     pub fn millivolt(&self) -> Result<f64> {
         let unit = self.data.unit.as_str();
-        let own = match unit {
-            "mV" => Some(1.0),
-            "V" => Some(1e-3),
-            // The micro sign, and the Greek letter.
-            "uV" | "\u{b5}V" | "\u{3bc}V" => Some(1e3),
-            _ => None,
-        };
+        let own = voltage::per_millivolt(unit);
         let bad = |found: String, expected: String| Error::input(&self.data.name, MILLIVOLT, found, expected);
         match (self.millivolt, own) {
             (Some(given), Some(own)) if given != own => {

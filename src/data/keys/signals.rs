@@ -4,15 +4,16 @@ use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 use crate::Result;
-use crate::data::signals::{Cut, Gaps, Lack, ListColumns, SignalOptions};
+use crate::data::signals::{Cut, Gaps, Lack, ListColumns, SignalOptions, Unit};
 use crate::document::{Item, Table, words};
 
 /// Them.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "records",
     "leads",
     "lacking",
     "rate",
+    "unit",
     "cut",
     "length",
     "peak",
@@ -61,6 +62,7 @@ pub(super) fn options(table: &Table, folder: &Path) -> Result<SignalOptions> {
         leads: table.read("leads", leads)?.unwrap_or_default(),
         lacking: table.read("lacking", lacking)?.unwrap_or_default(),
         rate: table.read("rate", |item| item.number_in(1e-3..=1e9, "samples a second, above 0"))?,
+        unit: table.read("unit", unit)?,
         cut: table.read("cut", cut)?,
         length: table.read("length", window)?,
         peak: table.read("peak", |item| item.whole(0, MAX_WINDOW).map(|peak| peak as usize))?,
@@ -96,6 +98,16 @@ fn leads(item: &Item) -> Result<Vec<Vec<String>>> {
     } else {
         Ok(all)
     }
+}
+
+/// The unit that leads are brought to.
+fn unit(item: &Item) -> Result<Unit> {
+    Ok(match item.choice(&["V", "mV", "uV", "file"])? {
+        "V" => Unit::Volt,
+        "mV" => Unit::Millivolt,
+        "uV" => Unit::Microvolt,
+        _ => Unit::Written,
+    })
 }
 
 /// What becomes of recordings that lack a lead.

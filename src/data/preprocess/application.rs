@@ -282,8 +282,9 @@ impl Preprocess {
             return None;
         }
         let text = format!(
-            "{seen} of {} samples are rows that the model was trained on or chosen by: it may know them by heart",
-            data.len()
+            "{seen} of {} samples {} that the model was trained on or chosen by: it may know them by heart",
+            data.len(),
+            if seen == 1 { "is a row" } else { "are rows" }
         );
         // Single rows are alike by chance, and in tables of few different rows most of them are.
         let by_chance = seen < 10 && seen * 100 < data.len();

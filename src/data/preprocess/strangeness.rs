@@ -51,8 +51,12 @@ impl Strangeness {
         let own = |value: f64| if log1p { value.exp_m1() } else { value };
         let range = format!("fitted from {:.4} to {:.4}", own(low), own(high));
         if beyond > 0 {
-            let text =
-                format!("{name} ({beyond} values; {range}, here from {:.4} to {:.4})", own(least), own(most));
+            let values = if beyond == 1 { "value" } else { "values" };
+            let text = format!(
+                "{name} ({beyond} {values}; {range}, here from {:.4} to {:.4})",
+                own(least),
+                own(most)
+            );
             if saturates { self.saturated.push(text) } else { self.beyond.push(text) }
         }
         let away = match scaling {

@@ -116,20 +116,24 @@ impl Reader<'_> {
         self.error("leads", found, expected)
     }
 
+    /// Length and number of leads that a model of one signal takes, where its input says them; `own` is the recordings' number of leads.
+    pub(super) fn wanted_form(&self, own: usize) -> Option<(usize, usize)> {
+        let [wanted] = self.request.arrays.wanted.as_slice() else { return None };
+        match *wanted.shape.as_slice() {
+            [1, length, leads] => Some((length, leads)),
+            [values] if values % own == 0 => Some((values / own, own)),
+            _ => None,
+        }
+    }
+
     /// A model of one signal that takes another number of leads or values is told apart here, where it is known what else there is.
     ///
     /// # Errors
     /// Another number of leads or values than the model takes, with the keys that bring them together.
     pub(super) fn fits_the_model(&self, cut: Cut, form: &Form, surveyed: &[Surveyed]) -> Result<()> {
-        let (Some(first), [wanted]) = (surveyed.first(), self.request.arrays.wanted.as_slice()) else {
-            return Ok(());
-        };
+        let Some(first) = surveyed.first() else { return Ok(()) };
         let own = first.chosen.leads.len();
-        let (length, leads) = match *wanted.shape.as_slice() {
-            [1, length, leads] => (length, leads),
-            [values] if values % own == 0 => (values / own, own),
-            _ => return Ok(()),
-        };
+        let Some((length, leads)) = self.wanted_form(own) else { return Ok(()) };
         // Another order of axes is judged by the whole shape.
         if length * leads == own * form.length {
             return Ok(());

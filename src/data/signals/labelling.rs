@@ -88,7 +88,8 @@ pub fn beats(
 /// Classes of beats or rhythms in the order of the model's outputs, where it calls them so; in their own order otherwise.
 ///
 /// # Errors
-/// Findings that somebody says the data are labelled with: annotations are one class a sample; those of [`labels::classes`].
+/// Findings that somebody says the data are labelled with: annotations are one class a sample; another number of classes than the model has,
+/// where their names do not say which of them they are; those of [`labels::classes`].
 pub fn noted_classes(
     file: &str,
     options: &SignalOptions,
@@ -108,6 +109,14 @@ pub fn noted_classes(
         let read = labels::classes(&Written::Texts(texts), known, &place)?;
         remarks.extend(read.remarks);
         return Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept: Vec::new() });
+    }
+    if let Some(outputs) = known.outputs.filter(|outputs| own.len() != outputs.classes()) {
+        let key = if options.rhythms.is_empty() { "beats" } else { "rhythms" };
+        let expected = format!(
+            "the model's {}, in the order of its outputs: {key} = {{ NAME = [\"SYMBOL\", ...], ... }} in the [[data]] table",
+            outputs.classes()
+        );
+        return Err(Error::input(file, key, format!("{} classes: {}", own.len(), own.join(", ")), expected));
     }
     if options.beats.is_empty() && options.rhythms.is_empty() {
         remarks.push(Remark::note(
@@ -195,8 +204,9 @@ fn statements(
     let rows: Vec<Vec<u8>> = sets.iter().map(own).collect();
     let left = names.len() - standings.iter().filter_map(|own| own.position()).count();
     if left > 0 {
-        remarks
-            .push(Remark::note(format!("{left} other statements of {column} are no outputs of the model")));
+        let statements = if left == 1 { "other statement" } else { "other statements" };
+        let are = if left == 1 { "is no output" } else { "are no outputs" };
+        remarks.push(Remark::note(format!("{left} {statements} of {column} {are} of the model")));
         remarks.extend(said.into_iter().filter(|remark| !remark.text.starts_with("left out")));
     } else {
         remarks.extend(said);

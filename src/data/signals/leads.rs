@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::options::{SignalOptions, Unit};
 use super::recording::{Lead, Recording};
-use crate::data::{Remark, beats};
+use crate::data::{Remark, beats, voltage};
 use crate::{Error, Result};
 
 /// How a study says which lead a channel is: names for the same lead, the first that a recording has counts. A number stands for itself.
@@ -14,8 +15,10 @@ pub type Names = Vec<String>;
 pub struct Chosen {
     /// Their positions in the recording.
     pub positions: Vec<usize>,
-    /// Themselves.
+    /// Themselves, in the unit that they are brought to.
     pub leads: Vec<Lead>,
+    /// What the values that [`Recording::read`] gives of each are multiplied by.
+    pub factors: Vec<f64>,
     /// How each was found.
     pub found: Vec<Found>,
 }
@@ -48,13 +51,14 @@ pub struct Lacking {
 pub fn choose(
     path: &Path,
     recording: &Recording,
-    names: &[Names],
+    options: &SignalOptions,
     remarks: &mut Vec<Remark>,
 ) -> Result<std::result::Result<Chosen, Lacking>> {
     let all = || recording.leads.iter().map(|lead| lead.name.as_str()).collect::<Vec<_>>().join(", ");
     let error = |place: &str, found: String, expected: String| {
         Err(Error::input(path.display(), place, found, expected))
     };
+    let names: &[Names] = &options.leads;
     let mut places: Vec<(usize, Found)> = Vec::new();
     if names.is_empty() {
         let lead = match (recording.leads.len(), usual(recording)) {
@@ -101,10 +105,18 @@ pub fn choose(
         return Ok(Err(Lacking { wanted, has }));
     }
     let (positions, found): (Vec<usize>, Vec<Found>) = places.into_iter().unzip();
-    let leads: Vec<Lead> = positions.iter().map(|&k| recording.leads[k].clone()).collect();
+    let mut leads: Vec<Lead> = positions.iter().map(|&k| recording.leads[k].clone()).collect();
+    let mut factors = Vec::with_capacity(leads.len());
+    for lead in &mut leads {
+        let Some(factor) = bring(lead, options.unit) else {
+            let found = format!("{} in {}", lead.name, lead.written_unit);
+            return error("units", found, "a voltage; unit = \"file\" in the [[data]] table, or none".into());
+        };
+        factors.push(factor);
+    }
     if let Some(odd) = leads.iter().find(|lead| lead.unit != leads[0].unit) {
         let found = format!("{} in {}, {} in {}", leads[0].name, leads[0].unit, odd.name, odd.unit);
-        return error("units", found, "leads of one unit, or all of them voltages".into());
+        return error("units", found, "leads of one unit, or all of them voltages and unit = \"mV\"".into());
     }
     if let Some(odd) = leads.iter().find(|lead| !(1e-3..=1e9).contains(&lead.rate)) {
         return error(
@@ -122,13 +134,37 @@ pub fn choose(
             remarks.push(Remark::warning("assumed-gain", text));
         }
         if lead.written_unit != lead.unit {
-            remarks.push(Remark::note(format!(
-                "lead {} is converted from {} to {}",
-                lead.name, lead.written_unit, lead.unit
-            )));
+            let mut text =
+                format!("lead {} is converted from {} to {}", lead.name, lead.written_unit, lead.unit);
+            if options.unit.is_none() {
+                text += &format!(
+                    "; a model trained in {} needs unit = \"file\" in the [[data]] table",
+                    lead.written_unit.trim()
+                );
+            }
+            remarks.push(Remark::note(text));
         }
     }
-    Ok(Ok(Chosen { positions, leads, found }))
+    Ok(Ok(Chosen { positions, leads, factors, found }))
+}
+
+/// Brings a lead that is read in its common unit to this one, and says what its values are multiplied by; `None` where it is no voltage.
+fn bring(lead: &mut Lead, unit: Option<Unit>) -> Option<f64> {
+    let to = match unit {
+        None => return Some(1.0),
+        Some(Unit::Written) => lead.written_unit.trim(),
+        Some(Unit::Volt) => "V",
+        Some(Unit::Millivolt) => "mV",
+        Some(Unit::Microvolt) => "uV",
+    };
+    let factor = match (voltage::per_millivolt(&lead.written_unit), voltage::per_millivolt(to)) {
+        (Some(_), Some(per)) => per,
+        (None, _) if unit == Some(Unit::Written) => 1.0,
+        _ => return None,
+    };
+    lead.unit = to.to_string();
+    lead.range = lead.range.map(|(low, high)| (low * factor, high * factor));
+    Some(factor)
 }
 
 /// The line of a study that names these leads.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::options::ListColumns;
 use super::recording::ENDINGS;
 use crate::data::wfdb::Header;
-use crate::data::{Remark, beats};
+use crate::data::{Remark, beats, table};
 use crate::{Error, Result, files};
 
 /// One recording of a listing.
@@ -77,8 +77,26 @@ pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
     }
     paths.retain(|path| !segments.contains(path));
     if paths.is_empty() {
+        let tables = tables_below(folder, 0);
         let expected = "WFDB records (.hea), EDF or BDF files; or images (PNG, JPEG, TIFF, BMP, DICOM) in a folder for each class";
-        return Err(Error::input(folder.display(), "folder", "none", expected));
+        let (found, expected) = match tables.first().and_then(|path| Some((path, path.parent()?))) {
+            None => ("none".to_string(), expected.to_string()),
+            Some((first, own)) if own == folder => (
+                format!("{} tables among other files, such as {}", tables.len(), first.display()),
+                format!(
+                    "{expected}; or path = the table itself, or a folder of parts of one table alone (all .parquet or all .csv)"
+                ),
+            ),
+            Some((first, own)) => (
+                format!("{} tables in folders below it, such as {}", tables.len(), first.display()),
+                format!(
+                    "{expected}; or the parts of one table in one folder, as path = {:?} has them: columns that only names of folders \
+                     hold (KEY=VALUE) have to be written into the files",
+                    own.display().to_string()
+                ),
+            ),
+        };
+        return Err(Error::input(folder.display(), "folder", found, expected));
     }
     let item = |path: &PathBuf| {
         let below = path.strip_prefix(folder).unwrap_or(path).with_extension("");
@@ -132,6 +150,25 @@ fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Tables below a folder, in the order of names, as far as it can be read.
+fn tables_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    let mut tables = Vec::new();
+    for path in entries {
+        if path.is_dir() && depth < MAX_DEPTH {
+            tables.extend(tables_below(&path, depth + 1));
+        } else if path.is_file() && table::is_table(&path) {
+            tables.push(path);
+        }
+        if tables.len() > MAX_FILES {
+            break;
+        }
+    }
+    tables
 }
 
 impl Listing {

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use self::labelling::{Labelled, Noted};
 use self::leads::{Chosen, Lacking};
 use self::listing::{Item, Listing};
-pub use self::options::{Cut, Gaps, Lack, ListColumns, SignalOptions};
+pub use self::options::{Cut, Gaps, Lack, ListColumns, SignalOptions, Unit};
 use self::recording::Recording;
 use self::windows::{Form, Start, Window};
 use super::npz::file_sha256;
@@ -184,7 +184,7 @@ impl Reader<'_> {
         let own = &self.listing.items[item];
         let recording = Recording::open(&own.path)?;
         let mut remarks = Vec::new();
-        let chosen = match leads::choose(&own.path, &recording, &self.options.leads, &mut remarks)? {
+        let chosen = match leads::choose(&own.path, &recording, self.options, &mut remarks)? {
             Ok(chosen) => chosen,
             Err(lacking) => return Ok(Survey::Lacking(item, lacking)),
         };
@@ -259,7 +259,7 @@ impl Reader<'_> {
         if let Some(odd) = read.iter().find(|one| one.leads != leads || one.unit != read[0].unit) {
             let found = format!("{} leads in {}", odd.leads, odd.unit);
             let expected = format!(
-                "{leads} in {}, as the first recording has; `leads = [...]` chooses some",
+                "{leads} in {}, as the first recording has; `leads = [...]` chooses some, unit = \"mV\" brings voltages together",
                 read[0].unit
             );
             return Err(self.error("leads", found, expected));
@@ -318,7 +318,7 @@ impl Reader<'_> {
         if self.options.checksums {
             recording.verify()?;
         }
-        let chosen = leads::choose(path, &recording, &self.options.leads, &mut Vec::new())?;
+        let chosen = leads::choose(path, &recording, self.options, &mut Vec::new())?;
         let Ok(chosen) = chosen else {
             return Err(self.error(
                 "leads",
@@ -326,8 +326,7 @@ impl Reader<'_> {
                 "files that stay as they are",
             ));
         };
-        let read =
-            |candidate: &Candidate| windows::read(&recording, &chosen.positions, candidate.start, form);
+        let read = |candidate: &Candidate| windows::read(&recording, &chosen, candidate.start, form);
         let windows = candidates.iter().map(read).collect::<Result<_>>()?;
         let range = chosen.leads.iter().map(|lead| lead.range).reduce(|a, b| Some(wider(a?, b?))).flatten();
         Ok(Read { windows, leads: chosen.leads.len(), unit: chosen.leads[0].unit.clone(), range })

@@ -11,6 +11,8 @@ pub struct SignalOptions {
     pub lacking: Lack,
     /// Samples a second that all leads are brought to; `None`: 360 of beats without a `length`, else the records' own.
     pub rate: Option<f64>,
+    /// The unit that leads are brought to; `None`: voltages to mV, others stay as they are.
+    pub unit: Option<Unit>,
     /// What a sample is; `None`: beats where there are annotations, else whole records.
     pub cut: Option<Cut>,
     /// Samples of a sample at the final rate.
@@ -35,6 +37,19 @@ pub struct SignalOptions {
     pub checksums: bool,
     /// How a CSV of records is read.
     pub list: ListColumns,
+}
+
+/// The unit that leads are brought to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// V.
+    Volt,
+    /// mV.
+    Millivolt,
+    /// uV.
+    Microvolt,
+    /// Each file's own.
+    Written,
 }
 
 /// What a sample is.
@@ -89,6 +104,7 @@ impl Default for SignalOptions {
             leads: Vec::new(),
             lacking: Lack::Refuse,
             rate: None,
+            unit: None,
             cut: None,
             length: None,
             peak: None,

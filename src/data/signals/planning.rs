@@ -51,11 +51,15 @@ impl Reader<'_> {
             (Some(window), _) => window as f64,
             (None, Cut::Beats) => (beats::LENGTH as f64 * rate / beats::SAMPLES_PER_SECOND).round(),
             (None, Cut::Windows) => {
-                return Err(self.error(
-                    "length",
-                    "no such key",
-                    "the number of samples of a window: length = 1000",
-                ));
+                let leads = surveyed.first().map_or(1, |one| one.chosen.leads.len());
+                let (whose, length) = match self.wanted_form(leads) {
+                    Some((length, _)) => ("the model's ", length),
+                    None => ("the ", 1000),
+                };
+                let expected = format!(
+                    "{whose}number of samples of a window: length = {length} in the [[data]] table, at the rate that the model was trained at"
+                );
+                return Err(self.error("length", "no such key", expected));
             }
             (None, Cut::Records) => {
                 let lengths = distinct(surveyed.iter().map(whole));
@@ -198,7 +202,7 @@ impl Reader<'_> {
         }
         if cut == Cut::Beats && outside + first > 0 {
             remarks.push(Remark::note(format!(
-                "{first} beats that are the first of their record and {outside} too near its ends are left out"
+                "beats left out: {first} as the first of their record, {outside} too near its ends"
             )));
         } else if outside > 0 {
             let mend = if cut == Cut::Records { " (pad = true fills them with 0)" } else { "" };

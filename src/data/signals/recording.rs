@@ -52,6 +52,8 @@ pub struct Lead {
 pub struct Mark {
     /// Seconds from the start.
     pub seconds: f64,
+    /// How many seconds it lasts, where that is said (EDF+).
+    pub duration: Option<f64>,
     /// `N`, `V`, `+`; in an EDF file the whole text.
     pub symbol: String,
     /// Its text: `(AFIB`.
@@ -162,6 +164,7 @@ impl Recording {
                 let rate = read.resolution.unwrap_or(record.header.frequency);
                 let mark = |a: &annotations::Annotation| Mark {
                     seconds: a.sample as f64 / rate,
+                    duration: None,
                     symbol: read.symbol(a.code),
                     text: a.aux.clone(),
                 };
@@ -191,6 +194,7 @@ impl Recording {
             Format::Edf(edf) => {
                 let mark = |note: crate::data::edf::EdfNote| Mark {
                     seconds: note.seconds,
+                    duration: note.duration,
                     symbol: note.text.clone(),
                     text: note.text,
                 };

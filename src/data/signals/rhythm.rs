@@ -1,4 +1,5 @@
-//! Windows labelled by annotated rhythms: `+` with `(AFIB` begins one, the next such annotation ends it, and so does `)`.
+//! Windows labelled by annotated rhythms: `+` with `(AFIB`, or that text alone in an EDF+ file, begins one; the next such annotation ends it, and
+//! so do `)` and the duration that an EDF+ file states.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -40,10 +41,9 @@ pub fn read(
     remarks: &mut Vec<Remark>,
 ) -> Result<Rhythms> {
     let marks = recording.marks(&options.annotator)?;
-    let found: Vec<(f64, &str)> = changes(&marks).collect();
+    let found: Vec<(f64, &str)> = changes(&marks);
     if found.is_empty() {
-        let expected =
-            "rhythms: `+` with a text such as (AFIB; another annotator may have them: annotator = \"ENDING\"";
+        let expected = "rhythms: `+` with a text such as (AFIB, or in an EDF+ file that text alone; another annotator may have them: annotator = \"ENDING\"";
         return Err(Error::input(path.display(), "annotations", super::describe::symbols(&marks), expected));
     }
     let class =
@@ -56,15 +56,28 @@ pub fn read(
 }
 
 /// When a rhythm begins, and its name; an empty one where it only ends.
-fn changes(marks: &Marks) -> impl Iterator<Item = (f64, &str)> {
-    marks.list.iter().filter(|mark| mark.symbol == "+").filter_map(|mark| {
+fn changes(marks: &Marks) -> Vec<(f64, &str)> {
+    let mut changes: Vec<(f64, &str)> = Vec::new();
+    // In an EDF+ file the text is all there is.
+    let told = marks.list.iter().filter(|mark| mark.symbol == "+" || mark.symbol == mark.text);
+    let mut end = f64::INFINITY;
+    for mark in told {
         let text = mark.text.trim();
-        match text.chars().next() {
-            Some('(') => Some((mark.seconds, bare(text))),
-            Some(')') => Some((mark.seconds, "")),
-            _ => None,
+        let name = match text.chars().next() {
+            Some('(') if mark.symbol == "+" || text.len() > 1 => bare(text),
+            Some(')') => "",
+            _ => continue,
+        };
+        if end < mark.seconds {
+            changes.push((end, ""));
         }
-    })
+        changes.push((mark.seconds, name));
+        end = mark.duration.filter(|&own| own > 0.0).map_or(f64::INFINITY, |own| mark.seconds + own);
+    }
+    if end.is_finite() {
+        changes.push((end, ""));
+    }
+    changes
 }
 
 /// A rhythm's name without its bracket.
@@ -74,7 +87,7 @@ fn bare(text: &str) -> &str {
 
 /// The names of all rhythms that are annotated.
 pub(super) fn names(marks: &Marks) -> BTreeSet<String> {
-    changes(marks).map(|(_, name)| name.to_string()).filter(|name| !name.is_empty()).collect()
+    changes(marks).into_iter().map(|(_, name)| name.to_string()).filter(|name| !name.is_empty()).collect()
 }
 
 impl Rhythms {

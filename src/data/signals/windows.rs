@@ -1,5 +1,6 @@
 //! Stretches of a recording as samples: where they begin, at which rate they are read, what becomes of missing values.
 
+use super::leads::Chosen;
 use super::options::Gaps;
 use super::recording::{Lead, Recording};
 use super::resample::Resampler;
@@ -62,7 +63,8 @@ pub fn is_whole(lead: &Lead, start: Start, form: &Form) -> bool {
 ///
 /// # Errors
 /// A signal file that cannot be opened.
-pub fn read(recording: &Recording, leads: &[usize], start: Start, form: &Form) -> Result<Option<Window>> {
+pub fn read(recording: &Recording, chosen: &Chosen, start: Start, form: &Form) -> Result<Option<Window>> {
+    let leads = &chosen.positions;
     let mut window = Window { values: vec![0.0; form.length * leads.len()], interpolated: 0, padded: 0 };
     for (channel, &k) in leads.iter().enumerate() {
         let lead = &recording.leads[k];
@@ -92,7 +94,7 @@ pub fn read(recording: &Recording, leads: &[usize], start: Start, form: &Form) -
             if value.is_nan() {
                 return Ok(None);
             }
-            window.values[j * leads.len() + channel] = value as f32;
+            window.values[j * leads.len() + channel] = (value * chosen.factors[channel]) as f32;
         }
         window.padded += form.length - inside;
     }

@@ -15,7 +15,7 @@ impl fmt::Display for Plan {
         if !self.grid.tables.is_empty() || self.training.is_none() {
             writeln!(f, "\ncells")?;
             self.grid.tables.iter().try_for_each(|table| write_table(f, table))?;
-            writeln!(f, "  {:>12} cells altogether", grouped(self.totals.cells))?;
+            writeln!(f, "  {:>12} {} altogether", grouped(self.totals.cells), cells(self.totals.cells))?;
             write_totals(f, &self.totals)?;
         }
         if let Some(training) = &self.training {
@@ -39,7 +39,7 @@ impl fmt::Display for Plan {
 
 fn write_table(f: &mut fmt::Formatter, table: &TableCount) -> fmt::Result {
     writeln!(f, "  [[attack]] on line {}", table.line)?;
-    writeln!(f, "  {:>12} configurations multiplied out", grouped(table.product))?;
+    writeln!(f, "  {:>12} {} multiplied out", grouped(table.product), configurations(table.product))?;
     for (count, why) in [
         (table.norm_lacking, "the attack lacks the norm"),
         (table.keys_lacking, "the attack lacks the key"),
@@ -50,8 +50,16 @@ fn write_table(f: &mut fmt::Formatter, table: &TableCount) -> fmt::Result {
             writeln!(f, "  {:>12} {why}", format!("-{}", grouped(count)))?;
         }
     }
-    writeln!(f, "  {:>12} cells", grouped(table.cells))?;
+    writeln!(f, "  {:>12} {}", grouped(table.cells), cells(table.cells))?;
     table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))
+}
+
+fn cells(count: u64) -> &'static str {
+    if count == 1 { "cell" } else { "cells" }
+}
+
+fn configurations(count: u64) -> &'static str {
+    if count == 1 { "configuration" } else { "configurations" }
 }
 
 fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
@@ -88,14 +96,14 @@ fn write_training(f: &mut fmt::Formatter, training: &Training) -> fmt::Result {
     writeln!(f, "\ncells that train models")?;
     for table in &training.tables {
         writeln!(f, "  [[{}]] on line {}", table.table, table.line)?;
-        writeln!(f, "  {:>12} configurations multiplied out", grouped(table.product))?;
+        writeln!(f, "  {:>12} {} multiplied out", grouped(table.product), configurations(table.product))?;
         for (why, count) in &table.left_out {
             writeln!(f, "  {:>12} {why}", format!("-{}", grouped(*count)))?;
         }
         if table.repeated > 0 {
             writeln!(f, "  {:>12} the same configuration again", format!("-{}", grouped(table.repeated)))?;
         }
-        writeln!(f, "  {:>12} cells", grouped(table.cells))?;
+        writeln!(f, "  {:>12} {}", grouped(table.cells), cells(table.cells))?;
         table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))?;
     }
     let models = training.models;
