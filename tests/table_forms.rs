@@ -286,3 +286,64 @@ fn codes_of_missing_values_are_never_of_the_outcome() {
     let error = read("missing = { y = [0] }").map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("missing") && error.contains("`y`"), "{error}");
 }
+
+/// The table as a model that percuss did not train is fed it.
+fn fed(folder: &Path, text: &str, spec: &str) -> percuss::Result<Dataset> {
+    let path = folder.join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(folder.join("t.toml"), spec).unwrap();
+    let request = percuss::data::Request { fed: true, ..at(&path, "all") };
+    open_fitted(&request, None).map(|(data, _)| data)
+}
+
+#[test]
+fn a_model_of_others_is_given_no_fill_that_nobody_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let sex = |row: usize| if row % 10 == 3 { "" } else { ["f", "m"][row % 2] };
+    let text = (0..60).fold("lab,sex,y".to_string(), |text, row| {
+        let lab = if row % 3 == 0 { String::new() } else { format!("{}.5", row * 7 % 60) };
+        text + &format!("\n{lab},{},{}", sex(row), row / 2 % 2)
+    });
+    let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n[scale]\ndefault = \"none\"\n";
+    let error = fed(folder.path(), &text, spec).map(|_| ()).unwrap_err().to_string();
+    for part in ["lab (20 of 60), sex (6 of 60)", "lab = VALUE under [impute.columns]", "number = \"median\""]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+    let error =
+        fed(folder.path(), &text, &format!("{spec}[impute.columns]\nlab = 5.25\n")).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("found sex (6 of 60)"), "{error}");
+    for (stated, fill) in [
+        ("[impute]\ncategory = \"mode\"\n[impute.columns]\nlab = 5.25\n", 5.25),
+        ("[impute]\ncategory = \"mode\"\nnumber = 7\n", 7.0),
+    ] {
+        let data = fed(folder.path(), &text, &format!("{spec}{stated}")).unwrap();
+        assert_eq!((data.sample(0)[0], data.sample(1)[0]), (fill, 7.5));
+        let told = format!("missing values filled: lab (20 of 60 with {fill}), sex (6 of 60 with `");
+        assert!(data.remarks.iter().any(|r| r.text.starts_with(&told)), "{:?}", data.remarks);
+    }
+}
+
+#[test]
+fn fills_are_counted_and_far_more_of_them_than_in_training_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |every: usize| {
+        (0..80).fold("lab,z,y".to_string(), |text, row| {
+            let lab = if row % every == 0 { String::new() } else { format!("{}.5", row * 7 % 60) };
+            text + &format!("\n{lab},{},{}", row * 11 % 80, row / 2 % 2)
+        })
+    };
+    let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n";
+    let path = folder.path().join("t.csv");
+    std::fs::write(folder.path().join("t.toml"), spec).unwrap();
+    std::fs::write(&path, text(20)).unwrap();
+    let fitted = open_fitted(&at(&path, "all"), None).unwrap().1.unwrap();
+    for (every, count, flagged) in [(20, 4, false), (10, 8, false), (2, 40, true)] {
+        std::fs::write(&path, text(every)).unwrap();
+        let data = open_fitted(&at(&path, "all"), Some(&fitted)).unwrap().0;
+        let told = format!("missing values filled: lab ({count} of 80 with");
+        assert!(data.remarks.iter().any(|r| r.text.starts_with(&told)), "{:?}", data.remarks);
+        let warned = data.remarks.iter().any(|r| r.flag == Some("more-missing"));
+        assert_eq!(warned, flagged, "{every}: {:?}", data.remarks);
+    }
+}

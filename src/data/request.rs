@@ -57,6 +57,8 @@ pub struct Request {
     pub labels: LabelOptions,
     /// The model's outputs, where there is a model.
     pub outputs: Option<Outputs>,
+    /// Whether a model that is there is fed these samples: of a table without its preprocessing nothing is filled in that nobody states.
+    pub fed: bool,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
     pub unordered: bool,
     /// How the arrays of an npz archive are read.
@@ -88,6 +90,7 @@ impl Request {
             classes_of_data: false,
             labels: LabelOptions::default(),
             outputs: None,
+            fed: false,
             unordered: false,
             arrays: ArrayOptions::default(),
             images: ImageOptions::default(),

@@ -78,27 +78,39 @@ pub struct Spec {
 }
 
 /// What missing values become.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Impute {
-    /// For columns of numbers.
-    pub number: Fill,
-    /// For columns of categories.
-    pub category: Fill,
+    /// For columns of numbers; absent: their median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Fill>,
+    /// For columns of categories; absent: the commonest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<Fill>,
     /// For single columns.
     pub columns: BTreeMap<String, Fill>,
     /// Adds a feature `NAME is missing` (0 or 1, immutable) for every numeric column with missing values.
     pub indicators: bool,
 }
 
-impl Default for Impute {
-    fn default() -> Self {
-        Self {
-            number: Fill::Rule(Rule::Median),
-            category: Fill::Rule(Rule::Mode),
-            columns: BTreeMap::new(),
-            indicators: false,
-        }
+impl Impute {
+    /// What a missing number of a column becomes.
+    pub fn of_number(&self, column: &str) -> Fill {
+        let stated = self.columns.get(column).or(self.number.as_ref());
+        stated.cloned().unwrap_or(Fill::Rule(Rule::Median))
+    }
+
+    /// What a missing category of a column becomes.
+    pub fn of_category(&self, column: &str) -> Fill {
+        let stated = self.columns.get(column).or(self.category.as_ref());
+        stated.cloned().unwrap_or(Fill::Rule(Rule::Mode))
+    }
+
+    /// The same with every default written out.
+    fn spelt_out(&self) -> Self {
+        let number = self.number.clone().or(Some(Fill::Rule(Rule::Median)));
+        let category = self.category.clone().or(Some(Fill::Rule(Rule::Mode)));
+        Self { number, category, ..self.clone() }
     }
 }
 
@@ -271,7 +283,10 @@ impl Spec {
         all.extend(said);
         let own: Self = all.try_into().map_err(|error: toml::de::Error| bad(error.to_string()))?;
         own.check(&file)?;
-        let keys = |spec: &Self| match serde_json::to_value(spec) {
+        let keys = |spec: &Self| match serde_json::to_value(Self {
+            impute: spec.impute.spelt_out(),
+            ..spec.clone()
+        }) {
             Ok(serde_json::Value::Object(keys)) => keys,
             _ => serde_json::Map::new(),
         };

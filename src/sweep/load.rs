@@ -137,6 +137,7 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
+    request.fed = true;
     request.outputs = Some(outputs(&model.config));
     request.classes = class_names(study, position, of, model)?;
     request.arrays.wanted = wanted(model);

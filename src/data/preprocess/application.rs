@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     pub beside: &'a [String],
     /// Whether values beyond the range of the train split are cut to it.
     pub clip: bool,
+    /// Whether missing values become nothing that the spec does not state: of what its training filled in, the model's file says nothing.
+    pub stated: bool,
 }
 
 /// Where a column's features go: `n` samples of `width` values, this column's beginning at `first`.
@@ -71,6 +73,9 @@ impl Preprocess {
             }
             first += fitted.width();
         }
+        if asked.stated {
+            strange.check_stated(table, &self.spec.impute)?;
+        }
         let group = self.group_of(table).map(|name| beside(table, name, &positions)).transpose()?;
         let subgroups =
             asked.beside.iter().map(|name| Ok((name.clone(), self.column_beside(table, name, &positions)?)));
@@ -94,6 +99,7 @@ impl Preprocess {
         };
         dataset.check()?;
         dataset.remarks = self.remarks(table, &dataset, &columns, decided.open);
+        dataset.remarks.extend(strange.filling(self.lacking.as_ref()));
         dataset.remarks.extend(strange.remarks(asked.clip));
         Ok(dataset)
     }
@@ -132,6 +138,7 @@ impl Preprocess {
                         out.set(sample, 1, f32::from(u8::from(value.is_none())));
                     }
                 }
+                strange.fill(name, rows.len() - known.len(), rows.len(), fill.to_string(), false);
                 strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, *log1p);
             }
             Fitted::Category { column: name, categories, fill, mode, .. } => {
@@ -158,6 +165,7 @@ impl Preprocess {
                     };
                     out.set(sample, at, 1.0);
                 }
+                strange.fill(name, rows.len() - known, rows.len(), format!("`{fill}`"), true);
                 strange.categories(table, name, known, rows.len(), unseen, categories)?;
             }
         }

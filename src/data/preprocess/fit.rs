@@ -33,7 +33,7 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
     let train: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
     let one_hot: HashSet<&String> = spec.one_hot.iter().collect();
     let mut columns = Vec::new();
-    let mut tells = BTreeMap::new();
+    let (mut tells, mut lacking) = (BTreeMap::new(), BTreeMap::new());
     for name in &features {
         let column = table.require(name, "columns")?;
         let position = table.position(name).unwrap_or_default();
@@ -47,6 +47,10 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
             }
             _ => fit_category(spec, table, name, column, &train)?,
         });
+        let missing = train.iter().filter(|row| column.text(**row).is_none()).count();
+        if missing > 0 {
+            lacking.insert(name.clone(), missing as f64 / train.len() as f64);
+        }
         if let Some(how_well) = telling(column, &rows) {
             tells.insert(name.clone(), how_well);
         }
@@ -59,6 +63,7 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
         columns,
         row_numbers,
         telling: tells,
+        lacking: Some(lacking),
         seen: Seen::default(),
         seen_rows: 0,
     })
@@ -117,8 +122,8 @@ fn fit_number(
         return Err(Error::input(&table.file, place, "no value in train", "some, or `drop`"));
     }
     known.sort_by(f64::total_cmp);
-    let fill = match spec.impute.columns.get(name).unwrap_or(&spec.impute.number) {
-        Fill::Number(constant) => *constant,
+    let fill = match spec.impute.of_number(name) {
+        Fill::Number(constant) => constant,
         Fill::Rule(Rule::Median) => median(&known),
         Fill::Rule(Rule::Mean) => known.iter().sum::<f64>() / known.len() as f64,
         Fill::Rule(Rule::Mode) => mode(&known),
@@ -194,10 +199,10 @@ fn fit_category(spec: &Spec, table: &Table, name: &str, column: &Column, train: 
     if spec.log1p.iter().any(|n| n == name) {
         return Err(Error::input(&table.file, format!("log1p of {place}"), "categories", "numbers"));
     }
-    let fill = match spec.impute.columns.get(name).unwrap_or(&spec.impute.category) {
+    let fill = match spec.impute.of_category(name) {
         Fill::Rule(Rule::Mode) => mode.clone(),
         Fill::Rule(Rule::Own) => "missing".to_string(),
-        Fill::Text(constant) => constant.clone(),
+        Fill::Text(constant) => constant,
         Fill::Number(constant) => constant.to_string(),
         other => {
             let expected = "mode, own or a text, for categories";

@@ -48,6 +48,9 @@ pub struct Preprocess {
     /// train split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub telling: BTreeMap<String, f64>,
+    /// The share of missing values in those columns of the train split that have any; not known of older models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<BTreeMap<String, f64>>,
     /// The samples that the model has learnt from or was chosen by. They are read from here of older models, and kept beside the folder now.
     #[serde(default, skip_serializing)]
     pub seen: Seen,
@@ -137,7 +140,7 @@ impl Preprocess {
     pub fn apply(&self, table: &Table, split: &str) -> Result<Dataset> {
         let mut beside = table.names.clone();
         beside.extend(self.spec.bands.keys().cloned());
-        self.apply_to(table, &Asked { split, beside: &beside, clip: self.clips() })
+        self.apply_to(table, &Asked { split, beside: &beside, clip: self.clips(), stated: false })
     }
 
     /// Whether values beyond the range of the train split are cut to it.
