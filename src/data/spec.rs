@@ -9,8 +9,8 @@ use super::outcome::Expression;
 use super::table::{Decimal, Limits, Missing, Numbers, Percent, Reading, Table};
 use crate::{Error, Result};
 
-/// Keys that say how a file is written, and nothing of what becomes of it.
-pub const READING: [&str; 6] = ["missing", "numbers", "limits", "percent", "decimal", "delimiter"];
+/// Keys of one file, which may differ where another is read: how it is written, and what becomes of categories that training did not have.
+pub const READING: [&str; 7] = ["missing", "numbers", "limits", "percent", "decimal", "delimiter", "unseen"];
 
 /// How a table becomes features and labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Spec {
     /// Columns that are no features. Those that `outcome` and `undecided` read, and `group`, never are.
     #[serde(default)]
     pub drop: Vec<String>,
+    /// Columns that are features though they look like numbers of rows or like identifiers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// Codes of missing values: `{ chol = [0] }` of single columns, or a list for all features (`[-1, "?"]`); never of the outcome.
     #[serde(default)]
     pub missing: Missing,
@@ -340,6 +343,7 @@ impl Spec {
     pub fn check_columns(&self, table: &Table) -> Result<()> {
         let keyed = [
             ("drop", &self.drop),
+            ("keep", &self.keep),
             ("one_hot", &self.one_hot),
             ("log1p", &self.log1p),
             ("immutable", &self.immutable),

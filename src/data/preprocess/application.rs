@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::codes;
 use super::identity::Rule;
 use super::strangeness::{Strangeness, index_remark};
 use super::{Fitted, Preprocess, decided_rows};
 use crate::data::spec::Unseen;
-use crate::data::table::{Column, Missing, Table};
+use crate::data::table::{Column, Missing, Table, spec_path};
 use crate::data::{Dataset, Labels, Remark};
 use crate::{Error, Result};
 
@@ -99,6 +100,7 @@ impl Preprocess {
         };
         dataset.check()?;
         dataset.remarks = self.remarks(table, &dataset, &columns, decided.open);
+        dataset.remarks.extend(codes::check(&self.spec, table, &positions, self.outcome_codes.as_ref())?);
         dataset.remarks.extend(strange.filling(self.lacking.as_ref()));
         dataset.remarks.extend(strange.remarks(asked.clip));
         Ok(dataset)
@@ -325,10 +327,16 @@ fn unseen_category(table: &Table, name: &str, row: usize, text: &str, categories
     const LISTED: usize = 30;
     let more = if categories.len() > LISTED { ", ..." } else { "" };
     let listed = categories[..categories.len().min(LISTED)].join(", ");
+    let place = match table.scored {
+        true => spec_path(std::path::Path::new(&table.file)).display().to_string(),
+        false => "the spec".to_string(),
+    };
     Error::input(
         &table.file,
         format!("column `{name}`, row {row}"),
         format!("`{text}`"),
-        format!("{listed}{more}, as in train (or unseen = \"mode\")"),
+        format!(
+            "{listed}{more}, as in train, or unseen = \"mode\" in {place}, which takes others for the commonest"
+        ),
     )
 }

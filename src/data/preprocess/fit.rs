@@ -15,6 +15,8 @@ const KNOTS: usize = 101;
 
 /// More different texts than this, most of them in one row alone, are names or identifiers.
 const MANY: usize = 50;
+/// Numbers of a column that is called an identifier: so many different ones may still be codes.
+const FEW: usize = 20;
 /// Fewer rows than this may be numbered by chance.
 const COUNTED: usize = 20;
 
@@ -39,7 +41,9 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
         let position = table.position(name).unwrap_or_default();
         if !one_hot.contains(name) {
             table.certain(position)?;
-            check_identifier(table, name, position)?;
+            if !spec.keep.contains(name) {
+                check_identifier(spec, table, name, position)?;
+            }
         }
         columns.push(match column {
             Column::Number(values) if !one_hot.contains(name) => {
@@ -64,6 +68,7 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
         row_numbers,
         telling: tells,
         lacking: Some(lacking),
+        outcome_codes: Some(super::codes::known(spec, table)?),
         seen: Seen::default(),
         seen_rows: 0,
     })
@@ -74,8 +79,9 @@ fn features(spec: &Spec, table: &Table) -> Result<(Vec<String>, Vec<String>)> {
     let mut others: HashSet<String> = spec.drop.iter().cloned().collect();
     others.extend(spec.beside(&table.file)?);
     let candidates = table.names.iter().zip(&table.columns).filter(|(name, _)| !others.contains(*name));
-    let (numbers, features): (Vec<_>, Vec<_>) =
-        candidates.partition(|(name, column)| table.index_columns.contains(name) || counts_rows(column));
+    let (numbers, features): (Vec<_>, Vec<_>) = candidates.partition(|(name, column)| {
+        !spec.keep.contains(name) && (table.index_columns.contains(name) || counts_rows(column))
+    });
     let names = |pairs: Vec<(&String, &Column)>| pairs.into_iter().map(|(name, _)| name.clone()).collect();
     Ok((names(features), names(numbers)))
 }
@@ -91,22 +97,60 @@ fn counts_rows(column: &Column) -> bool {
 
 /// # Errors
 /// A column of identifiers: whole numbers that no float holds, or texts of which nearly all are different.
-fn check_identifier(table: &Table, name: &str, position: usize) -> Result<()> {
+fn check_identifier(spec: &Spec, table: &Table, name: &str, position: usize) -> Result<()> {
     let refused = |found: String| {
         let expected = format!(
-            "a feature: drop = [{name:?}] leaves identifiers out, one_hot = [{name:?}] takes them for categories all the same"
+            "a feature: drop = [{name:?}] leaves identifiers out, one_hot = [{name:?}] takes them for categories, keep = [{name:?}] for what they are, all the same"
         );
         Err(Error::input(&table.file, format!("column `{name}`"), found, expected))
     };
     if table.beyond_floats(position) {
         return refused("whole numbers with more digits than a float holds".into());
     }
-    let Column::Category(values) = &table.columns[position] else { return Ok(()) };
+    let values = match &table.columns[position] {
+        Column::Category(values) => values,
+        Column::Number(values)
+            if is_name_of_identifiers(name) && values.iter().flatten().all(|v| v.fract() == 0.0) =>
+        {
+            let distinct: HashSet<u64> = values.iter().flatten().map(|value| value.to_bits()).collect();
+            if distinct.len() <= FEW {
+                return Ok(());
+            }
+            let group = if spec.group.is_none() {
+                format!("group = {name:?} if it says who a row is of, ")
+            } else {
+                String::new()
+            };
+            let found = format!(
+                "an identifier by its name, {} different numbers in {} rows",
+                distinct.len(),
+                values.len()
+            );
+            let expected = format!(
+                "a feature: {group}drop = [{name:?}] leaves it out, keep = [{name:?}] makes it a feature all the same"
+            );
+            return Err(Error::input(&table.file, format!("column `{name}`"), found, expected));
+        }
+        Column::Number(_) => return Ok(()),
+    };
     let distinct: HashSet<&String> = values.iter().flatten().collect();
     if distinct.len() > MANY && distinct.len() * 2 > values.iter().flatten().count() {
         return refused(format!("{} different texts in {} rows", distinct.len(), values.len()));
     }
     Ok(())
+}
+
+/// Whether a column is called as identifiers are: `patient_id`, `MRN`, `subject`, `recordId`.
+fn is_name_of_identifiers(name: &str) -> bool {
+    const ALONE: [&str; 10] =
+        ["patient", "subject", "mrn", "pid", "case", "record", "patientid", "subjectid", "uid", "id"];
+    let words: Vec<String> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    match &words[..] {
+        [word] => ALONE.contains(&word.as_str()) || name.ends_with("Id") || name.ends_with("ID"),
+        [.., last] => ["id", "mrn", "identifier"].contains(&last.as_str()),
+        [] => false,
+    }
 }
 
 fn fit_number(

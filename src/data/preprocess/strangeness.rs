@@ -253,6 +253,12 @@ pub(super) fn index_remark(fitted: &Preprocess, table: &Table, columns: &[String
         return Some(Remark::warning("row-number-feature", text));
     }
     let left_out: Vec<String> = fitted.row_numbers.iter().map(|name| format!("`{name}`")).collect();
+    let keep: Vec<String> = fitted.row_numbers.iter().map(|name| format!("{name:?}")).collect();
+    let mend = if table.scored {
+        String::new()
+    } else {
+        format!("; keep = [{}] in the spec makes it one", keep.join(", "))
+    };
     (!left_out.is_empty())
-        .then(|| Remark::note(format!("{} numbers the rows: no feature", left_out.join(", "))))
+        .then(|| Remark::note(format!("{} numbers the rows: no feature{mend}", left_out.join(", "))))
 }
