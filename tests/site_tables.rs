@@ -190,3 +190,34 @@ fn a_table_without_groups_and_another_spec_are_told_with_what_works() {
     std::fs::write(at.join("site.toml"), "").unwrap();
     scored(at, "all").unwrap();
 }
+
+#[test]
+fn codes_and_categories_that_training_did_not_have_are_refused_with_what_works() {
+    let folder = trained();
+    let at = folder.path();
+    let rows = patients(90);
+    std::fs::write(at.join("site.csv"), plain(&rows)).unwrap();
+    let (expected, _) = scored(at, "all").unwrap();
+    let written = |code: &dyn Fn(bool) -> &'static str, sex: &dyn Fn(&Row) -> &'static str| {
+        let line = |r: &Row| format!("{:03},{},{:.3},{},{}\n", r.0, r.1, r.2, sex(r), code(r.4));
+        std::fs::write(
+            at.join("site.csv"),
+            format!("pid,age,crea,sex,dead\n{}", rows.iter().map(line).collect::<String>()),
+        )
+        .unwrap();
+    };
+    written(&|dead| if dead { "2" } else { "1" }, &|r| r.3);
+    let error = scored(at, "all").unwrap_err();
+    assert!(
+        error.contains("outcome, column `dead`: found 2 (") && error.contains("0, 1, as where"),
+        "{error}"
+    );
+    written(&|dead| if dead { "1" } else { "0" }, &|r| if r.0 == 7 { "x" } else { r.3 });
+    let error = scored(at, "all").unwrap_err();
+    assert!(error.contains("unseen = \"mode\" in site.toml"), "{error}");
+    std::fs::write(at.join("site.toml"), "unseen = \"mode\"\n").unwrap();
+    let (found, remarks) = scored(at, "all").unwrap();
+    assert!(remarks.contains("unseen-category"), "{remarks}");
+    let [a, b] = [&found, &expected].map(|metrics| metrics["accuracy"].as_f64().unwrap());
+    assert!((a - b).abs() <= 0.02, "{a}, not {b}");
+}

@@ -286,3 +286,146 @@ fn codes_of_missing_values_are_never_of_the_outcome() {
     let error = read("missing = { y = [0] }").map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("missing") && error.contains("`y`"), "{error}");
 }
+
+/// The table as a model that percuss did not train is fed it.
+fn fed(folder: &Path, text: &str, spec: &str) -> percuss::Result<Dataset> {
+    let path = folder.join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(folder.join("t.toml"), spec).unwrap();
+    let request = percuss::data::Request { fed: true, ..at(&path, "all") };
+    open_fitted(&request, None).map(|(data, _)| data)
+}
+
+#[test]
+fn a_model_of_others_is_given_no_fill_that_nobody_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let sex = |row: usize| if row % 10 == 3 { "" } else { ["f", "m"][row % 2] };
+    let text = (0..60).fold("lab,sex,y".to_string(), |text, row| {
+        let lab = if row % 3 == 0 { String::new() } else { format!("{}.5", row * 7 % 60) };
+        text + &format!("\n{lab},{},{}", sex(row), row / 2 % 2)
+    });
+    let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n[scale]\ndefault = \"none\"\n";
+    let error = fed(folder.path(), &text, spec).map(|_| ()).unwrap_err().to_string();
+    for part in ["lab (20 of 60), sex (6 of 60)", "lab = VALUE under [impute.columns]", "number = \"median\""]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+    let error =
+        fed(folder.path(), &text, &format!("{spec}[impute.columns]\nlab = 5.25\n")).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("found sex (6 of 60)"), "{error}");
+    for (stated, fill) in [
+        ("[impute]\ncategory = \"mode\"\n[impute.columns]\nlab = 5.25\n", 5.25),
+        ("[impute]\ncategory = \"mode\"\nnumber = 7\n", 7.0),
+    ] {
+        let data = fed(folder.path(), &text, &format!("{spec}{stated}")).unwrap();
+        assert_eq!((data.sample(0)[0], data.sample(1)[0]), (fill, 7.5));
+        let told = format!("missing values filled: lab (20 of 60 with {fill}), sex (6 of 60 with `");
+        assert!(data.remarks.iter().any(|r| r.text.starts_with(&told)), "{:?}", data.remarks);
+    }
+}
+
+#[test]
+fn fills_are_counted_and_far_more_of_them_than_in_training_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |every: usize| {
+        (0..80).fold("lab,z,y".to_string(), |text, row| {
+            let lab = if row % every == 0 { String::new() } else { format!("{}.5", row * 7 % 60) };
+            text + &format!("\n{lab},{},{}", row * 11 % 80, row / 2 % 2)
+        })
+    };
+    let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n";
+    let path = folder.path().join("t.csv");
+    std::fs::write(folder.path().join("t.toml"), spec).unwrap();
+    std::fs::write(&path, text(20)).unwrap();
+    let fitted = open_fitted(&at(&path, "all"), None).unwrap().1.unwrap();
+    for (every, count, flagged) in [(20, 4, false), (10, 8, false), (2, 40, true)] {
+        std::fs::write(&path, text(every)).unwrap();
+        let data = open_fitted(&at(&path, "all"), Some(&fitted)).unwrap().0;
+        let told = format!("missing values filled: lab ({count} of 80 with");
+        assert!(data.remarks.iter().any(|r| r.text.starts_with(&told)), "{:?}", data.remarks);
+        let warned = data.remarks.iter().any(|r| r.flag == Some("more-missing"));
+        assert_eq!(warned, flagged, "{every}: {:?}", data.remarks);
+    }
+}
+
+fn coded(values: &[&str], spec: &str) -> percuss::Result<Dataset> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = (0..60).fold("x,y".to_string(), |text, row| {
+        text + &format!("\n{}.5,{}", row * 7 % 60, values[row % values.len()])
+    });
+    let spec = format!("classes = [\"no\", \"yes\"]\n{spec}\n");
+    read(folder.path(), "t.csv", text.as_bytes(), &spec)
+}
+
+#[test]
+fn codes_of_the_outcome_that_nobody_names_are_told() {
+    // The column's values, the outcome, what is said of it.
+    let told: [(&[&str], &str, Option<&str>); 8] = [
+        (&["0", "1"], "outcome = \"y == 1\"", None),
+        (&["True", "False"], "outcome = \"y == 1\"", None),
+        (&["1", "2"], "outcome = \"y == 2\"", None),
+        (&["0", "1", "9"], "outcome = \"y == 1\"", Some("0 (20), 9 (20)")),
+        (&["0", "1", "-1"], "outcome = \"y == 1\"", Some("-1 (20), 0 (20)")),
+        (&["0", "1", "9"], "outcome = \"y == 1\"\nundecided = \"y == 9\"", None),
+        (&["0", "1", "2"], "outcome = \"y >= 1\"", None),
+        (&["Yes", "No", "Nope"], "outcome = \"y == 'Yes'\"", Some("No (20), Nope (20)")),
+    ];
+    for (values, outcome, said) in told {
+        let data = coded(values, outcome).unwrap();
+        let remark = data.remarks.iter().find(|remark| remark.flag == Some("outcome-codes"));
+        assert_eq!(remark.is_some(), said.is_some(), "{values:?}: {:?}", data.remarks);
+        assert!(said.is_none_or(|said| remark.unwrap().text.contains(said)), "{remark:?}");
+    }
+    for (values, literal, other) in
+        [(["Yes", "No", "yes"], "Yes", "yes"), (["Dead", "No", "No"], "dead", "Dead")]
+    {
+        let error =
+            coded(&values, &format!("outcome = \"y == '{literal}'\"")).map(|_| ()).unwrap_err().to_string();
+        let both = format!("`y` == '{literal}' || `y` == '{other}'");
+        assert!(error.contains(&both), "{error}");
+        let data = coded(&values, &format!("outcome = \"{both}\"")).unwrap();
+        let percuss::data::Labels::Class(labels) = &data.labels else { panic!() };
+        let dead = values.iter().filter(|v| [literal, other].contains(v)).count() * 20;
+        assert_eq!(labels.iter().filter(|l| **l == 1).count(), dead);
+    }
+}
+
+#[test]
+fn identifiers_and_row_numbers_are_features_only_if_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |name: &str, value: &dyn Fn(usize) -> usize, keys: &str| {
+        let text = (0..60).fold(format!("{name},x,y"), |text, row| {
+            text + &format!("\n{},{}.5,{}", value(row), row * 7 % 60, row / 2 % 2)
+        });
+        let spec = format!("{keys}\noutcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n");
+        read(folder.path(), "t.csv", text.as_bytes(), &spec)
+    };
+    for name in ["patient_id", "mrn", "MRN", "subject", "hospital-mrn", "caseId"] {
+        let value = |row: usize| 40_000 + row * 37 % 60 / 2;
+        let error = with(name, &value, "").map(|_| ()).unwrap_err().to_string();
+        let mends = [
+            (format!("group = \"{name}\""), false),
+            (format!("drop = [\"{name}\"]"), false),
+            (format!("keep = [\"{name}\"]"), true),
+        ];
+        for (mend, feature) in mends {
+            assert!(error.contains(&mend), "{mend}: {error}");
+            let features = with(name, &value, &mend).unwrap().domain.features;
+            assert_eq!(features.iter().any(|f| f == name), feature, "{mend}");
+        }
+    }
+    for name in ["age", "paid", "ward_id", "case"] {
+        let data = with(name, &|row| row * 37 % 60 / 10, "").unwrap();
+        assert_eq!(data.domain.features, [name, "x"]);
+    }
+    let data = with("week", &|row| row + 1, "").unwrap();
+    assert_eq!(data.domain.features, ["x"]);
+    assert!(data.remarks.iter().any(|r| r.text.contains("keep = [\"week\"]")), "{:?}", data.remarks);
+    let data = with("week", &|row| row + 1, "keep = [\"week\"]").unwrap();
+    assert_eq!((data.domain.features.clone(), data.sample(4)[0]), (vec!["week".into(), "x".into()], 5.0));
+    assert!(
+        data.describe().contains(&"features week, x, in this order".to_string()),
+        "{:?}",
+        data.describe()
+    );
+}

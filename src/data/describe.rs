@@ -12,7 +12,7 @@ impl Dataset {
     /// What was read, and as what: samples, which output each class is and how many samples it has, shape, unit and range, groups.
     pub fn describe(&self) -> Vec<String> {
         let synthetic = if self.synthetic { ", synthetic" } else { "" };
-        vec![
+        let mut lines = vec![
             format!("read     {} samples of split {}{synthetic}", self.len(), self.split),
             format!("{}  {}", if self.is_findings() { "findings" } else { "outputs" }, self.class_counts()),
             format!(
@@ -24,7 +24,26 @@ impl Dataset {
             ),
             format!("groups   {}", self.groups()),
             format!("twice    {}", self.repeated()),
-        ]
+        ];
+        lines.extend(self.listed_features().map(|list| format!("features {list}")));
+        lines
+    }
+
+    /// The features in the order in which a model is fed them; none of images and signals.
+    pub fn listed_features(&self) -> Option<String> {
+        /// More features than these are shortened.
+        const ENDS: [usize; 2] = [9, 3];
+        let names = &self.domain.features;
+        let all = names.len() <= ENDS[0] + ENDS[1];
+        let list = match all {
+            true => names.join(", "),
+            false => {
+                let (first, last) = (&names[..ENDS[0]], &names[names.len() - ENDS[1]..]);
+                let left = names.len() - ENDS[0] - ENDS[1];
+                format!("{}, ... {left} more ..., {}", first.join(", "), last.join(", "))
+            }
+        };
+        (!names.is_empty()).then(|| format!("{list}, in this order"))
     }
 
     /// What values are in: the data's unit, but for tables whose budgets alone are scaled.

@@ -3,6 +3,8 @@
 //! Missing values spread as in SQL (Kleene's three-valued logic): `false && missing` is false, `true && missing` is
 //! missing. Columns are named by themselves, or in backticks where a name is no plain word; texts stand in single or double quotes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::table::{Column, Table};
 use crate::{Error, Result};
 
@@ -86,6 +88,14 @@ impl Expression {
         let mut names = Vec::new();
         collect(&self.root, &mut names);
         names
+    }
+
+    /// The columns that are compared by `==` and `!=` alone, with the values that they are compared with, as texts.
+    pub fn named_values(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let (mut named, mut ordered) = (BTreeMap::new(), BTreeSet::new());
+        name_values(&self.root, &mut named, &mut ordered);
+        named.retain(|column, _| !ordered.contains(column));
+        named
     }
 
     /// Its value for `row` of `table`.
@@ -228,6 +238,37 @@ fn collect(node: &Node, names: &mut Vec<String>) {
             collect(a, names);
             collect(b, names);
         }
+    }
+}
+
+fn name_values(node: &Node, named: &mut BTreeMap<String, BTreeSet<String>>, ordered: &mut BTreeSet<String>) {
+    match node {
+        Node::Literal(_) => {}
+        Node::Column(name) => {
+            ordered.insert(name.clone());
+        }
+        Node::Not(inside) => name_values(inside, named, ordered),
+        Node::Compare(Comparison::Equal | Comparison::Different, a, b) => match (&**a, &**b) {
+            (Node::Column(column), Node::Literal(value)) | (Node::Literal(value), Node::Column(column)) => {
+                named.entry(column.clone()).or_default().extend(as_code(value));
+            }
+            _ => [a, b].into_iter().for_each(|side| name_values(side, named, ordered)),
+        },
+        Node::And(a, b) | Node::Or(a, b) | Node::Compare(_, a, b) => {
+            [a, b].into_iter().for_each(|side| name_values(side, named, ordered));
+        }
+    }
+}
+
+/// A value as a code of an outcome: `True` and `False` are 1 and 0, as they compare.
+pub(super) fn as_code(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Text(text) if text.eq_ignore_ascii_case("true") => Some("1".into()),
+        Value::Text(text) if text.eq_ignore_ascii_case("false") => Some("0".into()),
+        Value::Text(text) => Some(text.clone()),
+        Value::Truth(truth) => Some(u8::from(*truth).to_string()),
+        Value::Missing => None,
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Request {
     pub outputs: Option<Outputs>,
     /// The file that has the model's own names, or would, where that is known.
     pub configuration: Option<String>,
+    /// Whether a model that is there is fed these samples: of a table without its preprocessing nothing is filled in that nobody states.
+    pub fed: bool,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
     pub unordered: bool,
     /// How the arrays of an npz archive are read.
@@ -91,6 +93,7 @@ impl Request {
             labels: LabelOptions::default(),
             outputs: None,
             configuration: None,
+            fed: false,
             unordered: false,
             arrays: ArrayOptions::default(),
             images: ImageOptions::default(),

@@ -9,8 +9,8 @@ use super::outcome::Expression;
 use super::table::{Decimal, Limits, Missing, Numbers, Percent, Reading, Table};
 use crate::{Error, Result};
 
-/// Keys that say how a file is written, and nothing of what becomes of it.
-pub const READING: [&str; 6] = ["missing", "numbers", "limits", "percent", "decimal", "delimiter"];
+/// Keys of one file, which may differ where another is read: how it is written, and what becomes of categories that training did not have.
+pub const READING: [&str; 7] = ["missing", "numbers", "limits", "percent", "decimal", "delimiter", "unseen"];
 
 /// How a table becomes features and labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Spec {
     /// Columns that are no features. Those that `outcome` and `undecided` read, and `group`, never are.
     #[serde(default)]
     pub drop: Vec<String>,
+    /// Columns that are features though they look like numbers of rows or like identifiers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// Codes of missing values: `{ chol = [0] }` of single columns, or a list for all features (`[-1, "?"]`); never of the outcome.
     #[serde(default)]
     pub missing: Missing,
@@ -78,27 +81,39 @@ pub struct Spec {
 }
 
 /// What missing values become.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Impute {
-    /// For columns of numbers.
-    pub number: Fill,
-    /// For columns of categories.
-    pub category: Fill,
+    /// For columns of numbers; absent: their median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Fill>,
+    /// For columns of categories; absent: the commonest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<Fill>,
     /// For single columns.
     pub columns: BTreeMap<String, Fill>,
     /// Adds a feature `NAME is missing` (0 or 1, immutable) for every numeric column with missing values.
     pub indicators: bool,
 }
 
-impl Default for Impute {
-    fn default() -> Self {
-        Self {
-            number: Fill::Rule(Rule::Median),
-            category: Fill::Rule(Rule::Mode),
-            columns: BTreeMap::new(),
-            indicators: false,
-        }
+impl Impute {
+    /// What a missing number of a column becomes.
+    pub fn of_number(&self, column: &str) -> Fill {
+        let stated = self.columns.get(column).or(self.number.as_ref());
+        stated.cloned().unwrap_or(Fill::Rule(Rule::Median))
+    }
+
+    /// What a missing category of a column becomes.
+    pub fn of_category(&self, column: &str) -> Fill {
+        let stated = self.columns.get(column).or(self.category.as_ref());
+        stated.cloned().unwrap_or(Fill::Rule(Rule::Mode))
+    }
+
+    /// The same with every default written out.
+    fn spelt_out(&self) -> Self {
+        let number = self.number.clone().or(Some(Fill::Rule(Rule::Median)));
+        let category = self.category.clone().or(Some(Fill::Rule(Rule::Mode)));
+        Self { number, category, ..self.clone() }
     }
 }
 
@@ -271,7 +286,10 @@ impl Spec {
         all.extend(said);
         let own: Self = all.try_into().map_err(|error: toml::de::Error| bad(error.to_string()))?;
         own.check(&file)?;
-        let keys = |spec: &Self| match serde_json::to_value(spec) {
+        let keys = |spec: &Self| match serde_json::to_value(Self {
+            impute: spec.impute.spelt_out(),
+            ..spec.clone()
+        }) {
             Ok(serde_json::Value::Object(keys)) => keys,
             _ => serde_json::Map::new(),
         };
@@ -325,6 +343,7 @@ impl Spec {
     pub fn check_columns(&self, table: &Table) -> Result<()> {
         let keyed = [
             ("drop", &self.drop),
+            ("keep", &self.keep),
             ("one_hot", &self.one_hot),
             ("log1p", &self.log1p),
             ("immutable", &self.immutable),

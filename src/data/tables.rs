@@ -36,10 +36,11 @@ pub fn open(
                 Table::read_columns(path, saved.spec.delimiter, &reading, &|name| needed.contains(name))?;
             table.scored = true;
             let clip = saved.clips();
-            apply(&table, saved, request, clip)
+            apply(&table, saved, request, clip, false)
         }
-        (None, Some(spec)) => fit(path, &spec, request),
-        (None, None) => fit(path, &Spec::read(&spec_path(path))?, request),
+        // What percuss has the spec of, it knows.
+        (None, Some(spec)) => fit(path, &spec, request, false),
+        (None, None) => fit(path, &Spec::read(&spec_path(path))?, request, request.fed),
     }
 }
 
@@ -56,8 +57,8 @@ pub fn open_bytes(
 ) -> Result<(Dataset, Preprocess)> {
     let table = Table::from_csv(name, bytes)?;
     match saved {
-        Some(saved) => apply(&table, saved.clone(), request, saved.clips()),
-        None => apply(&table, Preprocess::fit(spec, &table)?, request, false),
+        Some(saved) => apply(&table, saved.clone(), request, saved.clips(), false),
+        None => apply(&table, Preprocess::fit(spec, &table)?, request, false, false),
     }
 }
 
@@ -74,10 +75,10 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
     Table::read_columns(path, spec.delimiter, &reading, &wanted)
 }
 
-fn fit(path: &Path, spec: &Spec, request: &Request) -> Result<(Dataset, Preprocess)> {
+fn fit(path: &Path, spec: &Spec, request: &Request, stated: bool) -> Result<(Dataset, Preprocess)> {
     let table = read_for(path, spec, request)?;
     // Nothing is cut for a model that this was not fitted with.
-    apply(&table, Preprocess::fit(spec, &table)?, request, false)
+    apply(&table, Preprocess::fit(spec, &table)?, request, false, stated)
 }
 
 /// Columns that stand beside the samples, and those that bands are made of.
@@ -92,13 +93,19 @@ fn asked(request: &Request) -> impl Iterator<Item = String> + '_ {
     request.subgroups.iter().chain(&request.group).chain(binned).cloned()
 }
 
-fn apply(table: &Table, fitted: Preprocess, request: &Request, clip: bool) -> Result<(Dataset, Preprocess)> {
+fn apply(
+    table: &Table,
+    fitted: Preprocess,
+    request: &Request,
+    clip: bool,
+    stated: bool,
+) -> Result<(Dataset, Preprocess)> {
     let mut names: Vec<String> = asked(request).collect();
     names.dedup();
     for name in names.iter().filter(|name| !fitted.spec.bands.contains_key(*name)) {
         table.require(name, if request.group.as_ref() == Some(name) { "group" } else { "subgroups" })?;
     }
-    let mut data = fitted.apply_to(table, &Asked { split: &request.split, beside: &names, clip })?;
+    let mut data = fitted.apply_to(table, &Asked { split: &request.split, beside: &names, clip, stated })?;
     if fitted.spec.clip && !clip {
         data.remarks
             .push(Remark::note("clip = true is left aside: it is for models that percuss trains with it"));

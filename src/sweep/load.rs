@@ -144,6 +144,7 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
+    request.fed = true;
     request.outputs = Some(outputs(&model.config));
     request.configuration = model.network().map(|network| network.configuration.clone());
     request.classes = class_names(study, position, of, model)?;
@@ -451,8 +452,12 @@ fn check_fit(
     let place =
         |what: &str| format!("{what} (data {} of the study, model {})", study.data[position].id, entry.id);
     if !model.config.takes(&data.shape) {
-        let found = format!("samples of shape {:?}", data.shape);
-        return Err(Error::input(&data.name, place("samples"), found, shape_mend(model, &data.shape)));
+        let features = data.listed_features().map(|list| format!(": {list}")).unwrap_or_default();
+        let found = format!("samples of shape {:?}{features}", data.shape);
+        let left_out = data.remarks.iter().filter(|remark| remark.text.contains("no feature"));
+        let left_out: String = left_out.map(|remark| format!(" ({})", remark.text)).collect();
+        let expected = format!("{}{left_out}", shape_mend(model, &data.shape));
+        return Err(Error::input(&data.name, place("samples"), found, expected));
     }
     let inputs = model.config.inputs();
     if !data.inputs.is_empty() && inputs.iter().map(|input| input.range.len()).ne(data.inputs.iter().copied())

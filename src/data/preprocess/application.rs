@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::codes;
 use super::identity::Rule;
 use super::strangeness::{Strangeness, index_remark};
 use super::{Fitted, Preprocess, decided_rows};
 use crate::data::spec::Unseen;
-use crate::data::table::{Column, Missing, Table};
+use crate::data::table::{Column, Missing, Table, spec_path};
 use crate::data::{Dataset, Labels, Remark};
 use crate::{Error, Result};
 
@@ -19,6 +20,8 @@ pub struct Asked<'a> {
     pub beside: &'a [String],
     /// Whether values beyond the range of the train split are cut to it.
     pub clip: bool,
+    /// Whether missing values become nothing that the spec does not state: of what its training filled in, the model's file says nothing.
+    pub stated: bool,
 }
 
 /// Where a column's features go: `n` samples of `width` values, this column's beginning at `first`.
@@ -71,6 +74,9 @@ impl Preprocess {
             }
             first += fitted.width();
         }
+        if asked.stated {
+            strange.check_stated(table, &self.spec.impute)?;
+        }
         let group = self.group_of(table).map(|name| beside(table, name, &positions)).transpose()?;
         let subgroups =
             asked.beside.iter().map(|name| Ok((name.clone(), self.column_beside(table, name, &positions)?)));
@@ -94,6 +100,8 @@ impl Preprocess {
         };
         dataset.check()?;
         dataset.remarks = self.remarks(table, &dataset, &columns, decided.open);
+        dataset.remarks.extend(codes::check(&self.spec, table, &positions, self.outcome_codes.as_ref())?);
+        dataset.remarks.extend(strange.filling(self.lacking.as_ref()));
         dataset.remarks.extend(strange.remarks(asked.clip));
         Ok(dataset)
     }
@@ -132,6 +140,7 @@ impl Preprocess {
                         out.set(sample, 1, f32::from(u8::from(value.is_none())));
                     }
                 }
+                strange.fill(name, rows.len() - known.len(), rows.len(), fill.to_string(), false);
                 strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, *log1p);
             }
             Fitted::Category { column: name, categories, fill, mode, .. } => {
@@ -158,6 +167,7 @@ impl Preprocess {
                     };
                     out.set(sample, at, 1.0);
                 }
+                strange.fill(name, rows.len() - known, rows.len(), format!("`{fill}`"), true);
                 strange.categories(table, name, known, rows.len(), unseen, categories)?;
             }
         }
@@ -318,10 +328,16 @@ fn unseen_category(table: &Table, name: &str, row: usize, text: &str, categories
     const LISTED: usize = 30;
     let more = if categories.len() > LISTED { ", ..." } else { "" };
     let listed = categories[..categories.len().min(LISTED)].join(", ");
+    let place = match table.scored {
+        true => spec_path(std::path::Path::new(&table.file)).display().to_string(),
+        false => "the spec".to_string(),
+    };
     Error::input(
         &table.file,
         format!("column `{name}`, row {row}"),
         format!("`{text}`"),
-        format!("{listed}{more}, as in train (or unseen = \"mode\")"),
+        format!(
+            "{listed}{more}, as in train, or unseen = \"mode\" in {place}, which takes others for the commonest"
+        ),
     )
 }

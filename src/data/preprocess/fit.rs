@@ -15,6 +15,8 @@ const KNOTS: usize = 101;
 
 /// More different texts than this, most of them in one row alone, are names or identifiers.
 const MANY: usize = 50;
+/// Numbers of a column that is called an identifier: so many different ones may still be codes.
+const FEW: usize = 20;
 /// Fewer rows than this may be numbered by chance.
 const COUNTED: usize = 20;
 
@@ -33,13 +35,15 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
     let train: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
     let one_hot: HashSet<&String> = spec.one_hot.iter().collect();
     let mut columns = Vec::new();
-    let mut tells = BTreeMap::new();
+    let (mut tells, mut lacking) = (BTreeMap::new(), BTreeMap::new());
     for name in &features {
         let column = table.require(name, "columns")?;
         let position = table.position(name).unwrap_or_default();
         if !one_hot.contains(name) {
             table.certain(position)?;
-            check_identifier(table, name, position)?;
+            if !spec.keep.contains(name) {
+                check_identifier(spec, table, name, position)?;
+            }
         }
         columns.push(match column {
             Column::Number(values) if !one_hot.contains(name) => {
@@ -47,6 +51,10 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
             }
             _ => fit_category(spec, table, name, column, &train)?,
         });
+        let missing = train.iter().filter(|row| column.text(**row).is_none()).count();
+        if missing > 0 {
+            lacking.insert(name.clone(), missing as f64 / train.len() as f64);
+        }
         if let Some(how_well) = telling(column, &rows) {
             tells.insert(name.clone(), how_well);
         }
@@ -59,6 +67,8 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
         columns,
         row_numbers,
         telling: tells,
+        lacking: Some(lacking),
+        outcome_codes: Some(super::codes::known(spec, table)?),
         seen: Seen::default(),
         seen_rows: 0,
     })
@@ -69,8 +79,9 @@ fn features(spec: &Spec, table: &Table) -> Result<(Vec<String>, Vec<String>)> {
     let mut others: HashSet<String> = spec.drop.iter().cloned().collect();
     others.extend(spec.beside(&table.file)?);
     let candidates = table.names.iter().zip(&table.columns).filter(|(name, _)| !others.contains(*name));
-    let (numbers, features): (Vec<_>, Vec<_>) =
-        candidates.partition(|(name, column)| table.index_columns.contains(name) || counts_rows(column));
+    let (numbers, features): (Vec<_>, Vec<_>) = candidates.partition(|(name, column)| {
+        !spec.keep.contains(name) && (table.index_columns.contains(name) || counts_rows(column))
+    });
     let names = |pairs: Vec<(&String, &Column)>| pairs.into_iter().map(|(name, _)| name.clone()).collect();
     Ok((names(features), names(numbers)))
 }
@@ -86,22 +97,60 @@ fn counts_rows(column: &Column) -> bool {
 
 /// # Errors
 /// A column of identifiers: whole numbers that no float holds, or texts of which nearly all are different.
-fn check_identifier(table: &Table, name: &str, position: usize) -> Result<()> {
+fn check_identifier(spec: &Spec, table: &Table, name: &str, position: usize) -> Result<()> {
     let refused = |found: String| {
         let expected = format!(
-            "a feature: drop = [{name:?}] leaves identifiers out, one_hot = [{name:?}] takes them for categories all the same"
+            "a feature: drop = [{name:?}] leaves identifiers out, one_hot = [{name:?}] takes them for categories, keep = [{name:?}] for what they are, all the same"
         );
         Err(Error::input(&table.file, format!("column `{name}`"), found, expected))
     };
     if table.beyond_floats(position) {
         return refused("whole numbers with more digits than a float holds".into());
     }
-    let Column::Category(values) = &table.columns[position] else { return Ok(()) };
+    let values = match &table.columns[position] {
+        Column::Category(values) => values,
+        Column::Number(values)
+            if is_name_of_identifiers(name) && values.iter().flatten().all(|v| v.fract() == 0.0) =>
+        {
+            let distinct: HashSet<u64> = values.iter().flatten().map(|value| value.to_bits()).collect();
+            if distinct.len() <= FEW {
+                return Ok(());
+            }
+            let group = if spec.group.is_none() {
+                format!("group = {name:?} if it says who a row is of, ")
+            } else {
+                String::new()
+            };
+            let found = format!(
+                "an identifier by its name, {} different numbers in {} rows",
+                distinct.len(),
+                values.len()
+            );
+            let expected = format!(
+                "a feature: {group}drop = [{name:?}] leaves it out, keep = [{name:?}] makes it a feature all the same"
+            );
+            return Err(Error::input(&table.file, format!("column `{name}`"), found, expected));
+        }
+        Column::Number(_) => return Ok(()),
+    };
     let distinct: HashSet<&String> = values.iter().flatten().collect();
     if distinct.len() > MANY && distinct.len() * 2 > values.iter().flatten().count() {
         return refused(format!("{} different texts in {} rows", distinct.len(), values.len()));
     }
     Ok(())
+}
+
+/// Whether a column is called as identifiers are: `patient_id`, `MRN`, `subject`, `recordId`.
+fn is_name_of_identifiers(name: &str) -> bool {
+    const ALONE: [&str; 10] =
+        ["patient", "subject", "mrn", "pid", "case", "record", "patientid", "subjectid", "uid", "id"];
+    let words: Vec<String> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    match &words[..] {
+        [word] => ALONE.contains(&word.as_str()) || name.ends_with("Id") || name.ends_with("ID"),
+        [.., last] => ["id", "mrn", "identifier"].contains(&last.as_str()),
+        [] => false,
+    }
 }
 
 fn fit_number(
@@ -117,8 +166,8 @@ fn fit_number(
         return Err(Error::input(&table.file, place, "no value in train", "some, or `drop`"));
     }
     known.sort_by(f64::total_cmp);
-    let fill = match spec.impute.columns.get(name).unwrap_or(&spec.impute.number) {
-        Fill::Number(constant) => *constant,
+    let fill = match spec.impute.of_number(name) {
+        Fill::Number(constant) => constant,
         Fill::Rule(Rule::Median) => median(&known),
         Fill::Rule(Rule::Mean) => known.iter().sum::<f64>() / known.len() as f64,
         Fill::Rule(Rule::Mode) => mode(&known),
@@ -194,10 +243,10 @@ fn fit_category(spec: &Spec, table: &Table, name: &str, column: &Column, train: 
     if spec.log1p.iter().any(|n| n == name) {
         return Err(Error::input(&table.file, format!("log1p of {place}"), "categories", "numbers"));
     }
-    let fill = match spec.impute.columns.get(name).unwrap_or(&spec.impute.category) {
+    let fill = match spec.impute.of_category(name) {
         Fill::Rule(Rule::Mode) => mode.clone(),
         Fill::Rule(Rule::Own) => "missing".to_string(),
-        Fill::Text(constant) => constant.clone(),
+        Fill::Text(constant) => constant,
         Fill::Number(constant) => constant.to_string(),
         other => {
             let expected = "mode, own or a text, for categories";

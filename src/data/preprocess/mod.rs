@@ -5,13 +5,14 @@
 //! split has stays where it is, and the [`Domain`] of the samples is widened to hold it.
 
 mod application;
+mod codes;
 mod fit;
 mod identity;
 mod seen;
 mod strangeness;
 mod telling;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -48,6 +49,12 @@ pub struct Preprocess {
     /// train split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub telling: BTreeMap<String, f64>,
+    /// The share of missing values in those columns of the train split that have any; not known of older models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<BTreeMap<String, f64>>,
+    /// The values of columns that the outcome compares with codes; not known of older models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome_codes: Option<BTreeMap<String, BTreeSet<String>>>,
     /// The samples that the model has learnt from or was chosen by. They are read from here of older models, and kept beside the folder now.
     #[serde(default, skip_serializing)]
     pub seen: Seen,
@@ -137,7 +144,7 @@ impl Preprocess {
     pub fn apply(&self, table: &Table, split: &str) -> Result<Dataset> {
         let mut beside = table.names.clone();
         beside.extend(self.spec.bands.keys().cloned());
-        self.apply_to(table, &Asked { split, beside: &beside, clip: self.clips() })
+        self.apply_to(table, &Asked { split, beside: &beside, clip: self.clips(), stated: false })
     }
 
     /// Whether values beyond the range of the train split are cut to it.

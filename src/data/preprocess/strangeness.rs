@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{FittedScaling, Preprocess};
 use crate::data::Remark;
-use crate::data::table::Table;
+use crate::data::spec::Impute;
+use crate::data::table::{Table, bare};
 use crate::{Error, Result};
 
 /// A column is far off if more than this share of its values lies outside the range of the train split...
 const OUTSIDE: f64 = 0.25;
 /// ... or if its middle lies so many standard deviations from the mean of the train split.
 const DEVIATIONS: f64 = 3.0;
+/// Far more is missing than in training if the shares differ by more than this.
+const MORE: f64 = 0.1;
 /// With fewer values nothing is said of a column as a whole.
 const LEAST: usize = 5;
 /// Columns and categories that a sentence names.
@@ -24,9 +27,90 @@ pub(super) struct Strangeness {
     far: Vec<String>,
     absent: Vec<String>,
     unseen: Vec<String>,
+    filled: Vec<Filled>,
+}
+
+/// What took the place of a column's missing values.
+struct Filled {
+    name: String,
+    count: usize,
+    samples: usize,
+    with: String,
+    category: bool,
 }
 
 impl Strangeness {
+    /// Takes down what `count` of the samples got in the place of a missing value.
+    pub(super) fn fill(&mut self, name: &str, count: usize, samples: usize, with: String, category: bool) {
+        if count > 0 {
+            self.filled.push(Filled { name: name.to_string(), count, samples, with, category });
+        }
+    }
+
+    /// # Errors
+    /// Missing values of which the spec does not say what they become.
+    pub(super) fn check_stated(&self, table: &Table, impute: &Impute) -> Result<()> {
+        let stated = |filled: &&Filled| {
+            let all = if filled.category { &impute.category } else { &impute.number };
+            all.is_some() || impute.columns.contains_key(&filled.name)
+        };
+        let open: Vec<&Filled> = self.filled.iter().filter(|filled| !stated(filled)).collect();
+        let Some(first) = open.first() else { return Ok(()) };
+        let each = |filled: &&&Filled| format!("{} ({} of {})", filled.name, filled.count, filled.samples);
+        let more = if open.len() > NAMED {
+            format!(" and {} more columns", open.len() - NAMED)
+        } else {
+            String::new()
+        };
+        let found =
+            format!("{}{more}", open.iter().take(NAMED).map(|f| each(&f)).collect::<Vec<_>>().join(", "));
+        let (key, example) = if first.category { ("category", "\"mode\"") } else { ("number", "\"median\"") };
+        let expected = format!(
+            "none, since nothing here says what the model's own training filled in: state it in {}, as {} = VALUE under [impute.columns], or \
+             {key} = {example} under [impute] for all such columns, which is then of this table's own train split; or leave such rows out of \
+             the table. percuss feeds no NaN",
+            crate::data::table::spec_path(std::path::Path::new(&table.file)).display(),
+            bare(&first.name),
+        );
+        Err(Error::input(&table.file, "missing values", found, expected))
+    }
+
+    /// How many missing values were filled with what, and where they are far more than in the train split: `lacking` has its shares.
+    pub(super) fn filling(&self, lacking: Option<&BTreeMap<String, f64>>) -> Vec<Remark> {
+        let share = |filled: &Filled| filled.count as f64 / filled.samples as f64;
+        // Columns without any value have a sentence of their own.
+        let partly: Vec<&Filled> =
+            self.filled.iter().filter(|filled| filled.count < filled.samples).collect();
+        let listed = |each: Vec<String>| {
+            let more = if each.len() > NAMED {
+                format!(" and {} more columns", each.len() - NAMED)
+            } else {
+                String::new()
+            };
+            format!("{}{more}", each[..each.len().min(NAMED)].join(", "))
+        };
+        let counts =
+            partly.iter().map(|f| format!("{} ({} of {} with {})", f.name, f.count, f.samples, f.with));
+        let counts: Vec<String> = counts.collect();
+        let trained =
+            |filled: &Filled| lacking.map(|shares| shares.get(&filled.name).copied().unwrap_or(0.0));
+        let far: Vec<String> = partly
+            .iter()
+            .filter(|f| f.samples >= LEAST)
+            .filter_map(|f| trained(f).filter(|known| share(f) > known + MORE).map(|known| (f, known)))
+            .map(|(f, known)| {
+                format!("{} ({:.0} %, {:.0} % in training)", f.name, 100.0 * share(f), 100.0 * known)
+            })
+            .collect();
+        let note = Remark::note(format!("missing values filled: {}", listed(counts.clone())));
+        let warning = Remark::warning(
+            "more-missing",
+            format!("far more values are missing, and filled, than in training: {}", listed(far.clone())),
+        );
+        let told = [(counts.is_empty(), note), (far.is_empty(), warning)];
+        told.into_iter().filter(|(none, _)| !none).map(|(_, remark)| remark).collect()
+    }
+
     /// Looks at the known values of a column of numbers, after log1p if that was asked for, as `range` is; `beyond` of the samples lie
     /// outside of it.
     pub(super) fn number(
@@ -173,6 +257,12 @@ pub(super) fn index_remark(fitted: &Preprocess, table: &Table, columns: &[String
         return Some(Remark::warning("row-number-feature", text));
     }
     let left_out: Vec<String> = fitted.row_numbers.iter().map(|name| format!("`{name}`")).collect();
+    let keep: Vec<String> = fitted.row_numbers.iter().map(|name| format!("{name:?}")).collect();
+    let mend = if table.scored {
+        String::new()
+    } else {
+        format!("; keep = [{}] in the spec makes it one", keep.join(", "))
+    };
     (!left_out.is_empty())
-        .then(|| Remark::note(format!("{} numbers the rows: no feature", left_out.join(", "))))
+        .then(|| Remark::note(format!("{} numbers the rows: no feature{mend}", left_out.join(", "))))
 }

@@ -17,6 +17,7 @@ pub use forms::Decimal;
 pub use reading::{Code, Limits, Missing, Numbers, Percent, Reading};
 pub use source::{is_table, spec_path};
 pub use texts::Texts;
+pub(super) use typing::bare;
 pub use typing::{Counts, Doubt, Told};
 
 use super::Remark;

@@ -448,7 +448,7 @@ fn leading_zero(text: &str) -> bool {
 }
 
 /// A key of TOML, quoted where it must be.
-pub(super) fn bare(name: &str) -> String {
+pub(in crate::data) fn bare(name: &str) -> String {
     let plain =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if plain { name.to_string() } else { format!("{name:?}") }
