@@ -69,7 +69,10 @@ fn legend(panels: &[Panel]) -> Vec<String> {
     });
     let half =
         "half at: the smallest eps that was run at which what is shown is below half of its clean value";
-    vec![String::new(), format!("{half}{said}."), "In brackets: 95% intervals.".into()]
+    let seeds = panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
+    let seeds = seeds.map(|point| point.seeds.len()).max().unwrap_or(0);
+    let means = if seeds > 1 { format!(" Means over seeds, up to {seeds} of them.") } else { String::new() };
+    vec![String::new(), format!("{half}{said}."), format!("In brackets: 95% intervals.{means}")]
 }
 
 /// The smallest budget of a line's ladder at which what is shown is below half of its clean value, in words.
@@ -203,11 +206,25 @@ pub(crate) fn aligned(rows: &[Vec<String>], firm: usize) -> Vec<String> {
         for (cell, width) in row.iter().zip(&widths) {
             // Each cell starts where its column does, unless the heading before it still runs.
             let gap = (column + 2_usize).saturating_sub(text.chars().count());
-            text += &" ".repeat(if cell.is_empty() { 0 } else { gap });
+            let least = if text.is_empty() { 0 } else { 2 };
+            text += &" ".repeat(if cell.is_empty() { 0 } else { gap.max(least) });
             text += cell;
             column += width + 2;
         }
         text
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_that_runs_over_its_columns_ends_before_the_next() {
+        let rows = [["trigger", "success at amplitude", "", "clean"], ["pulse", "0.5", "0.7", "0.9"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let right = ["  trigger  success at amplitude  clean", "  pulse    0.5  0.7  0.9"];
+        assert_eq!(aligned(&rows, 1), right);
+    }
 }

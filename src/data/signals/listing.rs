@@ -82,13 +82,13 @@ pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
         let (found, expected) = match tables.first().and_then(|path| Some((path, path.parent()?))) {
             None => ("none".to_string(), expected.to_string()),
             Some((first, own)) if own == folder => (
-                format!("{} tables among other files, such as {}", tables.len(), first.display()),
+                format!("tables among other files ({}), such as {}", tables.len(), first.display()),
                 format!(
                     "{expected}; or path = the table itself, or a folder of parts of one table alone (all .parquet or all .csv)"
                 ),
             ),
             Some((first, own)) => (
-                format!("{} tables in folders below it, such as {}", tables.len(), first.display()),
+                format!("tables in folders below it ({}), such as {}", tables.len(), first.display()),
                 format!(
                     "{expected}; or the parts of one table in one folder, as path = {:?} has them: columns that only names of folders \
                      hold (KEY=VALUE) have to be written into the files",
