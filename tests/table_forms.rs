@@ -429,3 +429,38 @@ fn identifiers_and_row_numbers_are_features_only_if_kept() {
         data.describe()
     );
 }
+
+#[test]
+fn true_and_false_are_the_same_feature_however_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let text = |yes: &str, no: &str| {
+        (0..60).fold("vent,x,y".to_string(), |text, row| {
+            let vent = if row % 3 == 0 { yes } else { no };
+            text + &format!("\n{vent},{}.5,{}", row * 7 % 60, row / 2 % 2)
+        })
+    };
+    let forms = [("1", "0"), ("True", "False"), ("TRUE", "FALSE"), ("true", "false"), ("1.0", "0.0")];
+    for (keys, features) in [("", 2), ("one_hot = [\"vent\"]", 3)] {
+        let spec = format!("{keys}\noutcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n");
+        std::fs::write(folder.path().join("t.toml"), spec).unwrap();
+        for (yes, no) in forms {
+            std::fs::write(&path, text(yes, no)).unwrap();
+            let (own, fitted) = open_fitted(&at(&path, "test"), None).unwrap();
+            assert_eq!(own.domain.features.len(), features, "{yes}");
+            let (all, _) = open_fitted(&at(&path, "all"), fitted.as_ref()).unwrap();
+            for (other, none) in forms {
+                std::fs::write(&path, text(other, none)).unwrap();
+                let (read, _) = open_fitted(&at(&path, "all"), fitted.as_ref()).unwrap();
+                assert_eq!(read.values, all.values, "{keys}: {yes} as {other}");
+            }
+        }
+    }
+    // A minus of typesetters parts no thousands.
+    let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n";
+    let minus = read(folder.path(), "t.csv", text("\u{2212}3", "4").as_bytes(), spec).unwrap();
+    assert_eq!((minus.sample(0)[0], minus.sample(1)[0]), (-3.0, 4.0));
+    assert!(minus.remarks.iter().all(|r| !r.text.contains("thousands")), "{:?}", minus.remarks);
+    let error = coded(&["0", "1"], "outcome = \"y == 1 and x > 2\"").map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("the word `and` too many"), "{error}");
+}

@@ -55,6 +55,16 @@ enum Token {
     Symbol(&'static str),
 }
 
+impl Token {
+    fn shown(&self) -> String {
+        match self {
+            Self::Value(value) => shown(value),
+            Self::Name(name) => format!("the word `{name}`"),
+            Self::Symbol(symbol) => format!("`{symbol}`"),
+        }
+    }
+}
+
 const SYMBOLS: [&str; 12] = ["==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "(", ")", "="];
 /// Deeper nesting is refused, since the parser recurses.
 const MAX_DEPTH: usize = 64;
@@ -79,7 +89,7 @@ impl Expression {
         let root = parser.or().map_err(bad)?;
         match parser.peek() {
             None => Ok(Self { text: text.to_string(), root }),
-            Some(token) => Err(bad(format!("{token:?} too many"))),
+            Some(token) => Err(bad(format!("{} too many", token.shown()))),
         }
     }
 

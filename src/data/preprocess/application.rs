@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::codes;
 use super::identity::Rule;
 use super::strangeness::{Strangeness, index_remark};
-use super::{Fitted, Preprocess, decided_rows};
+use super::{Fitted, Preprocess, are_truths, bit, decided_rows};
 use crate::data::spec::Unseen;
 use crate::data::table::{Column, Missing, Table, spec_path};
 use crate::data::{Dataset, Labels, Remark};
@@ -152,7 +152,7 @@ impl Preprocess {
                 }
                 let (mut known, mut unseen) = (0, BTreeMap::new());
                 for (sample, &row) in rows.iter().enumerate() {
-                    let text = column.text(row);
+                    let text = column.text(row).map(|text| known_as(text, categories));
                     known += usize::from(text.is_some());
                     let text = text.as_ref().unwrap_or(fill);
                     let at = match (categories.binary_search(text), self.spec.unseen) {
@@ -321,6 +321,15 @@ fn beside(table: &Table, name: &str, rows: &[usize]) -> Result<Vec<String>> {
         .iter()
         .map(|&row| table.exact(position, row).unwrap_or_else(|| format!("missing in row {row}")))
         .collect())
+}
+
+/// `True` is the category `1`, and the other way round, among categories that are nothing else.
+fn known_as(text: String, categories: &[String]) -> String {
+    if categories.contains(&text) || !are_truths(categories) {
+        return text;
+    }
+    let same = bit(&text).and_then(|own| categories.iter().find(|other| bit(other).as_ref() == Some(&own)));
+    same.cloned().unwrap_or(text)
 }
 
 fn unseen_category(table: &Table, name: &str, row: usize, text: &str, categories: &[String]) -> Error {

@@ -65,7 +65,12 @@ fn stated(table: &Table, name: &str) -> Result<Vec<&'static str>> {
     let column = table.require(name, "split.column")?;
     let split = |row: usize| {
         let said = column.text(row).unwrap_or_else(|| "nothing".into());
-        let known = ["train", "val", "test"].into_iter().find(|split| *split == said);
+        let known = match said.to_lowercase().as_str() {
+            "train" | "training" => Some("train"),
+            "val" | "valid" | "validation" | "dev" => Some("val"),
+            "test" | "testing" => Some("test"),
+            _ => None,
+        };
         known.ok_or_else(|| {
             Error::input(&table.file, format!("column `{name}`, row {row}"), said, "train, val or test")
         })

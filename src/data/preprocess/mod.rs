@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use application::Asked;
 pub use seen::{Seen, seen_file};
 
-use super::outcome::{Expression, Value, shown};
+use super::outcome::{Expression, Value, as_code, shown};
 use super::spec::Spec;
 use super::table::{Reading, Table};
 use super::{Dataset, Domain};
@@ -172,7 +172,13 @@ impl Preprocess {
     /// As [`Preprocess::needed`].
     pub fn reading(&self, file: &str) -> Result<Reading> {
         let reading = self.spec.reading(file)?;
-        Ok(Reading { first_format: self.is_of_first_format(), ..reading })
+        // Models from before `True` was a number have such columns as categories, and their splits go by these texts.
+        let truths = self.columns.iter().filter_map(|fitted| match fitted {
+            Fitted::Category { column, categories, .. } => are_truths(categories).then(|| column.clone()),
+            Fitted::Number { .. } => None,
+        });
+        let categories = reading.categories.iter().cloned().chain(truths).collect();
+        Ok(Reading { first_format: self.is_of_first_format(), categories, ..reading })
     }
 
     /// The features' names: `age`, `bili is missing`, `sex=male`.
@@ -320,6 +326,16 @@ fn decided_rows(spec: &Spec, table: &Table, splits: &[&str], split: &str) -> Res
         return Err(Error::input(&table.file, format!("split {split}"), found, "at least one"));
     }
     Ok(decided)
+}
+
+/// Whether all categories are `True`, `False`, or what they are as numbers.
+fn are_truths(categories: &[String]) -> bool {
+    categories.iter().all(|category| bit(category).is_some())
+}
+
+/// `1` of `True` and `1`, `0` of `False` and `0`.
+fn bit(text: &str) -> Option<String> {
+    as_code(&Value::Text(text.to_string())).filter(|code| ["0", "1"].contains(&code.as_str()))
 }
 
 fn class_of(value: &Value, classes: &[String]) -> Option<u32> {

@@ -153,7 +153,8 @@ impl Strangeness {
             && sorted.len() >= LEAST
             && (outside as f64 > OUTSIDE * sorted.len() as f64 || away > DEVIATIONS)
         {
-            self.far.push(format!("{name} (half are {:.4} or more; {range})", own(middle)));
+            let side = if middle < (low + high) / 2.0 { "less" } else { "more" };
+            self.far.push(format!("{name} (half are {:.4} or {side}; {range})", own(middle)));
         }
     }
 

@@ -250,7 +250,14 @@ impl Table {
         let more =
             if known.len() > LISTED { format!(" and {} more", known.len() - LISTED) } else { String::new() };
         let known = known[..known.len().min(LISTED)].join(", ");
-        Error::input(&self.file, asked_by, format!("no column `{name}`"), format!("one of {known}{more}"))
+        let alike = self.names.iter().find(|other| other.to_lowercase() == name.to_lowercase());
+        let alike = alike.map(|other| format!(" (`{other}` is written otherwise)")).unwrap_or_default();
+        Error::input(
+            &self.file,
+            asked_by,
+            format!("no column `{name}`{alike}"),
+            format!("one of {known}{more}"),
+        )
     }
 
     /// Why the column at a position cannot be taken for numbers or categories as it is.
@@ -390,6 +397,7 @@ fn typing_remarks<'a>(columns: impl Iterator<Item = (&'a str, &'a Counts)>) -> V
             Told::DecimalComma => format!("decimal commas read: {list}"),
             Told::Percent => format!("per cents read: {list}"),
             Told::Limit => format!("limits of measurement (<0.5, >300) read by `limits`: {list}"),
+            Told::Truth => format!("True and False read as 1 and 0: {list}"),
             Told::LeadingZero => format!(
                 "zeros before whole numbers (007) left out, as they are numbers: {list}; one_hot makes categories of them, drop leaves them out"
             ),

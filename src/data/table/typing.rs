@@ -35,6 +35,8 @@ pub enum Told {
     Percent,
     /// `<0.5` read by the spec's `limits`.
     Limit,
+    /// `True` read as 1.
+    Truth,
     /// `007` read as 7.
     LeadingZero,
 }
@@ -233,6 +235,9 @@ impl<'a> Typist<'a> {
                 Err(doubt) => self.categories(texts, &cells, false, Some(doubt)),
             };
         }
+        if numeric == 0 && !chosen && self.are_truths(texts, &cells) {
+            return self.truths(texts, &cells);
+        }
         let mixed = numeric >= words + if strict { 0 } else { perhaps };
         let doubt = if self.reading.first_format {
             None
@@ -246,6 +251,26 @@ impl<'a> Typist<'a> {
             })
         };
         self.categories(texts, &cells, false, doubt)
+    }
+
+    /// Whether every word is `True` or `False`, in a feature: Parquet has the same column as numbers, and so has pandas.
+    fn are_truths(&self, texts: &Texts, cells: &[Cell]) -> bool {
+        let other = |(text, cell): (&str, &Cell)| matches!(cell, Cell::Word) && truth(text).is_none();
+        let spared = self.reading.spared.iter().any(|name| name == self.name);
+        !self.reading.first_format && !spared && !texts.iter().zip(cells).any(other)
+    }
+
+    fn truths(&mut self, texts: &Texts, cells: &[Cell]) -> Typed {
+        let mut values = Vec::with_capacity(cells.len());
+        for (text, cell) in texts.iter().zip(cells) {
+            match cell {
+                Cell::Word => self.tell(Told::Truth, ""),
+                Cell::Perhaps => self.tell(Told::Marker, text),
+                _ => {}
+            }
+            values.push(if matches!(cell, Cell::Word) { truth(text) } else { None });
+        }
+        Typed { column: Column::Number(values), doubt: None, told: std::mem::take(&mut self.told) }
     }
 
     /// The texts as they are; `missing` says whether signs of missing values among numbers are missing here, too.
@@ -341,7 +366,10 @@ impl<'a> Typist<'a> {
                     Decimal::Comma if text.contains(',') => Told::DecimalComma,
                     _ => Told::Thousands,
                 };
-                self.tell(kind, "");
+                // A minus of typesetters alone makes a number no other one.
+                if kind != Told::Thousands || plain(&text.replace('\u{2212}', "-")).is_none() {
+                    self.tell(kind, "");
+                }
             } else if form.plain && decimal == Decimal::Comma && text.contains('.') {
                 self.tell(Told::Thousands, "");
             } else if leading_zero(text) {
@@ -440,6 +468,14 @@ impl<'a> Typist<'a> {
             }),
         }
     }
+}
+
+/// `True` is 1 and `False` 0.
+fn truth(text: &str) -> Option<f64> {
+    if text.eq_ignore_ascii_case("true") {
+        return Some(1.0);
+    }
+    text.eq_ignore_ascii_case("false").then_some(0.0)
 }
 
 /// A whole number with zeros before it, as codes have.
