@@ -338,9 +338,17 @@ fn bit(text: &str) -> Option<String> {
     as_code(&Value::Text(text.to_string())).filter(|code| ["0", "1"].contains(&code.as_str()))
 }
 
+/// The class of a value: by its name, where names are numbers or `true` and `false`; else a number is a class's place.
 fn class_of(value: &Value, classes: &[String]) -> Option<u32> {
+    let at = |is: &dyn Fn(&str) -> bool| classes.iter().position(|class| is(class.trim())).map(|k| k as u32);
+    let numbers = classes.iter().all(|class| class.trim().parse::<f64>().is_ok());
+    let truth = |class: &str| ["false", "true"].iter().position(|word| class.eq_ignore_ascii_case(word));
     match value {
-        Value::Text(text) => classes.iter().position(|class| class == text).map(|k| k as u32),
+        Value::Text(text) => at(&|class| class == text),
+        Value::Number(n) if numbers => at(&|class| class.parse() == Ok(*n)),
+        Value::Number(n) if classes.iter().all(|class| truth(class.trim()).is_some()) => {
+            at(&|class| truth(class).map(|yes| yes as f64) == Some(*n))
+        }
         Value::Number(n) if n.fract() == 0.0 && (0.0..classes.len() as f64).contains(n) => Some(*n as u32),
         _ => None,
     }
@@ -449,4 +457,23 @@ fn share_below(knots: &[f64], value: f64) -> f64 {
     }
     let (low, high) = (knots[below - 1], knots[below]);
     ((below - 1) as f64 + (value - low) / (high - low)) / last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_class_by_its_name_where_names_are_numbers_or_truths() {
+        let class =
+            |value: f64, names: [&str; 2]| class_of(&Value::Number(value), &names.map(str::to_string));
+        assert_eq!(class(1.0, ["alive", "dead"]), Some(1));
+        assert_eq!(class(1.0, ["0", "1"]), Some(1));
+        assert_eq!(class(1.0, ["1", "0"]), Some(0));
+        assert_eq!(class(2.0, ["1", "2"]), Some(1));
+        assert_eq!(class(0.0, ["1", "2"]), None);
+        assert_eq!(class(1.0, ["True", "False"]), Some(0));
+        assert_eq!(class(0.0, ["False", "True"]), Some(0));
+        assert_eq!(class_of(&Value::Text("dead".into()), &["alive".into(), "dead".into()]), Some(1));
+    }
 }
