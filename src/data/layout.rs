@@ -74,7 +74,7 @@ impl Lying {
     }
 
     /// Brings samples, one after the other, into this order.
-    pub fn apply(&self, values: &mut Vec<f32>) {
+    pub fn apply(&self, values: &mut [f32]) {
         let Some([channels, rest]) = self.transposed else { return };
         let mut sample = vec![0.0; channels * rest];
         for own in values.chunks_exact_mut(channels * rest) {

@@ -259,7 +259,7 @@ impl Config {
 
     /// Whether it names every class; a single output may have the name of one of its two alone.
     pub fn names_all_classes(&self) -> bool {
-        !self.class_names.is_empty() && !(self.classes() == 1 && self.class_names.len() == 1)
+        !self.class_names.is_empty() && (self.classes() != 1 || self.class_names.len() != 1)
     }
 
     /// What is said of names that are as many as other outputs would be.

@@ -32,7 +32,7 @@ impl Standardisation {
     fn then(self, next: &Self) -> Self {
         let len = self.mean.len().max(next.mean.len());
         let at = |values: &[f64], place: usize| values[place % values.len()];
-        let fits = [&self, next].iter().all(|one| len % one.mean.len() == 0);
+        let fits = [&self, next].iter().all(|one| len.is_multiple_of(one.mean.len()));
         let next = if fits { next.clone() } else { next.pooled() };
         let len = if fits { len } else { self.mean.len() };
         let each = (0..len).map(|place| {

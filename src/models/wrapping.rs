@@ -45,7 +45,7 @@ pub(super) fn see_through(weights: &mut Weights, declared: &[Declared]) -> Optio
     let mut left = 0;
     for (name, tensor) in std::mem::take(&mut weights.tensors) {
         match name.strip_prefix(chosen.as_str()) {
-            Some(own) if !is_skipped(own) && !of_other(&name) && !(chosen.is_empty() && aside(own)) => {
+            Some(own) if !(is_skipped(own) || of_other(&name) || (chosen.is_empty() && aside(own))) => {
                 weights.insert(own, tensor);
             }
             _ if of_other(&name) || bare(&name) || aside(&name) || is_skipped(&name) => left += 1,

@@ -228,10 +228,10 @@ impl Standing {
 }
 
 /// Cells by something that they share.
-fn grouped<'a, K: Ord>(
-    cells: &'a [Standing],
+fn grouped<K: Ord>(
+    cells: &[Standing],
     key: impl Fn(&Standing) -> Option<K>,
-) -> impl Iterator<Item = Vec<&'a Standing>> {
+) -> impl Iterator<Item = Vec<&Standing>> {
     let mut groups: BTreeMap<K, Vec<&Standing>> = BTreeMap::new();
     for (one, key) in cells.iter().filter_map(|one| Some((one, key(one)?))) {
         groups.entry(key).or_default().push(one);

@@ -39,12 +39,14 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     remarks.extend(repeats::remark(&listed, &read.labels));
     let mut subgroups = columns(&table, &read.rows, options);
     let named = options.columns.contains_key("patient");
-    if !named && request.group.is_none() && !subgroups.contains_key("patient") {
-        if let Some(patients) = files::patients(&table, paths, &read.rows) {
-            let text = "patients are the folders `patient...` in the paths: there is no column `patient`";
-            remarks.push(Remark::note(text));
-            subgroups.insert("patient".into(), patients);
-        }
+    if !named
+        && request.group.is_none()
+        && !subgroups.contains_key("patient")
+        && let Some(patients) = files::patients(&table, paths, &read.rows)
+    {
+        let text = "patients are the folders `patient...` in the paths: there is no column `patient`";
+        remarks.push(Remark::note(text));
+        subgroups.insert("patient".into(), patients);
     }
     let listed = Listed {
         name: table.file.clone(),

@@ -295,7 +295,7 @@ fn decided_rows(spec: &Spec, table: &Table, splits: &[&str], split: &str) -> Res
         spec.undecided.as_ref().map(|text| Expression::parse(text, &table.file, "undecided")).transpose()?;
     let mut decided = Decided { rows: Vec::new(), open: 0 };
     for row in 0..table.rows() {
-        if split != "all" && splits[row] != split {
+        if split != "all" && splits.get(row) != Some(&split) {
             continue;
         }
         if let Some(undecided) = &undecided

@@ -111,8 +111,8 @@ fn bridge(samples: &mut [f64]) {
     for pair in known.windows(2) {
         let (a, b) = (pair[0], pair[1]);
         let (low, high) = (samples[a], samples[b]);
-        for at in a + 1..b {
-            samples[at] = low + (high - low) * (at - a) as f64 / (b - a) as f64;
+        for (at, sample) in samples.iter_mut().enumerate().take(b).skip(a + 1) {
+            *sample = low + (high - low) * (at - a) as f64 / (b - a) as f64;
         }
     }
 }

@@ -62,9 +62,8 @@ fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
         if name.starts_with(['_', '.']) {
             continue;
         }
-        if path.is_file() && name.starts_with("part-") && format_of(&path).is_some() {
-            parts.push(path);
-        } else if path.is_file() && format_of(&path) == Some(Format::Parquet) {
+        let format = format_of(&path).filter(|_| path.is_file());
+        if format == Some(Format::Parquet) || (name.starts_with("part-") && format.is_some()) {
             parts.push(path);
         } else if path.is_dir() && name.contains('=') {
             let expected = "a folder of parts alone; pandas.read_parquet(FOLDER).to_parquet(\"table.parquet\") makes one file";
