@@ -122,7 +122,7 @@ fn findings_in_columns_are_matched_by_name_under_every_policy() {
         let keys = format!("{columns}uncertain = \"{uncertain}\"\nmissing = \"{missing}\"");
         let (labels, index, told) = list.read(&keys, &names).unwrap();
         assert_eq!((labels, index), (expected, rows), "{keys}");
-        assert!(told.contains("1 uncertain labels") && told.contains("1 missing labels"), "{told}");
+        assert!(told.contains("1 uncertain label ") && told.contains("1 missing label "), "{told}");
     }
     // Under another name.
     let renamed = "columns = { path = \"Path\", label = { Effusion = \"Pleural Effusion\", Oedema = \"Edema\" } }\n\
@@ -141,7 +141,7 @@ fn a_single_column_of_answers_has_the_same_policies() {
     let keys = format!("{columns}uncertain = \"positive\"\nmissing = \"drop\"");
     let (labels, index, told) = list.read(&keys, &["none", "Edema"]).unwrap();
     assert_eq!((labels, index), (Labels::Class(vec![1, 0, 1, 1]), vec![0, 1, 2, 4]));
-    assert!(told.contains("1 of 5 samples are left out for their labels"), "{told}");
+    assert!(told.contains("1 of 5 samples is left out for its label"), "{told}");
     // Classes of -1 and 1 are no answers: the labels' own matter.
     let signs = List::new("path,label\n0.png,-1\n1.png,1\n");
     assert!(signs.read("", &["a", "b"]).unwrap_err().contains("classes = [\"-1\", \"1\"]"));

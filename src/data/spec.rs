@@ -404,6 +404,7 @@ impl Spec {
     /// As [`Spec::outcome_columns`].
     pub fn reading(&self, file: &str) -> Result<Reading> {
         Ok(Reading {
+            truths: true,
             first_format: false,
             missing: self.missing.clone(),
             spared: self.beside(file)?,

@@ -94,6 +94,8 @@ pub struct Reading {
     pub decimal: Option<Decimal>,
     /// Columns that are categories whatever they look like.
     pub categories: Vec<String>,
+    /// Whether `True` and `False` of a feature are 1 and 0. In a list of images or recordings they are words.
+    pub truths: bool,
     /// What its text and cells may take of memory.
     pub room: Room,
 }

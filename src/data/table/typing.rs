@@ -257,7 +257,7 @@ impl<'a> Typist<'a> {
     fn are_truths(&self, texts: &Texts, cells: &[Cell]) -> bool {
         let other = |(text, cell): (&str, &Cell)| matches!(cell, Cell::Word) && truth(text).is_none();
         let spared = self.reading.spared.iter().any(|name| name == self.name);
-        !self.reading.first_format && !spared && !texts.iter().zip(cells).any(other)
+        self.reading.truths && !self.reading.first_format && !spared && !texts.iter().zip(cells).any(other)
     }
 
     fn truths(&mut self, texts: &Texts, cells: &[Cell]) -> Typed {
