@@ -7,7 +7,11 @@ mod support;
 use percuss::attacks::Norm;
 use percuss::attacks::evasion::loss::Loss;
 use percuss::data::{Domain, Labels};
+use percuss::results::Results;
 use percuss::sweep::engine::{Goal, Job};
+use percuss::sweep::options::SweepOptions;
+use percuss::sweep::run::sweep;
+use percuss::sweep::study::Study;
 use percuss::sweep::subject::Subject;
 use percuss_kernels::Device;
 use support::evasion::*;
@@ -248,6 +252,65 @@ fn runs_that_end_while_their_loss_rises_say_so() {
             assert!(unbroken.len() > SAMPLES / 2);
             let rising = unbroken.iter().filter(|o| o.rising).count();
             assert_eq!(rising, if rises { unbroken.len() } else { 0 }, "{norm:?} {step_size}");
+        }
+    }
+}
+
+/// Accuracies under attack of a study on two linear models in ONNX files, whose logits differ by hundreds, by attack, loss, norm and budget. The
+/// logistic regression's are the share of samples whose margin is larger than eps times the dual norm of the weights; those of three classes come
+/// of steps that numpy took in f64.
+#[test]
+fn confident_models_in_files_have_the_accuracies_of_exact_arithmetic() {
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/confident");
+    let right: [(&str, &str, Norm, f64, f64); 8] = [
+        ("logistic", "pgd", Norm::L2, 0.25, 202.0 / 228.0),
+        ("logistic", "pgd", Norm::L2, 0.5, 174.0 / 228.0),
+        ("logistic", "pgd", Norm::L2, 1.0, 112.0 / 228.0),
+        ("logistic", "pgd", Norm::Linf, 0.1, 181.0 / 228.0),
+        ("steep", "fgsm", Norm::Linf, 0.5, 0.015),
+        ("steep", "fgsm", Norm::L2, 1.0, 0.175),
+        ("steep", "fgsm", Norm::L1, 3.0, 0.265),
+        ("steep", "bim", Norm::L2, 1.0, 0.175),
+    ];
+    for name in ["logistic", "steep"] {
+        let out = tempfile::tempdir().unwrap();
+        let mut study = format!(
+            "name = \"{name}\"\nseeds = [0]\n[[data]]\nid = \"d\"\npath = \"{name}.npz\"\nsplit = \"all\"\n\
+             [[model]]\nid = \"m\"\npath = \"{name}.onnx\"\ndata = [\"d\"]\ninput = {{ bounds = [-50, 50] }}\n"
+        );
+        for (of, attack, norm, eps, _) in right {
+            if of == name {
+                study += &format!(
+                    "[[attack]]\nkind = \"{attack}\"\nloss = [\"cross-entropy\", \"margin\"]\nbudget = [ {{ norm = \"{norm}\", eps = {eps} }} ]\n"
+                );
+            }
+        }
+        let file = out.path().join("study.toml");
+        let study = ["npz", "onnx"].iter().fold(study, |text, end| {
+            let beside = cases.join(format!("{name}.{end}"));
+            text.replace(&format!("\"{name}.{end}\""), &format!("{beside:?}"))
+        });
+        std::fs::write(&file, study).unwrap();
+        let options = SweepOptions {
+            out: Some(out.path().join("out")),
+            quiet: true,
+            device: "cpu".into(),
+            ..SweepOptions::default()
+        };
+        sweep(&Study::read(&file).unwrap(), &options).unwrap();
+        let results = Results::open(&out.path().join("out")).unwrap();
+        let cells = results.cells().unwrap();
+        for (of, attack, norm, eps, expected) in right {
+            let found: Vec<f64> = cells
+                .iter()
+                .filter(|cell| {
+                    of == name && cell.attack == attack && cell.norm == norm.to_string() && cell.eps == eps
+                })
+                .map(|cell| cell.robust_accuracy.unwrap())
+                .collect();
+            assert_eq!(found.len(), if of == name { 2 } else { 0 }, "{name} {attack} {norm:?} {eps}");
+            let equal = found.iter().all(|share| (share - expected).abs() < 1e-9);
+            assert!(equal, "{name} {attack} {norm:?} {eps}: {found:?} for {expected}");
         }
     }
 }
