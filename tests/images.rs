@@ -336,3 +336,24 @@ fn folders_of_other_images_and_names_as_paths_are_refused_with_a_mend() {
     let missing = refused(&folder.path().join("breast"));
     assert!(missing.contains("No such file"), "{missing}");
 }
+
+#[test]
+fn dicom_files_whose_first_group_has_no_true_length_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["implicit.dcm", "inverted.dcm", "rle.dcm", "deflated.dcm"] {
+        let read = |path: &Path| {
+            let csv = format!("path,label\n{},0\n", path.display());
+            open(&request(folder.path(), &csv, "values = \"stored\""), None).unwrap().values
+        };
+        let whole = std::fs::read(cases().join(file)).unwrap();
+        assert_eq!(whole[132..140], [2, 0, 0, 0, b'U', b'L', 4, 0], "{file}");
+        let right = read(&cases().join(file));
+        let path = folder.path().join(file);
+        std::fs::write(&path, [&whole[..132], &whole[144..]].concat()).unwrap();
+        assert_eq!(read(&path), right, "{file} without it");
+        for wrong in [0_u32, 7, 4096, u32::MAX] {
+            std::fs::write(&path, [&whole[..140], &wrong.to_le_bytes(), &whole[144..]].concat()).unwrap();
+            assert_eq!(read(&path), right, "{file} with {wrong}");
+        }
+    }
+}

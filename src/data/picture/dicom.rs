@@ -50,7 +50,7 @@ pub(super) fn read(bytes: &[u8], reading: &Reading, admit: &SizeCheck) -> Refuse
     super::dicom_lengths::check(bytes)?;
     let file = OpenFileOptions::new()
         .read_preamble(ReadPreamble::Always)
-        .from_reader(Cursor::new(bytes))
+        .from_reader(Cursor::new(super::dicom_lengths::with_group_length(bytes)))
         .map_err(|error| (chain(&error), "an undamaged DICOM file".to_string()))?;
     let syntax = file.meta().transfer_syntax.trim_end_matches(['\0', ' ']).to_string();
     let layout = Layout::of(&file)?;

@@ -1,9 +1,12 @@
 //! The lengths that a DICOM file states, looked at before anything is allocated for them.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::Refused;
 
+/// Bytes of the preamble and of `DICM`.
+const BEGIN: usize = 132;
 const SEQUENCE_ITEM: u16 = 0xfffe;
 const UNDEFINED: u32 = u32::MAX;
 /// Value representations whose length takes two bytes; of all others, unknown ones among them, it takes four.
@@ -15,7 +18,7 @@ const SHORT: [&[u8; 2]; 21] = [
 /// Walks the elements of a file in the order in which they stand, into its sequences.
 pub(super) fn check(bytes: &[u8]) -> Refused<()> {
     let meta = Layout { explicit: true, big: false };
-    let mut at = 132;
+    let mut at = BEGIN;
     let mut syntax = Vec::new();
     while let Some(element) = Element::at(bytes, at, meta).filter(|element| element.group == 2) {
         let value = element.value(bytes)?;
@@ -38,6 +41,26 @@ pub(super) fn check(bytes: &[u8]) -> Refused<()> {
         }
         _ => elements(bytes, at, meta),
     }
+}
+
+/// The file with a true length of its first group, which some writers leave out or count wrongly and readers need not.
+pub(super) fn with_group_length(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let meta = Layout { explicit: true, big: false };
+    let stated = Element::at(bytes, BEGIN, meta)
+        .filter(|first| (first.group, first.element, first.length) == (2, 0, 4));
+    let start = stated.as_ref().map_or(BEGIN, |first| first.start + 4);
+    let mut end = start;
+    while let Some(element) = Element::at(bytes, end, meta).filter(|element| element.group == 2) {
+        let Ok(value) = element.value(bytes) else { return Cow::Borrowed(bytes) };
+        end = element.start + value.len();
+    }
+    let Ok(length) = u32::try_from(end - start) else { return Cow::Borrowed(bytes) };
+    let length = length.to_le_bytes();
+    if end == start || stated.is_some() && bytes[start - 4..start] == length {
+        return Cow::Borrowed(bytes);
+    }
+    let group_length = [&[2, 0, 0, 0, b'U', b'L', 4, 0][..], &length].concat();
+    Cow::Owned([&bytes[..BEGIN], &group_length, &bytes[start..]].concat())
 }
 
 /// How elements are written.
