@@ -73,7 +73,7 @@ fn ordered(mut rows: Vec<&MetricRow>) -> Vec<&MetricRow> {
     rows.sort_by(|a, b| {
         let key = |row: &MetricRow| {
             let (column, value) = split(&row.scope);
-            (columns.iter().position(|own| own.as_str() == column), start(value))
+            (columns.iter().position(|own| own.as_str() == column), range_start(value))
         };
         let ((a, first), (b, second)) = (key(a), key(b));
         a.cmp(&b).then(first.total_cmp(&second))
@@ -86,8 +86,8 @@ fn split(scope: &str) -> (&str, &str) {
     scope.split_once('=').unwrap_or(("", scope))
 }
 
-/// Where a range of [`crate::data::Bins`] begins.
-fn start(value: &str) -> f64 {
+/// Where a range of a binned column begins: of `< 18`, `[18, 40)`, `>= 65`. Infinite where `value` is no range.
+pub fn range_start(value: &str) -> f64 {
     let number = |text: &str| text.trim().parse::<f64>().unwrap_or(f64::INFINITY);
     match (value.strip_prefix("< "), value.strip_prefix(">= "), value.strip_prefix('[')) {
         (Some(end), ..) if end.parse::<f64>().is_ok() => f64::NEG_INFINITY,

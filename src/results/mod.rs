@@ -33,6 +33,7 @@ pub mod trained_table;
 
 mod reader;
 
+pub use breakdown::range_start;
 pub use hold::StudyText;
 pub use overview::Overview;
 pub use reader::Results;

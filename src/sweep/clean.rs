@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::resolve::positive_score;
 use super::subject::{Subject, prediction};
+use crate::results::range_start;
 use crate::statistics::roc::area_interval;
 use crate::statistics::{Interval, auroc, mean, share_interval};
 
@@ -45,7 +46,7 @@ pub fn parts(subject: &Subject) -> Vec<Part> {
     let mut parts: Vec<Part> = findings.iter().map(|&finding| part(subject, finding, None, &all)).collect();
     for (column, values) in &subject.data.subgroups {
         let mut known: Vec<&String> = values.iter().collect();
-        known.sort_unstable();
+        known.sort_by(|a, b| range_start(a).total_cmp(&range_start(b)).then(a.cmp(b)));
         known.dedup();
         for value in known {
             let own: Vec<usize> = all.iter().copied().filter(|&i| values[i] == *value).collect();
