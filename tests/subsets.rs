@@ -1,7 +1,7 @@
 //! Subsets of a data set: which samples a limit leaves, and what tells two sample sets apart.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use percuss::data::{Labels, ecg, phantom};
+use percuss::data::{Labels, Request, ecg, open, phantom};
 
 #[test]
 fn limit_is_stratified_and_does_not_depend_on_other_samples() {
@@ -49,4 +49,18 @@ fn fingerprint_follows_every_value_label_and_index() {
     for other in [&value, &index, &label] {
         assert_ne!(other.sample_set_sha256(), print);
     }
+}
+
+#[test]
+fn a_limit_beyond_what_is_there_is_told() {
+    let told = |limit: usize| {
+        let set =
+            open(&Request { limit: Some(limit), ..Request::named("cxr-phantom", "val") }, None).unwrap();
+        let limits = set.remarks.iter().filter(|remark| remark.text.contains("limit"));
+        (set.len(), limits.map(|remark| remark.text.clone()).collect::<Vec<_>>())
+    };
+    let (all, said) = told(1_000_000);
+    assert_eq!(said, [format!("limit = 1000000 leaves all {all} samples: there are no more")]);
+    assert_eq!(told(all), (all, Vec::new()));
+    assert_eq!(told(all - 1), (all - 1, Vec::new()));
 }

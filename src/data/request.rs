@@ -9,8 +9,8 @@ use super::signals::{self, SignalOptions};
 use super::spec::Spec;
 use super::table;
 use super::{
-    ArrayOptions, Bins, Dataset, ImageOptions, InputArray, LabelOptions, arrays, beats, ecg, icu_cohort,
-    image_folder, manifest, phantom, tables,
+    ArrayOptions, Bins, Dataset, ImageOptions, InputArray, LabelOptions, Remark, arrays, beats, ecg,
+    icu_cohort, image_folder, manifest, phantom, tables,
 };
 use crate::memory::Room;
 use crate::{Error, Result};
@@ -164,10 +164,14 @@ pub fn open_fitted(
     };
     choose_columns(&mut dataset, request)?;
     dataset.check()?;
-    let dataset = match request.limit {
-        Some(limit) if limit < dataset.len() => dataset.limited(limit, request.seed)?,
-        _ => dataset,
-    };
+    match request.limit {
+        Some(limit) if limit < dataset.len() => dataset = dataset.limited(limit, request.seed)?,
+        Some(limit) if limit > dataset.len() => {
+            let text = format!("limit = {limit} leaves all {} samples: there are no more", dataset.len());
+            dataset.remarks.push(Remark::note(text));
+        }
+        _ => {}
+    }
     Ok((dataset, fitted))
 }
 

@@ -31,6 +31,7 @@ pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String
         ));
     }
     warnings.extend(short_steps(cells));
+    warnings.extend(long_steps(cells));
     warnings.extend(unshared_steps(cells));
     for subject in subjects {
         warnings.extend(of_subject(study, cells, subject));
@@ -107,6 +108,21 @@ fn short_steps(cells: &[Cell]) -> Option<String> {
     Some(format!(
         "{count} cells cannot cross their ball, such as {name}: {steps} steps of {size} for eps {eps}; leave step_size out, or give it 2 eps \
          over steps at least"
+    ))
+}
+
+/// Attacks whose single steps are longer than the ball is wide: they jump from end to end of it and never come to rest.
+fn long_steps(cells: &[Cell]) -> Option<String> {
+    let long = |cell: &&Cell| {
+        cell.steps() > 1 && cell.norm != Norm::Tokens && cell.step_size() > 2.0 * cell.eps * (1.0 + 1e-9)
+    };
+    let count = cells.iter().filter(long).count();
+    let example = cells.iter().find(long)?;
+    let (name, size, eps) = (example.attack.name, example.step_size(), example.eps);
+    Some(format!(
+        "steps longer than the ball is wide in {count} of {} cells, such as {name}: steps of {size} for eps {eps}; step_size is in the \
+         data's own values, step_size = {{ rel = 0.1 }} in shares of eps",
+        cells.len()
     ))
 }
 
