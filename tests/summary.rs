@@ -303,6 +303,45 @@ fn the_worst_case_is_per_sample_and_not_the_worst_cell() {
     assert_eq!(row.worst_attack.as_deref(), Some("fgsm"));
 }
 
+#[test]
+fn a_curve_of_an_aim_counts_what_reached_it() {
+    let hide = |id: &str, eps: f64| CellRow { aim: Some("hide".into()), ..attack(id, "pgd", eps, 0) };
+    let dir = folder(&[(hide("a", 1.0), [(false, 1.0), (true, 1.0), (true, 1.0)])]);
+    let row = &worst_cases(&Results::open(dir.path()).unwrap()).unwrap()[0];
+    assert_eq!((row.robust_accuracy, row.robust_accuracy_low), (None, None));
+    // All four have the finding; one is wrong when clean, one was hidden.
+    assert_eq!((row.n_concerned, row.asked_robust), (Some(4), Some(0.5)));
+    assert_eq!(
+        (row.robust.as_slice(), row.attack_broke.as_slice()),
+        (&[false, true, true, false][..], &[1][..])
+    );
+}
+
+#[test]
+fn a_wrong_answer_that_is_not_the_aims_breaks_nothing() {
+    // Of three classes: the first sample's finding became another finding, which hides nothing.
+    let dir = tempfile::tempdir().unwrap();
+    let study = StudyText { name: "a".into(), text: "name = \"a\"".into() };
+    let mut store = Store::open(dir.path(), &study, Shard::WHOLE).unwrap();
+    let cell = CellRow { aim: Some("hide".into()), ..attack("a", "pgd", 1.0, 0) };
+    let row = |sample: u64, label: u32, adv: u32, success: Option<bool>| SampleRow {
+        cell_id: "a".into(),
+        sample,
+        label,
+        clean_pred: label,
+        adv_pred: adv,
+        success,
+        robust: label == adv,
+        ..Default::default()
+    };
+    let samples = vec![row(0, 1, 2, Some(false)), row(1, 2, 0, Some(true)), row(2, 0, 0, None)];
+    store.push(cell, vec![], samples).unwrap();
+    store.finish(&["a".into()]).unwrap();
+    let row = &worst_cases(&Results::open(dir.path()).unwrap()).unwrap()[0];
+    assert_eq!((row.n, row.n_concerned, row.asked_robust), (3, Some(2), Some(0.5)));
+    assert_eq!(row.robust, [true, false, true]);
+}
+
 fn robust(id: &str, knowledge: &str, steps: u64, eps: f64, robust: f64) -> CellRow {
     let params =
         format!("{{\"kind\":\"x\",\"steps\":{steps},\"budget\":{{\"norm\":\"linf\",\"eps\":{eps}}}}}");
@@ -353,6 +392,26 @@ fn a_difference_counts_where_chance_would_rarely_make_it() {
 }
 
 #[test]
+fn cells_of_an_aim_are_held_against_each_other_by_what_it_asks() {
+    // A hundred samples, half of which have the finding: a larger budget hides fewer of them.
+    let cell = |id: &str, eps: f64, held: f64| CellRow {
+        aim: Some("hide".into()),
+        n_concerned: Some(50),
+        asked_robust: Some(held),
+        robust_accuracy: None,
+        ..robust(id, "white", 10, eps, 0.0)
+    };
+    let bits = |held: usize| (0..100).map(|i| i % 2 == 0 || i / 2 < held).collect::<Bits>();
+    for (larger, fires) in [(0.5, true), (0.1, false)] {
+        let mut cells = vec![cell("small", 1.0, 0.2), cell("large", 2.0, larger)];
+        let held =
+            [("small", 0.2), ("large", larger)].map(|(id, share)| (id.into(), bits((share * 50.0) as usize)));
+        check_across(&mut cells, |_| Ok(held.into_iter().collect())).unwrap();
+        assert_eq!(flagged(&cells, LARGER_BUDGET_WEAKER) == ["large"], fires, "{larger}");
+    }
+}
+
+#[test]
 fn a_ladder_that_breaks_nothing_is_flat_and_short_steps_are_told() {
     let cell = |id: &str, eps: f64, success: u64| CellRow {
         n_attacked: 100,
@@ -390,11 +449,16 @@ fn an_aim_leads_with_the_samples_that_it_concerns() {
     let (cell, metrics) = summarised("hide", None, &hidden);
     assert_eq!(cell.asked.as_deref(), Some("sensitivity under attack"));
     assert_eq!((cell.n_concerned, cell.asked_clean, cell.asked_robust), (Some(4), Some(0.75), Some(0.25)));
-    // Of all samples: those that nobody attacked are in it.
-    assert_eq!(cell.robust_accuracy, Some(0.5));
+    // Of all samples it would be 0.5, since those that nobody attacked are in it.
+    assert_eq!(
+        (cell.robust_accuracy, cell.robust_accuracy_low, cell.robust_accuracy_high),
+        (None, None, None)
+    );
+    assert_eq!(cell.ci_method.as_deref(), Some("wilson"));
     let own: Vec<&MetricRow> = metrics.iter().filter(|m| m.metric == "asked_robust").collect();
     let scopes: Vec<&str> = own.iter().map(|m| m.scope.as_str()).collect();
     assert_eq!(scopes, ["all", "class:1"]);
+    assert!(metrics.iter().all(|m| m.metric != "robust_accuracy"));
     let (cell, _) = summarised("target", Some(1), &CASES);
     assert_eq!((cell.asked.as_deref(), cell.n_concerned), (Some("share not made edema"), Some(4)));
     let (cell, _) = summarised("any", None, &CASES);

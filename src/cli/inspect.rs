@@ -12,7 +12,9 @@ use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::registry;
 use crate::data::signals::{ListColumns, listing};
+use crate::memory::Room;
 use crate::models::clip::{Clip, TextTower};
+use crate::models::onnx::Supplied;
 use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file, refuse_other_weights};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
@@ -30,6 +32,9 @@ pub struct InspectCommand {
     /// Of a results folder or a model's: what in it could identify somebody
     #[arg(long)]
     pub private: bool,
+    /// What a data set or a model's weights may take of memory, as 512MB or 4GB [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse)]
+    pub memory: Option<u64>,
 }
 
 /// Runs it.
@@ -38,7 +43,7 @@ pub struct InspectCommand {
 /// A file that is not there, is of no kind that percuss knows, or is broken: as whatever reads it says.
 pub fn run(command: &InspectCommand, out: &mut dyn Write) -> Result<()> {
     let text = match command.private {
-        false => describe(&command.path)?,
+        false => describe(&command.path, Room::of(command.memory))?,
         true if is_model(&command.path) => inspect_private_model::private(&command.path)?,
         true => private(&command.path)?,
     };
@@ -51,39 +56,39 @@ fn is_model(path: &Path) -> bool {
     onnx_file(path).is_some() || of_model.iter().any(|name| path.join(name).is_file())
 }
 
-/// What is at `path`, as text.
+/// What is at `path`, as text; data and weights may take so much memory.
 ///
 /// # Errors
 /// As [`run`].
-pub fn describe(path: &Path) -> Result<String> {
+pub fn describe(path: &Path, room: Room) -> Result<String> {
     if !path.exists() {
         let name = path.to_str().unwrap_or_default();
         if registry::entry(name).is_ok() {
-            return named(name);
+            return named(name, room);
         }
     }
     refuse_other_weights(path)?;
     let about = std::fs::metadata(path).map_err(Error::io(path))?;
     if about.is_dir() {
-        return folder(path);
+        return folder(path, room);
     }
     match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
-        "safetensors" => safetensors(path),
+        "safetensors" => safetensors(path, room),
         "onnx" => onnx::describe(path),
-        "npz" => image(path),
-        "hea" | "edf" | "EDF" | "bdf" | "BDF" => signal(path),
-        "csv" => table(path),
-        "parquet" => parquet(path),
+        "npz" => image(path, room),
+        "hea" | "edf" | "EDF" | "bdf" | "BDF" => signal(path, room),
+        "csv" => table(path, room),
+        "parquet" => parquet(path, room),
         other => Err(Error::input(path.display(), "file ending", format!("{other:?}"), EXPECTED)),
     }
 }
 
-fn folder(path: &Path) -> Result<String> {
+fn folder(path: &Path, room: Room) -> Result<String> {
     if let Some(file) = onnx_file(path) {
         return onnx::describe(&file);
     }
     if is_model(path) {
-        return Ok(model(&Model::load(path)?));
+        return loaded(path, room);
     }
     let holds = |wanted: fn(&str) -> bool| -> Result<bool> {
         let entries = std::fs::read_dir(path).map_err(Error::io(path))?;
@@ -93,7 +98,7 @@ fn folder(path: &Path) -> Result<String> {
         return results(path);
     }
     if listing::folder(path, &ListColumns::default()).is_ok() {
-        return signal(path);
+        return signal(path, room);
     }
     Err(Error::input(
         path.display(),
@@ -103,10 +108,16 @@ fn folder(path: &Path) -> Result<String> {
     ))
 }
 
-fn safetensors(path: &Path) -> Result<String> {
+fn loaded(path: &Path, room: Room) -> Result<String> {
+    Ok(model(&Model::load_within(path, &Supplied::default(), room)?))
+}
+
+fn safetensors(path: &Path, room: Room) -> Result<String> {
+    // In the file, and as numbers.
+    room.afford_file(path, 2, "")?;
     let weights = Weights::read(path)?;
     if weights.metadata.contains_key("config") {
-        return Ok(model(&Model::load(path)?));
+        return loaded(path, room);
     }
     let mut text = String::from("safetensors without a configuration\n");
     for (key, value) in &weights.metadata {

@@ -5,39 +5,40 @@ use std::path::Path;
 use crate::Result;
 use crate::data::npz::Npz;
 use crate::data::signals::describe::recordings;
-use crate::data::table::{Column, Table};
+use crate::data::table::{Column, Reading, Table};
 use crate::data::{self, Dataset, Labels, Request, Source, registry};
+use crate::memory::Room;
 
 /// Splits that are looked for.
 const SPLITS: [&str; 3] = ["train", "val", "test"];
 
 /// A data set of the registry.
-pub(super) fn named(name: &str) -> Result<String> {
+pub(super) fn named(name: &str, room: Room) -> Result<String> {
     let entry = registry::entry(name)?;
     let mut text = format!("data set {name}: {}, {}\n", entry.modality, entry.task);
     text += &format!("  licence  {}\n  cite     {}\n", entry.licence, entry.citation);
-    Ok(text + &splits(Source::Name(name.to_string()))?)
+    Ok(text + &splits(Source::Name(name.to_string()), room)?)
 }
 
 /// Images; an archive whose arrays are no data set is listed array by array.
-pub(super) fn image(path: &Path) -> Result<String> {
-    match splits(Source::Path(path.to_path_buf())) {
+pub(super) fn image(path: &Path, room: Room) -> Result<String> {
+    match splits(Source::Path(path.to_path_buf()), room) {
         Ok(text) => Ok(format!("data set\n{text}")),
-        Err(reason) => arrays(path, &reason.to_string()),
+        Err(reason) => arrays(path, &reason.to_string(), room),
     }
 }
 
 /// Recordings, and the data set that they are without any key of a study.
-pub(super) fn signal(path: &Path) -> Result<String> {
+pub(super) fn signal(path: &Path, room: Room) -> Result<String> {
     let text = recordings(path)?;
-    Ok(match splits(Source::Path(path.to_path_buf())) {
+    Ok(match splits(Source::Path(path.to_path_buf()), room) {
         Ok(samples) => format!("{text}data set\n{samples}"),
         Err(reason) => format!("{text}no data set as it is: {reason}\n"),
     })
 }
 
-fn arrays(path: &Path, reason: &str) -> Result<String> {
-    let mut npz = Npz::open(path)?;
+fn arrays(path: &Path, reason: &str, room: Room) -> Result<String> {
+    let mut npz = Npz::open(path)?.within(room);
     let mut text = format!("npz, but no data set ({reason})\n");
     for name in npz.names().to_vec() {
         match npz.array(&name) {
@@ -49,9 +50,10 @@ fn arrays(path: &Path, reason: &str) -> Result<String> {
 }
 
 /// The splits that a source has; without any of the usual, all of it.
-fn splits(source: Source) -> Result<String> {
-    let open =
-        |split: &str| data::open(&Request { unordered: true, ..Request::new(source.clone(), split) }, None);
+fn splits(source: Source, room: Room) -> Result<String> {
+    let request =
+        |split: &str| Request { unordered: true, memory: room, ..Request::new(source.clone(), split) };
+    let open = |split: &str| data::open(&request(split), None);
     let found: Vec<Dataset> =
         SPLITS.iter().filter_map(|split| open(split).ok()).filter(|set| !set.is_empty()).collect();
     let found = if found.is_empty() { vec![open("all")?] } else { found };
@@ -108,8 +110,8 @@ fn labels(set: &Dataset) -> String {
 }
 
 /// A table: its columns and what is missing.
-pub(super) fn table(path: &Path) -> Result<String> {
-    let table = Table::read(path)?;
+pub(super) fn table(path: &Path, room: Room) -> Result<String> {
+    let table = Table::read_columns(path, None, &Reading { room, ..Reading::default() }, &|_| true)?;
     let mut text = format!("table of {} rows, {} columns\n", table.rows(), table.names.len());
     let width = table.names.iter().map(String::len).max().unwrap_or(0);
     for (name, column) in table.names.iter().zip(&table.columns) {

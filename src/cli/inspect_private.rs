@@ -39,6 +39,11 @@ pub(super) fn private(path: &Path) -> Result<String> {
         let about = "inputs of patients, changed a little (save = \"all\" or \"successes\"); remove the folder, or leave it";
         line("adversarials/", format!("{} files: {about}", count("adversarials")));
     }
+    if count("damaged") > 0 {
+        let about =
+            "tables that changed on a disk, and say what the tables say; remove the folder, or leave it";
+        line("damaged/", format!("{} files: {about}", count("damaged")));
+    }
     if count("members") > 0 {
         let records = names.iter().filter(|name| name.starts_with("members/"));
         let told = records.filter(|name| {
@@ -181,7 +186,7 @@ fn names(path: &Path) -> Result<Vec<String>> {
 fn is_ours(name: &str) -> bool {
     let tables = ["cells-", "metrics-", "samples-", "runs-"];
     let whole = ["study.resolved.toml", "curves.parquet", "seeds.parquet", "robustness.svg"];
-    let folders = ["adversarials/", "members/", "parts/", "retired/"];
+    let folders = ["adversarials/", "members/", "parts/", "retired/", "damaged/"];
     let hidden = [".lock-", ".groups-", ".retiring-"];
     tables.iter().any(|table| name.starts_with(table) && name.ends_with(".parquet"))
         || whole.contains(&name)

@@ -7,7 +7,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::inspect_data::table;
 use super::report::shown;
-use crate::results::{DESCRIPTION, Results, Text};
+use crate::memory::Room;
+use crate::results::{DESCRIPTION, Results, Text, is_sealed};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -79,17 +80,24 @@ pub(super) fn study_table(folder: &Path) -> Result<Option<toml::Table>> {
     Ok(crate::files::read_text(&file)?.parse().ok())
 }
 
-/// A Parquet file: its rows and columns, of ours with their descriptions; of anyone else's with what is missing.
-pub(super) fn parquet(path: &Path) -> Result<String> {
+/// A Parquet file: its rows and columns, of ours with their descriptions, after its checksum; of anyone else's with what is missing.
+pub(super) fn parquet(path: &Path, room: Room) -> Result<String> {
+    let sealed = is_sealed(path)?;
     let file = crate::files::open(path)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(|error| Error::input(path.display(), "Parquet", error, "a whole Parquet file"))?;
     let schema = reader.schema();
     if !schema.fields().iter().any(|field| field.metadata().contains_key(DESCRIPTION)) {
-        return table(path);
+        return table(path, room);
     }
     let rows = reader.metadata().file_metadata().num_rows().max(0) as u64;
     let mut text = format!("results table of {} rows, {} columns\n", grouped(rows), schema.fields().len());
+    text += match sealed {
+        true => "  its SHA-256 fits: it is as it was written\n",
+        false => {
+            "  no SHA-256 in it, as an earlier percuss wrote it: nobody can tell whether it is as it was written\n"
+        }
+    };
     let width = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
     for field in schema.fields() {
         let about = field.metadata().get(DESCRIPTION).map_or("", String::as_str);

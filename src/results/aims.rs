@@ -2,6 +2,11 @@
 
 use super::records::CellRow;
 
+/// Whether an aim concerns every sample; else a share of all samples would count those that are never attacked.
+pub(super) fn concerns_all(aim: Option<&str>) -> bool {
+    aim.is_none_or(|aim| aim == "any")
+}
+
 /// Whether an aim concerns samples of a class: to hide, any but class 0; to raise, class 0; at a target, any other class.
 pub(super) fn concerns(aim: Option<&str>, target: Option<u32>, class: u32) -> bool {
     match aim {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::flags::{
     BLACK_BOX_STRONGER, FLAT_CURVE, ITERATED_WEAKER, LARGER_BUDGET_WEAKER, MORE_STEPS_WEAKER, mark,
 };
-use super::outcomes::RobustRow;
+use super::outcomes::HeldRow;
 use super::records::{CellRow, SampleRow};
 use super::sources::Homes;
 use super::text::Text;
@@ -23,7 +23,7 @@ const MANY: u64 = 100;
 const FEWEST: u64 = 7;
 
 /// The checks of cells against each other; replaces the flags that an earlier call set, and leaves other flags alone. `robust` gives
-/// the robust samples of the cells that it is asked for.
+/// the samples that stay robust, as the aim asks it, of the cells that it is asked for.
 ///
 /// Nothing that works gets weaker when it may do more; but each of two runs breaks some samples that the other does not, so that a difference
 /// counts only where a sign test over the samples on which the two differ (McNemar 1947, exact, one-sided) rejects chance at [`LEVEL`].
@@ -75,16 +75,17 @@ impl FromIterator<bool> for Bits {
     }
 }
 
-/// The robust samples of cells, in the samples' order.
-pub(super) fn robust_samples(homes: &Homes, cells: &[Text]) -> Result<HashMap<Text, Bits>> {
+/// The samples of cells on which what their aim asks holds, in the samples' order.
+pub(super) fn held_samples(homes: &Homes, cells: &[Text]) -> Result<HashMap<Text, Bits>> {
     let mut found: HashMap<Text, Bits> = HashMap::new();
     if cells.is_empty() {
         return Ok(found);
     }
     let places = homes.places::<SampleRow>()?;
-    for batch in places.row_batches::<RobustRow>(cells.iter().map(Text::as_str)) {
+    for batch in places.row_batches::<HeldRow>(cells.iter().map(Text::as_str)) {
         for row in batch? {
-            found.entry(row.cell_id).or_default().push(row.robust);
+            let held = row.held();
+            found.entry(row.cell_id).or_default().push(held);
         }
     }
     Ok(found)
@@ -112,9 +113,7 @@ pub(super) struct Company {
 impl Company {
     /// One more cell.
     pub(super) fn add(&mut self, row: &CellRow) {
-        let standing = row.robust_accuracy.map(|share| {
-            Standing::of(self.cells.len(), row, (share * row.n as f64).round() as u64, &mut self.names)
-        });
+        let standing = held(row).map(|held| Standing::of(self.cells.len(), row, held, &mut self.names));
         self.standings.extend(standing);
         self.cells.push(row.cell_id.clone());
     }
@@ -147,6 +146,15 @@ impl Company {
         }
         Ok(fired)
     }
+}
+
+/// On how many samples what a cell's aim asks holds; rows that say nothing of an aim are of all samples.
+fn held(row: &CellRow) -> Option<u64> {
+    let (share, of) = match row.n_concerned {
+        Some(n) => (row.asked_robust?, n),
+        None => (row.robust_accuracy?, row.n),
+    };
+    Some((share * of as f64).round() as u64)
 }
 
 /// Texts by number: equal ones have equal numbers. Digests are kept, since the texts would be most of a large study's memory.

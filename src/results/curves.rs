@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use super::aims::concerns;
+use super::aims::{concerns, concerns_all};
 use super::outcomes::OutcomeRow;
 use super::reader::Results;
 use super::records::{CellRow, CurveRow};
@@ -75,22 +75,23 @@ struct Case {
     right: bool,
     /// Whether the aim concerns it.
     concerned: bool,
-    /// Whether an attack reached its aim.
-    reached: bool,
 }
 
 /// What the worst case takes in memory for each sample of each curve row, besides the row itself.
 const _: () = assert!(size_of::<Case>() == 32);
 
 impl Case {
+    /// Whether it is right, whatever was tried.
+    fn held(&self) -> bool {
+        self.right && self.broken_by.is_none()
+    }
+
     /// Takes one more cell into account.
     fn add(&mut self, row: &OutcomeRow, size: f64, attack: Number, group: Option<Number>) {
         // Right when clean under every defense draw, so that no cell's luck makes a sample count.
-        let right = row.clean_pred == row.label;
-        self.reached |= row.success == Some(true);
-        self.right = right && self.right;
+        self.right &= row.clean_pred == row.label;
         self.cells += 1;
-        if right && !row.robust {
+        if row.success == Some(true) {
             let smaller = self
                 .broken_by
                 .is_none_or(|best| size.total_cmp(&self.size).then_with(|| attack.cmp(&best)).is_lt());
@@ -131,7 +132,6 @@ impl Open {
                     broken_by: None,
                     right: true,
                     concerned: true,
-                    reached: false,
                 };
                 self.cases.insert(at, new);
                 at
@@ -333,7 +333,7 @@ fn worst_case(open: &mut Open, attacks: &Names, groups: &Names) -> CurveRow {
     row.n = cases.len() as u64;
     row.clean_accuracy = mean(cases.iter().map(|case| f64::from(u8::from(case.right))));
     row.samples = cases.iter().map(|case| case.sample).collect();
-    row.robust = cases.iter().map(|case| case.right && case.broken_by.is_none()).collect();
+    row.robust = cases.iter().map(Case::held).collect();
     row.broken_by = cases.iter().map(|case| Some(attacks.name(case.broken_by?))).collect();
     count_attacks(&mut row, &open.attacks);
     let of: Option<Vec<Text>> = cases.iter().map(|case| Some(groups.name(case.group?))).collect();
@@ -341,33 +341,28 @@ fn worst_case(open: &mut Open, attacks: &Names, groups: &Names) -> CurveRow {
     row.n_groups = of.as_ref().map(|groups| groups.iter().collect::<BTreeSet<_>>().len() as u64);
     let names: Option<Vec<&str>> = of.as_ref().map(|groups| groups.iter().map(Text::as_str).collect());
     summarise_asked(&mut row, &cases, names.as_deref());
-    row.robust_accuracy = mean(row.robust.iter().map(|robust| f64::from(u8::from(*robust))));
-    if let Some(interval) = share_interval(&row.robust, names.as_deref()) {
-        (row.robust_accuracy_low, row.robust_accuracy_high) = (Some(interval.low), Some(interval.high));
-        row.ci_method = Some(interval.method.into());
-        let few = interval.few_groups && !row.flags.iter().any(|flag| flag == FEW_GROUPS);
-        row.flags.extend(few.then(|| FEW_GROUPS.into()));
+    if concerns_all(row.aim.as_deref()) {
+        row.robust_accuracy = row.asked_robust;
+        (row.robust_accuracy_low, row.robust_accuracy_high) = (row.asked_robust_low, row.asked_robust_high);
     }
     row.flags.sort();
-    if row.n > 0 && row.n_concerned == Some(0) {
-        // As in the cells: a share over samples that nobody attacked would read as strength.
-        (row.robust_accuracy, row.ci_method) = (None, None);
-        (row.robust_accuracy_low, row.robust_accuracy_high) = (None, None);
-    }
     row
 }
 
 /// Fills what the aim asks of the samples that it concerns.
 fn summarise_asked(row: &mut CurveRow, cases: &[Case], groups: Option<&[&str]>) {
     let of: Vec<usize> = (0..cases.len()).filter(|&i| cases[i].concerned).collect();
-    let held: Vec<bool> = of.iter().map(|&i| cases[i].right && !cases[i].reached).collect();
+    let held: Vec<bool> = of.iter().map(|&i| cases[i].held()).collect();
     let groups: Option<Vec<&str>> = groups.map(|groups| of.iter().map(|&i| groups[i]).collect());
     row.n_concerned = Some(of.len() as u64);
     row.asked_clean = mean(of.iter().map(|&i| f64::from(u8::from(cases[i].right))));
     row.asked_robust = mean(held.iter().map(|held| f64::from(u8::from(*held))));
-    let interval = share_interval(&held, groups.as_deref());
-    row.asked_robust_low = interval.map(|i| i.low);
-    row.asked_robust_high = interval.map(|i| i.high);
+    if let Some(interval) = share_interval(&held, groups.as_deref()) {
+        (row.asked_robust_low, row.asked_robust_high) = (Some(interval.low), Some(interval.high));
+        row.ci_method = Some(interval.method.into());
+        let few = interval.few_groups && !row.flags.iter().any(|flag| flag == FEW_GROUPS);
+        row.flags.extend(few.then(|| FEW_GROUPS.into()));
+    }
 }
 
 /// Fills in which attacks there are, how many samples each was the one to break, and the one that broke most (ties by name).

@@ -32,9 +32,15 @@ pub fn group_names(dir: &Path, samples: &str, groups: &[String]) -> Result<Vec<T
     }
     let text = crate::files::read_text(&path)?;
     let numbers: Vec<Text> = text.lines().map(Text::from).collect();
-    if numbers.len() != known.len() {
+    let mut sorted: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    sorted.sort_unstable();
+    // Two groups of one number would be taken for one.
+    if !sorted.iter().copied().eq(1..=known.len()) || sorted.len() != numbers.len() {
         let found = format!("{} numbers", numbers.len());
-        let expected = format!("{}, one a group; without the file other numbers are drawn", known.len());
+        let expected = format!(
+            "each from 1 to {} once, one a group; without the file other numbers are drawn",
+            known.len()
+        );
         return Err(Error::input(path.display(), "lines", found, expected));
     }
     Ok(places.into_iter().map(|place| numbers[place].clone()).collect())
@@ -88,6 +94,20 @@ mod tests {
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(sorted, (1..=51).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_with_a_number_twice_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let groups = names(7);
+        let first = group_names(dir.path(), "s", &groups).unwrap();
+        let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace('1', "2")).unwrap();
+        let error = group_names(dir.path(), "s", &groups).unwrap_err().to_string();
+        assert!(error.contains("each from 1 to 4 once"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(group_names(dir.path(), "s", &groups).unwrap().len(), first.len());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::company::{check_across, robust_samples};
+use super::company::{check_across, held_samples};
 use super::records::CellRow;
 use super::schema::Row;
 use super::sources::{Homes, finished_shards};
@@ -32,7 +32,7 @@ pub(super) fn check_finished(dir: &Path) -> Result<()> {
     let tables = files.iter().map(|file| read_rows(file)).collect::<Result<Vec<Vec<CellRow>>>>()?;
     let mut checked = tables.concat();
     let homes = Homes::of(finished_shards(dir)?)?;
-    check_across(&mut checked, |cells| robust_samples(&homes, cells))?;
+    check_across(&mut checked, |cells| held_samples(&homes, cells))?;
     let mut rest = checked.as_slice();
     for (file, before) in files.iter().zip(&tables) {
         let (now, later) = rest.split_at(before.len());

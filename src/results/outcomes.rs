@@ -16,8 +16,6 @@ table! {
         label: u32,
         /// The class that the model says of the clean input.
         clean_pred: u32,
-        /// Right when clean and right under attack.
-        robust: bool,
         /// Whether the attack reached its aim; null where the sample was not attacked.
         success: Option<bool>,
         /// How many values changed.
@@ -33,11 +31,22 @@ table! {
 
 table! {
     /// Fewer columns still.
-    RobustRow = "samples" {
+    HeldRow = "samples" {
         /// The cell.
         cell_id: Text,
-        /// Right when clean and right under attack.
-        robust: bool,
+        /// The true class.
+        label: u32,
+        /// The class that the model says of the clean input.
+        clean_pred: u32,
+        /// Whether the attack reached its aim; null where the sample was not attacked.
+        success: Option<bool>,
+    }
+}
+
+impl HeldRow {
+    /// Right when clean, and the attack did not reach its aim. Samples that an aim does not concern are the same in cells that share it.
+    pub(super) fn held(&self) -> bool {
+        self.clean_pred == self.label && self.success != Some(true)
     }
 }
 

@@ -4,15 +4,14 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::company::{Company, robust_samples};
+use super::company::{Company, held_samples};
 use super::flags::mark;
 use super::hold::STUDY_FILE;
 use super::joint::lock_cells;
 use super::outcomes::OutcomeRow;
 use super::places::Places;
 use super::records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow};
-use super::schema::Row;
-use super::sources::{Homes, discover, look_again, names};
+use super::sources::{Homes, discover, look_again, run_files};
 use super::table_file::read_rows;
 use super::text::Text;
 use crate::{Error, Result};
@@ -109,7 +108,7 @@ impl Results {
             for batch in batches() {
                 batch?.iter().for_each(|cell| company.add(cell));
             }
-            let fired = company.fired(|cells| robust_samples(&self.homes, cells))?;
+            let fired = company.fired(|cells| held_samples(&self.homes, cells))?;
             self.fired.get_or_init(|| fired);
         }
         let mut fired = self.fired.get().into_iter().flatten();
@@ -173,10 +172,8 @@ impl Results {
     /// One row an invocation, in file-name order.
     pub fn runs(&self) -> Result<Vec<RunRow>> {
         let mut runs = Vec::new();
-        for name in names(&self.dir)? {
-            if name.starts_with(&format!("{}-", RunRow::TABLE)) && name.ends_with(".parquet") {
-                runs.extend(read_rows(&self.dir.join(name))?);
-            }
+        for file in run_files(&self.dir)? {
+            runs.extend(read_rows(&file)?);
         }
         Ok(runs)
     }

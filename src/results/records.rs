@@ -83,19 +83,19 @@ table! {
         clean_accuracy: Option<f64>,
         /// Share of samples that are right under attack, recovered ones included (what Foolbox reports).
         accuracy_adv: Option<f64>,
-        /// Share of all samples that are right when clean and right under attack, those that the aim does not concern and that were never attacked
-        /// included: under another aim than any read asked_robust. Null where the aim concerns no sample.
+        /// Share of samples that are right when clean and right under attack. Null under another aim than any, where it would count samples that were
+        /// never attacked: read asked_robust.
         robust_accuracy: Option<f64>,
         /// Lower end of the 95% interval of robust_accuracy.
         robust_accuracy_low: Option<f64>,
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
-        /// How the interval was made: wilson, or wilson-groups (over the effective number of samples, since those of a group are alike).
+        /// How the intervals were made: wilson, or wilson-groups (over the effective number of samples, since those of a group are alike).
         ci_method: Option<Text>,
         /// n_success / n_attacked; null where nothing was attacked.
         attack_success_rate: Option<f64>,
         /// What the aim asks: robust accuracy (any), sensitivity or specificity under attack (hide, raise), share not made CLASS (target). Tables and
-        /// pictures show this, and not robust_accuracy, which counts samples that an aim leaves alone as well.
+        /// pictures show this.
         asked: Option<Text>,
         /// Samples that the aim concerns, right when clean or not: all (any), those of other classes than 0 (hide), of class 0 (raise), of other
         /// classes than the target.
@@ -146,7 +146,7 @@ table! {
     MetricRow = "metrics" {
         /// The cell.
         cell_id: Text,
-        /// Name of the metric: auroc, brier, ece, sensitivity, robust_accuracy, ...
+        /// Name of the metric: auroc, brier, ece, sensitivity, robust_accuracy (aim any), asked_robust (other aims), ...
         metric: Text,
         /// Over which samples: all, class:k, column=value of a subgroup, or the one patient that is aimed at; or at what: amplitude=a of a
         /// trigger, fpr=r of a curve.
@@ -257,14 +257,14 @@ table! {
         n_bisected: u64,
         /// Share of samples that are right when clean.
         clean_accuracy: Option<f64>,
-        /// Share of all samples that are right when clean and right under every attack, those that the aim does not concern and that were never
-        /// attacked included: under another aim than any read asked_robust. Null where the aim concerns no sample.
+        /// Share of samples that are right when clean and right under every attack. Null under another aim than any, where it would count samples that
+        /// were never attacked: read asked_robust.
         robust_accuracy: Option<f64>,
         /// Lower end of the 95% interval of robust_accuracy.
         robust_accuracy_low: Option<f64>,
         /// Upper end of the 95% interval of robust_accuracy.
         robust_accuracy_high: Option<f64>,
-        /// How the interval was made: wilson, or wilson-groups (over the effective number of samples, since those of a group are alike).
+        /// How the intervals were made: wilson, or wilson-groups (over the effective number of samples, since those of a group are alike).
         ci_method: Option<Text>,
         /// What the aim asks, see cells.asked.
         asked: Option<Text>,
@@ -286,7 +286,8 @@ table! {
         attack_broke: Vec<u64>,
         /// The samples, ascending.
         samples: Vec<u64>,
-        /// For each of samples, whether it was right when clean and under every attack.
+        /// For each of samples, whether it was right when clean and no attack reached its aim (under any: right under every attack). Samples that the
+        /// aim does not concern are never attacked.
         robust: Vec<bool>,
         /// For each of samples, the attack that broke it with the smallest change (ties by name); null where none did.
         broken_by: Vec<Option<Text>>,
@@ -377,7 +378,7 @@ table! {
         /// What the tuner chose, as JSON; null where it did not run.
         tuning: Option<Text>,
         /// Operating system and architecture.
-        platform: Text,
+        platform: Option<Text>,
         /// CPU threads.
         threads: u64,
     }

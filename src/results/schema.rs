@@ -10,6 +10,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType, Field, SchemaRef};
 
+use super::earlier::{lacking, of_type};
 use super::text::{Repeats, Text};
 use crate::{Error, Result};
 
@@ -37,7 +38,7 @@ pub trait Column: Sized {
 }
 
 /// One row of a results table.
-pub trait Row: Sized {
+pub trait Row: Default {
     /// The table's name, which is also the stem of its files.
     const TABLE: &'static str;
 
@@ -63,30 +64,11 @@ pub(super) fn field<T: Column>(name: &str, about: &[&str]) -> Field {
 
 /// The column `name` of a batch.
 pub(super) fn read_column<T: Column>(batch: &RecordBatch, name: &str, file: &Path) -> Result<Vec<T>> {
-    let expected = || {
-        let null = if T::NULLABLE { "" } else { ", never null or out of range" };
-        format!("a column of {}{null}", T::data_type())
-    };
-    let Some(array) = batch.column_by_name(name) else {
-        let found = format!("no such column in a file{}", written_by(batch));
-        let expected = format!(
-            "{}, which percuss {} writes: run the study again into another folder (--out), or read this one with the percuss that wrote it",
-            expected(),
-            env!("CARGO_PKG_VERSION")
-        );
-        return Err(Error::input(file.display(), format!("column {name}"), found, expected));
-    };
+    let array = batch.column_by_name(name).ok_or_else(|| lacking(batch, &field::<T>(name, &[]), file))?;
     T::read(array).ok_or_else(|| {
         let found = format!("{} with {} nulls", array.data_type(), array.null_count());
-        Error::input(file.display(), format!("column {name}"), found, expected())
+        Error::input(file.display(), format!("column {name}"), found, of_type(&field::<T>(name, &[])))
     })
-}
-
-/// Which version wrote a file, where its rows say so.
-fn written_by(batch: &RecordBatch) -> String {
-    let versions = batch.column_by_name("version").and_then(|column| <Option<Text> as Column>::read(column));
-    let version = versions.and_then(|rows| rows.into_iter().flatten().next());
-    version.map_or(String::new(), |version| format!(" that percuss {version} wrote (an earlier state of it)"))
 }
 
 /// Defines a row struct whose documentation is also the column descriptions, so that the two cannot part.

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::company::{Company, robust_samples};
+use super::clearing::damaged;
+use super::company::{Company, held_samples};
 use super::flags::mark;
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::schema::Row;
@@ -74,7 +75,14 @@ impl Settling {
             Kind::Part(number) => number + 1,
             Kind::Shard(_) => 0,
         });
-        let there = Homes::of(if stale.is_empty() { Vec::new() } else { earlier })?;
+        let mut there = Vec::new();
+        for part in if stale.is_empty() { Vec::new() } else { earlier } {
+            // What changed on a disk there does not count as put aside.
+            if damaged(&part)?.is_none() {
+                there.push(part);
+            }
+        }
+        let there = Homes::of(there)?;
         let retiring = stale.iter().filter(|cell| !there.contains(cell)).cloned().collect();
         let retired = Source { folder, kind: Kind::Part(number) };
         let shrinks = had_file && stale.iter().chain(&doubled).any(|cell| homes.home(cell) == Some(0));
@@ -155,7 +163,7 @@ impl Settling {
         for batch in rows() {
             batch?.iter().for_each(|cell| company.add(cell));
         }
-        let mut fired = company.fired(|cells| robust_samples(&self.homes, cells))?.into_iter();
+        let mut fired = company.fired(|cells| held_samples(&self.homes, cells))?.into_iter();
         let checked = rows().map(|batch| {
             let mut cells = batch?;
             cells.iter_mut().zip(&mut fired).for_each(|(cell, fired)| mark(cell, &fired));

@@ -90,6 +90,12 @@ pub(super) fn finished_shards(dir: &Path) -> Result<Vec<Source>> {
     Ok(shards.into_iter().map(source).collect())
 }
 
+/// The files of the folder that record invocations, by name.
+pub(super) fn run_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_run = |name: &&String| name.starts_with("runs-") && name.ends_with(".parquet");
+    Ok(names(dir)?.iter().filter(is_run).map(|name| dir.join(name)).collect())
+}
+
 /// Every source of the folder that holds finished cells: finished shards first, then parts in order.
 pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
     let mut sources = finished_shards(dir)?;

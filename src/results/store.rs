@@ -9,6 +9,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::clearing::{
+    check_columns, check_complete, put_aside_damaged, remove_compacted, remove_leftovers, remove_parts,
+};
 use super::hold::{Hold, StudyText, try_lock};
 use super::joint::{check_finished, lock_cells};
 use super::records::{CellRow, MetricRow, RunRow, SampleRow};
@@ -16,10 +19,10 @@ use super::schema::Row;
 use super::settle::{Settling, cells_of, needs_settling};
 use super::shard::Shard;
 use super::sources::{
-    Homes, Kind, Source, TABLES, discover, finished_shards, look_again, names, part_number, parts_folder,
-    parts_of, shards_with_parts,
+    Homes, Kind, Source, discover, finished_shards, look_again, names, parts_folder, parts_of,
+    shards_with_parts,
 };
-use super::table_file::{PASSING, batches_of, is_whole, publish, temporary, write_rows, write_temporary};
+use super::table_file::{PASSING, batches_of, publish, write_rows, write_temporary};
 use super::text::Text;
 use crate::{Error, Result};
 
@@ -59,8 +62,10 @@ impl Store {
         // Else what looks left over may be another shard's rewriting of our flags, or what goes is just being read.
         let writing = lock_cells(dir)?;
         remove_leftovers(dir, shard)?;
+        put_aside_damaged(dir, shard)?;
         check_complete(dir)?;
         let homes = finished_cells(dir)?;
+        check_columns(&homes.sources)?;
         remove_compacted(dir, shard, &homes)?;
         drop(writing);
         let next_part = parts_of(dir, shard)?.last().map_or(0, |part| match part.kind {
@@ -289,94 +294,21 @@ impl Pending {
     }
 }
 
-/// Removes temporaries and parts that are not whole; the shard must be locked.
-fn remove_leftovers(dir: &Path, shard: Shard) -> Result<()> {
-    let target = Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
-    for table in TABLES {
-        remove(&temporary(&target.file(table)))?;
-    }
-    let folder = parts_folder(dir, shard);
-    let found = names(&folder)?;
-    for name in found.iter().filter(|n| n.ends_with(".tmp") && part_number(n).is_some()) {
-        remove(&folder.join(name))?;
-    }
-    let numbers: HashSet<u64> = found.iter().filter_map(|name| part_number(name)).collect();
-    for number in numbers {
-        let part = Source { folder: folder.clone(), kind: Kind::Part(number) };
-        if !part_is_whole(&part)? {
-            remove_part(&part)?;
-        }
-    }
-    Ok(())
-}
-
-/// Checks that every finished shard has its three files.
-fn check_complete(dir: &Path) -> Result<()> {
-    for shard in finished_shards(dir)? {
-        if let Some(table) = TABLES.iter().find(|table| !shard.file(table).is_file()) {
-            let (gone, cells) = (shard.file(table), shard.file(CellRow::TABLE));
-            return Err(Error::Failed(format!(
-                "{}: not there, though {} is: put it back, or remove that file, too, and the same command runs its cells again",
-                gone.display(),
-                cells.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Whether all three files of a part are there and whole.
-fn part_is_whole(part: &Source) -> Result<bool> {
-    for table in TABLES {
-        let file = part.file(table);
-        if !file.exists() || !is_whole(&file)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Removes a part, `cells` first, so that it stops counting before it loses rows.
-fn remove_part(part: &Source) -> Result<()> {
-    TABLES.iter().rev().try_for_each(|table| remove(&part.file(table)))
-}
-
-/// Removes parts whose every cell is in the shard's file already: a kill came between compacting and removing.
-fn remove_compacted(dir: &Path, shard: Shard, homes: &Homes) -> Result<()> {
-    for part in parts_of(dir, shard)? {
-        let needed = homes.sources.iter().position(|source| *source == part);
-        if needed.is_some_and(|i| !homes.is_home(i)) {
-            remove_part(&part)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes the shard's parts, and the folders that this leaves empty.
-fn remove_parts(dir: &Path, shard: Shard) -> Result<()> {
-    for part in parts_of(dir, shard)? {
-        remove_part(&part)?;
-    }
-    for folder in [parts_folder(dir, shard), dir.join("parts")] {
-        // Another shard may still have parts there.
-        let _ = fs::remove_dir(folder);
-    }
-    Ok(())
-}
-
-/// Removes a file if it is there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
-        _ => Ok(()),
-    }
-}
-
 /// The finished cells of every shard in the folder.
 fn finished_cells(dir: &Path) -> Result<Homes> {
     look_again(|| Homes::of(discover(dir)?))
 }
 
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod earlier;
+#[cfg(test)]
+mod flags_across;
+#[cfg(test)]
+mod full_disks;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod mixtures;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::aims::{asked, concerns};
+use super::aims::{asked, concerns, concerns_all};
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::text::Text;
 use crate::statistics::{
@@ -61,24 +61,21 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
     cell.n_groups = groups(&all).map(count_distinct);
     cell.clean_accuracy = share(count(|row| row.clean_pred == row.label), n);
     cell.accuracy_adv = share(count(|row| row.adv_pred == row.label), n);
-    cell.robust_accuracy = share(count(|row| row.robust), n);
-    let interval = interval_of(&all, |row| row.robust);
-    cell.robust_accuracy_low = interval.map(|i| i.low);
-    cell.robust_accuracy_high = interval.map(|i| i.high);
-    cell.ci_method = interval.map(|i| i.method.into());
-    if interval.is_some_and(|i| i.few_groups) && !cell.flags.iter().any(|flag| flag == FEW_GROUPS) {
-        cell.flags.push(FEW_GROUPS.into());
-    }
     cell.attack_success_rate = share(n_success, n_attacked);
     let (aim, target) = (cell.aim.clone(), cell.target);
     let concerned: Vec<&SampleRow> =
         samples.iter().filter(|row| concerns(aim.as_deref(), target, row.label)).collect();
     summarise_asked(cell, &concerned);
+    if concerns_all(aim.as_deref()) {
+        cell.robust_accuracy = cell.asked_robust;
+        (cell.robust_accuracy_low, cell.robust_accuracy_high) =
+            (cell.asked_robust_low, cell.asked_robust_high);
+    }
     cell.median_l2 = median_to_break(samples, |row| row.l2);
     cell.median_linf = median_to_break(samples, |row| row.linf);
     cell.forward_calls = mean(samples.iter().map(|row| row.forward_calls as f64));
     let mut metrics = Metrics { cell_id: cell.cell_id.clone(), rows: Vec::new() };
-    let aim = Aim { name: aim.filter(|aim| aim != "any"), target };
+    let aim = Aim { name: aim, target };
     metrics.shares("all", &all, &aim);
     for (name, norm) in
         [("median_l2_success", norm_l2 as fn(&SampleRow) -> f64), ("median_linf_success", norm_linf)]
@@ -91,7 +88,7 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
     metrics.rows
 }
 
-/// An aim that does not concern every sample, if it is one.
+/// What a cell's attack is after.
 struct Aim {
     name: Option<Text>,
     target: Option<u32>,
@@ -108,10 +105,9 @@ fn summarise_asked(cell: &mut CellRow, concerned: &[&SampleRow]) {
     let interval = interval_of(concerned, withstands);
     cell.asked_robust_low = interval.map(|i| i.low);
     cell.asked_robust_high = interval.map(|i| i.high);
-    if concerned.is_empty() {
-        // A share over samples that nobody attacked would read as strength.
-        (cell.robust_accuracy, cell.ci_method) = (None, None);
-        (cell.robust_accuracy_low, cell.robust_accuracy_high) = (None, None);
+    cell.ci_method = interval.map(|i| i.method.into());
+    if interval.is_some_and(|i| i.few_groups) && !cell.flags.iter().any(|flag| flag == FEW_GROUPS) {
+        cell.flags.push(FEW_GROUPS.into());
     }
 }
 
@@ -201,18 +197,15 @@ impl Metrics {
         }
     }
 
-    /// Robust accuracy and success rate over a scope, and what an aim asks that does not concern every sample.
+    /// Success rate over a scope, and what is asked of it: robust accuracy where the aim concerns every sample.
     fn shares(&mut self, scope: &str, samples: &[&SampleRow], aim: &Aim) {
-        let clean = mean(samples.iter().map(|row| f64::from(u8::from(row.clean_pred == row.label))));
-        self.share("robust_accuracy", scope, clean, samples, |row| row.robust);
+        let concerned = |row: &&&SampleRow| concerns(aim.name.as_deref(), aim.target, row.label);
+        let concerned: Vec<&SampleRow> = samples.iter().filter(concerned).copied().collect();
+        let clean = mean(concerned.iter().map(|row| f64::from(u8::from(row.clean_pred == row.label))));
+        let name = if concerns_all(aim.name.as_deref()) { "robust_accuracy" } else { "asked_robust" };
+        self.share(name, scope, clean, &concerned, withstands);
         let attacked: Vec<&SampleRow> = samples.iter().copied().filter(|row| row.success.is_some()).collect();
         self.share("attack_success_rate", scope, None, &attacked, |row| row.success == Some(true));
-        if aim.name.is_some() {
-            let concerned = |row: &&&SampleRow| concerns(aim.name.as_deref(), aim.target, row.label);
-            let concerned: Vec<&SampleRow> = samples.iter().filter(concerned).copied().collect();
-            let clean = mean(concerned.iter().map(|row| f64::from(u8::from(row.clean_pred == row.label))));
-            self.share("asked_robust", scope, clean, &concerned, withstands);
-        }
     }
 
     /// [`shares`](Self::shares) by class and by subgroup.

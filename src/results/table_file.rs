@@ -15,7 +15,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use super::earlier::completed;
 use super::schema::Row;
+use super::seal::{self, Hashing, Seal};
 use super::text::Text;
 use crate::{Error, Result};
 
@@ -59,7 +61,7 @@ fn unreadable<R: Row>(path: &Path, error: ParquetError) -> Error {
     }
 }
 
-/// Encodes `batches` into `sink`, a row group at a time; `path` only names the errors.
+/// Encodes `batches` into `sink`, a row group at a time, with room for a checksum; `path` only names the errors.
 pub(super) fn encode<R: Row, W: Write + Send>(
     mut sink: W,
     path: &Path,
@@ -75,22 +77,29 @@ pub(super) fn encode<R: Row, W: Write + Send>(
     for batch in batches {
         writer.write(&batch?).map_err(fail)?;
     }
+    writer.append_key_value_metadata(seal::blank());
     // Not `into_inner`: it turns the system's error into text.
     writer.close().map_err(fail)?;
     Ok(sink)
 }
 
-/// Writes `batches` under the temporary name of `path` and syncs them to disk; a failure leaves no file.
+/// Writes `batches` under the temporary name of `path`, with their checksum, and syncs them to disk; a failure leaves no file.
 pub(super) fn write_temporary<R: Row>(
     path: &Path,
     compression: Compression,
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<()> {
     let temporary = temporary(path);
-    let written = File::create(&temporary)
+    // Read, too: the place of the checksum is looked for in the file.
+    let written = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&temporary)
         .map_err(Error::io(&temporary))
-        .and_then(|file| encode::<R, _>(file, &temporary, compression, batches))
-        .and_then(|file| file.sync_all().map_err(Error::io(&temporary)));
+        .and_then(|file| encode::<R, _>(Hashing::new(file), &temporary, compression, batches))
+        .and_then(|file| file.close().and_then(|file| file.sync_all()).map_err(Error::io(&temporary)));
     if written.is_err() {
         // The first error is the one to report; opening the folder removes what is left.
         let _ = fs::remove_file(&temporary);
@@ -127,11 +136,13 @@ pub(super) fn batches_of<R: Row>(rows: &[R]) -> impl Iterator<Item = Result<Reco
     rows.chunks(BATCH_ROWS).map(R::to_batch)
 }
 
-/// Reads every row of `path`.
+/// Reads every row of `path`, its checksum first.
 ///
 /// # Errors
-/// [`Error::Io`] where it cannot be read, [`Error::Input`] where it is no Parquet file or a column does not fit.
+/// [`Error::Io`] where it cannot be read, [`Error::Input`] where it is no Parquet file, changed after it was written, or a column does
+/// not fit.
 pub fn read_rows<R: Row>(path: &Path) -> Result<Vec<R>> {
+    seal::check(path)?;
     let mut rows = Vec::new();
     for batch in read_batches::<R>(path, None)? {
         rows.extend(R::from_batch(&batch?, path)?);
@@ -139,11 +150,14 @@ pub fn read_rows<R: Row>(path: &Path) -> Result<Vec<R>> {
     Ok(rows)
 }
 
-/// Whether `path` holds a whole Parquet file: its footer can be read.
+/// Whether `path` holds a whole Parquet file: its footer can be read, and its checksum, if it has one, fits.
 ///
 /// # Errors
 /// [`Error::Io`] where the system refuses; a file that merely is not Parquet is `Ok(false)`.
 pub(super) fn is_whole(path: &Path) -> Result<bool> {
+    if let Seal::Broken { .. } = Seal::of(path)? {
+        return Ok(false);
+    }
     let file = crate::files::open(path)?;
     match ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()) {
         Ok(_) => Ok(true),
@@ -156,7 +170,7 @@ pub(super) fn is_whole(path: &Path) -> Result<bool> {
     }
 }
 
-/// The batches of `path`, or of the given rows of it (ascending, none twice); of a file's columns only `R`'s own are read.
+/// The batches of `path`, or of the given rows of it (ascending, none twice); with `R`'s columns in their order.
 pub(super) fn read_batches<R: Row>(
     path: &Path,
     rows: Option<Vec<Range<usize>>>,
@@ -166,7 +180,9 @@ pub(super) fn read_batches<R: Row>(
     let reader = open::<R>(path, rows, &columns)?;
     let path = path.to_path_buf();
     Ok(reader.map(move |batch| {
-        batch.map_err(|error| unreadable::<R>(&path, ParquetError::ArrowError(error.to_string())))
+        let batch =
+            batch.map_err(|error| unreadable::<R>(&path, ParquetError::ArrowError(error.to_string())))?;
+        completed::<R>(&batch, &path)
     }))
 }
 
@@ -187,9 +203,11 @@ fn open<R: Row>(
     builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| unreadable::<R>(path, e))
 }
 
-/// The cells of `path` in file order, each with the rows that are its own.
+/// The cells of `path` in file order, each with the rows that are its own. Whoever reads some of its rows asks this first, so that here is
+/// where a file is held against its checksum.
 pub(super) fn cell_ranges<R: Row>(path: &Path) -> Result<Vec<(Text, Range<usize>)>> {
     const KEY: &str = "cell_id";
+    seal::check(path)?;
     let mut ranges: Vec<(Text, Range<usize>)> = Vec::new();
     let mut row = 0;
     for batch in open::<R>(path, None, &[KEY])? {

@@ -1,15 +1,17 @@
 //! A study's models and data sets, read and checked against each other.
 
+mod fit;
+
 use std::path::Path;
 
 use percuss_kernels::Precision;
 
+use self::fit::{check_bounds, check_fit, check_scaled};
+use super::likeness;
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use super::{as_findings, likeness};
-use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
+use crate::data::{self, Axes, Bounds, Dataset, Outputs, Preprocess, Remark, Wanted, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, Samples, counted, onnx_file};
-use crate::resampling::{Filter, Fit};
+use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, counted, onnx_file};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
@@ -212,25 +214,6 @@ pub fn data_split(
     Ok(dataset)
 }
 
-/// Refuses pixels for a network of another ecosystem that says nothing of their scaling: fed with pixels as they are, it answers all alike.
-fn check_scaled(study: &Study, entry: &ModelEntry, model: &Model, data: &Dataset) -> Result<()> {
-    let bright = data.unit == "pixel" && data.values.iter().any(|value| *value > 1.0);
-    if !bright || model.config.input_scaling.is_some() || !model.config.is_of_others() {
-        return Ok(());
-    }
-    // ImageNet's, of values from 0 to 1, times 255.
-    let (mean, std) = match model.config.model_shape().last() {
-        Some(3) => ("[123.675, 116.28, 103.53]", "[58.395, 57.12, 57.375]"),
-        _ => ("[114.5]", "[57.4]"),
-    };
-    let expected = format!(
-        "the scaling that it was trained with. Of ImageNet's weights it is input = {{ mean = {mean}, std = {std} }} under this [[model]], or \
-         \"input_scaling\": {{ \"mean\": {mean}, \"std\": {std} }} in its config.json; of pixels from 0 to 1 without more, mean = [0], std = [255]; \
-         of pixels as they are, mean = [0], std = [1]"
-    );
-    Err(misfit(study, entry, "mean", "no input_scaling, and pixels from 0 to 255".into(), expected))
-}
-
 /// `model`, the study's model at `of`, for these data: classes in words are put into the order of the data's, where they have the same names;
 /// otherwise they stand in the order of the study. The weights are shared.
 ///
@@ -270,55 +253,6 @@ fn unseen(data: &Dataset) -> Option<Remark> {
     let names: Vec<&str> = names.map(|(_, name)| name.as_str()).take(20).collect();
     let what = if data.is_findings() { "no sample has" } else { "no sample is of class" };
     (!names.is_empty()).then(|| Remark::note(format!("{what} {}", names.join(", "))))
-}
-
-/// What a user can do about samples of a shape that the model does not take.
-fn shape_mend(model: &Model, own: &[usize]) -> String {
-    let shape = model.config.input_shape();
-    let to = model.config.model_shape();
-    let sorted = |shape: &[usize]| {
-        let mut long: Vec<usize> = shape.iter().copied().filter(|&extent| extent != 1).collect();
-        long.sort_unstable();
-        long
-    };
-    if let (&[1, length, leads], &[first, last]) = (own, shape.as_slice())
-        && (length, leads) == (last, first)
-    {
-        return format!(
-            "{shape:?}, the model's input; if these are its {leads} leads and then the time, {{ \"channels\": \"first\" }} in the JSON beside \
-             the model's file (model.onnx: model.json) says so"
-        );
-    }
-    if own.len() > 1 && sorted(own) == sorted(&shape) {
-        return format!(
-            "{shape:?}, the model's input: the same axes in another order (numpy.transpose, or layout of the [[data]])"
-        );
-    }
-    let image = |shape: &[usize]| matches!(shape, [height, width, _] if *height > 1 && *width > 1);
-    if let &[height, width, channels] = own
-        && image(own)
-        && image(&to)
-        && (Samples { shape: [height, width, channels], filter: Filter::default(), fit: Fit::default() })
-            .check(&to)
-            .is_ok()
-    {
-        return format!(
-            "{shape:?}, the model's input; input = {{ shape = {own:?} }} of the [[model]] resizes them"
-        );
-    }
-    let grey = image(&to) && to.last() == Some(&1);
-    let (axis, first) = match own {
-        [_, _, 3] => (-1, "x[..., :1]"),
-        [3, _, _] => (1, "x[:, :1]"),
-        _ => return format!("{shape:?}, the model's input"),
-    };
-    if grey {
-        return format!(
-            "{shape:?}, the model's input, which is grey; of colours, grey as the model was trained on it: numpy, \
-             x = x.mean(axis={axis}, keepdims=True).astype(x.dtype), or x = {first} where all three are the same"
-        );
-    }
-    format!("{shape:?}, the model's input")
 }
 
 /// The inputs that samples are to become, in the order of the arrays of `inputs`; prompts are no part of the data.
@@ -428,93 +362,6 @@ fn preprocess(model: &Path) -> Result<Option<Preprocess>> {
     if file.is_file() { Preprocess::load(&file).map(Some) } else { Ok(None) }
 }
 
-/// No sample may lie outside the bounds that the study states: an attack could not stay within them, and a wrong unit would pass unseen.
-fn check_bounds(study: &Study, entry: &ModelEntry, data: &Dataset, [low, high]: [f32; 2]) -> Result<()> {
-    let Some(at) = data.values.iter().position(|value| !(low..=high).contains(value)) else { return Ok(()) };
-    let (sample, value) = (at / data.sample_len(), at % data.sample_len());
-    let found =
-        format!("{} in sample {}, value {value} of {}", data.values[at], data.index[sample], data.name);
-    let expected = format!("values from {low} to {high} {}, or bounds that hold them", data.unit);
-    Err(misfit(study, entry, "bounds", found, expected))
-}
-
 fn misfit(study: &Study, entry: &ModelEntry, key: &str, found: String, expected: String) -> Error {
     study.error(format!("line {}, model.input.{key}", entry.line), found, expected)
-}
-
-fn check_fit(
-    study: &Study,
-    position: usize,
-    entry: &ModelEntry,
-    model: &Model,
-    data: &Dataset,
-) -> Result<()> {
-    let place =
-        |what: &str| format!("{what} (data {} of the study, model {})", study.data[position].id, entry.id);
-    if !model.config.takes(&data.shape) {
-        let features = data.listed_features().map(|list| format!(": {list}")).unwrap_or_default();
-        let found = format!("samples of shape {:?}{features}", data.shape);
-        let left_out = data.remarks.iter().filter(|remark| remark.text.contains("no feature"));
-        let left_out: String = left_out.map(|remark| format!(" ({})", remark.text)).collect();
-        let expected = format!("{}{left_out}", shape_mend(model, &data.shape));
-        return Err(Error::input(&data.name, place("samples"), found, expected));
-    }
-    let inputs = model.config.inputs();
-    if !data.inputs.is_empty() && inputs.iter().map(|input| input.range.len()).ne(data.inputs.iter().copied())
-    {
-        let own: Vec<String> =
-            inputs.iter().map(|input| format!("{} of {}", input.name, input.range.len())).collect();
-        return Err(Error::input(
-            &data.name,
-            place("inputs"),
-            format!("arrays of {:?} values a sample", data.inputs),
-            format!("the model's inputs in its order: {}", own.join(", ")),
-        ));
-    }
-    let whole = |group: &&std::ops::Range<usize>| {
-        inputs.iter().any(|input| input.range.start <= group.start && group.end <= input.range.end)
-    };
-    if let Some(group) = data.domain.one_hot.iter().find(|group| !whole(group)) {
-        let names = data.domain.features.get((*group).clone()).unwrap_or_default().join(", ");
-        return Err(Error::input(
-            &data.name,
-            place("one-hot features"),
-            format!("{names} in several of the model's inputs"),
-            "every category within one input",
-        ));
-    }
-    let outputs = model.config.classes();
-    match &data.labels {
-        Labels::Class(labels) => {
-            // A single sigmoid output decides between two classes.
-            let classes = if model.config.head == Head::Sigmoid && outputs == 1 { 2 } else { outputs };
-            match labels.iter().position(|&label| label as usize >= classes) {
-                Some(i) => Err(Error::input(
-                    &data.name,
-                    place(&format!("label of sample {}", data.index[i])),
-                    format!("class {}", labels[i]),
-                    format!("a class below {classes}, as many as the model has"),
-                )),
-                None if model.config.head == Head::Sigmoid && outputs > 1 => Err(Error::input(
-                    &data.name,
-                    place("labels"),
-                    "one class a sample",
-                    as_findings::mend(&study.data[position].request.source, model, data),
-                )),
-                None => Ok(()),
-            }
-        }
-        Labels::Findings(_) if model.config.head == Head::Sigmoid && data.classes.len() == outputs => Ok(()),
-        Labels::Findings(_) => Err(Error::input(
-            &data.name,
-            place("labels"),
-            format!("{} findings a sample", data.classes.len()),
-            match model.config.head {
-                Head::Sigmoid => format!("{outputs} findings, as many as the model has outputs"),
-                Head::Softmax => "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of \
-                                  its outputs a finding"
-                    .to_string(),
-            },
-        )),
-    }
 }

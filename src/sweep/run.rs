@@ -145,7 +145,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
         version: env!("CARGO_PKG_VERSION").into(),
         versions: serde_json::json!({ "percuss": env!("CARGO_PKG_VERSION") }).to_string().into(),
         tuning: device.tuned().map(Text::from),
-        platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).into(),
+        platform: Some(format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).into()),
         threads: options.threads() as u64,
     };
     // The run's own row must not hide why the run ended.

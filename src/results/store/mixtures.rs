@@ -5,15 +5,16 @@
 use super::tests::{plan, rows, study};
 use super::*;
 use crate::results::settle::STEPS;
+use crate::results::sources::TABLES;
 use crate::results::{Results, read_rows};
 
-const CELLS: usize = 24;
+pub(super) const CELLS: usize = 24;
 
 /// SplitMix64.
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,12 +24,12 @@ impl Draw {
 }
 
 /// A process on a shard, and the cells that it has still to do: those that were not there when it began.
-struct Process {
-    store: Store,
+pub(super) struct Process {
+    pub(super) store: Store,
     todo: Vec<usize>,
 }
 
-fn begin(dir: &Path, shard: Shard) -> Process {
+pub(super) fn begin(dir: &Path, shard: Shard) -> Process {
     let store = Store::open(dir, &study(), shard).unwrap();
     let own = (0..CELLS).filter(|&i| shard.owns(i));
     let todo = own.filter(|i| !store.finished().contains(&plan(CELLS)[*i])).collect();
@@ -36,7 +37,7 @@ fn begin(dir: &Path, shard: Shard) -> Process {
 }
 
 impl Process {
-    fn push(&mut self, most: usize) {
+    pub(super) fn push(&mut self, most: usize) {
         for cell in self.todo.drain(..most.min(self.todo.len())) {
             let (cell, metrics, samples) = rows(cell);
             self.store.push(cell, metrics, samples).unwrap();
@@ -62,7 +63,7 @@ impl Process {
         STEPS.iter().take(draw.below(STEPS.len() + 1)).for_each(|step| step(&settling).unwrap());
     }
 
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.push(CELLS);
         self.store.finish(&plan(CELLS)).unwrap();
         let own: Vec<Text> =

@@ -2,6 +2,7 @@
 //! target learnt from it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::asking::{Inquiry, classes_of, each, varied};
 use super::knowledge::{Knowledge, halved, shadow_lessons};
@@ -93,17 +94,9 @@ impl Class<'_> {
         let halves = self.halves(lessons)?;
         let said = asked(&halves)?;
         let targets = halves.into_iter().zip(said).map(|(half, said)| Target { model: half.model, said });
-        Ok(Ground {
-            candidates,
-            pool: pools.target,
-            labels: classes_of(candidates)?,
-            groups: named_groups(candidates, self.all.out)?,
-            population,
-            population_labels: classes_of(&self.school.test)?,
-            shadows,
-            targets: targets.collect(),
-            of_seed: seeds.into_iter().zip(0..).collect(),
-        })
+        let (targets, of_seed) = (targets.collect(), seeds.into_iter().zip(0..).collect());
+        let about = Ground::about(candidates, population, pools.target, self.all.out)?;
+        Ok(Ground { shadows, targets, of_seed, ..about })
     }
 }
 
@@ -186,17 +179,7 @@ impl<'a> Inference<'a> {
         let (candidates, population) = (&audit.candidates, audit.population.as_ref());
         let said = asked((candidates, population), &[(&audit.model, audit.member.clone())])?;
         let targets = said.into_iter().map(|said| Target { model: audit.model.clone(), said }).collect();
-        Ok(Ground {
-            candidates,
-            pool: pools.target,
-            labels: classes_of(candidates)?,
-            groups: named_groups(candidates, self.all.out)?,
-            population,
-            population_labels: population.map_or(Ok(Vec::new()), classes_of)?,
-            shadows,
-            targets,
-            of_seed: BTreeMap::new(),
-        })
+        Ok(Ground { shadows, targets, ..Ground::about(candidates, population, pools.target, self.all.out)? })
     }
 
     /// The threshold that each configuration takes from the shadow models; it depends on no target.
@@ -275,7 +258,27 @@ impl<'a> Inference<'a> {
     }
 }
 
-impl Ground<'_> {
+impl<'g> Ground<'g> {
+    /// Whom it is about; no model was asked yet.
+    fn about(
+        candidates: &'g Dataset,
+        population: Option<&'g Dataset>,
+        pool: Vec<usize>,
+        out: &Path,
+    ) -> Result<Self> {
+        Ok(Self {
+            candidates,
+            pool,
+            labels: classes_of(candidates)?,
+            groups: named_groups(candidates, out)?,
+            population,
+            population_labels: population.map_or(Ok(Vec::new()), classes_of)?,
+            shadows: Vec::new(),
+            targets: Vec::new(),
+            of_seed: BTreeMap::new(),
+        })
+    }
+
     /// The target of a seed.
     fn target(&self, seed: u64) -> &Target {
         &self.targets[self.of_seed.get(&seed).copied().unwrap_or(0)]
