@@ -64,7 +64,7 @@ const PTB_XL: &str = "ptbxl_database.csv";
 pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
     let own = folder.join(PTB_XL);
     if own.is_file() {
-        return list(&own, columns);
+        return list(&own, columns, true);
     }
     let mut paths = Vec::new();
     collect(folder, 0, &mut paths)?;
@@ -237,11 +237,11 @@ const LABELS: [&str; 9] = [
 const PATIENTS: [&str; 4] = ["patient_id", "patient", "subject_id", "subject"];
 const SPLITS: [&str; 3] = ["split", "strat_fold", "set"];
 
-/// The recordings that the CSV at `path` lists, with their labels.
+/// The recordings that the CSV at `path` lists, with their labels; without any where annotations have them (`labelled` is false) and no column does.
 ///
 /// # Errors
 /// A CSV that cannot be read; columns that are not there; labels, splits or files that are none.
-pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
+pub fn list(path: &Path, columns: &ListColumns, labelled: bool) -> Result<Listing> {
     let mut table = List::read(path)?;
     let mut remarks = Vec::new();
     let folder =
@@ -286,7 +286,9 @@ pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
             columns,
         });
     }
-    let labels = Some(listed_labels(path, &table, columns, &mut remarks)?);
+    let known =
+        labelled || !columns.labels.is_empty() || table.column(path, "labels", None, &LABELS)?.is_some();
+    let labels = known.then(|| listed_labels(path, &table, columns, &mut remarks)).transpose()?;
     Ok(Listing { items, labels, files: vec![path.to_path_buf()], remarks })
 }
 

@@ -43,9 +43,11 @@ const MAX_VALUES: usize = 1 << 31;
 pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let options = &request.signals;
     let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    let annotated =
+        options.cut == Some(Cut::Beats) || !options.beats.is_empty() || !options.rhythms.is_empty();
     let listing = match path.is_dir() {
         true => listing::folder(path, &options.list)?,
-        false if is_csv => listing::list(path, &options.list)?,
+        false if is_csv => listing::list(path, &options.list, !annotated)?,
         false => listing::one(path),
     };
     Reader { name: path.display().to_string(), listing, options, request }.read()

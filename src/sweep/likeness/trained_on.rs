@@ -13,7 +13,7 @@ use crate::models::{FirstNorm, InputScaling, Model, Standardisation};
 /// Samples that are looked at.
 const SAMPLES: usize = 64;
 /// Factor between deviations, and deviations between means, beyond which values are of another unit.
-const SPREAD: f64 = 3.0;
+const SPREAD: f64 = 2.5;
 const SHIFT: f64 = 3.0;
 /// Factor between deviations within which no other unit is.
 const ALIKE: f64 = 1.5;
