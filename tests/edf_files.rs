@@ -8,6 +8,17 @@ use percuss::data::signals::recording::Recording;
 /// Name, rate, length, unit that is read, values at 0, 1, the middle and the end, their sum and the sum of their squares.
 type Row<'a> = (&'a str, f64, u64, &'a str, [f64; 4], f64, f64);
 
+/// The same signal in both BDF files.
+const II: Row = (
+    "II",
+    256.0,
+    512,
+    "mV",
+    [1.9775432200755627, 1.43451297345835, 94.2095915485377, -59.5928742633387],
+    6080.860763631629,
+    3185298.9723905646,
+);
+
 #[test]
 fn files_of_pyedflib_have_its_values() {
     let files: [(&str, &[Row], &[(f64, &str)]); 5] = [
@@ -72,31 +83,11 @@ fn files_of_pyedflib_have_its_values() {
             )],
             &[(1.0, "N")],
         ),
-        (
-            "plain.bdf",
-            &[(
-                "II",
-                256.0,
-                512,
-                "mV",
-                [1.9775432200755627, 1.43451297345835, 94.2095915485377, -59.5928742633387],
-                6080.860763631629,
-                3185298.9723905646,
-            )],
-            &[],
-        ),
+        ("plain.bdf", &[II], &[]),
         (
             "plus.bdf",
             &[
-                (
-                    "II",
-                    256.0,
-                    512,
-                    "mV",
-                    [1.9775432200755627, 1.43451297345835, 94.2095915485377, -59.5928742633387],
-                    6080.860763631629,
-                    3185298.9723905646,
-                ),
+                II,
                 (
                     "V5",
                     64.0,

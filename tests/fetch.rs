@@ -356,6 +356,13 @@ fn beats_are_cut_from_the_records_that_are_fetched() {
     // What is there is not fetched again.
     fetch_entry(&Fetcher::direct(), entry, Some(&server.base), dir.path(), &mut |_, _, _| {}).unwrap();
     assert_eq!(server.count(), 1 + 44 * 3);
+    // What a user put there stays.
+    std::fs::write(dir.path().join("mitbih_beats.npz"), "x").unwrap();
+    let error = fetch_entry(&Fetcher::direct(), entry, Some(&server.base), dir.path(), &mut |_, _, _| {})
+        .unwrap_err();
+    assert!(error.to_string().contains("mitbih_beats.npz: other content"), "{error}");
+    assert_eq!(std::fs::read(dir.path().join("mitbih_beats.npz")).unwrap(), b"x");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the records and the file");
 }
 
 fn command(action: DataAction, dir: &Path) -> percuss::Result<String> {

@@ -248,7 +248,7 @@ fn folders_are_classes() {
 
 #[test]
 fn segmentations_in_a_class_folder_are_no_samples_and_are_told() {
-    let rows: [(&[&str], usize, usize); 6] = [
+    let rows: [(&[&str], usize, usize); 12] = [
         // The COVID-19 Radiography Database and BUSI.
         (&["N/images/1.png", "N/masks/1.png", "P/images/2.png", "P/masks/2.png"], 2, 2),
         (&["N/n (1).png", "N/n (1)_mask.png", "N/n (1)_mask_1.png", "P/p (3).png", "P/p (3)_mask.png"], 2, 3),
@@ -257,6 +257,13 @@ fn segmentations_in_a_class_folder_are_no_samples_and_are_told() {
         // Nothing that they would be segmentations of.
         (&["N/1_mask.png", "N/masks/1.png", "P/masks/2.png"], 2, 1),
         (&["mask/1.png", "mask/1_2.png", "no_mask/1.png"], 3, 0),
+        (&["mask/a/1.png", "mask/b/2.png", "no_mask/a/1.png", "no_mask/b/2.png"], 4, 0),
+        // A folder of all segmentations beside one of all images, or beside the classes.
+        (&["images/N/1.png", "images/P/2.png", "masks/N/1.png", "masks/P/2.png"], 2, 2),
+        (&["N/1.png", "P/2.png", "masks/N/1.png", "masks/P/2.png"], 2, 2),
+        (&["train/images/N/1.png", "train/masks/N/1.png", "test/img/P/2.png", "test/seg/P/2.png"], 2, 2),
+        (&["images/train/N/1.png", "images/test/P/2.png", "Masks/train/N/1.png"], 2, 1),
+        (&["train/N/1.png", "test/P/2.png", "masks/train/N/1.png"], 2, 1),
     ];
     for (files, samples, masks) in rows {
         let folder = tempfile::tempdir().unwrap();

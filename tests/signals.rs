@@ -292,7 +292,7 @@ fn diagnoses_of_headers_and_plain_lists_are_labels() {
     assert_eq!(read(&asked).shape, [1, 4000, 1]);
     asked.signals.length = Some(5000);
     let data = read(&asked);
-    assert!(data.len() == 3 && said(&data, "1 records shorter than 5000 values are left out"));
+    assert!(data.len() == 3 && said(&data, "1 record shorter than 5000 values is left out"));
     asked.signals.pad = true;
     let data = read(&asked);
     assert!(data.len() == 4 && said(&data, "1000 values behind the ends of records are 0"));

@@ -1,6 +1,7 @@
 //! A folder of images with a folder a class in it, as torchvision's `ImageFolder` reads it, optionally below `train`, `val` and `test`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::image_set::{self, Listed};
@@ -19,8 +20,9 @@ const MAX_FILES: usize = 10_000_000;
 /// # Errors
 /// A folder that cannot be listed.
 pub fn is_one(path: &Path) -> Result<bool> {
-    for folder in folders(path)? {
-        let deeper = folders(&folder)?;
+    for folder in folders(&root(path, &mut Vec::new())?)? {
+        let mut deeper = folders(&folder)?;
+        deeper.extend(folders(&root(&folder, &mut Vec::new())?)?);
         for own in std::iter::once(&folder).chain(&deeper) {
             if files(own)?.first().is_some_and(|file| begins_as_image(file)) {
                 return Ok(true);
@@ -45,15 +47,20 @@ fn begins_as_image(file: &Path) -> bool {
 pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let (mut listed, mut names, mut masks) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = 0;
-    let split_folders = split_folders(path)?;
+    let mut beside = Vec::new();
+    let whole = root(path, &mut beside)?;
+    let split_folders = split_folders(&whole, &beside)?;
     let parts: Vec<(Option<&str>, PathBuf)> = match split_folders.is_empty() {
-        true => vec![(None, path.to_path_buf())],
+        true => vec![(None, whole)],
         false => split_folders.into_iter().map(|(split, folder)| (Some(split), folder)).collect(),
     };
     let known: Vec<&str> = parts.iter().filter_map(|(split, _)| *split).collect();
     for (split, folder) in &parts {
         let wanted = request.split == "all" || *split == Some(request.split.as_str());
-        for class in folders(folder)? {
+        let mut own = Vec::new();
+        let folder = if split.is_some() { root(folder, &mut own)? } else { folder.clone() };
+        beside.extend(own.into_iter().filter(|_| wanted));
+        for class in folders(&folder)?.into_iter().filter(|class| !beside.contains(class)) {
             let name = class.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
                 Error::input(class.display(), "folder", "a name that is no UTF-8", "the class in words")
             })?;
@@ -79,6 +86,10 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let place = Place { file: &file, column: "the folders' names", entry: &place };
     let Classes { labels, names: classes, mut remarks } =
         classes(&Written::Texts(names.clone()), &request.known(), &place)?;
+    for folder in &beside {
+        let own = below(folder)?;
+        masks.extend(own.images.into_iter().chain(own.masks));
+    }
     remarks.extend(mask_files::told(path, &masks));
     let relative: Vec<String> = listed
         .iter()
@@ -100,12 +111,37 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     image_set::read(listed, &locate, request)
 }
 
-/// The folders that are called after splits, in the order of splits; none unless all folders are.
-fn split_folders(path: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+/// Where the classes (or splits) of a folder begin: in it, or in its `images` beside `masks`. Folders of segmentations, which have the same
+/// folders as the images beside them, are added to `masks`.
+fn root(path: &Path, masks: &mut Vec<PathBuf>) -> Result<PathBuf> {
+    let names = |folder: &Path| -> Result<BTreeSet<OsString>> {
+        Ok(folders(folder)?.iter().filter_map(|own| Some(own.file_name()?.to_os_string())).collect())
+    };
+    let (of_masks, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        folders(path)?.into_iter().partition(|folder| mask_files::is_folder(folder));
+    let images = match others.as_slice() {
+        [one] if mask_files::is_of_images(one) => one.clone(),
+        _ => path.to_path_buf(),
+    };
+    let classes = names(&images)?;
+    let mut own = Vec::new();
+    for folder in of_masks {
+        let theirs = names(&folder)?;
+        if !theirs.is_empty() && theirs.is_subset(&classes) {
+            own.push(folder);
+        }
+    }
+    let beside = !own.is_empty();
+    masks.extend(own);
+    Ok(if beside { images } else { path.to_path_buf() })
+}
+
+/// The folders that are called after splits, in the order of splits; none unless all folders are but those of `masks`.
+fn split_folders(path: &Path, masks: &[PathBuf]) -> Result<Vec<(&'static str, PathBuf)>> {
     let named = |folder: &Path, split: &str| {
         folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| same_split(name, split))
     };
-    let all = folders(path)?;
+    let all: Vec<PathBuf> = folders(path)?.into_iter().filter(|own| !masks.contains(own)).collect();
     let of_split =
         |split: &'static str| all.iter().filter(move |f| named(f, split)).map(move |f| (split, f.clone()));
     let found: Vec<(&str, PathBuf)> = SPLITS.iter().flat_map(|&split| of_split(split)).collect();

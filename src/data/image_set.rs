@@ -176,7 +176,8 @@ impl Reader<'_> {
         };
         format!(
             "resize = [{rows}, {columns}] in [[data]], which brings all images to one size while they are read (budgets are then in the \
-             resized pixels)"
+             resized pixels); or a [[data]] and a [[model]] of its own for each size, whose input = {{ shape = [ROWS, COLUMNS, CHANNELS] }} \
+             resizes it in the attacked graph"
         )
     }
 

@@ -8,10 +8,22 @@ use super::Remark;
 /// What a segmentation's folder is called, and what follows an image's name in the name of its segmentation.
 const WORDS: [&str; 6] = ["mask", "masks", "seg", "segmentation", "segmentations", "segmentation_masks"];
 
+/// What the folder of images beside one of segmentations is called.
+const IMAGES: [&str; 7] = ["image", "images", "img", "imgs", "original", "originals", "scans"];
+
 /// Whether a folder holds segmentations by its name.
 pub(super) fn is_folder(path: &Path) -> bool {
+    is_called(path, &WORDS)
+}
+
+/// Whether a folder holds the images of segmentations beside it by its name.
+pub(super) fn is_of_images(path: &Path) -> bool {
+    is_called(path, &IMAGES)
+}
+
+fn is_called(path: &Path, words: &[&str]) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    WORDS.contains(&name.to_lowercase().replace(['-', ' '], "_").as_str())
+    words.contains(&name.to_lowercase().replace(['-', ' '], "_").as_str())
 }
 
 /// The name of the image that a file of this name (without its ending) is a segmentation of: `x` of `x_mask`, `x-mask` and `x_mask_1`.

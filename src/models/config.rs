@@ -443,9 +443,10 @@ impl Config {
             Architecture::Clip(clip) => clip.forward(net, x),
             Architecture::Bert(bert) => bert.forward(net, x),
             Architecture::Onnx(onnx) => {
-                let (logits, features) = onnx.forward(net.graph, x);
-                features.into_iter().for_each(|features| net.reads(features));
-                logits
+                let found = onnx.forward(net.graph, x);
+                found.features.into_iter().for_each(|features| net.reads(features));
+                found.norm.into_iter().for_each(|norm| net.norms(norm));
+                found.logits
             }
         }
     }

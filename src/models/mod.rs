@@ -11,9 +11,11 @@ mod densenet;
 mod dialects;
 mod efficientnet;
 mod features;
+mod first_norm;
 mod header;
 mod input;
 mod iseeu;
+mod kernel_layout;
 mod mlp;
 mod names;
 mod net;
@@ -42,9 +44,11 @@ pub(crate) use config::counted;
 pub use config::{Architecture, Config, Head, InputScaling};
 pub(crate) use conversion::refuse as refuse_other_weights;
 pub use features::FeatureSpace;
+pub use first_norm::FirstNorm;
 pub use input::{FileAxes, Input, InputKind, Reading, Substitutes};
-pub use net::{BatchNorm, Declared, Net, Role, RunningAverage, from_training_layout};
-pub(crate) use net::{layout, to_layout};
+pub use kernel_layout::from_training_layout;
+pub(crate) use kernel_layout::{layout, to_layout};
+pub use net::{BatchNorm, Declared, Net, Role, RunningAverage};
 pub use resize::Samples;
 pub use standardisation::Standardisation;
 pub use tokens::Tokens;
@@ -234,6 +238,13 @@ impl Model {
         };
         let dimensions = graph.dims(features).iter().product();
         Ok(graph.reshape(features, &[dimensions]))
+    }
+
+    /// What the first batch norm yields of x, per lane one sample in the data's own units; `None` without one that was trained.
+    pub fn first_norm(&self, graph: &mut Graph, x: Tensor) -> Option<FirstNorm> {
+        let mut net = Net::with_weights(graph, &self.weights);
+        self.config.forward(&mut net, x);
+        net.into_first_norm()
     }
 
     /// The tensors that a configuration calls for, in the order of their use.

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::config::InputScaling;
+use super::first_norm::FirstNorm;
 use super::input::Reading;
+use super::kernel_layout::{layout, to_layout};
 use super::weights::Weights;
 use crate::graph::{ConvGeometry, Graph, Shape, State, Tensor};
 
@@ -73,6 +75,11 @@ impl<'a> BatchNorm<'a> {
     pub fn new(name: &'a str) -> Self {
         Self { name, epsilon: BATCH_NORM_EPSILON }
     }
+
+    /// PyTorch's names of scale, shift, running mean and running variance.
+    fn names(&self) -> [String; 4] {
+        ["weight", "bias", "running_mean", "running_var"].map(|suffix| format!("{}.{suffix}", self.name))
+    }
 }
 
 /// A running average that a training step moves towards its batch's value.
@@ -101,6 +108,7 @@ pub struct Net<'a> {
     names: HashSet<String>,
     averages: Vec<RunningAverage>,
     features: Option<Tensor>,
+    norm: Option<FirstNorm>,
     reading: Option<Reading>,
 }
 
@@ -114,6 +122,7 @@ impl<'a> Net<'a> {
             names: HashSet::new(),
             averages: vec![],
             features: None,
+            norm: None,
             reading: None,
         }
     }
@@ -127,6 +136,7 @@ impl<'a> Net<'a> {
             names: HashSet::new(),
             averages: vec![],
             features: None,
+            norm: None,
             reading: None,
         }
     }
@@ -140,6 +150,7 @@ impl<'a> Net<'a> {
             names: HashSet::new(),
             averages: vec![],
             features: None,
+            norm: None,
             reading: None,
         }
     }
@@ -153,6 +164,7 @@ impl<'a> Net<'a> {
             names: HashSet::new(),
             averages: vec![],
             features: None,
+            norm: None,
             reading: None,
         }
     }
@@ -170,6 +182,26 @@ impl<'a> Net<'a> {
     /// What the last linear layer so far reads, `[.., d]`; `None` before there is one.
     pub fn features(&self) -> Option<Tensor> {
         self.features
+    }
+
+    /// The first batch norm of these weights, if one was trained.
+    pub(super) fn into_first_norm(self) -> Option<FirstNorm> {
+        self.norm
+    }
+
+    /// Marks a batch norm; the first one stays.
+    pub(super) fn norms(&mut self, norm: FirstNorm) {
+        self.norm.get_or_insert(norm);
+    }
+
+    /// Marks what a batch norm of a file's weights yields.
+    fn normed(&mut self, after: Tensor, names: &[String; 4], epsilon: f32) {
+        let Source::Weights(weights) = &self.source else { return };
+        let parts = [0, 1, 2, 3].map(|i| weights.tensors[&names[i]].data.as_slice());
+        let axis = self.graph.dims(after).len() - 1;
+        if let Some(norm) = FirstNorm::of(after, axis, parts, f64::from(epsilon)) {
+            self.norms(norm);
+        }
     }
 
     /// Where a text of the sample enters the graph, if there is one.
@@ -285,7 +317,9 @@ impl<'a> Net<'a> {
             let weight = self.graph.constant(&data, &[window[0], window[1], inputs, outputs]);
             let shift = self.graph.constant(&shift, &[outputs]);
             let y = self.graph.conv(x, weight, geometry);
-            return self.graph.add(y, shift);
+            let y = self.graph.add(y, shift);
+            self.normed(y, &norm.names(), norm.epsilon);
+            return y;
         }
         let weight = self.tensor(&weight_name, &shape, role, fan_in);
         let mut y = self.graph.conv(x, weight, geometry);
@@ -301,9 +335,7 @@ impl<'a> Net<'a> {
 
     /// Batch norm over the last axis: tensors `NAME.weight`, `.bias`, `.running_mean`, `.running_var`.
     pub fn batch_norm(&mut self, name: &str, x: Tensor, epsilon: f32) -> Tensor {
-        let names =
-            ["weight", "bias", "running_mean", "running_var"].map(|suffix| format!("{name}.{suffix}"));
-        self.batch_norm_named(&names, x, epsilon)
+        self.batch_norm_named(&BatchNorm { name, epsilon }.names(), x, epsilon)
     }
 
     /// Batch norm whose scale, shift, running mean and running variance have names of their own.
@@ -327,7 +359,9 @@ impl<'a> Net<'a> {
         let deviation = self.graph.unary(percuss_kernels::ops::Unary::Sqrt, safe);
         let factor = self.graph.div(weight, deviation);
         let scaled = self.graph.mul(centred, factor);
-        self.graph.add(scaled, bias)
+        let y = self.graph.add(scaled, bias);
+        self.normed(y, names, epsilon);
+        y
     }
 
     /// `[.., height, width, channels]` to `[.., channels * height * width]` in PyTorch's order (channels first).
@@ -453,41 +487,4 @@ impl Fold<'_> {
             })
             .collect()
     }
-}
-
-/// The shape that a tensor has in the kernels' layout.
-pub(crate) fn layout(role: Role, shape: &[usize]) -> Vec<usize> {
-    match role {
-        Role::Conv2d => vec![shape[2], shape[3], shape[1], shape[0]],
-        Role::Conv1d => vec![1, shape[2], shape[1], shape[0]],
-        _ => shape.to_vec(),
-    }
-}
-
-/// PyTorch's layout to the kernels': convolutions from `[out, in, taps..]` to `[taps.., in, out]`.
-pub(crate) fn to_layout(role: Role, shape: &[usize], data: &[f32]) -> Vec<f32> {
-    let Some([outputs, inputs, taps]) = conv_sizes(role, shape) else { return data.to_vec() };
-    let mut out = Vec::with_capacity(data.len());
-    for tap in 0..taps {
-        for i in 0..inputs {
-            out.extend((0..outputs).map(|o| data[(o * inputs + i) * taps + tap]));
-        }
-    }
-    out
-}
-
-/// The kernels' layout back to PyTorch's: what training writes to a file.
-pub fn from_training_layout(role: Role, shape: &[usize], data: &[f32]) -> Vec<f32> {
-    let Some([outputs, inputs, taps]) = conv_sizes(role, shape) else { return data.to_vec() };
-    let mut out = Vec::with_capacity(data.len());
-    for o in 0..outputs {
-        for i in 0..inputs {
-            out.extend((0..taps).map(|tap| data[(tap * inputs + i) * outputs + o]));
-        }
-    }
-    out
-}
-
-fn conv_sizes(role: Role, shape: &[usize]) -> Option<[usize; 3]> {
-    matches!(role, Role::Conv2d | Role::Conv1d).then(|| [shape[0], shape[1], shape[2..].iter().product()])
 }

@@ -1,5 +1,11 @@
 //! ONNX files put together by hand: the few messages that tests need, in protobuf's wire format.
 
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+
+use percuss::models::Model;
+
 /// A field of bytes: a text, a message.
 fn bytes(number: u64, content: &[u8]) -> Vec<u8> {
     [varint(number << 3 | 2), varint(content.len() as u64), content.to_vec()].concat()
@@ -33,6 +39,11 @@ pub fn whole(name: &str, value: i64) -> Vec<u8> {
 /// `attribute = value`, a text.
 pub fn text(name: &str, value: &str) -> Vec<u8> {
     bytes(5, &[bytes(1, name.as_bytes()), bytes(4, value.as_bytes()), int(20, 3)].concat())
+}
+
+/// `attribute = graph`, of these parts.
+pub fn branch(name: &str, parts: &[Vec<u8>]) -> Vec<u8> {
+    bytes(5, &[bytes(1, name.as_bytes()), bytes(6, &parts.concat()), int(20, 5)].concat())
 }
 
 /// Among a node's attributes: its domain.
@@ -87,6 +98,11 @@ pub fn input(name: &str, dims: &[i64]) -> Vec<u8> {
     value(11, name, 1, dims)
 }
 
+/// An input of whole numbers.
+pub fn integers(name: &str, dims: &[i64]) -> Vec<u8> {
+    value(11, name, 7, dims)
+}
+
 /// An input of reals `[first, len]`, whose first axis is open and has this name.
 pub fn series(name: &str, first: &str, len: i64) -> Vec<u8> {
     let shape = [bytes(1, &bytes(2, first.as_bytes())), bytes(1, &int(1, len))].concat();
@@ -103,4 +119,27 @@ pub fn output(name: &str, dims: &[i64]) -> Vec<u8> {
 pub fn file(opset: i64, parts: &[Vec<u8>]) -> Vec<u8> {
     let opset = bytes(8, &[bytes(1, b""), int(2, opset)].concat());
     [int(1, 8), bytes(2, b"tests"), opset, bytes(7, &parts.concat())].concat()
+}
+
+/// A model file in a folder of its own.
+pub fn saved(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// What a file is refused with, which says all of `parts`.
+pub fn refused(bytes: &[u8], parts: &[&str]) {
+    let (_folder, path) = saved(bytes);
+    let error = Model::load(&path).expect_err("this must be refused");
+    assert_eq!(error.exit_code(), 2, "{error}");
+    for part in parts {
+        assert!(error.to_string().contains(part), "{error} does not say {part:?}");
+    }
+}
+
+/// `y = f(x)` with these nodes and tensors, x `[batch, 4]`.
+pub fn graph(parts: &[Vec<u8>]) -> Vec<u8> {
+    file(17, &[parts, &[input("x", &[-1, 4]), output("y", &[-1, 4])]].concat())
 }

@@ -69,7 +69,8 @@ pub(super) fn read(bytes: &[u8], reading: &Reading, admit: &SizeCheck) -> Refuse
     let own = Frame::of(&file, frame);
     let meaning = Meaning::of(&own, &layout, reading)?;
     let samples = dicom_codecs::frame(&file, &syntax, &layout, frame)?;
-    let (stored, peculiarities) = dicom_values::convert(samples, &layout, &meaning);
+    let (stored, peculiarities) =
+        dicom_values::convert(samples, &layout, &meaning, dicom_values::padding(&own, &layout));
     let slope = dicom_values::slope(&own).filter(|_| matches!(meaning, dicom_values::Meaning::Stored));
     Ok(Picture {
         size: layout.size,

@@ -94,6 +94,13 @@ impl Meaning {
                 Err((found, format!("what inverts it: {}", others(frame, layout))))
             }
             Values::Rescaled => Ok(Self::Rescaled { rescale: rescale(frame, layout)?, unit: unit(frame) }),
+            Values::Window if !inverted(layout) && is_turned(frame) => {
+                let found =
+                    "MONOCHROME2 with a PresentationLUTShape of INVERSE, which viewers show in two ways";
+                let expected = "the wrong one of the two mended: with pydicom del ds.PresentationLUTShape where large numbers are bright, else \
+                                ds.PhotometricInterpretation = \"MONOCHROME1\"; or values = \"rescaled\", which looks at neither";
+                Err((found.into(), expected.into()))
+            }
             Values::Window => {
                 let rescale = rescale(frame, layout)?;
                 let shown = shown(frame, layout, reading, &rescale)?;
@@ -106,6 +113,17 @@ impl Meaning {
 /// Whether large numbers are dark.
 fn inverted(layout: &Layout) -> bool {
     layout.photometric == "MONOCHROME1"
+}
+
+/// Whether the file says so in another place, where it has to say the same.
+fn is_turned(frame: &Frame) -> bool {
+    frame.text(Tag(0x2050, 0x0020)).as_deref() == Some("INVERSE")
+}
+
+/// The number that fills what lies outside of the field that was imaged.
+pub(super) fn padding(frame: &Frame, layout: &Layout) -> Option<i32> {
+    let value = frame.get(Tag(0x0028, 0x0120))?.to_int::<i32>().ok()?;
+    Some(if layout.signed && value > 32767 { value - 65536 } else { value })
 }
 
 /// The readings that such a file allows, as lines of `[[data]]`.
@@ -125,12 +143,20 @@ fn rescale(frame: &Frame, layout: &Layout) -> Refused<Rescale> {
     if let Some(item) = frame.first_item(Tag(0x0028, 0x3000)) {
         return Ok(Rescale::Lut(Lut::of(item, layout.signed)?));
     }
-    let intercept = frame.numbers(Tag(0x0028, 0x1052)).map_or(0.0, |values| values[0]);
-    let slope = slope(frame).unwrap_or(1.0);
-    if slope == 0.0 {
-        return Err(("a RescaleSlope of 0".into(), "one that values can be told apart by".into()));
+    let stored = if layout.signed { "" } else { ", or values = \"stored\"" };
+    match (slope(frame), frame.numbers(Tag(0x0028, 0x1052))) {
+        (None, None) => Ok(Rescale::Line { slope: 1.0, intercept: 0.0 }),
+        (Some(0.0), _) => Err(("a RescaleSlope of 0".into(), "one that values can be told apart by".into())),
+        (Some(slope), Some(intercept)) => Ok(Rescale::Line { slope, intercept: intercept[0] }),
+        (Some(_), None) => {
+            let expected = format!("both: with pydicom ds.RescaleIntercept = 0, ds.save_as(..){stored}");
+            Err(("a RescaleSlope without a RescaleIntercept".into(), expected))
+        }
+        (None, Some(_)) => {
+            let expected = format!("both: with pydicom ds.RescaleSlope = 1, ds.save_as(..){stored}");
+            Err(("a RescaleIntercept without a RescaleSlope".into(), expected))
+        }
     }
-    Ok(Rescale::Line { slope, intercept })
 }
 
 /// What one step of the stored numbers is in the file's unit, where it says that.
@@ -139,8 +165,7 @@ pub(super) fn slope(frame: &Frame) -> Option<f64> {
 }
 
 fn unit(frame: &Frame) -> String {
-    let rescaled = [Tag(0x0028, 0x1053), Tag(0x0028, 0x3000)].iter().any(|tag| frame.get(*tag).is_some());
-    if !rescaled {
+    if slope(frame).is_none() && frame.get(Tag(0x0028, 0x3000)).is_none() {
         return "value".into();
     }
     let stated = [Tag(0x0028, 0x1054), Tag(0x0054, 0x1001)].iter().find_map(|tag| frame.text(*tag));
@@ -254,9 +279,18 @@ impl Shown {
 }
 
 /// The values of a frame, and what is to be told of it.
-pub(super) fn convert(samples: Vec<i32>, layout: &Layout, meaning: &Meaning) -> (Stored, Vec<&'static str>) {
+pub(super) fn convert(
+    samples: Vec<i32>,
+    layout: &Layout,
+    meaning: &Meaning,
+    padding: Option<i32>,
+) -> (Stored, Vec<&'static str>) {
     let inverted = inverted(layout);
     let mut peculiarities = Vec::new();
+    if padding.is_some_and(|padding| samples.contains(&padding)) {
+        peculiarities
+            .push("padding around what was imaged (PixelPaddingValue), which is read as any other number");
+    }
     if inverted {
         peculiarities.push("MONOCHROME1, which is inverted");
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::list_file::{List, with_ending};
 use super::options::ListColumns;
 use super::recording::ENDINGS;
 use crate::data::wfdb::Header;
@@ -52,8 +53,6 @@ pub enum ListedLabels {
 const MAX_FILES: usize = 1 << 21;
 /// Folders within folders that are looked into.
 const MAX_DEPTH: usize = 6;
-/// The largest list that is read. 1 GiB.
-const MAX_BYTES: u64 = 1 << 30;
 /// PTB-XL's own list.
 const PTB_XL: &str = "ptbxl_database.csv";
 
@@ -65,7 +64,7 @@ const PTB_XL: &str = "ptbxl_database.csv";
 pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
     let own = folder.join(PTB_XL);
     if own.is_file() {
-        return list(&own, columns);
+        return list(&own, columns, true);
     }
     let mut paths = Vec::new();
     collect(folder, 0, &mut paths)?;
@@ -76,6 +75,8 @@ pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
         segments.extend(header.segments.iter().map(|s| path.with_file_name(format!("{}.hea", s.name))));
     }
     paths.retain(|path| !segments.contains(path));
+    let (paths, silent): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.into_iter().partition(|path| !is_header(path) || has_signals(path));
     if paths.is_empty() {
         let tables = tables_below(folder, 0);
         let expected = "WFDB records (.hea), EDF or BDF files; or images (PNG, JPEG, TIFF, BMP, DICOM) in a folder for each class";
@@ -104,6 +105,14 @@ pub fn folder(folder: &Path, columns: &ListColumns) -> Result<Listing> {
     };
     let mut listing = Listing { items: paths.iter().map(item).collect(), ..Listing::default() };
     listing.split_as_mit_bih();
+    if let Some(first) = silent.first() {
+        let text = format!(
+            "headers of no signals are left out: {}, the first is {}",
+            silent.len(),
+            item(first).name
+        );
+        listing.remarks.push(Remark::note(text));
+    }
     Ok(listing)
 }
 
@@ -122,15 +131,24 @@ fn is_header(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "hea")
 }
 
-/// Whether a header's first line names segments; only its start is read.
-fn has_segments(path: &Path) -> bool {
+/// The words of a header's first line; only its start is read.
+fn first_line(path: &Path) -> Vec<String> {
     use std::io::Read;
     let mut start = Vec::new();
     let read = files::open(path).map(|file| file.take(4096).read_to_end(&mut start));
     let text = String::from_utf8_lossy(&start);
     let first = text.lines().find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    read.is_ok()
-        && first.and_then(|line| line.split_whitespace().next()).is_some_and(|name| name.contains('/'))
+    let words = first.filter(|_| read.is_ok()).unwrap_or_default().split_whitespace();
+    words.map(str::to_string).collect()
+}
+
+fn has_segments(path: &Path) -> bool {
+    first_line(path).first().is_some_and(|name| name.contains('/'))
+}
+
+/// Whether a header is of more than annotations, as two of the Atrial Fibrillation Database are.
+fn has_signals(path: &Path) -> bool {
+    first_line(path).get(1).is_none_or(|count| count != "0")
 }
 
 fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<()> {
@@ -191,83 +209,6 @@ impl Listing {
     }
 }
 
-/// A CSV in memory.
-struct List {
-    names: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
-impl List {
-    fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read_bytes(path, MAX_BYTES)?;
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => error.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
-        };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let first = text.lines().next().unwrap_or_default();
-        let delimiter =
-            [b',', b';', b'\t'].into_iter().max_by_key(|&d| first.bytes().filter(|&b| b == d).count());
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter.unwrap_or(b','))
-            .has_headers(false)
-            .from_reader(text.as_bytes());
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|error| {
-                let expected = "rows of as many columns as the first line has";
-                Error::input(path.display(), format!("row {}", rows.len()), error, expected)
-            })?;
-            rows.push(record.iter().map(|cell| cell.trim().to_string()).collect::<Vec<String>>());
-        }
-        if rows.len() < 2 {
-            return Err(Error::input(
-                path.display(),
-                "list",
-                "no rows",
-                "a line of column names, then a record a line",
-            ));
-        }
-        let names = rows.remove(0);
-        Ok(Self { names, rows })
-    }
-
-    /// Whether its first line names no columns, as in the lists of the PhysioNet challenges: a cell of it is a recording that is there.
-    fn begins_with_a_record(&self, folder: &Path) -> bool {
-        self.names.iter().any(|cell| !cell.is_empty() && with_ending(&folder.join(cell)).is_file())
-    }
-
-    /// Takes the first line for a row; two columns are a record and its label, others have their numbers from 1 for names.
-    fn name_columns(&mut self) {
-        let names = match self.names.len() {
-            2 => vec!["record".to_string(), "label".to_string()],
-            count => (1..=count).map(|number| number.to_string()).collect(),
-        };
-        self.rows.insert(0, std::mem::replace(&mut self.names, names));
-    }
-
-    /// The column that the study names, or the first with a usual name.
-    fn column(&self, path: &Path, key: &str, named: Option<&str>, usual: &[&str]) -> Result<Option<usize>> {
-        let position = |name: &str| self.names.iter().position(|own| own.eq_ignore_ascii_case(name));
-        match named {
-            None => Ok(usual.iter().find_map(|name| position(name))),
-            Some(name) => position(name).map(Some).ok_or_else(|| {
-                let expected = format!("one of {}", self.names.join(", "));
-                Error::input(
-                    path.display(),
-                    format!("records.{key}"),
-                    format!("no column `{name}`"),
-                    expected,
-                )
-            }),
-        }
-    }
-
-    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
-        self.rows.iter().map(move |row| row[column].as_str())
-    }
-}
-
 /// Usual names of a column of records. PTB-XL's 100 Hz come first: they are an hour's download less.
 const PATHS: [&str; 11] = [
     "filename_lr",
@@ -296,11 +237,11 @@ const LABELS: [&str; 9] = [
 const PATIENTS: [&str; 4] = ["patient_id", "patient", "subject_id", "subject"];
 const SPLITS: [&str; 3] = ["split", "strat_fold", "set"];
 
-/// The recordings that the CSV at `path` lists, with their labels.
+/// The recordings that the CSV at `path` lists, with their labels; without any where annotations have them (`labelled` is false) and no column does.
 ///
 /// # Errors
 /// A CSV that cannot be read; columns that are not there; labels, splits or files that are none.
-pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
+pub fn list(path: &Path, columns: &ListColumns, labelled: bool) -> Result<Listing> {
     let mut table = List::read(path)?;
     let mut remarks = Vec::new();
     let folder =
@@ -345,21 +286,10 @@ pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
             columns,
         });
     }
-    let labels = Some(listed_labels(path, &table, columns, &mut remarks)?);
+    let known =
+        labelled || !columns.labels.is_empty() || table.column(path, "labels", None, &LABELS)?.is_some();
+    let labels = known.then(|| listed_labels(path, &table, columns, &mut remarks)).transpose()?;
     Ok(Listing { items, labels, files: vec![path.to_path_buf()], remarks })
-}
-
-/// A record is named with or without its ending.
-fn with_ending(path: &Path) -> PathBuf {
-    let known = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    match known.as_deref() {
-        Some(ending) if ENDINGS.contains(&ending) => path.to_path_buf(),
-        Some("dat" | "mat") => path.with_extension("hea"),
-        _ => {
-            let mut with = |ending: &str| PathBuf::from(format!("{}.{ending}", path.display()));
-            ENDINGS.map(&mut with).into_iter().find(|file| file.exists()).unwrap_or_else(|| with("hea"))
-        }
-    }
 }
 
 /// Splits by name, or PTB-XL's folds: 1 to 8 to train on, 9 to validate, 10 to test, as its authors recommend.

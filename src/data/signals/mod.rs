@@ -7,6 +7,7 @@ mod agreement;
 pub mod describe;
 mod labelling;
 mod leads;
+mod list_file;
 pub mod listing;
 pub mod options;
 mod planning;
@@ -42,9 +43,11 @@ const MAX_VALUES: usize = 1 << 31;
 pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let options = &request.signals;
     let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    let annotated =
+        options.cut == Some(Cut::Beats) || !options.beats.is_empty() || !options.rhythms.is_empty();
     let listing = match path.is_dir() {
         true => listing::folder(path, &options.list)?,
-        false if is_csv => listing::list(path, &options.list)?,
+        false if is_csv => listing::list(path, &options.list, !annotated)?,
         false => listing::one(path),
     };
     Reader { name: path.display().to_string(), listing, options, request }.read()
@@ -101,6 +104,13 @@ impl Reader<'_> {
         remarks.extend(merged(surveyed.iter().flat_map(|one| one.remarks.clone())));
         let form = self.form(cut, &surveyed, &mut remarks)?;
         self.fits_the_model(cut, &form, &surveyed)?;
+        let leads = surveyed.iter().map(|one| one.chosen.leads.len()).max().unwrap_or(0);
+        if within.len() > 1 && self.listing.items.iter().all(|item| item.patient.is_none()) {
+            remarks.push(Remark::note(
+                "nothing says whose the recordings are: each is a group of its own (records = { csv = \"FILE.csv\", patient = \"COLUMN\" } says \
+                 which are of one patient)",
+            ));
+        }
         let (candidates, index, labelled) = self.candidates(cut, &form, surveyed, &within, &mut remarks)?;
         let mut dataset = self.hollow(&candidates, index, labelled, form.rate)?;
         if let Some(limit) = self.request.limit.filter(|&limit| limit < dataset.len()) {
@@ -109,9 +119,26 @@ impl Reader<'_> {
                 dataset.index.iter().zip(0..).map(|(&index, at)| (index, at)).collect();
             dataset = dataset.limited(limit, self.request.seed)?;
             let left: Vec<Candidate> = dataset.index.iter().map(|index| candidates[places[index]]).collect();
+            self.afford(left.len(), form.length * leads)?;
             return self.fill(dataset, &left, &form, cut, remarks);
         }
+        self.afford(candidates.len(), form.length * leads)?;
         self.fill(dataset, &candidates, &form, cut, remarks)
+    }
+
+    /// Whether there is room for so many samples of `length` values.
+    fn afford(&self, samples: usize, length: usize) -> Result<()> {
+        let values = samples.checked_mul(length).filter(|&values| values <= MAX_VALUES).ok_or_else(|| {
+            let found = format!("{samples} of {length} values");
+            self.error("samples", found, "at most 2^31 values in all; `limit` takes fewer samples")
+        })?;
+        // As windows, and all of them joined.
+        self.request.memory.afford(
+            &self.name,
+            "signals",
+            8 * values as u128,
+            ": limit = N in [[data]] takes fewer samples",
+        )
     }
 
     /// The recordings of the split.
@@ -263,15 +290,6 @@ impl Reader<'_> {
                 read[0].unit
             );
             return Err(self.error("leads", found, expected));
-        }
-        let length = form.length * leads;
-        if candidates.len().checked_mul(length).is_none_or(|values| values > MAX_VALUES) {
-            let found = format!("{} of {length} values", candidates.len());
-            return Err(self.error(
-                "samples",
-                found,
-                "at most 2^31 values in all; `limit` takes fewer samples",
-            ));
         }
         let windows: Vec<Option<Window>> = read.iter().flat_map(|one| one.windows.iter().cloned()).collect();
         let kept: Vec<usize> = (0..windows.len()).filter(|&at| windows[at].is_some()).collect();

@@ -86,8 +86,9 @@ impl Reader<'_> {
         if cut == Cut::Records && options.length.is_some() {
             let longer = surveyed.iter().filter(|one| whole(one) > length).count();
             if longer > 0 {
+                let records = if longer == 1 { "record is" } else { "records are" };
                 remarks.push(Remark::note(format!(
-                    "{longer} records are longer: of each its first {length} values at {rate} Hz"
+                    "{longer} {records} longer: of each its first {length} values at {rate} Hz"
                 )));
             }
         }
@@ -206,8 +207,10 @@ impl Reader<'_> {
             )));
         } else if outside > 0 {
             let mend = if cut == Cut::Records { " (pad = true fills them with 0)" } else { "" };
+            let records = if outside == 1 { "record" } else { "records" };
+            let are = if outside == 1 { "is" } else { "are" };
             remarks.push(Remark::note(format!(
-                "{outside} records shorter than {} values are left out{mend}",
+                "{outside} {records} shorter than {} values {are} left out{mend}",
                 form.length
             )));
         }

@@ -127,7 +127,7 @@ impl<'a, 'm> Import<'a, 'm> {
             return None;
         }
         // Before anything is added for the ending.
-        let features = self.builder.features;
+        let (features, norm) = (self.builder.features, self.builder.norm.take());
         let (ending, logits) = ending(&self.tree, output, self.opset);
         let ends = finished(&mut self.builder, &self.tree, Logits::Of(output))
             .and_then(|deployed| Ok((deployed, finished(&mut self.builder, &self.tree, logits)?)));
@@ -155,6 +155,7 @@ impl<'a, 'm> Import<'a, 'm> {
             logits,
             deployed,
             features,
+            norm,
             leading,
             prepared: beside.exported_scaling.clone(),
             configuration: beside.file.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::constant::{Constant, Data};
 use super::value::{Refusal, Traced, Value, bounded, elements};
 use crate::graph::{Graph, Tensor};
+use crate::models::FirstNorm;
 
 /// What infinities become: masks add it, and several of them add up to a finite number.
 pub(super) const LARGE: f32 = f32::MAX / 4.0;
@@ -24,6 +25,8 @@ pub(super) struct Builder {
     pub(super) room: usize,
     /// What the last linear layer so far reads.
     pub(super) features: Option<Tensor>,
+    /// The first batch norm that the sample passes through.
+    pub(super) norm: Option<FirstNorm>,
     /// Inputs of reals, which an attack may move.
     pub(super) moving: Vec<Tensor>,
     /// Products of batch norms with factors that were learnt: no scaling of samples that anybody stated.

@@ -33,7 +33,7 @@ pub use beside::{Given, Supplied};
 pub use ending::Ending;
 pub use inspect::describe;
 
-use super::{Config, FileAxes, Head, Input, InputScaling, Standardisation};
+use super::{Config, FileAxes, FirstNorm, Head, Input, InputScaling, Standardisation};
 use crate::graph::{Graph, Leading, Tensor};
 use crate::{Error, Result};
 use beside::Beside;
@@ -62,14 +62,21 @@ impl Serialize for Onnx {
 }
 
 impl Onnx {
-    /// Builds the network on x (the sample's shape): logits `[classes]`, or what the file yields if its ending is kept.
-    pub(super) fn forward(&self, graph: &mut Graph, x: Tensor) -> (Tensor, Option<Tensor>) {
+    /// Builds the network on x (the sample's shape).
+    pub(super) fn forward(&self, graph: &mut Graph, x: Tensor) -> Forward {
         let network = &self.network;
         let x = graph.reshape(x, &network.input_shape);
         let end = if self.keeps_ending { network.deployed } else { network.logits };
-        let wanted: Vec<Tensor> = [Some(end), network.features].into_iter().flatten().collect();
+        let after = network.norm.as_ref().map(|norm| norm.after);
+        let wanted: Vec<Tensor> = [Some(end), network.features, after].into_iter().flatten().collect();
         let found = graph.splice(&network.graph, &[(network.sample, x)], &wanted);
-        (found[0], found.get(1).copied())
+        let copy = |own: Tensor| wanted.iter().position(|one| *one == own).map(|at| found[at]);
+        let norm = |norm: &FirstNorm| Some(FirstNorm { after: copy(norm.after)?, ..norm.clone() });
+        Forward {
+            logits: found[0],
+            features: network.features.and_then(copy),
+            norm: network.norm.as_ref().and_then(norm),
+        }
     }
 }
 
@@ -78,6 +85,16 @@ impl Onnx {
     pub fn kept_ending(&self) -> Option<Ending> {
         self.network.ending.filter(|_| self.keeps_ending)
     }
+}
+
+/// A network in another graph.
+pub(super) struct Forward {
+    /// Logits `[classes]`, or what the file yields if its ending is kept.
+    pub(super) logits: Tensor,
+    /// What the last linear layer reads.
+    pub(super) features: Option<Tensor>,
+    /// The first batch norm.
+    pub(super) norm: Option<FirstNorm>,
 }
 
 /// A network in its checked form: a graph from the sample to the logits.
@@ -109,6 +126,8 @@ pub struct Network {
     deployed: Tensor,
     /// What the last linear layer reads.
     features: Option<Tensor>,
+    /// The first batch norm that the sample passes through, if it was trained.
+    norm: Option<FirstNorm>,
     /// What it does to the values of a sample before anything else.
     leading: Leading,
     /// Mean and deviation of values from 0 to 1 by which the configuration of the model that the file was exported from standardises images; the

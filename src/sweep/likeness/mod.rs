@@ -4,6 +4,7 @@
 mod images;
 mod seen;
 mod series;
+mod trained_on;
 
 use seen::Seen;
 
@@ -49,10 +50,14 @@ pub(super) fn check(
         (None, Some(prepared)) => (images::unprepared(&seen, scaling.as_ref(), prepared), true),
         (doubt, _) => (doubt, false),
     };
-    let Some(doubt) = doubt else { return Ok(None) };
     let found = match &scaling {
         Some(scaling) => seen.under(scaling, model.config.input_scaling.is_none()),
         None => seen.plain(),
+    };
+    let Some(doubt) = doubt else {
+        let remark =
+            |(why, mend): (String, String)| Remark::warning(FLAG, format!("{found}: {why} If so, {mend}"));
+        return Ok(trained_on::doubt(model, data, &seen)?.map(remark));
     };
     let found = format!("{found}: {}", doubt.why);
     let mend = mend(model, doubt.fitting);
@@ -66,21 +71,31 @@ pub(super) fn check(
             let expected = format!("values in {unit}, which the model was trained in; or {mend}");
             Err(Error::input(&data.name, place, found, expected))
         }
+        // Where values come to is known, then, and what they look like says no more.
+        None if !stated && trained_on::fits(model, data)? => Ok(None),
         None => Ok(Some(Remark::warning(FLAG, format!("{found}; if so, {mend}")))),
     }
 }
 
 /// The line that makes the model take the values, whatever the network itself does to them.
 fn mend(model: &Model, fitting: Option<Standardisation>) -> String {
-    let Some(mut line) = fitting else {
-        return "input = { mean = [..], std = [..] } of the [[model]] in the data's own unit".into();
+    let Some(mut fitting) = fitting else {
+        return LINE.into();
     };
     if let Some(inner) = model.inner_standardisation() {
-        line = line.before(&inner);
+        fitting = fitting.before(&inner);
     }
+    line(&fitting)
+}
+
+/// What to write where nobody knows the numbers.
+const LINE: &str = "input = { mean = [..], std = [..] } of the [[model]] in the data's own unit";
+
+/// The line of a scaling that fits.
+fn line(scaling: &Standardisation) -> String {
     format!(
         "input = {{ mean = [{}], std = [{}] }} of the [[model]] fits them",
-        seen::numbers(&line.mean),
-        seen::numbers(&line.std)
+        seen::numbers(&scaling.mean),
+        seen::numbers(&scaling.std)
     )
 }

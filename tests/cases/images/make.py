@@ -328,6 +328,40 @@ ds.SharedFunctionalGroupsSequence = frames[1:]
 write("enhanced-shared.dcm", ds)
 right("enhanced-shared.dcm", twelve * 2.0 - 500, "HU", keys='values = "rescaled"\nframe = 0')
 
+
+# What contradicts itself, or is said in another place than usual.
+other = np.random.default_rng(15)
+field = other.integers(0, 4096, (H, W))
+inverse = dict(WindowCenter=2000, WindowWidth=3000, PresentationLUTShape="INVERSE")
+ds = dicom(field, "MONOCHROME1", **inverse)
+write("inverse.dcm", ds)
+right("inverse.dcm", window(ds, 2000, 3000), keys='values = "window"', told="MONOCHROME1, which is inverted")
+write("turned.dcm", dicom(field, **inverse))
+refused("turned.dcm", "del ds.PresentationLUTShape", keys='values = "window"')
+right("turned.dcm", field, "value", keys='values = "rescaled"')
+for name, one in [("slope", dict(RescaleSlope=2)), ("intercept", dict(RescaleIntercept=-1024))]:
+    write(f"{name}-alone.dcm", dicom(field, WindowCenter=40, WindowWidth=400, **one))
+    for values in ("rescaled", "window"):
+        refused(f"{name}-alone.dcm", 'ds.save_as(..), or values = "stored"', keys=f'values = "{values}"')
+    right(f"{name}-alone.dcm", field / 4095 * 255, keys='values = "stored"')
+around = other.integers(-1024, 1024, (H, W))
+around[0] = -2000
+ds = dicom(around, signed=1, RescaleSlope=1, RescaleIntercept=-24, PixelPaddingValue=-2000, WindowCenter=[40, -600], WindowWidth=[400, 1500])
+ds["PixelPaddingValue"].VR = "SS"
+write("padded.dcm", ds)
+right("padded.dcm", apply_modality_lut(ds.pixel_array, ds), "HU", keys='values = "rescaled"', told="PixelPaddingValue")
+right("padded.dcm", window(ds, 40, 400), keys='values = "window"', told="several windows")
+# A table of grey levels goes before the numbers of a window, as apply_voi_lut has it; it follows the slope.
+ds = dicom(other.integers(-200, 200, (H, W)), "MONOCHROME1", signed=1, Modality="DX", RescaleSlope=1, RescaleIntercept=-20,
+           WindowCenter=0, WindowWidth=100, VOILUTSequence=[lut(-150, 12)])
+ds.VOILUTSequence[0]["LUTDescriptor"].VR = "SS"
+write("signed-levels.dcm", ds)
+levels = apply_voi_lut(apply_modality_lut(ds.pixel_array, ds).astype(np.int16), ds)
+right("signed-levels.dcm", 255 - levels / 4095 * 255, keys='values = "window"', told="VOI LUT")
+# Another size, for tests/image_sizes.rs.
+tall = other.integers(0, 256, (9, 7), dtype=np.uint8)
+pillow("tall.png", Image.fromarray(tall), tall)
+
 whole = open("ct.dcm", "rb").read()
 open("cut.dcm", "wb").write(whole[:-20])
 refused("cut.dcm", "are left", keys='values = "rescaled"')

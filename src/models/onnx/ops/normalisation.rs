@@ -7,6 +7,7 @@ use percuss_kernels::ops::{Reduction, Unary};
 use super::arithmetic::{plus, times};
 use super::convolution::{Affine, floats, folded};
 use super::reduction::average;
+use crate::models::FirstNorm;
 use crate::models::onnx::call::Call;
 use crate::models::onnx::constant::Constant;
 use crate::models::onnx::layout::Builder;
@@ -37,7 +38,9 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
     if let Some(node) =
         call.tree.only_for_me(call.node.inputs[0]).filter(|node| node.op == "Conv" && node.domain.is_empty())
     {
-        return Ok(vec![folded(builder, &call.of(node), Some(&affine))?.into()]);
+        let y = folded(builder, &call.of(node), Some(&affine))?;
+        mark(builder, &y, [&scale, &shift, &mean, &variance], epsilon);
+        return Ok(vec![y.into()]);
     }
     let wide = [vec![channels], vec![1; x.rank() - 2]].concat();
     let along = |pick: fn(&(f64, f64)) -> f64| {
@@ -49,7 +52,21 @@ pub(super) fn batch(builder: &mut Builder, call: &Call) -> Built {
     {
         builder.learnt.insert(scaled.tensor);
     }
-    Ok(vec![plus(builder, &scaled, &along(|one| one.1).into())?])
+    let y = plus(builder, &scaled, &along(|one| one.1).into())?;
+    if let Value::Traced(y) = &y {
+        mark(builder, y, [&scale, &shift, &mean, &variance], epsilon);
+    }
+    Ok(vec![y])
+}
+
+/// Remembers the first batch norm that the sample passes through.
+fn mark(builder: &mut Builder, y: &Traced, statistics: [&[f32]; 4], epsilon: f64) {
+    let axis = y.order.iter().position(|axis| *axis == 1);
+    if builder.norm.is_none()
+        && let Some(axis) = axis.filter(|_| builder.moves(y.tensor))
+    {
+        builder.norm = FirstNorm::of(y.tensor, axis, statistics, epsilon);
+    }
 }
 
 /// With its input's own statistics: of a constant, as where weights are standardised, they are as constant.
