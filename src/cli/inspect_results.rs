@@ -95,7 +95,7 @@ pub(super) fn parquet(path: &Path, room: Room) -> Result<String> {
     text += match sealed {
         true => "  its SHA-256 fits: it is as it was written\n",
         false => {
-            "  no SHA-256 in it, as an earlier percuss wrote it: nobody can tell whether it is as it was written\n"
+            "  no SHA-256 in it, as an earlier percuss or another program wrote it: whether it is whole cannot be told\n"
         }
     };
     let width = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);

@@ -10,7 +10,7 @@ use super::schema::Row;
 use super::shard::Shard;
 use super::sources::{
     Homes, Kind, Source, TABLES, finished_shards, names, part_number, parts_folder, parts_of, run_files,
-    shards_with_parts,
+    shards_with, shards_with_parts,
 };
 use super::table_file::{is_whole, read_batches, sync_folder, temporary};
 use crate::telling::tell;
@@ -95,6 +95,18 @@ fn put_aside(dir: &Path, file: &Path) -> Result<()> {
     let Some(name) = file.file_name().filter(|_| file.exists()) else { return Ok(()) };
     fs::rename(file, folder.join(name)).map_err(Error::io(file))?;
     sync_folder(dir)
+}
+
+/// Removes finished tables whose shard has no `cells` file: a kill came before that was written, and whoever reads all files would meet
+/// their rows again in another shard's, which took in the parts.
+pub(super) fn remove_orphans(dir: &Path) -> Result<()> {
+    for source in shards_with(dir, SampleRow::TABLE)?.into_iter().chain(shards_with(dir, MetricRow::TABLE)?) {
+        if !source.file(CellRow::TABLE).exists() {
+            remove(&source.file(SampleRow::TABLE))?;
+            remove(&source.file(MetricRow::TABLE))?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks that every finished shard has its three files.

@@ -142,14 +142,15 @@ pub(crate) fn is_sealed(path: &Path) -> Result<bool> {
     refuse_broken(path, Seal::of(path)?).map(|seal| matches!(seal, Seal::Fits))
 }
 
-/// Refuses a table that changed after it was written. One without a checksum, of an earlier percuss, may be read, and that is told once.
+/// Refuses a table that changed after it was written. One without a checksum, of an earlier percuss or another
+/// program, may be read, and that is told once.
 ///
 /// # Errors
 /// As [`is_sealed`].
 pub(super) fn check(path: &Path) -> Result<()> {
     static TOLD: Once = Once::new();
     if let Seal::Absent = refuse_broken(path, Seal::of(path)?)? {
-        let about = "read unchecked, as an earlier percuss wrote it without a checksum";
+        let about = "read unchecked: an earlier percuss or another program wrote it, without a checksum";
         TOLD.call_once(|| tell(&format!("{}: {about}", path.display())));
     }
     Ok(())

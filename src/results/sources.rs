@@ -77,17 +77,20 @@ pub(super) fn part_number(name: &str) -> Option<u64> {
     number.parse().ok().filter(|_| known)
 }
 
-/// The shard whose finished `cells` file is called `name`.
-fn finished_shard(name: &str) -> Option<Shard> {
-    Shard::from_stem(name.strip_prefix("cells-")?.strip_suffix(".parquet")?)
+/// The shards that have a finished file of this table, in order.
+pub(super) fn shards_with(dir: &Path, table: &str) -> Result<Vec<Source>> {
+    let shard = |name: &String| {
+        Shard::from_stem(name.strip_prefix(table)?.strip_prefix('-')?.strip_suffix(".parquet")?)
+    };
+    let mut shards: Vec<Shard> = names(dir)?.iter().filter_map(shard).collect();
+    shards.sort_by_key(|shard| (shard.count(), shard.index()));
+    let source = |shard| Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
+    Ok(shards.into_iter().map(source).collect())
 }
 
 /// The finished shards of the folder, in order.
 pub(super) fn finished_shards(dir: &Path) -> Result<Vec<Source>> {
-    let mut shards: Vec<Shard> = names(dir)?.iter().filter_map(|name| finished_shard(name)).collect();
-    shards.sort_by_key(|shard| (shard.count(), shard.index()));
-    let source = |shard| Source { folder: dir.to_path_buf(), kind: Kind::Shard(shard) };
-    Ok(shards.into_iter().map(source).collect())
+    shards_with(dir, CellRow::TABLE)
 }
 
 /// The files of the folder that record invocations, by name.

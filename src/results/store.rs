@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::clearing::{
-    check_columns, check_complete, put_aside_damaged, remove_compacted, remove_leftovers, remove_parts,
+    check_columns, check_complete, put_aside_damaged, remove_compacted, remove_leftovers, remove_orphans,
+    remove_parts,
 };
 use super::hold::{Hold, StudyText, try_lock};
 use super::joint::{check_finished, lock_cells};
@@ -63,6 +64,7 @@ impl Store {
         let writing = lock_cells(dir)?;
         remove_leftovers(dir, shard)?;
         put_aside_damaged(dir, shard)?;
+        remove_orphans(dir)?;
         check_complete(dir)?;
         let homes = finished_cells(dir)?;
         check_columns(&homes.sources)?;

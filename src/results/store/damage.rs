@@ -100,7 +100,7 @@ fn what_another_process_works_on_is_left_to_it() {
     bytes[60] ^= 4;
     fs::write(&file, bytes).unwrap();
     // The other shard opens, and is told when it reads what is damaged.
-    let mut other = begin(dir.path(), Shard::new(1, 2).unwrap());
+    let other = begin(dir.path(), Shard::new(1, 2).unwrap());
     assert!(file.exists());
     let error = other.store.missing(&plan(CELLS)).unwrap_err();
     assert!(

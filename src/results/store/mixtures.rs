@@ -5,7 +5,7 @@
 use super::tests::{plan, rows, study};
 use super::*;
 use crate::results::settle::STEPS;
-use crate::results::sources::TABLES;
+use crate::results::sources::{TABLES, shards_with};
 use crate::results::{Results, read_rows};
 
 pub(super) const CELLS: usize = 24;
@@ -74,7 +74,7 @@ impl Process {
 
 /// The rows of a table in all finished files, as a notebook reads them: `glob("TABLE-*.parquet")`.
 fn globbed<R: Row>(dir: &Path) -> Vec<R> {
-    let files = finished_shards(dir).unwrap();
+    let files = shards_with(dir, R::TABLE).unwrap();
     files.iter().flat_map(|shard| read_rows::<R>(&shard.file(R::TABLE)).unwrap()).collect()
 }
 
@@ -85,8 +85,10 @@ fn assert_each_once<T: Ord + std::fmt::Debug>(mut keys: Vec<T>, seed: u64) {
 
 fn check(dir: &Path, seed: u64) {
     assert_each_once(globbed::<CellRow>(dir).into_iter().map(|row| row.cell_id).collect(), seed);
-    // A kill while cells are taken out leaves rows of theirs until the next run that may take them out.
-    if names(dir).unwrap().iter().all(|name| !name.starts_with(".retiring-")) {
+    // A kill while cells are taken out, or before a `cells` file is written, leaves rows of theirs until the next run.
+    let orphans = |table| shards_with(dir, table).unwrap().iter().any(|shard| !shard.is_complete());
+    let marked = names(dir).unwrap().iter().any(|name| name.starts_with(".retiring-"));
+    if !marked && !TABLES.into_iter().any(orphans) {
         let samples = globbed::<SampleRow>(dir);
         assert_each_once(samples.into_iter().map(|row| (row.cell_id, row.sample)).collect(), seed);
         assert_each_once(globbed::<MetricRow>(dir).into_iter().map(|row| row.cell_id).collect(), seed);
@@ -141,6 +143,23 @@ fn whatever_ran_in_a_folder_each_cell_stands_once() {
         assert_eq!(globbed::<SampleRow>(dir.path()).len(), 5 * CELLS, "mixture {seed}");
         assert!(!dir.path().join("parts").exists(), "mixture {seed}");
     }
+}
+
+#[test]
+fn tables_that_a_kill_left_without_their_cells_are_no_doubles_of_another_shards() {
+    let dir = tempfile::tempdir().unwrap();
+    let shard = Shard::new(1, 2).unwrap();
+    let mut killed = begin(dir.path(), shard);
+    killed.push(CELLS);
+    killed.store.flush().unwrap();
+    let parts = parts_of(dir.path(), shard).unwrap();
+    let settling = Settling::new(dir.path(), shard, parts, &plan(CELLS), &HashSet::new()).unwrap();
+    // Samples and metrics are finished, `cells` are not.
+    STEPS[..STEPS.len() - 2].iter().for_each(|step| step(&settling).unwrap());
+    drop(killed);
+    begin(dir.path(), Shard::WHOLE).finish();
+    assert_eq!(globbed::<SampleRow>(dir.path()).len(), 5 * CELLS);
+    check(dir.path(), 0);
 }
 
 #[test]
