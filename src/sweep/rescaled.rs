@@ -65,7 +65,7 @@ pub(super) fn doubt(subject: &Subject, device: &Device) -> Result<Option<Remark>
     }
     Ok(best.map(|(most, scaling)| {
         let text = format!(
-            "of {} samples the model is right on {:.3} as they are, and on {most:.3} under another scaling, of which it says nothing itself: if it was \
+            "of {} samples the model is right on {:.3} as they are and on {most:.3} under another scaling, and its file says nothing of any: if it was \
              trained so, {}",
             some.len(),
             share(&own),
