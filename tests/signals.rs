@@ -304,7 +304,7 @@ fn diagnoses_of_headers_and_plain_lists_are_labels() {
     asked.outputs = Some(Outputs { count: 2, findings: false });
     let data = read(&asked);
     assert_eq!(classes(&data), [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]);
-    assert!(data.sample(1) == &data.sample(0)[..] && data.group.unwrap()[10] == "JS4");
+    assert!(data.sample(1) == data.sample(0) && data.group.unwrap()[10] == "JS4");
     // A list without a line of names, as that of the PhysioNet challenge of 2017: its first record is one of them.
     let csv = dir.path().join("REFERENCE.csv");
     std::fs::write(&csv, "JS1,N\nJS2,A\nJS3,~\n").unwrap();
