@@ -8,6 +8,9 @@ use percuss::data::signals::recording::Recording;
 /// Name, rate, length, unit that is read, values at 0, 1, the middle and the end, their sum and the sum of their squares.
 type Row<'a> = (&'a str, f64, u64, &'a str, [f64; 4], f64, f64);
 
+/// Name, signals, and annotations with their seconds.
+type File<'a> = (&'a str, &'a [Row<'a>], &'a [(f64, &'a str)]);
+
 /// The same signal in both BDF files.
 const II: Row = (
     "II",
@@ -21,7 +24,7 @@ const II: Row = (
 
 #[test]
 fn files_of_pyedflib_have_its_values() {
-    let files: [(&str, &[Row], &[(f64, &str)]); 5] = [
+    let files: [File; 5] = [
         (
             "plain.edf",
             &[

@@ -62,7 +62,10 @@ fn shapes_that_do_not_fit_are_refused() {
         |dims: &[i64]| file(17, &[node("Relu", &["x"], &["y"], &[]), input("x", dims), output("y", dims)]);
     refused(&relu(&[8, 4]), &["input x", "a batch of 8", "dynamic batch axis"]);
     refused(&relu(&[-1, -1]), &["input x", "axis 1 (\"batch\") of any length", "dimensions"]);
-    refused(&relu(&[-1, 3, 5]), &["output y", "a score for each class"]);
+    refused(
+        &relu(&[-1, 3, 5]),
+        &["output y", "scores of several places or moments", "a score for each class"],
+    );
     let with = |op: &str, other: Vec<u8>, attributes: &[Vec<u8>]| {
         graph(&[node(op, &["x", "w"], &["y"], attributes), other])
     };
@@ -217,4 +220,27 @@ fn an_optimisers_own_ops_are_refused_with_the_mend() {
         refused(&named(op, domain), &["onnxruntime's optimiser", "ORT_ENABLE_BASIC"]);
     }
     refused(&named("MatMulNBits", "com.microsoft"), &["quantised"]);
+}
+
+#[test]
+fn every_open_axis_is_named_at_once_and_a_map_is_read_by_its_largest_logit() {
+    let map = |end: &[Vec<u8>], output_of: &str| {
+        let parts = [
+            node("Conv", &["x", "w"], &["map"], &[ints("kernel_shape", &[3, 3])]),
+            reals("w", &[1, 3, 3, 3], &[0.1; 27]),
+            input("x", &[-1, 3, -1, -1]),
+            output(output_of, &[-1, 1]),
+        ];
+        file(17, &[&parts, end].concat())
+    };
+    let (folder, path) = saved(&map(&[], "map"));
+    let error = Model::load(&path).unwrap_err().to_string();
+    assert!(error.contains(r#"axes 2 ("batch"), 3 ("batch") of any length"#), "{error}");
+    assert!(error.contains(r#"{ "dimensions": { "batch": LENGTH } }"#), "one name, once: {error}");
+    std::fs::write(folder.path().join("model.json"), r#"{ "dimensions": { "batch": 6 } }"#).unwrap();
+    let error = Model::load(&path).unwrap_err().to_string();
+    assert!(error.contains("[1, 1, 4, 4]") && error.contains("the largest of these logits"), "{error}");
+    let largest = node("GlobalMaxPool", &["map"], &["most"], &[]);
+    std::fs::write(&path, map(&[largest], "most")).unwrap();
+    assert_eq!(Model::load(&path).unwrap().config.classes(), 1);
 }

@@ -23,6 +23,7 @@ pub mod plan;
 mod prepare;
 mod progress;
 mod reach;
+mod rescaled;
 pub mod resolution;
 pub mod resolve;
 mod rows;

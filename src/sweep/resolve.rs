@@ -7,6 +7,7 @@ use percuss_kernels::Device;
 use rayon::prelude::*;
 
 use super::load;
+use super::rescaled;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
 use super::subject::{Subject, clean_logits, prediction, threshold_logit};
 use crate::data::{Dataset, Labels, UNLABELLED};
@@ -74,6 +75,7 @@ pub(super) fn answered(
     let clean = clean_logits(&model, &data, device)?;
     let mut subject = Subject { model, data, clean, thresholds: Vec::new() };
     subject.thresholds = thresholds(study, [m, d], &subject, device, data_dir)?;
+    subject.data.remarks.extend(rescaled::doubt(&subject, device)?);
     let metrics = clean_metrics(&subject);
     Ok(ResolvedSubject { model: m, data: d, subject, metrics })
 }

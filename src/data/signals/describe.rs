@@ -45,7 +45,8 @@ pub fn recordings(path: &Path) -> Result<String> {
         }
     }
     let looked = if count > LOOKED_AT { format!(" (of the first {LOOKED_AT}:)") } else { String::new() };
-    let mut text = format!("{count} recordings{looked}\n");
+    let noun = if count == 1 { "recording" } else { "recordings" };
+    let mut text = format!("{count} {noun}{looked}\n");
     for (form, of) in forms.iter().take(LISTED) {
         text += &format!("  {of}: {form}\n");
     }

@@ -153,10 +153,10 @@ impl Reader<'_> {
                                 (records = \"FILE.csv\")";
                 return Err(self.error(format!("split {split}"), "recordings in no splits", expected));
             }
-            remarks.push(Remark::note(format!(
-                "recordings are in no splits: all {} are the test set",
-                items.len()
-            )));
+            remarks.push(Remark::note(match items.len() {
+                1 => "the recording is in no split: it is the test set".to_string(),
+                count => format!("recordings are in no splits: all {count} are the test set"),
+            }));
             return Ok((0..items.len()).collect());
         }
         let within: Vec<usize> =

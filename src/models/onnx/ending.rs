@@ -1,9 +1,12 @@
 //! How a network ends: what has to be taken off so that logits are left.
 
 use super::call::Tree;
-use super::ops::{CLASSICAL, softmax_axis};
+use super::constant::Kind;
+use super::layout::Builder;
+use super::ops::{CLASSICAL, soft_plus, softmax_axis};
 use super::proto::{AttributeValue, NodeProto};
-use super::value::Value;
+use super::value::{Refusal, Traced, Value};
+use crate::graph::Tensor;
 
 /// What makes probabilities of a network's logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,4 +154,41 @@ fn two_classes<'a>(tree: &Tree<'a, '_>, node: &NodeProto<'a>) -> Option<&'a str>
     let one = |name: &str| tree.values.get(name).and_then(|value| value.constant()?.single()) == Some(1.0);
     let [first, second] = one_less.inputs[..] else { return None };
     (one_less.op == "Sub" && sigmoid.op == "Sigmoid" && second == p && one(first)).then(|| sigmoid.inputs[0])
+}
+
+/// The logits `[classes]` of a lane.
+pub(super) fn finished(builder: &mut Builder, tree: &Tree, logits: Logits) -> Result<Tensor, Refusal> {
+    let (Logits::Of(name) | Logits::LogSigmoid(name) | Logits::ZeroAnd(name)) = logits;
+    let value = tree.values.get(name).ok_or("no node computes it")?;
+    let Value::Traced(traced) = value else { return Err("it does not depend on the sample".into()) };
+    let traced: &Traced = traced;
+    let long = traced.dims.iter().filter(|&&size| size != 1).count();
+    if long > 1 || traced.kind != Kind::Float {
+        let what = if long > 1 { ", scores of several places or moments" } else { " of whole numbers" };
+        return Err(format!(
+            "shape {:?}{what}, where a score for each class of the whole sample is expected; export the model with what decides that, such as \
+             the largest of these logits",
+            traced.dims
+        ));
+    }
+    let len: usize = traced.dims.iter().product();
+    let x = builder.natural(traced)?;
+    let x = builder.graph.reshape(x, &[len]);
+    if !builder.graph.shape(x).lane {
+        return Err("it does not depend on the sample".into());
+    }
+    Ok(match logits {
+        Logits::Of(_) => x,
+        Logits::LogSigmoid(_) => {
+            let graph = &mut builder.graph;
+            let turned = graph.unary(percuss_kernels::ops::Unary::Neg, x);
+            let soft = soft_plus(graph, turned);
+            graph.unary(percuss_kernels::ops::Unary::Neg, soft)
+        }
+        Logits::ZeroAnd(_) => {
+            let graph = &mut builder.graph;
+            let zero = graph.zeros(crate::graph::Shape::lanes(&[len]));
+            graph.concat(&[zero, x], 0)
+        }
+    })
 }

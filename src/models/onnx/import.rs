@@ -8,19 +8,16 @@ use sha2::{Digest, Sha256};
 
 use super::beside::Beside;
 use super::call::{Call, Tree};
-use super::constant::Kind;
 use super::data::Sources;
-use super::ending::{Ending, Logits, ending};
+use super::ending::{Ending, Logits, ending, finished};
 use super::folding::evaluated;
 use super::layout::Builder;
 use super::ops;
-use super::ops::soft_plus;
 use super::proto::{AttributeValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo};
 use super::sample::{self, Sample};
 use super::scope;
-use super::value::{Refusal, Traced, Value};
+use super::value::{Refusal, Value};
 use super::{Facts, Missing, Network};
-use crate::graph::Tensor;
 use crate::models::{Head, hex};
 use crate::{Error, Result};
 
@@ -436,38 +433,6 @@ fn build<'a>(
         tree.values.insert(name, value);
     }
     Ok(())
-}
-
-/// The logits `[classes]` of a lane.
-fn finished(builder: &mut Builder, tree: &Tree, logits: Logits) -> Result<Tensor, Refusal> {
-    let (Logits::Of(name) | Logits::LogSigmoid(name) | Logits::ZeroAnd(name)) = logits;
-    let value = tree.values.get(name).ok_or("no node computes it")?;
-    let Value::Traced(traced) = value else { return Err("it does not depend on the sample".into()) };
-    let traced: &Traced = traced;
-    let long = traced.dims.iter().filter(|&&size| size != 1).count();
-    if long > 1 || traced.kind != Kind::Float {
-        return Err(format!("shape {:?}, where a score for each class is expected", traced.dims));
-    }
-    let len: usize = traced.dims.iter().product();
-    let x = builder.natural(traced)?;
-    let x = builder.graph.reshape(x, &[len]);
-    if !builder.graph.shape(x).lane {
-        return Err("it does not depend on the sample".into());
-    }
-    Ok(match logits {
-        Logits::Of(_) => x,
-        Logits::LogSigmoid(_) => {
-            let graph = &mut builder.graph;
-            let turned = graph.unary(percuss_kernels::ops::Unary::Neg, x);
-            let soft = soft_plus(graph, turned);
-            graph.unary(percuss_kernels::ops::Unary::Neg, soft)
-        }
-        Logits::ZeroAnd(_) => {
-            let graph = &mut builder.graph;
-            let zero = graph.zeros(crate::graph::Shape::lanes(&[len]));
-            graph.concat(&[zero, x], 0)
-        }
-    })
 }
 
 /// A node's meaning, without its name.

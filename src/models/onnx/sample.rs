@@ -186,16 +186,39 @@ fn given_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension
     own.or_else(|| beside.dimensions.get(&format!("{input}.{axis}"))).copied()
 }
 
-/// What the configuration has to say so that an open axis has a length.
-fn asked_length(beside: &Beside, input: &str, axis: usize, dimension: &Dimension) -> String {
-    let name = match dimension {
+/// What the configuration has to say so that open axes have lengths.
+fn asked_lengths(beside: &Beside, input: &str, axes: &[(usize, &Dimension)]) -> String {
+    let name = |(axis, dimension): &(usize, &Dimension)| match dimension {
         Dimension::Dynamic(name) if is_name(name) => (*name).to_string(),
         _ => format!("{input}.{axis}"),
     };
+    let list = |between: &str| {
+        let mut names: Vec<String> = axes.iter().map(name).collect();
+        names.dedup();
+        names.iter().map(|name| format!("{name:?}{between} LENGTH")).collect::<Vec<_>>().join(", ")
+    };
     format!(
-        "{{ \"dimensions\": {{ \"{name}\": LENGTH }} }} in {}, or dimensions = {{ {name:?} = LENGTH }} of a study's [[model]]",
-        beside.file
+        "{{ \"dimensions\": {{ {} }} }} in {}, or dimensions = {{ {} }} of a study's [[model]]",
+        list(":"),
+        beside.file,
+        list(" =")
     )
+}
+
+/// What is wrong with axes whose length nobody says.
+fn of_any_length(beside: &Beside, input: &str, open: &[(usize, &Dimension)]) -> Refusal {
+    let shown = |(axis, dimension): &(usize, &Dimension)| match dimension {
+        Dimension::Dynamic(name) if !name.is_empty() => format!("{axis} ({name:?})"),
+        _ => axis.to_string(),
+    };
+    let shown = open.iter().map(shown).collect::<Vec<_>>().join(", ");
+    let mend = asked_lengths(beside, input, open);
+    match open.len() {
+        1 => format!("axis {shown} of any length; export it with a fixed one, or say how long it is: {mend}"),
+        _ => format!(
+            "axes {shown} of any length; export them with fixed ones, or say how long they are: {mend}"
+        ),
+    }
 }
 
 /// What the configuration has to say so that an input is the same for all samples.
@@ -227,7 +250,7 @@ fn batch_axis(
             return Ok(None);
         }
         if is_length {
-            let mend = asked_length(beside, info.name, 0, &first);
+            let mend = asked_lengths(beside, info.name, &[(0, &first)]);
             return Err(format!(
                 "axis 0 is called a length, where the batch should be; say how long it is: {mend}"
             ));
@@ -297,22 +320,16 @@ fn lie(tree: &Tree, info: &ValueInfo, infos: &[&ValueInfo], beside: &Beside) -> 
     let batch = batch_axis(info, infos, dims, beside)?;
     let length = |(axis, dimension): (usize, &Dimension)| match *dimension {
         // A lane is a batch of one.
-        _ if batch == Some(axis) => Ok(1),
-        Dimension::Size(size) if size >= 0 => {
-            usize::try_from(size).map_err(|_| format!("axis {axis} of length {size}"))
-        }
-        _ => given_length(beside, info.name, axis, dimension).ok_or_else(|| {
-            let mend = asked_length(beside, info.name, axis, dimension);
-            let name = match dimension {
-                Dimension::Dynamic(name) if !name.is_empty() => format!(" ({name:?})"),
-                _ => String::new(),
-            };
-            format!(
-                "axis {axis}{name} of any length; export it with a fixed one, or say how long it is: {mend}"
-            )
-        }),
+        _ if batch == Some(axis) => Some(1),
+        Dimension::Size(size) if size >= 0 => usize::try_from(size).ok(),
+        _ => given_length(beside, info.name, axis, dimension),
     };
-    let sizes: Vec<usize> = dims.iter().enumerate().map(length).collect::<Result<_, _>>()?;
+    let open: Vec<(usize, &Dimension)> =
+        dims.iter().enumerate().filter(|&axis| length(axis).is_none()).collect();
+    if !open.is_empty() {
+        return Err(of_any_length(beside, info.name, &open));
+    }
+    let sizes: Vec<usize> = dims.iter().enumerate().filter_map(length).collect();
     elements(&sizes)?;
     let rank = sizes.len();
     let file: Vec<usize> = (0..rank).filter(|axis| batch != Some(*axis)).collect();

@@ -137,6 +137,11 @@ fn lies_in(all: &Channel, range: &Range) -> bool {
 pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
     let own = pairs(scaling, seen.channels.len());
     let lying = Lying::of(&seen.all);
+    // Fractions of which somebody makes bytes again.
+    let to_bytes = |&(mean, std): &(f64, f64)| about(mean, 0.0, 1.0) && about(std * BYTES.width(), 1.0, 1.0);
+    if lying == Lying::In(FRACTIONS) && own.iter().all(to_bytes) {
+        return None;
+    }
     let other = |meant: Option<&'static Range>| {
         let why = match meant {
             Some(range) => format!("the scaling is for {}, these look like {}", range.name(), lying.name()),

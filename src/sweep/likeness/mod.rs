@@ -92,7 +92,7 @@ fn mend(model: &Model, fitting: Option<Standardisation>) -> String {
 const LINE: &str = "input = { mean = [..], std = [..] } of the [[model]] in the data's own unit";
 
 /// The line of a scaling that fits.
-fn line(scaling: &Standardisation) -> String {
+pub(super) fn line(scaling: &Standardisation) -> String {
     format!(
         "input = {{ mean = [{}], std = [{}] }} of the [[model]] fits them",
         seen::numbers(&scaling.mean),
