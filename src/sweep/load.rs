@@ -5,10 +5,10 @@ use std::path::Path;
 use percuss_kernels::Precision;
 
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use super::{as_findings, likeness};
-use crate::data::{self, Axes, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, Wanted, labels};
+use super::{as_findings, asked, likeness};
+use crate::data::{self, Bounds, Dataset, Labels, Outputs, Preprocess, Remark, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, Samples, counted, onnx_file};
+use crate::models::{Architecture, Config, Head, InputScaling, Model, Samples, counted, onnx_file};
 use crate::resampling::{Filter, Fit};
 use crate::{Error, Result};
 
@@ -144,11 +144,11 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
-    request.fed = true;
+    request.fed = Some(asked::fed(model));
     request.outputs = Some(outputs(&model.config));
     request.configuration = model.network().map(|network| network.configuration.clone());
     request.classes = class_names(study, position, of, model)?;
-    request.arrays.wanted = wanted(model);
+    request.arrays.wanted = asked::wanted(model);
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
         request.arrays.bounds = Bounds::Elsewhere;
     }
@@ -319,23 +319,6 @@ fn shape_mend(model: &Model, own: &[usize]) -> String {
         );
     }
     format!("{shape:?}, the model's input")
-}
-
-/// The inputs that samples are to become, in the order of the arrays of `inputs`; prompts are no part of the data.
-fn wanted(model: &Model) -> Vec<Wanted> {
-    let (inputs, axes) = (model.config.inputs(), model.config.file_axes());
-    let natural =
-        |at: usize| axes.get(at).map(|own| if own.order.is_sorted() { Axes::Last } else { Axes::First });
-    if inputs.len() > 1 && model.config.prompts().is_none() {
-        let wanted = |(at, input): (usize, &Input)| Wanted {
-            name: input.name.clone(),
-            shape: input.shape.clone(),
-            natural: natural(at),
-        };
-        return inputs.iter().enumerate().map(wanted).collect();
-    }
-    let name = inputs.first().map_or(String::new(), |input| input.name.clone());
-    vec![Wanted { name, shape: model.config.values_shape(), natural: natural(0) }]
 }
 
 /// What a model says of its outputs.
