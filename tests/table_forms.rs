@@ -292,7 +292,7 @@ fn fed(folder: &Path, text: &str, spec: &str) -> percuss::Result<Dataset> {
     let path = folder.join("t.csv");
     std::fs::write(&path, text).unwrap();
     std::fs::write(folder.join("t.toml"), spec).unwrap();
-    let request = percuss::data::Request { fed: true, ..at(&path, "all") };
+    let request = percuss::data::Request { fed: Some(percuss::data::Fed::default()), ..at(&path, "all") };
     open_fitted(&request, None).map(|(data, _)| data)
 }
 
@@ -306,16 +306,43 @@ fn a_model_of_others_is_given_no_fill_that_nobody_states() {
     });
     let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n[scale]\ndefault = \"none\"\n";
     let error = fed(folder.path(), &text, spec).map(|_| ()).unwrap_err().to_string();
-    for part in ["lab (20 of 60), sex (6 of 60)", "lab = VALUE under [impute.columns]", "number = \"median\""]
+    for part in ["lab (20 of 60), sex (6 of 60)", "lab = VALUE under [impute.columns]", "column = \"COLUMN\""]
     {
         assert!(error.contains(part), "{error}");
     }
+    // A rule that this file's own rows decide is no statement: another file would be filled otherwise.
+    for (rules, found) in [
+        (
+            "[impute]\nnumber = \"median\"\ncategory = \"mode\"\n",
+            "lab (20 of 60, to become their median), sex (6 of 60, to",
+        ),
+        ("[impute.columns]\nlab = \"mean\"\n", "lab (20 of 60, to become their mean), sex (6 of 60)"),
+        ("[impute.columns]\nlab = 5.25\n", "found sex (6 of 60)"),
+    ] {
+        let error = fed(folder.path(), &text, &format!("{spec}{rules}")).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(found), "{error}");
+    }
     let error =
-        fed(folder.path(), &text, &format!("{spec}[impute.columns]\nlab = 5.25\n")).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("found sex (6 of 60)"), "{error}");
+        fed(folder.path(), &text, &spec.replace("none", "quantile")).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("scale of column `lab`"), "{error}");
+    // A column that says which rows are training's says of which rows the median is.
+    let parted = text.lines().enumerate().fold(String::new(), |all, (line, text)| {
+        all + text
+            + [",fold", ",test", ",train"][if line == 0 { 0 } else { 1 + usize::from(line % 5 > 0) }]
+            + "\n"
+    });
+    let rules = "[impute]\nnumber = \"median\"\ncategory = \"mode\"\n[split]\ncolumn = \"fold\"\n";
+    let data = fed(folder.path(), &parted, &format!("{spec}{rules}")).unwrap();
+    let mut train: Vec<f32> = (0..60)
+        .filter(|row| (row + 1) % 5 > 0 && row % 3 > 0)
+        .map(|row| (row * 7 % 60) as f32 + 0.5)
+        .collect();
+    train.sort_by(f32::total_cmp);
+    let middle = train.len() / 2;
+    assert_eq!(data.sample(0)[0], (train[middle - 1] + train[middle]) / 2.0);
     for (stated, fill) in [
-        ("[impute]\ncategory = \"mode\"\n[impute.columns]\nlab = 5.25\n", 5.25),
-        ("[impute]\ncategory = \"mode\"\nnumber = 7\n", 7.0),
+        ("[impute]\ncategory = \"own\"\n[impute.columns]\nlab = 5.25\n", 5.25),
+        ("[impute]\ncategory = \"f\"\nnumber = 7\n", 7.0),
     ] {
         let data = fed(folder.path(), &text, &format!("{spec}{stated}")).unwrap();
         assert_eq!((data.sample(0)[0], data.sample(1)[0]), (fill, 7.5));

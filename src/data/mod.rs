@@ -10,6 +10,7 @@ mod describe;
 pub mod draw;
 pub mod ecg;
 pub mod edf;
+pub mod fed;
 pub mod fetch;
 pub mod icu_cohort;
 mod image_folder;
@@ -45,6 +46,7 @@ use std::collections::BTreeMap;
 
 pub use array_options::{ArrayOptions, Bounds};
 pub use bins::Bins;
+pub use fed::Fed;
 pub use image_options::{Colours, ImageOptions, LabelColumns};
 pub use inputs::InputArray;
 pub use label_options::{LabelOptions, Policy};

@@ -2,6 +2,7 @@
 //!
 //! Missing values spread as in SQL (Kleene's three-valued logic): `false && missing` is false, `true && missing` is
 //! missing. Columns are named by themselves, or in backticks where a name is no plain word; texts stand in single or double quotes.
+//! Beside an empty text, `dod != ''`, the question is whether there is a value at all, and the answer is never missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +107,13 @@ impl Expression {
         name_values(&self.root, &mut named, &mut ordered);
         named.retain(|column, _| !ordered.contains(column));
         named
+    }
+
+    /// The columns of which it is asked whether they have a value at all, by an empty text.
+    pub fn asked_for_presence(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        name_asked(&self.root, &mut names);
+        names
     }
 
     /// Its value for `row` of `table`.
@@ -251,6 +259,19 @@ fn collect(node: &Node, names: &mut Vec<String>) {
     }
 }
 
+fn name_asked(node: &Node, names: &mut BTreeSet<String>) {
+    match node {
+        Node::Literal(_) | Node::Column(_) => {}
+        Node::Not(inside) => name_asked(inside, names),
+        Node::Compare(comparison, a, b) => {
+            if let Some(Node::Column(name)) = asked_for_presence(*comparison, a, b) {
+                names.insert(name.clone());
+            }
+        }
+        Node::And(a, b) | Node::Or(a, b) => [a, b].into_iter().for_each(|side| name_asked(side, names)),
+    }
+}
+
 fn name_values(node: &Node, named: &mut BTreeMap<String, BTreeSet<String>>, ordered: &mut BTreeSet<String>) {
     match node {
         Node::Literal(_) => {}
@@ -259,6 +280,8 @@ fn name_values(node: &Node, named: &mut BTreeMap<String, BTreeSet<String>>, orde
         }
         Node::Not(inside) => name_values(inside, named, ordered),
         Node::Compare(Comparison::Equal | Comparison::Different, a, b) => match (&**a, &**b) {
+            // Whether there is a value is no code.
+            _ if asked_for_presence(Comparison::Equal, a, b).is_some() => {}
             (Node::Column(column), Node::Literal(value)) | (Node::Literal(value), Node::Column(column)) => {
                 named.entry(column.clone()).or_default().extend(as_code(value));
             }
@@ -288,7 +311,7 @@ fn evaluate(node: &Node, table: &Table, row: usize) -> Result<Value, (String, St
         Node::Column(name) => match table.column(name) {
             Some(Column::Number(values)) => Ok(values[row].map_or(Value::Missing, Value::Number)),
             Some(Column::Category(values)) => Ok(values[row].clone().map_or(Value::Missing, Value::Text)),
-            None => Err((format!("no column `{name}`"), format!("one of {}", table.names.join(", ")))),
+            None => Err(table.lacks(name)),
         },
         Node::Not(inside) => Ok(match truth(evaluate(inside, table, row)?)? {
             Some(truth) => Value::Truth(!truth),
@@ -296,10 +319,25 @@ fn evaluate(node: &Node, table: &Table, row: usize) -> Result<Value, (String, St
         }),
         Node::And(a, b) => connect(a, b, table, row, false),
         Node::Or(a, b) => connect(a, b, table, row, true),
-        Node::Compare(comparison, a, b) => {
-            compare(*comparison, evaluate(a, table, row)?, evaluate(b, table, row)?)
-        }
+        Node::Compare(comparison, a, b) => match asked_for_presence(*comparison, a, b) {
+            Some(column) => {
+                let missing = evaluate(column, table, row)? == Value::Missing;
+                Ok(Value::Truth(missing == (*comparison == Comparison::Equal)))
+            }
+            None => compare(*comparison, evaluate(a, table, row)?, evaluate(b, table, row)?),
+        },
     }
+}
+
+/// The column that is compared with an empty text: an empty cell is a missing value.
+fn asked_for_presence<'n>(comparison: Comparison, a: &'n Node, b: &'n Node) -> Option<&'n Node> {
+    let empty = |node: &Node| matches!(node, Node::Literal(Value::Text(text)) if text.is_empty());
+    let column = match (a, b) {
+        (Node::Column(_), other) if empty(other) => a,
+        (other, Node::Column(_)) if empty(other) => b,
+        _ => return None,
+    };
+    matches!(comparison, Comparison::Equal | Comparison::Different).then_some(column)
 }
 
 /// `&&` is decided by one false, `||` by one true; else a missing side makes the whole missing.
@@ -416,6 +454,25 @@ mod tests {
         let parsed = Expression::parse("z == 1", "t", "outcome").unwrap();
         let error = parsed.value(&table, 0).unwrap_err().to_string();
         assert!(error.contains("the text `a`") && error.contains("== 'a'"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_text_asks_whether_there_is_a_value() {
+        use Value::Truth;
+        let table = Table::from_csv("t", b"dod,n,x\n2021-03-04,1,a\n,,b\nNA,0,c\n").unwrap();
+        let values = |text: &str| -> Vec<Value> {
+            let parsed = Expression::parse(text, "t", "outcome").unwrap();
+            (0..3).map(|row| parsed.value(&table, row).unwrap()).collect()
+        };
+        assert_eq!(values("dod != ''"), [Truth(true), Truth(false), Truth(false)]);
+        assert_eq!(values("\"\" == n"), [Truth(false), Truth(true), Truth(false)]);
+        assert_eq!(values("dod == '' || n == 1"), [Truth(true), Truth(true), Truth(true)]);
+        let parsed = Expression::parse("dod != '' && x == 'a'", "t", "outcome").unwrap();
+        assert_eq!(parsed.asked_for_presence().into_iter().collect::<Vec<_>>(), ["dod"]);
+        assert_eq!(parsed.named_values().into_keys().collect::<Vec<_>>(), ["x"]);
+        let parsed = Expression::parse("X == 'a'", "t", "outcome").unwrap();
+        let error = parsed.value(&table, 0).unwrap_err().to_string();
+        assert!(error.contains("no column `X`") && error.contains("expected `x`"), "{error}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::signals::{self, SignalOptions};
 use super::spec::Spec;
 use super::table;
 use super::{
-    ArrayOptions, Bins, Dataset, ImageOptions, InputArray, LabelOptions, Remark, arrays, beats, ecg,
+    ArrayOptions, Bins, Dataset, Fed, ImageOptions, InputArray, LabelOptions, Remark, arrays, beats, ecg,
     icu_cohort, image_folder, manifest, phantom, tables,
 };
 use crate::memory::Room;
@@ -59,8 +59,8 @@ pub struct Request {
     pub outputs: Option<Outputs>,
     /// The file that has the model's own names, or would, where that is known.
     pub configuration: Option<String>,
-    /// Whether a model that is there is fed these samples: of a table without its preprocessing nothing is filled in that nobody states.
-    pub fed: bool,
+    /// What a model that is there says of the values that it is fed: into a table without its preprocessing nothing is filled that nobody states.
+    pub fed: Option<Fed>,
     /// Whether the samples are only looked at, by no model: names in no order are then no error.
     pub unordered: bool,
     /// How the arrays of an npz archive are read.
@@ -93,7 +93,7 @@ impl Request {
             labels: LabelOptions::default(),
             outputs: None,
             configuration: None,
-            fed: false,
+            fed: None,
             unordered: false,
             arrays: ArrayOptions::default(),
             images: ImageOptions::default(),

@@ -139,6 +139,8 @@ pub enum Rule {
     Mean,
     /// The most frequent value, of equals the smallest.
     Mode,
+    /// Numbers only, for a model that percuss did not train: what the imputer in the model's own file makes of them.
+    Model,
     /// Categories only: being missing is a category of its own, called `missing`.
     Own,
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::labels::same;
-use super::preprocess::{Asked, Preprocess};
+use super::preprocess::{Asked, FILLED, Preprocess};
 use super::request::Request;
 use super::spec::Spec;
 use super::table::{Reading, Table, spec_path};
@@ -39,8 +39,11 @@ pub fn open(
             apply(&table, saved, request, clip, false)
         }
         // What percuss has the spec of, it knows.
-        (None, Some(spec)) => fit(path, &spec, request, false),
-        (None, None) => fit(path, &Spec::read(&spec_path(path))?, request, request.fed),
+        (None, Some(spec)) => fit(&read_for(path, &spec, request)?, &spec, request, true),
+        (None, None) => {
+            let spec = Spec::read(&spec_path(path))?;
+            fit(&read_for(path, &spec, request)?, &spec, request, false)
+        }
     }
 }
 
@@ -58,7 +61,7 @@ pub fn open_bytes(
     let table = Table::from_csv(name, bytes)?;
     match saved {
         Some(saved) => apply(&table, saved.clone(), request, saved.clips(), false),
-        None => apply(&table, Preprocess::fit(spec, &table)?, request, false, false),
+        None => fit(&table, spec, request, true),
     }
 }
 
@@ -75,10 +78,23 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
     Table::read_columns(path, spec.delimiter, &reading, &wanted)
 }
 
-fn fit(path: &Path, spec: &Spec, request: &Request, stated: bool) -> Result<(Dataset, Preprocess)> {
-    let table = read_for(path, spec, request)?;
+/// Fits a spec on a table, which percuss has itself if it is `known`, and feeds it to the model that is there, if one is.
+fn fit(table: &Table, spec: &Spec, request: &Request, known: bool) -> Result<(Dataset, Preprocess)> {
     // Nothing is cut for a model that this was not fitted with.
-    apply(&table, Preprocess::fit(spec, &table)?, request, false, stated)
+    let Some(fed) = &request.fed else {
+        return apply(table, Preprocess::fit(spec, table)?, request, false, false);
+    };
+    let mut fitted = Preprocess::fit_for_others(spec, table)?;
+    let remarks = fed.settle(&mut fitted, table)?;
+    let (mut data, fitted) = apply(table, fitted, request, false, !known)?;
+    data.remarks.extend(remarks);
+    // File and spec of a registry's set never change, and so neither does what is filled in.
+    if known && data.remarks.iter().any(|remark| remark.text.starts_with(FILLED)) {
+        let text = "missing values are filled as percuss fills them in this set; the model's own training may have filled in others: a copy of the table \
+                    with a spec of its own states them";
+        data.remarks.push(Remark::warning("assumed-fill", text));
+    }
+    Ok((data, fitted))
 }
 
 /// Columns that stand beside the samples, and those that bands are made of.

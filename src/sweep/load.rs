@@ -7,11 +7,11 @@ use std::path::Path;
 use percuss_kernels::Precision;
 
 use self::fit::{check_bounds, check_fit, check_scaled};
-use super::likeness;
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use crate::data::{self, Axes, Bounds, Dataset, Outputs, Preprocess, Remark, Wanted, labels};
+use super::{asked, likeness};
+use crate::data::{self, Bounds, Dataset, Outputs, Preprocess, Remark, labels};
 use crate::models::onnx::Ending;
-use crate::models::{Architecture, Config, Head, Input, InputScaling, Model, counted, onnx_file};
+use crate::models::{Architecture, Config, Head, InputScaling, Model, counted, onnx_file};
 use crate::{Error, Result};
 
 /// Loads the study's model at `position`, with the study's `input` in the place of its own scaling. An image-text model becomes the
@@ -146,11 +146,11 @@ pub fn data_split(
     let entry = &study.models[of];
     let mut request = study.data[position].request.clone();
     request.data_dir = data_dir.map(Path::to_path_buf);
-    request.fed = true;
+    request.fed = Some(asked::fed(model));
     request.outputs = Some(outputs(&model.config));
     request.configuration = model.network().map(|network| network.configuration.clone());
     request.classes = class_names(study, position, of, model)?;
-    request.arrays.wanted = wanted(model);
+    request.arrays.wanted = asked::wanted(model);
     if entry.input.as_ref().is_some_and(|input| input.bounds.is_some()) && request.inputs.is_empty() {
         request.arrays.bounds = Bounds::Elsewhere;
     }
@@ -255,21 +255,6 @@ fn unseen(data: &Dataset) -> Option<Remark> {
     (!names.is_empty()).then(|| Remark::note(format!("{what} {}", names.join(", "))))
 }
 
-/// The inputs that samples are to become, in the order of the arrays of `inputs`; prompts are no part of the data.
-fn wanted(model: &Model) -> Vec<Wanted> {
-    let (inputs, axes) = (model.config.inputs(), model.config.file_axes());
-    let natural =
-        |at: usize| axes.get(at).map(|own| if own.order.is_sorted() { Axes::Last } else { Axes::First });
-    if inputs.len() > 1 && model.config.prompts().is_none() {
-        let wanted = |(at, input): (usize, &Input)| Wanted {
-            name: input.name.clone(),
-            shape: input.shape.clone(),
-            natural: natural(at),
-        };
-        return inputs.iter().enumerate().map(wanted).collect();
-    }
-    let name = inputs.first().map_or(String::new(), |input| input.name.clone());
-    vec![Wanted { name, shape: model.config.values_shape(), natural: natural(0) }]
 }
 
 /// What a model says of its outputs.

@@ -1,6 +1,7 @@
 //! From a study file to records: grid, plan, lanes, judge, rows.
 
 mod as_findings;
+mod asked;
 mod cell;
 pub mod clean;
 pub mod data_check;

@@ -31,6 +31,19 @@ pub fn ints(name: &str, values: &[i64]) -> Vec<u8> {
     bytes(5, &[bytes(1, name.as_bytes()), values, int(20, 7)].concat())
 }
 
+/// `attribute = value`, reals.
+pub fn floats(name: &str, values: &[f32]) -> Vec<u8> {
+    let one = |value: &f32| [varint(7 << 3 | 5), value.to_le_bytes().to_vec()].concat();
+    let values: Vec<u8> = values.iter().flat_map(one).collect();
+    bytes(5, &[bytes(1, name.as_bytes()), values, int(20, 6)].concat())
+}
+
+/// `attribute = value`, a real number.
+pub fn real(name: &str, value: f32) -> Vec<u8> {
+    let value = [varint(2 << 3 | 5), value.to_le_bytes().to_vec()].concat();
+    bytes(5, &[bytes(1, name.as_bytes()), value, int(20, 1)].concat())
+}
+
 /// `attribute = value`, a whole number.
 pub fn whole(name: &str, value: i64) -> Vec<u8> {
     bytes(5, &[bytes(1, name.as_bytes()), int(3, value), int(20, 2)].concat())

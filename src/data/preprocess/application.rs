@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::codes;
 use super::identity::Rule;
+use super::running;
 use super::strangeness::{Strangeness, index_remark};
 use super::{Fitted, Preprocess, are_truths, bit, decided_rows};
 use crate::data::spec::Unseen;
@@ -75,7 +76,7 @@ impl Preprocess {
             first += fitted.width();
         }
         if asked.stated {
-            strange.check_stated(table, &self.spec.impute)?;
+            strange.check_stated(table, &self.spec)?;
         }
         let group = self.group_of(table).map(|name| beside(table, name, &positions)).transpose()?;
         let subgroups =
@@ -223,9 +224,19 @@ impl Preprocess {
         let used = columns.iter().chain(&outcome).filter_map(|name| table.position(name));
         remarks.extend(table.told(used));
         remarks.extend(index_remark(self, table, columns));
+        remarks.extend(running::remarks(self, table));
         if open > 0 {
             remarks.push(Remark::note(format!("{open} rows have no known outcome and are left out")));
+            if data.counts().iter().filter(|count| **count > 0).count() == 1 {
+                let text = format!(
+                    "all rows whose outcome is known are of one class, and the {open} others have none: where an empty cell says that it did not \
+                     happen, outcome = \"COLUMN != ''\" in the spec counts it so"
+                );
+                remarks.push(Remark::warning("one-outcome", text));
+            }
         }
+        remarks.extend(self.alike());
+        remarks.extend(self.group_of(table).and_then(|name| rounded(table, name)));
         remarks.extend(self.emptied(table, columns));
         for (name, how_well) in &self.telling {
             let text = format!(
@@ -257,6 +268,25 @@ impl Preprocess {
         }
         remarks.extend(self.seen_remark(data));
         remarks
+    }
+
+    /// Categories that differ in case or blanks alone.
+    fn alike(&self) -> Option<Remark> {
+        let pair = |fitted: &Fitted| {
+            let Fitted::Category { column, categories, .. } = fitted else { return None };
+            let mut plain: BTreeMap<String, &String> = BTreeMap::new();
+            let twin = categories.iter().find_map(|category| {
+                let bare = category.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+                plain.insert(bare, category).map(|other| (other, category))
+            });
+            twin.map(|(a, b)| format!("{column} (`{a}` and `{b}`)"))
+        };
+        let found: Vec<String> = self.columns.iter().filter_map(pair).take(5).collect();
+        let text = format!(
+            "categories that differ in case or blanks alone are taken for different ones: {}; one way to write each mends it",
+            found.join(", ")
+        );
+        (!found.is_empty()).then(|| Remark::warning("alike-categories", text))
     }
 
     /// Columns that a code for all columns leaves with one value: the code was their other one.
@@ -304,6 +334,24 @@ impl Preprocess {
             Remark::warning("seen-in-training", text)
         })
     }
+}
+
+/// Identifiers that a spreadsheet has rounded, so that several are one: `1.23E+15`.
+fn rounded(table: &Table, name: &str) -> Option<Remark> {
+    let position = table.position(name)?;
+    let is_rounded = |text: &String| {
+        let Some((mantissa, exponent)) = text.split_once("E+") else { return false };
+        let digits = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b','))
+        };
+        digits(mantissa) && mantissa.contains(['.', ',']) && digits(exponent) && exponent.len() == 2
+    };
+    let count = (0..table.rows()).filter_map(|row| table.exact(position, row)).filter(is_rounded).count();
+    let text = format!(
+        "{count} values of `{name}` are written as 1.23E+15, as a spreadsheet rounds long numbers: several patients may have become one. Save \
+         the column as text"
+    );
+    (count > 0).then(|| Remark::warning("rounded-identifiers", text))
 }
 
 /// Values of a column as the file has them.

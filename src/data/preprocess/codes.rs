@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::data::Remark;
 use crate::data::outcome::{Expression, Value, as_code};
 use crate::data::spec::Spec;
-use crate::data::table::{Column, Table};
+use crate::data::table::{Column, Table, is_missing_among_numbers};
 use crate::{Error, Result};
 
 /// A column with more values than these is no column of codes.
@@ -51,6 +51,33 @@ pub(super) fn known(spec: &Spec, table: &Table) -> Result<Codes> {
     Ok(known)
 }
 
+/// # Errors
+/// A sign of a missing value (`-`, `None`) that counts as a value where the outcome asks whether there is one.
+fn check_presence(spec: &Spec, table: &Table, rows: &[usize]) -> Result<()> {
+    let texts = [("outcome", Some(&spec.outcome)), ("undecided", spec.undecided.as_ref())];
+    let expressions =
+        texts.into_iter().filter_map(|(key, text)| Some(Expression::parse(text?, &table.file, key)));
+    let expressions = expressions.collect::<Result<Vec<_>>>()?;
+    for name in expressions.iter().flat_map(Expression::asked_for_presence) {
+        let Column::Category(values) = table.require(&name, "outcome")? else { continue };
+        let texts = rows.iter().filter_map(|row| values[*row].as_deref());
+        let sign = texts.clone().find(|text| is_missing_among_numbers(text));
+        let quoted = |sign: &str| [format!("'{sign}'"), format!("\"{sign}\"")];
+        let named = |sign: &str| quoted(sign).iter().any(|quoted| spec.outcome.contains(quoted));
+        if let Some(sign) = sign.filter(|sign| !named(sign)) {
+            let count = texts.filter(|text| *text == sign).count();
+            let found = format!(
+                "`{sign}` ({count}), which is a text, where the outcome asks whether there is a value"
+            );
+            let expected = format!(
+                "an empty cell where there is none, or both in the expression: `{name}` != '' && `{name}` != '{sign}'"
+            );
+            return Err(Error::input(&table.file, format!("outcome, column `{name}`"), found, expected));
+        }
+    }
+    Ok(())
+}
+
 /// What is to be said of the codes of rows whose outcome was decided; `known` are those that a model was fitted with.
 ///
 /// # Errors
@@ -62,6 +89,7 @@ pub(super) fn check(
     known: Option<&Codes>,
 ) -> Result<Vec<Remark>> {
     let mut remarks = Vec::new();
+    check_presence(spec, table, rows)?;
     for (name, named) in named(spec, &table.file)? {
         let counts = counts(table.require(&name, "outcome")?, rows.iter().copied());
         let refused = |found: String, expected: String| {

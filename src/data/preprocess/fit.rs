@@ -20,8 +20,8 @@ const FEW: usize = 20;
 /// Fewer rows than this may be numbered by chance.
 const COUNTED: usize = 20;
 
-/// See [`Preprocess::fit`].
-pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
+/// See [`Preprocess::fit`]; `others`: [`Preprocess::fit_for_others`].
+pub(super) fn fit(spec: &Spec, table: &Table, others: bool) -> Result<Preprocess> {
     spec.check(&table.file)?;
     spec.check_columns(table)?;
     let table = &*table.read_as(&spec.reading(&table.file)?);
@@ -45,9 +45,16 @@ pub(super) fn fit(spec: &Spec, table: &Table) -> Result<Preprocess> {
                 check_identifier(spec, table, name, position)?;
             }
         }
+        let stated = matches!(spec.impute.columns.get(name), Some(Fill::Number(_)));
         columns.push(match column {
             Column::Number(values) if !one_hot.contains(name) => {
-                fit_number(spec, table, name, values, &train)?
+                fit_number(spec, table, name, values, &train, others)?
+            }
+            // A column that a file leaves empty is of numbers if one is to take the place of all.
+            Column::Category(values)
+                if stated && !one_hot.contains(name) && values.iter().all(Option::is_none) =>
+            {
+                fit_number(spec, table, name, &vec![None; table.rows()], &train, others)?
             }
             _ => fit_category(spec, table, name, column, &train)?,
         });
@@ -159,20 +166,23 @@ fn fit_number(
     name: &str,
     values: &[Option<f64>],
     train: &[usize],
+    others: bool,
 ) -> Result<Fitted> {
     let place = format!("column `{name}`");
     let mut known: Vec<f64> = train.iter().filter_map(|&row| values[row]).collect();
-    if known.is_empty() {
-        return Err(Error::input(&table.file, place, "no value in train", "some, or `drop`"));
+    let wanted = spec.impute.of_number(name);
+    if known.is_empty() && !matches!(wanted, Fill::Number(_)) {
+        return Err(no_value(table, name));
     }
     known.sort_by(f64::total_cmp);
-    let fill = match spec.impute.of_number(name) {
+    let fill = match wanted {
         Fill::Number(constant) => constant,
+        Fill::Rule(Rule::Model) if others => f64::NAN,
         Fill::Rule(Rule::Median) => median(&known),
         Fill::Rule(Rule::Mean) => known.iter().sum::<f64>() / known.len() as f64,
         Fill::Rule(Rule::Mode) => mode(&known),
         other => {
-            let expected = "median, mean, mode or a number, for numbers";
+            let expected = "median, mean, mode or a number, for numbers; \"model\" for a model that has an imputer of its own, which percuss did not train";
             return Err(Error::input(
                 &table.file,
                 format!("impute of {place}"),
@@ -182,12 +192,22 @@ fn fit_number(
         }
     };
     let log1p = spec.log1p.iter().any(|n| n == name);
-    if log1p && (known[0] < 0.0 || fill < 0.0) {
-        return Err(Error::input(&table.file, format!("log1p of {place}"), known[0].min(fill), "0 or more"));
+    let least = known.first().copied().unwrap_or(fill).min(fill);
+    if log1p && least < 0.0 {
+        return Err(Error::input(&table.file, format!("log1p of {place}"), least, "0 or more"));
     }
     let transform = |value: f64| if log1p { value.ln_1p() } else { value };
-    let mut filled: Vec<f64> = train.iter().map(|&row| transform(values[row].unwrap_or(fill))).collect();
+    // What the model itself fills in is not known here.
+    let filled = train.iter().map(|&row| values[row].unwrap_or(fill)).filter(|value| !value.is_nan());
+    let mut filled: Vec<f64> = filled.map(transform).collect();
     filled.sort_by(f64::total_cmp);
+    let scaling = *spec.scale.columns.get(name).unwrap_or(&spec.scale.default);
+    if others && scaling == Scaling::Quantile && spec.split.column.is_none() {
+        let found = "\"quantile\" for a model that percuss did not train: quantiles of this file's rows change with the file";
+        let expected = "the values that the model takes, in the table itself, and scale \"z\" or \"none\"; or column = \"COLUMN\" under [split], whose rows \
+                        that it says are train the quantiles are then of";
+        return Err(Error::input(&table.file, format!("scale of {place}"), found, expected));
+    }
     Ok(Fitted::Number {
         column: name.to_string(),
         log1p,
@@ -195,9 +215,17 @@ fn fit_number(
         indicator: spec.impute.indicators && known.len() < train.len(),
         low: filled[0],
         high: filled[filled.len() - 1],
-        scaling: fit_scaling(*spec.scale.columns.get(name).unwrap_or(&spec.scale.default), &filled),
+        scaling: fit_scaling(scaling, &filled),
         immutable: spec.immutable.iter().any(|n| n == name),
     })
+}
+
+fn no_value(table: &Table, name: &str) -> Error {
+    let expected = format!(
+        "some; drop = [{name:?}] leaves the column out, {} = VALUE under [impute.columns] fills it",
+        crate::data::table::bare(name)
+    );
+    Error::input(&table.file, format!("column `{name}`"), "no value in train", expected)
 }
 
 fn fit_scaling(scaling: Scaling, sorted: &[f64]) -> FittedScaling {
@@ -238,7 +266,7 @@ fn fit_category(spec: &Spec, table: &Table, name: &str, column: &Column, train: 
     }
     let most = counts.values().max().copied().unwrap_or(0);
     let Some(mode) = counts.iter().find(|(_, count)| **count == most).map(|(text, _)| text.clone()) else {
-        return Err(Error::input(&table.file, place, "no value in train", "some, or `drop`"));
+        return Err(no_value(table, name));
     };
     if spec.log1p.iter().any(|n| n == name) {
         return Err(Error::input(&table.file, format!("log1p of {place}"), "categories", "numbers"));

@@ -8,6 +8,7 @@ mod application;
 mod codes;
 mod fit;
 mod identity;
+mod running;
 mod seen;
 mod strangeness;
 mod telling;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use application::Asked;
 pub use seen::{Seen, seen_file};
+pub(super) use strangeness::FILLED;
 
 use super::outcome::{Expression, Value, as_code, shown};
 use super::spec::Spec;
@@ -133,7 +135,15 @@ impl Preprocess {
     /// A column that the spec names and the table lacks, a column without any value in train, an outcome that cannot be
     /// evaluated, an empty train split.
     pub fn fit(spec: &Spec, table: &Table) -> Result<Self> {
-        fit::fit(spec, table)
+        fit::fit(spec, table, false)
+    }
+
+    /// As [`Preprocess::fit`], for a model that percuss did not train: of columns that its own imputer fills, `fill` is no number yet.
+    ///
+    /// # Errors
+    /// As [`Preprocess::fit`], and scales that would change with the table.
+    pub(in crate::data) fn fit_for_others(spec: &Spec, table: &Table) -> Result<Self> {
+        fit::fit(spec, table, true)
     }
 
     /// The samples of `split` (`all` for every row) as features and labels, with all columns beside them; rows without an outcome are left
@@ -370,7 +380,8 @@ impl Fitted {
         }
     }
 
-    fn features(&self) -> Vec<String> {
+    /// The features' names.
+    pub(super) fn features(&self) -> Vec<String> {
         match self {
             Self::Number { column, indicator: true, .. } => {
                 vec![column.clone(), format!("{column} is missing")]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{FittedScaling, Preprocess};
 use crate::data::Remark;
-use crate::data::spec::Impute;
-use crate::data::table::{Table, bare};
+use crate::data::spec::{Fill, Rule, Spec};
+use crate::data::table::{Column, Table, bare};
 use crate::{Error, Result};
 
 /// A column is far off if more than this share of its values lies outside the range of the train split...
@@ -16,6 +16,8 @@ const DEVIATIONS: f64 = 3.0;
 const MORE: f64 = 0.1;
 /// With fewer values nothing is said of a column as a whole.
 const LEAST: usize = 5;
+/// How the sentence about filled values begins.
+pub(in crate::data) const FILLED: &str = "missing values filled: ";
 /// Columns and categories that a sentence names.
 const NAMED: usize = 5;
 
@@ -48,15 +50,30 @@ impl Strangeness {
     }
 
     /// # Errors
-    /// Missing values of which the spec does not say what they become.
-    pub(super) fn check_stated(&self, table: &Table, impute: &Impute) -> Result<()> {
-        let stated = |filled: &&Filled| {
-            let all = if filled.category { &impute.category } else { &impute.number };
-            all.is_some() || impute.columns.contains_key(&filled.name)
+    /// Missing values of which the spec does not say what they become, or says it by a rule that this table's own rows decide.
+    pub(super) fn check_stated(&self, table: &Table, spec: &Spec) -> Result<()> {
+        let impute = &spec.impute;
+        let said = |filled: &Filled| match filled.category {
+            true => (impute.of_category(&filled.name), &impute.category),
+            false => (impute.of_number(&filled.name), &impute.number),
         };
-        let open: Vec<&Filled> = self.filled.iter().filter(|filled| !stated(filled)).collect();
+        let rule = |filled: &Filled| match said(filled).0 {
+            Fill::Rule(rule @ (Rule::Median | Rule::Mean | Rule::Mode)) => Some(rule),
+            _ => None,
+        };
+        let explicit =
+            |filled: &Filled| said(filled).1.is_some() || impute.columns.contains_key(&filled.name);
+        // A column that names the rows of training says of which rows the rule is.
+        let rows_are_named = spec.split.column.is_some();
+        let open = |filled: &&Filled| rule(filled).is_some() && !(rows_are_named && explicit(filled));
+        let open: Vec<&Filled> = self.filled.iter().filter(open).collect();
         let Some(first) = open.first() else { return Ok(()) };
-        let each = |filled: &&&Filled| format!("{} ({} of {})", filled.name, filled.count, filled.samples);
+        let each = |filled: &&&Filled| {
+            let rule = rule(filled).filter(|_| explicit(filled));
+            let rule =
+                rule.map(|rule| format!(", to become their {rule:?}").to_lowercase()).unwrap_or_default();
+            format!("{} ({} of {}{rule})", filled.name, filled.count, filled.samples)
+        };
         let more = if open.len() > NAMED {
             format!(" and {} more columns", open.len() - NAMED)
         } else {
@@ -64,13 +81,18 @@ impl Strangeness {
         };
         let found =
             format!("{}{more}", open.iter().take(NAMED).map(|f| each(&f)).collect::<Vec<_>>().join(", "));
-        let (key, example) = if first.category { ("category", "\"mode\"") } else { ("number", "\"median\"") };
+        let model = match first.category {
+            true => "",
+            false => ", or \"model\" in the place of VALUE where the model's file has an imputer of its own",
+        };
         let expected = format!(
-            "none, since nothing here says what the model's own training filled in: state it in {}, as {} = VALUE under [impute.columns], or \
-             {key} = {example} under [impute] for all such columns, which is then of this table's own train split; or leave such rows out of \
-             the table. percuss feeds no NaN",
-            crate::data::table::spec_path(std::path::Path::new(&table.file)).display(),
+            "what the model's own training filled in, which a median or a mode of this file's rows need not be: {} = VALUE under [impute.columns] in \
+             {}{model}; or column = \"COLUMN\" under [split] and {} = {} under [impute], which is then of the rows that COLUMN says are train; or \
+             no such rows in the table",
             bare(&first.name),
+            crate::data::table::spec_path(std::path::Path::new(&table.file)).display(),
+            if first.category { "category" } else { "number" },
+            if first.category { "\"mode\"" } else { "\"median\"" },
         );
         Err(Error::input(&table.file, "missing values", found, expected))
     }
@@ -102,7 +124,7 @@ impl Strangeness {
                 format!("{} ({:.0} %, {:.0} % in training)", f.name, 100.0 * share(f), 100.0 * known)
             })
             .collect();
-        let note = Remark::note(format!("missing values filled: {}", listed(counts.clone())));
+        let note = Remark::note(format!("{FILLED}{}", listed(counts.clone())));
         let warning = Remark::warning(
             "more-missing",
             format!("far more values are missing, and filled, than in training: {}", listed(far.clone())),
@@ -257,13 +279,52 @@ pub(super) fn index_remark(fitted: &Preprocess, table: &Table, columns: &[String
         );
         return Some(Remark::warning("row-number-feature", text));
     }
-    let left_out: Vec<String> = fitted.row_numbers.iter().map(|name| format!("`{name}`")).collect();
-    let keep: Vec<String> = fitted.row_numbers.iter().map(|name| format!("{name:?}")).collect();
-    let mend = if table.scored {
-        String::new()
-    } else {
-        format!("; keep = [{}] in the spec makes it one", keep.join(", "))
+    let listed = |names: &[&String], shown: fn(&String) -> String| {
+        names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ")
     };
-    (!left_out.is_empty())
-        .then(|| Remark::note(format!("{} numbers the rows: no feature{mend}", left_out.join(", "))))
+    let (numbers, nameless): (Vec<&String>, Vec<&String>) =
+        fitted.row_numbers.iter().partition(|name| numbers_rows(table, name));
+    let keep = |names: &[&String]| match table.scored || names.is_empty() {
+        true => String::new(),
+        false => format!("; keep = [{}] in the spec makes it one", listed(names, |name| format!("{name:?}"))),
+    };
+    let ticked = |names: &[&String]| listed(names, |name| format!("`{name}`"));
+    let mut said = Vec::new();
+    if !numbers.is_empty() {
+        said.push(format!("{} numbers the rows: no feature{}", ticked(&numbers), keep(&numbers)));
+    }
+    let (empty, other): (Vec<&String>, Vec<&String>) =
+        nameless.into_iter().partition(|name| is_empty(table, name));
+    if !empty.is_empty() {
+        said.push(format!(
+            "{} has neither a name nor a value, as a mark at the end of lines leaves it: no feature",
+            ticked(&empty)
+        ));
+    }
+    if !other.is_empty() {
+        said.push(format!("{} has no name in the header: no feature{}", ticked(&other), keep(&other)));
+    }
+    (!said.is_empty()).then(|| Remark::note(said.join("; ")))
+}
+
+/// Whether a column that is called as an index is one: whole numbers, none of them twice.
+fn numbers_rows(table: &Table, name: &str) -> bool {
+    let values = match table.column(name) {
+        Some(Column::Number(values)) => values,
+        // A site's table need not be asked for it.
+        None => return true,
+        Some(Column::Category(_)) => return false,
+    };
+    let mut numbers: Vec<u64> = values.iter().flatten().map(|value| value.to_bits()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len() == values.len() && values.iter().flatten().all(|value| value.fract() == 0.0)
+}
+
+fn is_empty(table: &Table, name: &str) -> bool {
+    match table.column(name) {
+        Some(Column::Category(values)) => values.iter().all(Option::is_none),
+        Some(Column::Number(values)) => values.iter().all(Option::is_none),
+        None => false,
+    }
 }

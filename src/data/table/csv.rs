@@ -3,15 +3,20 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use super::source::IN_MEMORY;
 use super::texts::Texts;
 use super::{Cells, MAX_CELLS, Raw, Wanted};
 use crate::data::Remark;
+use crate::memory::Room;
 use crate::{Error, Result};
 
 /// Marks that may stand between fields.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Records that are looked at to find the mark.
 const LOOKED_AT: usize = 100;
+/// Bytes of memory for a cell, as a text's end, a number and a sample's value, and for a row while a column of them is read.
+const CELL: u64 = 36;
+const ROW: u64 = 56;
 /// A compressed file that becomes larger than this is refused.
 const MAX_INFLATED: u64 = 4 << 30;
 
@@ -20,13 +25,18 @@ pub(super) fn read(
     file: &str,
     bytes: &[u8],
     delimiter: Option<char>,
-    most: u64,
+    room: Room,
     wanted: Wanted,
 ) -> Result<Raw> {
     let mut remarks = Vec::new();
-    let bytes = inflated(file, bytes, most.min(MAX_INFLATED))?;
+    let bytes = inflated(file, bytes, (room.most() / IN_MEMORY).min(MAX_INFLATED))?;
     let text = decoded(file, &bytes, &mut remarks)?;
     let (stated, text) = stated_delimiter(&text);
+    let (comments, text) = without_comments(text);
+    if comments > 0 {
+        let lines = if comments == 1 { "line" } else { "lines" };
+        remarks.push(Remark::note(format!("{comments} {lines} of comments before the header left out")));
+    }
     let delimiter = match delimiter {
         Some(said) => u8::try_from(said).ok().filter(u8::is_ascii).ok_or_else(|| {
             Error::input(
@@ -44,20 +54,29 @@ pub(super) fn read(
     if delimiter != b',' {
         remarks.push(Remark::note(format!("{} between fields", shown(delimiter))));
     }
-    columns(file, text, delimiter, wanted, remarks)
+    columns(file, text, delimiter, room, wanted, remarks)
 }
 
-fn columns(file: &str, text: &str, delimiter: u8, wanted: Wanted, mut remarks: Vec<Remark>) -> Result<Raw> {
+fn columns(
+    file: &str,
+    text: &str,
+    delimiter: u8,
+    room: Room,
+    wanted: Wanted,
+    mut remarks: Vec<Remark>,
+) -> Result<Raw> {
     let bad = |error: csv::Error| {
         let place = error.position().map_or("csv".to_string(), |p| format!("line {}", p.line()));
-        Error::input(file, place, error, "a well-formed CSV line")
+        let expected = "a line of as many fields as the header has: titles above the header and notes below the table are taken out, and fields that \
+                        hold the mark between fields are put in double quotes";
+        Error::input(file, place, error, expected)
     };
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let header = reader.headers().map_err(bad)?.clone();
     if header.is_empty() || header.iter().all(|name| name.trim().is_empty()) {
         return Err(Error::input(file, "header", "no columns", "the columns' names"));
     }
-    let name = |(k, name): (usize, &str)| match name.trim() {
+    let name = |(k, name): (usize, &str)| match trimmed(name) {
         "" => format!("Unnamed: {k}"),
         name => name.to_string(),
     };
@@ -66,10 +85,17 @@ fn columns(file: &str, text: &str, delimiter: u8, wanted: Wanted, mut remarks: V
     let kept: Vec<bool> = all.iter().map(|name| wanted(name)).collect();
     let width = kept.iter().filter(|kept| **kept).count();
     let mut texts: Vec<Texts> = vec![Texts::default(); width];
-    let mut record = csv::StringRecord::new();
-    let mut cells = 0;
+    let (mut record, mut last) = (csv::StringRecord::new(), csv::StringRecord::new());
+    let (mut cells, mut rows) = (0, 0);
+    // In a text of short cells these are far more than the text.
+    let room = Room::of(Some(room.most()));
     while reader.read_record(&mut record).map_err(bad)? {
-        cells += width as u64;
+        (cells, rows) = (cells + width as u64, rows + 1);
+        let taken = text.len() as u64 + cells * CELL + rows * ROW;
+        if taken > room.most() {
+            let place = format!("line {}", rows + 1);
+            room.afford(file, place, u128::from(taken), ": drop columns, or part the file")?;
+        }
         if cells > MAX_CELLS {
             return Err(Error::input(
                 file,
@@ -79,7 +105,16 @@ fn columns(file: &str, text: &str, delimiter: u8, wanted: Wanted, mut remarks: V
             ));
         }
         let fields = record.iter().zip(&kept).filter(|(_, kept)| **kept);
-        fields.zip(&mut texts).for_each(|((field, _), texts)| texts.push(field.trim()));
+        fields.zip(&mut texts).for_each(|((field, _), texts)| texts.push(trimmed(field)));
+        std::mem::swap(&mut record, &mut last);
+    }
+    // A word that other rows have too is a category.
+    let summed = last.iter().position(|field| sums_up(trimmed(field)));
+    let summed = summed.filter(|at| rows > 1 && !repeats(text, delimiter, *at, &last[*at]));
+    if let Some(at) = summed {
+        let found =
+            format!("`{}` in column `{}`: a row that sums up the others", trimmed(&last[at]), all[at]);
+        return Err(Error::input(file, "the last line", found, "samples alone: take this line out"));
     }
     let all_empty: Vec<&str> =
         all.iter().map(String::as_str).filter(|name| name.starts_with("Unnamed: ")).collect();
@@ -98,6 +133,13 @@ fn columns(file: &str, text: &str, delimiter: u8, wanted: Wanted, mut remarks: V
         index_columns,
         remarks,
     })
+}
+
+/// Whether the column at a position has the same text in several rows.
+fn repeats(text: &str, delimiter: u8, at: usize, field: &str) -> bool {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    let same = reader.records().flatten().filter(|record| record.get(at) == Some(field));
+    same.take(2).count() > 1
 }
 
 /// Names that pandas gives to the numbers of rows: an index without a name, as `to_csv` writes it and `read_csv` calls it.
@@ -168,10 +210,48 @@ fn decoded<'a>(file: &str, bytes: &'a [u8], remarks: &mut Vec<Remark>) -> Result
 /// The line `sep=;` that spreadsheets put before the header, and the text after it.
 fn stated_delimiter(text: &str) -> (Option<u8>, &str) {
     let line = text.lines().next().unwrap_or_default();
-    match line.trim_end().strip_prefix("sep=").map(str::as_bytes) {
+    let bare = line.trim().trim_matches('"');
+    let stated =
+        bare.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).map(|_| bare[4..].as_bytes());
+    match stated {
         Some([delimiter]) => (Some(*delimiter), text[line.len()..].trim_start_matches(['\r', '\n'])),
         _ => (None, text),
     }
+}
+
+/// The number of lines before the header that begin with `# ` or `##`, and the text after them; `#id` is a header's name.
+fn without_comments(text: &str) -> (usize, &str) {
+    let (mut count, mut rest) = (0, text);
+    while rest.starts_with("# ") || rest.starts_with("##") {
+        let Some(end) = rest.find('\n') else { break };
+        (count, rest) = (count + 1, &rest[end + 1..]);
+    }
+    (count, rest)
+}
+
+/// A field without the blanks about it, those without a width among them.
+fn trimmed(field: &str) -> &str {
+    field.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
+}
+
+/// Whether a text says that its row adds up the others.
+fn sums_up(field: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "total",
+        "totals",
+        "grand total",
+        "subtotal",
+        "sum",
+        "average",
+        "gesamt",
+        "gesamtergebnis",
+        "summe",
+        "insgesamt",
+        "mittelwert",
+        "somme",
+        "totaal",
+    ];
+    field.len() <= 16 && WORDS.contains(&field.trim_end_matches(':').to_lowercase().as_str())
 }
 
 /// The mark that parts every one of the first lines into as many fields as the header has, two or more.

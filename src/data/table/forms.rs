@@ -1,5 +1,7 @@
 //! What a cell's text may mean as a number: `1.5`, `1,5`, `1,234`, `12 %`, `<0.5`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// The mark before the decimals.
@@ -90,9 +92,21 @@ fn limit(text: &str) -> (Option<char>, &str) {
     }
 }
 
+/// The text with a plain minus before its digits.
+pub(super) fn plain_minus(text: &str) -> Cow<'_, str> {
+    let sign =
+        text.chars().next().filter(|c| matches!(c, '\u{2212}' | '\u{2013}' | '\u{fe63}' | '\u{ff0d}' | '-'));
+    let Some(sign) = sign else { return Cow::Borrowed(text) };
+    let rest = text[sign.len_utf8()..].trim_start();
+    match rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | ',')) {
+        true => Cow::Owned(format!("-{}", rest.replace(['\u{2212}', '\u{2013}'], "-"))),
+        false => Cow::Borrowed(text),
+    }
+}
+
 /// The text with a plain minus and without the gaps between groups of three digits; `None` where gaps are elsewhere.
 fn without_gaps(text: &str) -> Option<String> {
-    let text = text.replace('\u{2212}', "-");
+    let text = plain_minus(text).replace('\u{2212}', "-");
     let gap = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'' | '’');
     if !text.contains(gap) {
         return Some(text);
@@ -112,6 +126,14 @@ fn without_gaps(text: &str) -> Option<String> {
 
 /// A number whose thousands are parted by `thousands` and whose decimals follow `decimal`.
 fn separated(text: &str, thousands: char, decimal: char) -> Option<f64> {
+    // One digit, decimals and an exponent: nothing else is parted there.
+    if let Some((mantissa, exponent)) = text.split_once(['e', 'E']) {
+        let (whole, decimals) = mantissa.split_once(decimal)?;
+        let whole_digits = whole.trim_start_matches(['-', '+']);
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let sound = digits(whole_digits) && digits(decimals) && exponent.parse::<i32>().is_ok();
+        return sound.then(|| plain(&format!("{whole}.{decimals}e{exponent}"))).flatten();
+    }
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let (sign, body) = match text.strip_prefix('-') {
         Some(body) => ("-", body),
@@ -160,6 +182,10 @@ mod tests {
             ("12 345", Some(12345.0), Some(12345.0)),
             ("1'234.5", Some(1234.5), None),
             ("\u{2212}3", Some(-3.0), Some(-3.0)),
+            ("\u{2013}3.5", Some(-3.5), None),
+            ("- 0.96", Some(-0.96), None),
+            ("3,860e+03", None, Some(3860.0)),
+            ("-1,5E-02", None, Some(-0.015)),
             ("1e5", Some(1e5), Some(1e5)),
             ("<0.5", Some(0.5), None),
             (">= 300", Some(300.0), Some(300.0)),
@@ -181,6 +207,9 @@ mod tests {
             "2021-03-04",
             "1.2.3",
             "5 mg",
+            "–",
+            "5–10",
+            "1.234,5e3",
             "<",
             "%",
         ] {

@@ -1,7 +1,9 @@
 //! Tables: cells as a file holds them, and columns of numbers or categories as they are read.
 
 mod csv;
+mod decimals;
 mod forms;
+mod nearly;
 mod parquet;
 mod reading;
 mod source;
@@ -14,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use forms::Decimal;
+pub(super) use reading::is_missing_among_numbers;
 pub use reading::{Code, Limits, Missing, Numbers, Percent, Reading};
 pub use source::{is_table, spec_path};
 pub use texts::Texts;
@@ -128,7 +131,7 @@ impl Table {
         Self::new(
             file.to_string(),
             sha256(bytes),
-            csv::read(file, bytes, None, Room::default().most(), &|_| true)?,
+            csv::read(file, bytes, None, Room::default(), &|_| true)?,
             &Reading::default(),
         )
     }
@@ -199,7 +202,7 @@ impl Table {
 
     fn type_columns(&mut self) {
         let known = std::cell::OnceCell::new();
-        let of_file = || *known.get_or_init(|| typing::decimal_of_file(self.cells.iter()));
+        let of_file = || *known.get_or_init(|| decimals::decimal_of_file(self.cells.iter()));
         let typed = self.names.iter().zip(self.cells.iter());
         let typed: Vec<_> =
             typed.map(|(name, cells)| typing::typed(name, cells, &self.reading, &of_file)).collect();
@@ -244,20 +247,25 @@ impl Table {
     }
 
     fn no_column(&self, name: &str, asked_by: &str) -> Error {
+        let (found, expected) = self.lacks(name);
+        Error::input(&self.file, asked_by, found, expected)
+    }
+
+    /// That there is no such column, and what is there instead: the one that is written nearly so, or all of them.
+    pub(super) fn lacks(&self, name: &str) -> (String, String) {
         /// More names are no help.
         const LISTED: usize = 60;
+        let plain = |name: &str| -> String {
+            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        };
         let known: Vec<&str> = self.names.iter().chain(&self.unread).map(String::as_str).collect();
+        let found = format!("no column `{name}`");
+        if let Some(alike) = known.iter().find(|other| plain(other) == plain(name)) {
+            return (found, format!("`{alike}`, as the table's header has it"));
+        }
         let more =
             if known.len() > LISTED { format!(" and {} more", known.len() - LISTED) } else { String::new() };
-        let known = known[..known.len().min(LISTED)].join(", ");
-        let alike = self.names.iter().find(|other| other.to_lowercase() == name.to_lowercase());
-        let alike = alike.map(|other| format!(" (`{other}` is written otherwise)")).unwrap_or_default();
-        Error::input(
-            &self.file,
-            asked_by,
-            format!("no column `{name}`{alike}"),
-            format!("one of {known}{more}"),
-        )
+        (found, format!("one of {}{more}", known[..known.len().min(LISTED)].join(", ")))
     }
 
     /// Why the column at a position cannot be taken for numbers or categories as it is.

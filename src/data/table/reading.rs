@@ -116,7 +116,25 @@ const ALWAYS: [&str; 11] = ["NA", "N/A", "NaN", "nan", "null", "NULL", "n/a", "#
 /// Those of them that the first format knew.
 const FIRST: [&str; 6] = ["NA", "N/A", "NaN", "nan", "null", "NULL"];
 /// Texts that mean a missing value among numbers; in a column of texts they may be an answer (`None`, `-`).
-const AMONG_NUMBERS: [&str; 14] = [
+const AMONG_NUMBERS: [&str; 31] = [
+    // Of spreadsheets, Windows, databases.
+    "#div/0!",
+    "#value!",
+    "#num!",
+    "#ref!",
+    "#name?",
+    "#null!",
+    "#n/a n/a",
+    "-nan",
+    "-1.#ind",
+    "1.#qnan",
+    "(null)",
+    "nil",
+    "\\n",
+    "...",
+    "…",
+    "–",
+    "—",
     "?",
     ".",
     "-",
@@ -143,6 +161,6 @@ pub(super) fn is_missing(text: &str, first_format: bool) -> bool {
 }
 
 /// Whether the text stands for a missing value in a column of numbers.
-pub(super) fn is_missing_among_numbers(text: &str) -> bool {
+pub(in crate::data) fn is_missing_among_numbers(text: &str) -> bool {
     text.len() <= 16 && AMONG_NUMBERS.contains(&text.to_lowercase().as_str())
 }

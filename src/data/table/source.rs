@@ -15,7 +15,7 @@ const PARQUET: [&str; 2] = ["parquet", "pq"];
 /// The largest text that is read whole, in bytes.
 const MAX_TEXT: u64 = 4 << 30;
 /// Bytes of memory for each of a text: itself, its cells and the numbers that they become (measured: 4.2).
-const IN_MEMORY: u64 = 5;
+pub(super) const IN_MEMORY: u64 = 5;
 /// More parts than this are refused.
 const MAX_PARTS: usize = 100_000;
 
@@ -38,7 +38,42 @@ fn format_of(path: &Path) -> Option<Format> {
 
 /// Whether a path is a table by its ending, or a folder of parts of one.
 pub fn is_table(path: &Path) -> bool {
-    if path.is_dir() { parts(path).is_ok_and(|parts| !parts.is_empty()) } else { format_of(path).is_some() }
+    if path.is_dir() {
+        partition(path, 0).is_some() || parts(path).is_ok_and(|parts| !parts.is_empty())
+    } else {
+        format_of(path).is_some()
+    }
+}
+
+/// The format of the first part below folders that are called `KEY=VALUE`, and such a folder.
+fn partition(folder: &Path, depth: usize) -> Option<(Format, String)> {
+    /// More keys than a table has.
+    const DEEPEST: usize = 8;
+    let below = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let below: Vec<PathBuf> = below.collect();
+    let named = |path: &Path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_string();
+    let own = below.iter().filter(|path| path.is_file() && depth > 0).find_map(|path| format_of(path));
+    if let Some(format) = own {
+        return Some((format, named(folder)));
+    }
+    let keyed = below.iter().filter(|path| depth < DEEPEST && named(path).contains('=') && path.is_dir());
+    let first = keyed.min()?;
+    partition(first, depth + 1).map(|(format, _)| (format, named(first)))
+}
+
+/// What makes one table of a folder of partitions, keys among its columns; texts stay as they are written.
+fn joined(folder: &Path, format: Format) -> String {
+    let name = folder.display();
+    match format {
+        Format::Parquet => format!(
+            "one table: python -c 'import pandas; pandas.read_parquet(\"{name}\").to_parquet(\"{name}.parquet\")', and path = \"{name}.parquet\""
+        ),
+        Format::Text => format!(
+            "one table: python -c 'import pandas, pathlib; pandas.concat(pandas.read_csv(f, dtype=str).assign(**dict(p.split(\"=\", 1) for p in \
+             f.parts if \"=\" in p)) for f in sorted(pathlib.Path(\"{name}\").rglob(\"*.csv\"))).to_csv(\"{name}.csv\", index=False)', and \
+             path = \"{name}.csv\""
+        ),
+    }
 }
 
 /// The spec beside a table: `cohort.toml` beside `cohort.csv`, `cohort.tsv.gz` or the folder `cohort.parquet`.
@@ -55,6 +90,14 @@ pub fn spec_path(table: &Path) -> PathBuf {
 
 /// The parts of a table in a folder, by name; what begins with `_` or `.` is none.
 fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    if let Some((format, name)) = partition(folder, 0) {
+        return Err(Error::input(
+            folder.display(),
+            "folder",
+            format!("the partition `{name}`"),
+            joined(folder, format),
+        ));
+    }
     let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
@@ -65,14 +108,6 @@ fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
         let format = format_of(&path).filter(|_| path.is_file());
         if format == Some(Format::Parquet) || (name.starts_with("part-") && format.is_some()) {
             parts.push(path);
-        } else if path.is_dir() && name.contains('=') {
-            let expected = "a folder of parts alone; pandas.read_parquet(FOLDER).to_parquet(\"table.parquet\") makes one file";
-            return Err(Error::input(
-                folder.display(),
-                "folder",
-                format!("the partition `{name}`"),
-                expected,
-            ));
         }
         if parts.len() > MAX_PARTS {
             return Err(Error::input(folder.display(), "parts", format!("more than {MAX_PARTS}"), "fewer"));
@@ -97,8 +132,7 @@ fn read_file(path: &Path, delimiter: Option<char>, room: Room, wanted: Wanted) -
         Some(Format::Text) => {
             room.afford_file(path, IN_MEMORY, "")?;
             let bytes = crate::files::read_bytes(path, MAX_TEXT)?;
-            let most = room.most() / IN_MEMORY;
-            Ok((sha256(&bytes), csv::read(&path.display().to_string(), &bytes, delimiter, most, wanted)?))
+            Ok((sha256(&bytes), csv::read(&path.display().to_string(), &bytes, delimiter, room, wanted)?))
         }
         None => {
             let expected = "csv, tsv, txt (each also .gz) or parquet";

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::forms::{Decimal, Form, form, plain};
+use super::decimals::evidence;
+use super::forms::{Decimal, Form, form, plain, plain_minus};
+use super::nearly::{dates, marked, rewritten};
 use super::reading::{Code, Limits, Numbers, Percent, Reading, is_missing, is_missing_among_numbers};
 use super::texts::Texts;
 use super::{Cells, Column};
@@ -56,48 +58,6 @@ pub(super) struct Typed {
 
 /// At most this many texts are named in an error.
 const NAMED: usize = 4;
-
-/// The decimal mark of a whole file, by the columns that show one mark alone.
-pub(super) fn decimal_of_file<'a>(columns: impl Iterator<Item = &'a Cells>) -> Option<Decimal> {
-    let marks: Vec<Decimal> = columns
-        .filter_map(|cells| match cells {
-            Cells::Text(texts) => {
-                let forms = numeric_forms(texts)?;
-                evidence(forms.iter()).ok().flatten()
-            }
-            _ => None,
-        })
-        .collect();
-    let first = *marks.first()?;
-    marks.iter().all(|mark| *mark == first).then_some(first)
-}
-
-/// The forms of a column all of whose cells are numbers or missing.
-fn numeric_forms(texts: &Texts) -> Option<Vec<Form>> {
-    let mut forms = Vec::new();
-    for text in texts.iter() {
-        if is_missing(text, false) || is_missing_among_numbers(text) {
-            continue;
-        }
-        forms.push(form(text)?);
-    }
-    Some(forms)
-}
-
-/// The mark that some cells can alone have; an error where there are cells of both kinds.
-fn evidence<'a>(forms: impl Iterator<Item = &'a Form>) -> Result<Option<Decimal>, ()> {
-    let (mut points, mut commas) = (false, false);
-    for form in forms {
-        points |= form.comma.is_none();
-        commas |= form.point.is_none();
-    }
-    match (points, commas) {
-        (true, true) => Err(()),
-        (true, false) => Ok(Some(Decimal::Point)),
-        (false, true) => Ok(Some(Decimal::Comma)),
-        (false, false) => Ok(None),
-    }
-}
 
 /// Reads a column.
 pub(super) fn typed(name: &str, cells: &Cells, reading: &Reading, file: OfFile) -> Typed {
@@ -244,13 +204,31 @@ impl<'a> Typist<'a> {
         } else if numeric > 0 && (mixed || strict) {
             Some(self.mixed(texts, &cells, numeric))
         } else {
-            dates(texts, &cells).map(|example| Doubt {
-                found: format!("dates or times, such as `{example}`"),
-                expected: format!("numbers or categories, or drop = [{:?}]", self.name),
-                reading: None,
-            })
+            self.no_categories(texts, &cells)
         };
         self.categories(texts, &cells, false, doubt)
+    }
+
+    /// Texts that are neither numbers nor categories: dates, and numbers with something about them.
+    fn no_categories(&self, texts: &Texts, cells: &[Cell]) -> Option<Doubt> {
+        let words: Vec<&str> = texts
+            .iter()
+            .zip(cells)
+            .filter(|(_, cell)| matches!(cell, Cell::Word))
+            .map(|(text, _)| text)
+            .collect();
+        let doubt = |found: String, expected: String| Some(Doubt { found, expected, reading: None });
+        if let Some(example) = dates(&words) {
+            let expected = format!("numbers or categories, or drop = [{:?}]", self.name);
+            return doubt(format!("dates or times, such as `{example}`"), expected);
+        }
+        let what = marked(&words)?;
+        let expected = format!(
+            "numbers alone, which the table is to have in these cells (a unit in the column's name), or one_hot = [{0:?}] if the column is of \
+             categories, drop = [{0:?}] if it is no feature",
+            self.name
+        );
+        doubt(format!("{what}, such as `{}`", words.first().copied().unwrap_or_default()), expected)
     }
 
     /// Whether every word is `True` or `False`, in a feature: Parquet has the same column as numbers, and so has pandas.
@@ -311,6 +289,19 @@ impl<'a> Typist<'a> {
         } else {
             String::new()
         };
+        if let Some(rewritten) = words.keys().map(|word| rewritten(word)).collect::<Option<Vec<_>>>() {
+            let first = words.keys().next().copied().unwrap_or_default();
+            let example = rewritten.first().cloned().unwrap_or_default();
+            return Doubt {
+                found: format!("{shown}{more} among {numeric} numbers"),
+                expected: format!(
+                    "numbers alone: if `{first}` is {example}, write it so in the table; or one_hot = [{0:?}] in the spec if the column is of \
+                     categories, drop = [{0:?}] if it is no feature",
+                    self.name
+                ),
+                reading: None,
+            };
+        }
         let key = bare(self.name);
         let reading = (words.len() <= 4 * NAMED)
             .then(|| format!("missing = {{ {key} = [{codes}] }} if these stand for missing values"));
@@ -367,7 +358,7 @@ impl<'a> Typist<'a> {
                     _ => Told::Thousands,
                 };
                 // A minus of typesetters alone makes a number no other one.
-                if kind != Told::Thousands || plain(&text.replace('\u{2212}', "-")).is_none() {
+                if kind != Told::Thousands || plain(&plain_minus(text)).is_none() {
                     self.tell(kind, "");
                 }
             } else if form.plain && decimal == Decimal::Comma && text.contains('.') {
@@ -488,28 +479,4 @@ pub(in crate::data) fn bare(name: &str) -> String {
     let plain =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if plain { name.to_string() } else { format!("{name:?}") }
-}
-
-/// An example, if every text is a date, a time or both.
-fn dates<'a>(texts: &'a Texts, cells: &[Cell]) -> Option<&'a str> {
-    let words =
-        || texts.iter().zip(cells).filter(|(_, cell)| matches!(cell, Cell::Word)).map(|(text, _)| text);
-    (words().next().is_some() && words().all(is_date)).then(|| words().next())?
-}
-
-fn is_date(text: &str) -> bool {
-    let numbers = |part: &str, mark: char, counts: std::ops::RangeInclusive<usize>| {
-        let parts: Vec<&str> = part.split(mark).collect();
-        counts.contains(&parts.len())
-            && parts.iter().all(|p| (1..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let day = |part: &str| ['-', '/', '.'].into_iter().any(|mark| numbers(part, mark, 3..=3));
-    let time = |part: &str| {
-        let clock = part.trim_end_matches('Z').split(['+', '.']).next().unwrap_or_default();
-        numbers(clock, ':', 2..=3)
-    };
-    match text.split_once(['T', ' ']) {
-        Some((date, clock)) => day(date) && time(clock.trim()),
-        None => day(text) || time(text),
-    }
 }

@@ -27,6 +27,9 @@ pub(super) struct Beside {
     /// Inputs that are the same for all samples, by their names, and their values.
     #[serde(default)]
     pub(super) inputs: BTreeMap<String, Given>,
+    /// Names of the values of a sample, in their order: a table's columns are fed by them.
+    #[serde(default)]
+    pub(super) features: Vec<String>,
     /// Where the channels of an input image are, if nothing in the network says so.
     pub(super) channels: Option<Channels>,
     /// What the network was trained on.
@@ -43,7 +46,7 @@ pub(super) struct Beside {
 }
 
 /// All of them but `inputs`, by which other tools' files mean something else.
-const KEYS: [&str; 5] = ["class_names", "head", "input_scaling", "dimensions", "channels"];
+const KEYS: [&str; 6] = ["class_names", "head", "input_scaling", "dimensions", "features", "channels"];
 
 /// What a study says of a network that its file leaves open; it goes before what the file beside the network says.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -180,7 +183,8 @@ impl Beside {
             return Ok(Self { exported_names: names_of_others(value), exported_scaling, ..silent });
         }
         let read: Self = serde_json::from_str(&text).map_err(|e| {
-            let expected = "class_names, head, input_scaling, output, dimensions, inputs, channels, training";
+            let expected =
+                "class_names, head, input_scaling, output, dimensions, inputs, features, channels, training";
             Error::input(path.display(), format!("line {}", e.line()), e.to_string(), expected)
         })?;
         Ok(Self { file: path.display().to_string(), ..read })

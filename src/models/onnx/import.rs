@@ -1,6 +1,6 @@
 //! From a decoded file to a network: what is needed of it, in order, every node by its op.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use bumpalo::Bump;
@@ -10,10 +10,12 @@ use super::beside::Beside;
 use super::call::{Call, Tree};
 use super::data::Sources;
 use super::ending::{Ending, Logits, ending, finished};
+use super::fingerprint::{describe, digest};
 use super::folding::evaluated;
+use super::imputing;
 use super::layout::Builder;
 use super::ops;
-use super::proto::{AttributeValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo};
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo};
 use super::sample::{self, Sample};
 use super::scope;
 use super::value::{Refusal, Value};
@@ -125,6 +127,18 @@ impl<'a, 'm> Import<'a, 'm> {
         }
         // Before anything is added for the ending.
         let (features, norm) = (self.builder.features, self.builder.norm.take());
+        let sample_of = (inputs.as_slice(), axes.as_slice());
+        let fills = imputing::fills(&mut self.builder, &self.tree, &live, self.model, sample_of, output);
+        let len: usize = inputs.iter().map(|input| input.range.len()).sum();
+        if !beside.features.is_empty() && beside.features.len() != len {
+            let why = format!(
+                "{} names in {}, where a sample has {len} values",
+                beside.features.len(),
+                beside.file
+            );
+            self.miss("features", why);
+            return None;
+        }
         let (ending, logits) = ending(&self.tree, output, self.opset);
         let ends = finished(&mut self.builder, &self.tree, Logits::Of(output))
             .and_then(|deployed| Ok((deployed, finished(&mut self.builder, &self.tree, logits)?)));
@@ -149,6 +163,8 @@ impl<'a, 'm> Import<'a, 'm> {
             classes,
             head: beside.head.unwrap_or(head),
             ending,
+            fills,
+            feature_names: beside.features.clone(),
             logits,
             deployed,
             features,
@@ -433,32 +449,4 @@ fn build<'a>(
         tree.values.insert(name, value);
     }
     Ok(())
-}
-
-/// A node's meaning, without its name.
-fn describe(hash: &mut Sha256, node: &NodeProto) {
-    hash.update(format!("{} {} {:?} {:?}", node.domain, node.op, node.inputs, node.outputs));
-    let mut attributes: BTreeMap<&str, String> = BTreeMap::new();
-    for attribute in &node.attributes {
-        attributes.insert(
-            attribute.name,
-            match &attribute.value {
-                AttributeValue::Tensor(tensor) => {
-                    hash.update(tensor.raw.unwrap_or_default());
-                    format!("{:?}", TensorProto { raw: None, ..tensor.clone() })
-                }
-                value => format!("{value:?}"),
-            },
-        );
-    }
-    hash.update(format!("{attributes:?}"));
-}
-
-fn digest(hash: &mut Sha256, name: &str, constant: &super::constant::Constant) {
-    hash.update(format!("{name} {:?}", constant.dims));
-    match (constant.as_floats(), constant.as_ints()) {
-        (Some(values), _) => hash.update(bytemuck::cast_slice::<f32, u8>(values)),
-        (_, Some(values)) => hash.update(bytemuck::cast_slice::<i64, u8>(values)),
-        (None, None) => {}
-    }
 }

@@ -9,8 +9,10 @@ mod call;
 mod constant;
 mod data;
 mod ending;
+mod fingerprint;
 mod folding;
 mod import;
+mod imputing;
 mod inspect;
 mod layout;
 mod movement;
@@ -115,6 +117,11 @@ pub struct Network {
     pub classes: usize,
     /// What the outputs mean: as the file beside the network says, else as its end or a single output does.
     pub head: Head,
+    /// What the network's own imputer makes of a missing value, for every value of a sample: `None` where it has none, or where something else
+    /// reads the missing value, too. Empty in a file without imputers.
+    pub fills: Vec<Option<f32>>,
+    /// Names of the values of a sample, as the file beside the network says.
+    pub feature_names: Vec<String>,
     /// What makes probabilities of the logits, if the file ends in that.
     pub ending: Option<Ending>,
     /// What is known of the file.
