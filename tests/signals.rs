@@ -247,7 +247,7 @@ fn ptb_xl_is_read_by_its_list() {
         asked.outputs = Some(Outputs { count: 3, findings: false });
         let single = read(&asked);
         assert_eq!((classes(&single), single.index.as_slice()), (vec![2], &[3][..]));
-        assert!(said(&single, "1 samples with none of the classes and 1 with several"));
+        assert!(said(&single, "1 sample with none of the classes and 1 with several"));
         asked.classes = vec!["NORM".into(), "NROM".into()];
         asked.outputs = Some(Outputs { count: 2, findings: true });
         assert!(refusal(&asked).contains("NROM"));

@@ -10,8 +10,8 @@ use super::inspect_private::private;
 use super::inspect_private_model;
 use super::inspect_results::{parquet, results};
 use super::print;
-use crate::data::registry;
 use crate::data::signals::{ListColumns, listing};
+use crate::data::{image_folder, registry};
 use crate::models::clip::{Clip, TextTower};
 use crate::models::{Architecture, Encoder, Head, Model, Weights, onnx, onnx_file, refuse_other_weights};
 use crate::sweep::plan::grouped;
@@ -74,6 +74,10 @@ pub fn describe(path: &Path) -> Result<String> {
         "hea" | "edf" | "EDF" | "bdf" | "BDF" => signal(path),
         "csv" => table(path),
         "parquet" => parquet(path),
+        "toml" => {
+            let expected = format!("{EXPECTED}; `percuss data check STUDY.toml` shows what a study reads");
+            Err(Error::input(path.display(), "file ending", "\"toml\"", expected))
+        }
         other => Err(Error::input(path.display(), "file ending", format!("{other:?}"), EXPECTED)),
     }
 }
@@ -94,6 +98,16 @@ fn folder(path: &Path) -> Result<String> {
     }
     if listing::folder(path, &ListColumns::default()).is_ok() {
         return signal(path);
+    }
+    let image = |name: &str| {
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default();
+        ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "dcm"].contains(&ending.as_str())
+    };
+    if image_folder::is_one(path).is_ok_and(|is| is) || holds(image)? {
+        let expected = format!(
+            "{EXPECTED}; images are shown by `percuss data check STUDY`, once a study's [[data]] says path (a folder a class) or manifest"
+        );
+        return Err(Error::input(path.display(), "folder", "images", expected));
     }
     Err(Error::input(
         path.display(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::image_set::{self, Listed};
 use super::labels::{Classes, Place, Written, classes};
-use super::manifest::same_split;
+use super::split_names::usual;
 use super::subset::sha256;
 use super::{Dataset, Labels, Request, mask_files, picture};
 use crate::{Error, Result};
@@ -103,7 +103,7 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
 /// The folders that are called after splits, in the order of splits; none unless all folders are.
 fn split_folders(path: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let named = |folder: &Path, split: &str| {
-        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| same_split(name, split))
+        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| usual(name) == Some(split))
     };
     let all = folders(path)?;
     let of_split =

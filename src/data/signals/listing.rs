@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::options::ListColumns;
 use super::recording::ENDINGS;
+use crate::data::labels::{Statement, statements};
 use crate::data::wfdb::Header;
-use crate::data::{Remark, beats, table};
+use crate::data::{Remark, SplitNames, beats, table};
 use crate::{Error, Result, files};
 
 /// One recording of a listing.
@@ -44,8 +45,8 @@ pub enum ListedLabels {
     Texts(String, Vec<String>),
     /// Statements each (codes of findings and diagnoses), of this column.
     Sets(String, Vec<BTreeSet<String>>),
-    /// A column of 0 and 1 for every finding.
-    Findings(Vec<String>, Vec<Vec<u8>>),
+    /// A column for every finding: 0, 1, -1 (uncertain), NaN (missing).
+    Findings(Vec<String>, Vec<Vec<f64>>),
 }
 
 /// More files than this below a folder are taken for a wrong folder.
@@ -322,7 +323,7 @@ pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
     }
     let patients = table.column(path, "patient", columns.patient.as_deref(), &PATIENTS)?;
     let splits = table.column(path, "split", columns.split.as_deref(), &SPLITS)?;
-    let splits = splits.map(|at| split_names(path, &table, at, &mut remarks)).transpose()?;
+    let splits = splits.map(|at| split_names(path, &table, at, &columns.splits, &mut remarks)).transpose()?;
     let mut items = Vec::new();
     let mut seen = HashSet::new();
     for (row, cells) in table.rows.iter().enumerate() {
@@ -341,7 +342,7 @@ pub fn list(path: &Path, columns: &ListColumns) -> Result<Listing> {
             path: with_ending(&folder.join(name)),
             name: name.clone(),
             patient: patients.map(|at| cells[at].clone()).filter(|patient| !patient.is_empty()),
-            split: splits.as_ref().map(|splits| splits[row].clone()),
+            split: splits.as_ref().and_then(|splits| splits[row].clone()),
             columns,
         });
     }
@@ -362,12 +363,22 @@ fn with_ending(path: &Path) -> PathBuf {
     }
 }
 
-/// Splits by name, or PTB-XL's folds: 1 to 8 to train on, 9 to validate, 10 to test, as its authors recommend.
-fn split_names(path: &Path, table: &List, at: usize, remarks: &mut Vec<Remark>) -> Result<Vec<String>> {
+/// Splits by name or by the values that the study says; else PTB-XL's folds: 1 to 8 to train on, 9 to validate, 10 to test, as its authors
+/// recommend.
+fn split_names(
+    path: &Path,
+    table: &List,
+    at: usize,
+    names: &SplitNames,
+    remarks: &mut Vec<Remark>,
+) -> Result<Vec<Option<String>>> {
     let fold = |cell: &str| {
         cell.parse::<f64>().ok().filter(|fold| fold.fract() == 0.0 && (1.0..=10.0).contains(fold))
     };
     let column = &table.names[at];
+    if names.are_stated() {
+        return Ok(table.cells(at).map(|cell| names.of(cell).map(str::to_string)).collect());
+    }
     if let Some(folds) = table.cells(at).map(fold).collect::<Option<Vec<f64>>>() {
         remarks.push(Remark::note(format!("folds of `{column}`: 1 to 8 are train, 9 is val, 10 is test")));
         let split = |fold: &f64| {
@@ -379,21 +390,17 @@ fn split_names(path: &Path, table: &List, at: usize, remarks: &mut Vec<Remark>) 
                 "test"
             }
         };
-        return Ok(folds.iter().map(|fold| split(fold).to_string()).collect());
+        return Ok(folds.iter().map(|fold| Some(split(fold).to_string())).collect());
     }
-    let name = |(row, cell): (usize, &str)| match cell.to_lowercase().as_str() {
-        "train" | "training" => Ok("train".to_string()),
-        "val" | "valid" | "validation" | "dev" => Ok("val".to_string()),
-        "test" | "testing" => Ok("test".to_string()),
-        _ => {
+    let name = |(row, cell): (usize, &str)| {
+        names.of(cell).map(|split| Some(split.to_string())).ok_or_else(|| {
             let place = format!("row {}, column `{column}`", row + 1);
-            Err(Error::input(
-                path.display(),
-                place,
-                format!("`{cell}`"),
-                "train, val or test, or folds from 1 to 10",
-            ))
-        }
+            let expected = format!(
+                "train, val or test, folds from 1 to 10, or a line in [[data]]: {}",
+                SplitNames::LINE
+            );
+            Error::input(path.display(), place, format!("`{cell}`"), expected)
+        })
     };
     table.cells(at).enumerate().map(name).collect()
 }
@@ -410,11 +417,18 @@ fn listed_labels(
             let Some(at) = table.column(path, "labels", Some(name), &[])? else { continue };
             for (row, cell) in table.cells(at).enumerate() {
                 all[row].push(match cell.to_lowercase().as_str() {
-                    "1" | "1.0" | "true" => 1,
-                    "0" | "0.0" | "false" => 0,
+                    "1" | "1.0" | "true" => 1.0,
+                    "0" | "0.0" | "false" => 0.0,
+                    "-1" | "-1.0" => -1.0,
+                    "" | "nan" => f64::NAN,
                     _ => {
                         let place = format!("row {}, column `{name}`", row + 1);
-                        return Err(Error::input(path.display(), place, format!("`{cell}`"), "0 or 1"));
+                        return Err(Error::input(
+                            path.display(),
+                            place,
+                            format!("`{cell}`"),
+                            "0, 1, -1 (uncertain) or nothing",
+                        ));
                     }
                 });
             }
@@ -427,15 +441,22 @@ fn listed_labels(
         Error::input(path.display(), "columns", found, expected)
     })?;
     let column = table.names[at].clone();
-    let sets: Option<Vec<BTreeSet<String>>> = table.cells(at).map(statements).collect();
-    let Some(mut sets) = sets else {
-        let texts: Vec<String> = table.cells(at).map(str::to_string).collect();
-        if let Some(row) = texts.iter().position(String::is_empty) {
+    let Some(stated) = table.cells(at).map(statements).collect::<Option<Vec<_>>>() else {
+        if let Some(row) = table
+            .cells(at)
+            .position(str::is_empty)
+            .filter(|_| table.cells(at).any(|cell| statements(cell).is_some()))
+        {
             let place = format!("row {}, column `{column}`", row + 1);
-            return Err(Error::input(path.display(), place, "nothing", "a label"));
+            let expected =
+                "a list as in the other rows; a row without labels left out, or [] where nothing was found";
+            return Err(Error::input(path.display(), place, "nothing", expected));
         }
-        return Ok(ListedLabels::Texts(column, texts));
+        return Ok(ListedLabels::Texts(column, table.cells(at).map(str::to_string).collect()));
     };
+    refuse_answers(path, &column, &stated)?;
+    let set = |own: Vec<Statement>| own.into_iter().map(|one| one.name).collect::<BTreeSet<String>>();
+    let mut sets: Vec<BTreeSet<String>> = stated.into_iter().map(set).collect();
     let beside = path.with_file_name("scp_statements.csv");
     if column.eq_ignore_ascii_case("scp_codes") && beside.is_file() {
         let classes = superclasses(&beside)?;
@@ -453,15 +474,20 @@ fn listed_labels(
     Ok(ListedLabels::Sets(column, sets))
 }
 
-/// The statements of a text such as `{'NORM': 100.0, 'SR': 0.0}` or `['AF', 'LBBB']`; `None` for any other.
-pub(in crate::data) fn statements(text: &str) -> Option<BTreeSet<String>> {
-    let inner = |open, close| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
-    let inside = inner('{', '}').or_else(|| inner('[', ']'))?;
-    let name = |part: &str| {
-        let name = part.split(':').next().unwrap_or_default().trim();
-        name.trim_matches(['\'', '"']).trim().to_string()
+/// Refuses dictionaries whose numbers are answers, `{'AF': 0, 'LBBB': 1}`: statements count whatever number stands with them.
+fn refuse_answers(path: &Path, column: &str, stated: &[Vec<Statement>]) -> Result<()> {
+    let said = |words: [&str; 3]| {
+        let mut values = stated.iter().flatten().filter_map(|one| one.value.as_deref());
+        values.any(|value| words.contains(&value.to_lowercase().as_str()))
     };
-    Some(inside.split(',').map(name).filter(|name| !name.is_empty()).collect())
+    let answers = ["0", "0.0", "false", "1", "1.0", "true"];
+    let other =
+        |one: &Statement| !one.value.as_ref().is_some_and(|value| answers.contains(&&*value.to_lowercase()));
+    if stated.iter().flatten().any(other) || !(said(["0", "0.0", "false"]) && said(["1", "1.0", "true"])) {
+        return Ok(());
+    }
+    let expected = "names of what there is, ['AF', 'LBBB'], or a column of 0 and 1 for each: labels = [\"AF\", \"LBBB\"] in `records`";
+    Err(Error::input(path.display(), format!("column `{column}`"), "dictionaries of 0 and 1", expected))
 }
 
 /// Which diagnostic superclass a statement belongs to, as scp_statements.csv says.
@@ -499,15 +525,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_read_from_python_texts() {
+    fn diagnoses_are_codes_of_a_comment() {
         let set = |names: &[&str]| Some(names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>());
-        assert_eq!(statements("{'NORM': 100.0, 'SR': 0.0}"), set(&["NORM", "SR"]));
-        assert_eq!(statements("[\"AF\"]"), set(&["AF"]));
-        assert_eq!(statements("{}"), set(&[]));
-        assert_eq!(statements("NORM"), None);
         assert_eq!(
             diagnoses(&["Age: 74".into(), "Dx: 59118001, 426783006".into()]),
             set(&["426783006", "59118001"])
         );
+        assert_eq!(diagnoses(&["Age: 74".into()]), None);
     }
 }
