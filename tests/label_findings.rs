@@ -114,3 +114,109 @@ fn images_that_several_rows_list_are_flagged() {
     let other = flagged("0.png,1\n0.png,0\n1.png,0\n");
     assert!(other.len() == 1 && other[0].starts_with("labels contradict each other: 1 "), "{other:?}");
 }
+
+/// RSNA's and VinDr's layout: a row a box.
+#[test]
+fn an_image_with_several_rows_is_one_sample_where_the_study_says_so() {
+    let once = "repeated = \"once\"";
+    let rsna = Place::new(1, "sigmoid", &["opacity"]);
+    let data = rsna.csv("path,x,Target\n0.png,1,1\n0.png,2,1\n1.png,,0\n2.png,3,1\n");
+    let target = "columns = { label = \"Target\" }";
+    let read = rsna.read(&format!("{data}\n{target}\n{once}"), "").unwrap();
+    assert_eq!((classes(&read), read.index.clone()), (vec![1, 0, 1], vec![0, 2, 3]));
+    assert!(told(&read).contains("4 rows list 3 images: each counts once"), "{}", told(&read));
+    assert!(read.remarks.iter().all(|remark| remark.flag != Some("repeated")));
+    assert_eq!(rsna.read(&format!("{data}\n{target}"), "").unwrap().len(), 4);
+    let data = rsna.csv("path,x,Target\n0.png,1,1\n1.png,,0\n0.png,2,0\n");
+    let error = rsna.read(&format!("{data}\n{target}\n{once}"), "").unwrap_err();
+    assert!(error.contains("row 2") && error.contains("the image of row 0"), "{error}");
+    // Findings add up; where the key is not said the refusal says it.
+    let vindr = Place::new(3, "sigmoid", &["Mass", "Edema", "Hernia"]);
+    let rows = "0.png,Mass\n1.png,No finding\n0.png,Edema\n2.png,Hernia\n0.png,Mass\n1.png,No finding\n";
+    let data =
+        format!("{}\ncolumns = {{ label = \"class_name\" }}", vindr.csv(&format!("path,class_name\n{rows}")));
+    let error = vindr.read(&data, "").unwrap_err();
+    assert!(error.contains(once), "{error}");
+    let read = vindr.read(&format!("{data}\n{once}"), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 1, 0], [0, 0, 0], [0, 0, 1]].concat()));
+    assert_eq!(read.index, [0, 1, 3]);
+    assert!(told(&read).contains("with the findings of all its rows"), "{}", told(&read));
+    vindr.csv(&format!("path,class_name\n{rows}1.png,Mass\n"));
+    let error = vindr.read(&format!("{data}\n{once}"), "").unwrap_err();
+    assert!(error.contains("row 6") && error.contains("a finding beside none"), "{error}");
+    // Several findings in such a text must not pass for one that no output has.
+    vindr.csv("path,class_name\n0.png,Mass; Edema\n1.png,Edema\n2.png,Hernia\n");
+    let error = vindr.read(&format!("{data}\n{once}"), "").unwrap_err();
+    assert!(error.contains("separator = \";\""), "{error}");
+    let read = vindr.read(&format!("{data}\nseparator = \";\""), "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 1, 0], [0, 1, 0], [0, 0, 1]].concat()));
+}
+
+/// PadChest's and ODIR's texts.
+#[test]
+fn lists_in_texts_are_read_as_they_are_quoted() {
+    let place = Place::new(2, "sigmoid", &["opacity, left", "Mass"]);
+    let data = place.csv(
+        "path,label\n0.png,\"['opacity, left', 'Mass']\"\n1.png,\"[\"\"Mass\"\"]\"\n2.png,[]\n3.png,\"[\"\"opacity, left\"\", \"\"normal\"\"]\"\n",
+    );
+    let read = place.read(data, "").unwrap();
+    assert_eq!(read.labels, Labels::Findings([[1, 1], [0, 1], [0, 0], [1, 0]].concat()));
+    // Answers in a list are no names.
+    let place = Place::new(2, "sigmoid", &["0", "1"]);
+    let error = place.read(place.csv("path,label\n0.png,\"[0, 1]\"\n1.png,\"[1, 1]\"\n"), "").unwrap_err();
+    assert!(error.contains("a column of 0 and 1 for each"), "{error}");
+    // One class a sample: a list of one.
+    let place = Place::new(2, "softmax", &["N", "D"]);
+    let data = place.csv("path,label\n0.png,['D']\n1.png,['N']\n");
+    assert_eq!(classes(&place.read(data, "").unwrap()), [1, 0]);
+    let data = place.csv("path,label\n0.png,['D']\n1.png,\"['N', 'D']\"\n");
+    let error = place.read(data, "").unwrap_err();
+    assert!(
+        error.contains("row 1: found 2 labels in one text") && error.contains("head = \"sigmoid\""),
+        "{error}"
+    );
+    let read = place.read(data, "head = \"sigmoid\"").unwrap();
+    assert_eq!(read.labels, Labels::Findings(vec![0, 1, 1, 1]));
+}
+
+/// Values of an array that are no answer, under every policy, one split of two.
+#[test]
+fn archives_of_one_class_have_policies() {
+    let numbers = [1.0, 0.0, -1.0, f64::NAN, 0.0, 1.0];
+    for (names, clear) in [(&["normal", "ill"][..], true), (&["a", "b"], false)] {
+        let place = Place::new(2, "softmax", names);
+        let data = place.array(npy("<f4", false, &[6], &encoded("<f4", &numbers)));
+        let error = place.read(data, "").unwrap_err();
+        assert!(error.contains("entry 2") && error.contains("uncertain = \"drop\""), "{error}");
+        assert_eq!(error.contains("counts as that class"), clear, "{error}");
+        let error = place.read(&format!("{data}\nuncertain = \"drop\""), "").unwrap_err();
+        assert!(error.contains("entry 3") && error.contains("missing = \"drop\""), "{error}");
+        for policy in ["drop", "ignore"] {
+            let read =
+                place.read(&format!("{data}\nuncertain = {policy:?}\nmissing = {policy:?}"), "").unwrap();
+            assert_eq!((classes(&read), read.index.clone()), (vec![1, 0, 0, 1], vec![0, 1, 4, 5]));
+            assert_eq!(read.values, [0.0, 1.0, 4.0, 5.0]);
+            let text = told(&read);
+            assert!(
+                text.contains("1 uncertain label leaves") && text.contains("4 of 6 samples have a label"),
+                "{text}"
+            );
+        }
+        let counted = place.read(&format!("{data}\nuncertain = \"positive\"\nmissing = \"negative\""), "");
+        match counted {
+            Ok(read) => {
+                assert!(clear);
+                assert_eq!(classes(&read), [1, 0, 1, 0, 0, 1]);
+            }
+            Err(error) => assert!(!clear && error.contains("uncertain = \"drop\""), "{error}"),
+        }
+    }
+    // Findings: the whole sample, or this finding of it.
+    let place = Place::new(2, "sigmoid", &["A", "B"]);
+    let rows = [1.0, 0.0, -1.0, 1.0, 0.0, f64::NAN, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+    let data = place.array(npy("<f4", false, &[6, 2], &encoded("<f4", &rows)));
+    let read = place.read(&format!("{data}\nuncertain = \"drop\"\nmissing = \"ignore\""), "").unwrap();
+    const U: u8 = percuss::data::UNLABELLED;
+    assert_eq!(read.labels, Labels::Findings([[1, 0], [0, U], [1, 1], [0, 0], [0, 1]].concat()));
+    assert_eq!(read.index, [0, 2, 3, 4, 5]);
+}
