@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 
-use support::labelled::{ILL, Place, as_texts, classes, label_lines, lines, told};
+use support::labelled::{ILL, Place, THREE, as_texts, classes, label_lines, lines, told};
 use support::npz::{encoded, npy};
 
 #[test]
@@ -162,4 +162,103 @@ fn a_class_without_a_column_is_asked_for() {
     let data = place.csv("path,bacterial,viral\n0.png,1,0\n1.png,0,0\n");
     let error = place.read(&format!("{data}\n{two}"), "").unwrap_err();
     assert!(error.contains("a column for normal") && !error.contains("sigmoid"), "{error}");
+}
+
+/// Lists as RSNA, APTOS, Messidor, HAM10000, ISIC, COVIDx and hospitals write them: the classes that they are by construction, or a refusal with
+/// these words.
+#[test]
+fn lists_of_public_sets_are_read_as_they_are_meant() {
+    let (one, softmax) = ("sigmoid", "softmax");
+    let inverse = ["COVID-19", "Normal"];
+    let grades = ["No DR", "Mild", "Severe"];
+    let dr = |own: [usize; 6]| own.map(|grade| grades[grade].to_string());
+    let word = |no: &str, yes: &str| ILL.map(|ill| if ill { yes } else { no }.to_string());
+    let (right, turned) = (ILL.map(usize::from), ILL.map(|ill| usize::from(!ill)));
+    type Row<'a> = (usize, &'a str, &'a [&'a str], &'a str, [String; 6], Result<[usize; 6], &'a str>);
+    let rows: [Row; 24] = [
+        (1, one, &["pneumonia"], "Target", word("0", "1"), Ok(right)),
+        (1, one, &["pneumonia"], "Normal", word("no", "yes"), Ok(turned)),
+        (1, one, &["No Finding"], "No Finding", word("0.0", "1.0"), Ok(right)),
+        (1, one, &["No Finding"], "label", word("0", "1"), Ok(right)),
+        (
+            1,
+            one,
+            &["No Finding"],
+            "label",
+            word("no", "yes"),
+            Err("classes = [\"no\", \"yes\"] if it is `No Finding`"),
+        ),
+        (1, one, &["healthy"], "label", word("negative", "positive"), Err("if it is `not healthy`")),
+        (1, one, &["normal"], "disease", word("0", "1"), Err("`label = { \"not normal\" = \"disease\" }`")),
+        (1, one, &[], "No Finding", word("0", "1"), Err("if 1 is class 0 (the output is low)")),
+        // Numbers are places; a column that asks for something of its own is another matter.
+        (2, softmax, &inverse, "Target", word("0", "1"), Ok(right)),
+        (2, softmax, &inverse, "label", word("0", "1"), Ok(right)),
+        (
+            2,
+            softmax,
+            &inverse,
+            "covid",
+            word("0", "1"),
+            Err("`label = { \"COVID-19\" = \"covid\" }` if 1 is COVID-19"),
+        ),
+        (2, softmax, &inverse, "covid-19", word("0", "1"), Ok(turned)),
+        (2, softmax, &["normal", "ill"], "Negative for pneumonia", word("0", "1"), Ok(turned)),
+        (2, softmax, &["normal", "ill"], "Normal", word("absent", "present"), Ok(turned)),
+        (2, softmax, &["NORM", "MI"], "label", word("No", "Yes"), Ok(right)),
+        (2, softmax, &["benign", "malignant"], "melanoma", word("0", "1"), Ok(right)),
+        (2, softmax, &["benign", "malignant"], "benign", word("0", "1"), Ok(turned)),
+        (
+            2,
+            softmax,
+            &["benign", "malignant"],
+            "label",
+            word("B", "M"),
+            Err("classes = [\"B\", \"M\"] if `B` is `benign`"),
+        ),
+        (
+            2,
+            softmax,
+            &["normal", "ill"],
+            "diagnosis",
+            ["4", "0", "2", "1", "3", "0"].map(String::from),
+            Err("`grade >= 2`"),
+        ),
+        (3, softmax, &grades, "diagnosis", THREE.map(|grade| grade.to_string()), Ok(THREE)),
+        (3, softmax, &grades, "grade", dr(THREE), Ok(THREE)),
+        (
+            3,
+            softmax,
+            &grades,
+            "grade",
+            THREE.map(|grade| format!("R{grade}")),
+            Err("classes = [OUTPUT 0, OUTPUT 1, OUTPUT 2]"),
+        ),
+        (
+            3,
+            softmax,
+            &["akiec", "mel", "nv"],
+            "dx",
+            THREE.map(|k| ["akiec", "mel", "NV"][k].to_string()),
+            Ok(THREE),
+        ),
+        (
+            3,
+            softmax,
+            &["normal", "pneumonia", "COVID-19"],
+            "label",
+            word("negative", "positive"),
+            Err("a class by its name"),
+        ),
+    ];
+    for (outputs, head, names, column, cells, expected) in rows {
+        let what = format!("{column} {cells:?} under {names:?}");
+        let place = Place::new(outputs, head, names);
+        let data = format!("{}\ncolumns = {{ label = {column:?} }}", place.list(column, &cells));
+        match (place.read(&data, ""), expected) {
+            (Ok(read), Ok(right)) => assert_eq!(classes(&read), right, "{what}"),
+            (Err(error), Err(words)) => assert!(error.contains(words), "{what}: {error}"),
+            (read, _) => panic!("{what}: {:?}", read.map(|read| classes(&read))),
+        }
+    }
 }

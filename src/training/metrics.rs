@@ -66,7 +66,7 @@ pub struct Metrics {
     pub n: usize,
     /// See [`Metric::Loss`].
     pub loss: f64,
-    /// Softmax: the largest logit (of equal ones the first) is the label. Sigmoid: over samples and findings, logit above 0.
+    /// Softmax: the largest logit (of equal ones the first) is the label. Sigmoid: logit above 0, mean over findings, as `percuss eval` has it.
     pub accuracy: f64,
     /// Softmax and single-logit models: mean recall of the classes that occur. Several findings: mean of (sensitivity +
     /// specificity) / 2.
@@ -207,12 +207,14 @@ fn findings(logits: &[f32], truth: &[Option<bool>], outputs: usize, loss: &Loss)
         auroc(&score, &truth)
     };
     let labelled = truth.iter().flatten().count() as f64;
-    let right: usize = counts.iter().map(|counts| counts.hit + counts.rest).sum();
+    let right = |counts: &Counts| {
+        share(counts.hit + counts.rest, counts.hit + counts.rest + counts.missed + counts.false_alarm)
+    };
     let balanced = |counts: &Counts| mean([counts.recall(), counts.specificity()].into_iter());
     Metrics {
         n: truth.len() / outputs,
         loss: total / labelled,
-        accuracy: right as f64 / labelled,
+        accuracy: mean(counts.iter().map(right)).unwrap_or(0.0),
         balanced_accuracy: mean(counts.iter().map(balanced)).unwrap_or(0.0),
         macro_f1: mean(counts.iter().map(|counts| counts.f1())).unwrap_or(0.0),
         auroc: mean((0..outputs).map(of_finding)),

@@ -84,14 +84,7 @@ pub(super) fn in_one_text(
     let all: Vec<String> = all.into_iter().collect();
     let title = format!("column `{name}`");
     // `Mass; Edema` must not pass for a finding of its own, which no output has.
-    let joined = |text: &&String| {
-        let known = |part: &str| named(part.trim());
-        let between = ['|', ';', ',', '/']
-            .into_iter()
-            .find(|&letter| text.contains(letter) && text.split(letter).any(known));
-        between.filter(|_| !named(text)).map(|letter| (text.to_string(), letter))
-    };
-    if let Some((text, letter)) = all.iter().find_map(|text| joined(&text)) {
+    if let Some((text, letter)) = all.iter().find_map(|text| Some((text, between(text, known)?))) {
         let expected = format!("separator = \"{letter}\" in [[data]], if it stands between findings there");
         return Err(Error::input(&table.file, title, format!("`{text}`"), expected));
     }
@@ -140,4 +133,11 @@ fn refuse_vectors(table: &Table, rows: &[usize], name: &str, column: &Column) ->
     }
     let expected = "names of findings, ['Edema', 'Mass'], or a column of 0 and 1 for each: `label = [COLUMN, ...]` in `columns` of [[data]]";
     Err(Error::input(&table.file, format!("column `{name}`, row {row}"), format!("`{text}`"), expected))
+}
+
+/// What stands between findings of the model in a text that is none itself.
+pub(super) fn between(text: &str, known: &Known) -> Option<char> {
+    let named = |part: &str| known.names.iter().any(|own| same(own, part));
+    let parts = |letter: &char| text.contains(*letter) && text.split(*letter).any(named);
+    ['|', ';', ',', '/'].into_iter().find(parts).filter(|_| !named(text))
 }

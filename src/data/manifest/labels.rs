@@ -6,7 +6,7 @@ use super::super::labels::{
 use super::super::table::{Column, Table};
 use super::super::{ImageOptions, LabelColumns, LabelOptions, Labels, Remark};
 use super::answers::{Answer, Settled, Unanswered, none_left};
-use super::findings::{in_columns, in_one_text, standings};
+use super::findings::{between, in_columns, in_one_text, standings};
 use crate::{Error, Result};
 
 /// The rows whose labels are an answer, and these.
@@ -89,8 +89,15 @@ fn only_finding(
         if options.once {
             return in_one_text(table, rows, name, None, options, known);
         }
-        let expected = "separator = \"|\" in [[data]], or what else stands between findings in one text, or repeated = \"once\" where an image has a \
-                        row for each finding: the model's outputs are findings";
+        let expected = match between(&text, known) {
+            _ if text.starts_with('{') => {
+                "names in a list, ['Edema', 'Mass'], or a column of 0 and 1 for each finding: `label = [COLUMN, ...]` in `columns` of [[data]]".to_string()
+            }
+            Some(letter) => format!("separator = \"{letter}\" in [[data]], which stands between findings there"),
+            None => "separator = \"|\" in [[data]], or what else stands between findings in one text, or repeated = \"once\" where an image has a row \
+                     for each finding: the model's outputs are findings"
+                .to_string(),
+        };
         return Err(Error::input(&table.file, format!("column `{name}`"), format!("`{text}`"), expected));
     }
     in_columns(table, rows, &[(name.to_string(), name.to_string())], options, known)

@@ -115,7 +115,8 @@ fn write_training(f: &mut fmt::Formatter, training: &Training) -> fmt::Result {
         table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))?;
     }
     let models = training.models;
-    writeln!(f, "  {:>12} {} of training, altogether", grouped(training.cells), of(training.cells, "cell"))?;
+    let train = if training.cells == 1 { "cell that trains" } else { "cells that train" };
+    writeln!(f, "  {:>12} {train} models, altogether", grouped(training.cells))?;
     writeln!(f, "\nmodels")?;
     for (count, what) in [
         (models.twins, of(models.twins, "unpoisoned twin")),
