@@ -282,6 +282,11 @@ fn bad_usage_and_bad_files_exit_with_2() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     study(path, "[0, 1]");
+    std::fs::create_dir(path.join("images")).unwrap();
+    std::fs::write(path.join("images/a.png"), b"\x89PNG").unwrap();
+    let text = std::fs::read_to_string(path.join("study.toml")).unwrap();
+    std::fs::write(path.join("aim.toml"), text.replace("aim = [\"any\", \"hide\"]", "aim = { target = 1 }"))
+        .unwrap();
     for (arguments, part) in [
         (&["sweep", "study.toml", "--shard", "3/2"][..], "expected I/N with I from 1 to N"),
         (&["sweep", "study.toml", "--threads", "0"], "--threads"),
@@ -292,6 +297,10 @@ fn bad_usage_and_bad_files_exit_with_2() {
             "percuss: percuss attacks: NAME: found \"pdg\", expected one of fgsm, bim, pgd, mi-fgsm",
         ),
         (&["inspect", "study.toml"], "percuss: study.toml: file ending: found \"toml\", expected a model"),
+        (&["inspect", "study.toml"], "`percuss data check STUDY.toml`"),
+        (&["inspect", "images"], "folder: found images, expected"),
+        (&["inspect", "images"], "`percuss data check STUDY`"),
+        (&["plan", "aim.toml"], "attack.aim: found a table, expected any, hide or raise"),
         (&["inspect", "not-there.npz"], "percuss: not-there.npz: "),
     ] {
         let complaint = refusal(path, arguments);

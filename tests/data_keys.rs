@@ -31,7 +31,8 @@ fn study(folder: &Path, keys: &str) -> percuss::Result<Study> {
     Study::read(&file)
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
+    "manifest = \"a.csv\"\nsplits = { val = [9], test = [10, \"x\"] }\nrepeated = \"once\"",
     "name = \"mitbih_beats\"",
     "path = \"a.npz\"\narrays = { x = \"images\", y = \"target\" }\nlayout = \"nchw\"\nbounds = [0, 255]",
     "path = \"a.npz\"\ninputs = [ { array = \"x\", bounds = [0, 1] }, \"age\" ]",
@@ -68,6 +69,8 @@ fn both_files_refuse_the_same_values_with_their_line() {
         ("path = \"a\"\nleads = []", "data.leads", "at least one"),
         ("name = \"pnuemoniamnist\"", "data.name", "pneumoniamnist"),
         ("path = \"a\"\nmanifest = \"b\"", "data.name", "one of them"),
+        ("manifest = \"a\"\nsplits = { val = [9], test = [9] }", "data.splits", "the values of each split"),
+        ("manifest = \"a\"\nrepeated = \"twice\"", "data.repeated", "a sample an image"),
         ("path = \"a\"\nlayuot = \"nchw\"", "data.layuot", "layout"),
     ];
     for (keys, place, mend) in bad {
@@ -75,6 +78,19 @@ fn both_files_refuse_the_same_values_with_their_line() {
         for error in errors.map(|error| error.to_string()) {
             assert!(error.contains(place) && error.contains(mend), "{keys}: {error}");
         }
+    }
+}
+
+#[test]
+fn a_value_of_a_column_is_no_split_but_may_be_called_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for (split, line) in [("\"10\"", "test = \"10\""), ("[9, 10]", "test = [9, 10]"), ("10", "test = 10")] {
+        let text = format!("name = \"s\"\n[[data]]\nid = \"d\"\nsplit = {split}\nmanifest = \"a.csv\"\n");
+        let file = dir.path().join("s.toml");
+        std::fs::write(&file, text).unwrap();
+        let error = Study::read(&file).unwrap_err().to_string();
+        assert!(error.contains(&format!("splits = {{ {line} }}")), "{error}");
+        assert!(study(dir.path(), &format!("manifest = \"a.csv\"\nsplits = {{ {line} }}")).is_ok(), "{line}");
     }
 }
 

@@ -221,6 +221,33 @@ fn columns_have_any_names_and_ages_come_in_ranges() {
 }
 
 #[test]
+fn folds_are_splits_by_the_line_of_the_refusal() {
+    let list = List::new("path,label,strat_fold\n0.png,0,1\n1.png,1,9\n2.png,1,10\n3.png,0,0\n4.png,0,\n");
+    let mut request = list.request("", &[]);
+    request.split = "test".into();
+    let error = message(open(&request, None));
+    assert!(error.contains("columns = { split = \"strat_fold\" }"), "{error}");
+    let mut request = list.request("columns = { split = \"strat_fold\" }", &[]);
+    request.split = "test".into();
+    let error = message(open(&request, None));
+    assert!(
+        error.contains("which has 0, 1, 10, 9") && error.contains("splits = { val = [9], test = [10] }"),
+        "{error}"
+    );
+    for (splits, split, rows) in [
+        ("val = [9]\ntest = [10]", "test", vec![2]),
+        ("val = [9]\ntest = [10]", "val", vec![1]),
+        ("val = [9]\ntest = [10]", "train", vec![0, 3]),
+        ("test = [10, 0]", "test", vec![2, 3]),
+        ("train = 1\ntest = \"10\"", "train", vec![0]),
+    ] {
+        request.splits = toml::from_str(splits).unwrap();
+        request.split = split.into();
+        assert_eq!(open(&request, None).unwrap().index, rows, "{splits} {split}");
+    }
+}
+
+#[test]
 fn patients_of_chexpert_are_the_folders_of_its_paths() {
     let list = List::new(
         "path,label\ntrain/patient00001/0.png,1\ntrain/patient00002/1.png,0\ntrain/patient00001/2.png,0\n",

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use percuss::data::labels::Outputs;
 use percuss::data::signals::{Cut, Gaps, Unit};
-use percuss::data::{Dataset, Labels, Request, Source, open};
+use percuss::data::{Dataset, Labels, Policy, Request, Source, open};
 use records::{Signal, annotations, edf, record};
 use tempfile::TempDir;
 
@@ -247,7 +247,7 @@ fn ptb_xl_is_read_by_its_list() {
         asked.outputs = Some(Outputs { count: 3, findings: false });
         let single = read(&asked);
         assert_eq!((classes(&single), single.index.as_slice()), (vec![2], &[3][..]));
-        assert!(said(&single, "1 samples with none of the classes and 1 with several"));
+        assert!(said(&single, "1 sample with none of the classes and 1 with several"));
         asked.classes = vec!["NORM".into(), "NROM".into()];
         asked.outputs = Some(Outputs { count: 2, findings: true });
         assert!(refusal(&asked).contains("NROM"));
@@ -257,6 +257,59 @@ fn ptb_xl_is_read_by_its_list() {
         asked.limit = Some(1);
         assert_eq!(read(&asked).len(), 1);
     }
+}
+
+#[test]
+fn lists_of_recordings_have_folds_and_policies_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    ptb_xl(dir.path());
+    let csv = |column: &str, cells: [&str; 5]| {
+        let row = |(k, cell): (usize, &&str)| format!("records100/{k:05}_lr,{cell},{}\n", [0, 1, 8, 9, 9][k]);
+        let rows: String = cells.iter().enumerate().map(row).collect();
+        std::fs::write(dir.path().join("list.csv"), format!("path,{column},strat_fold\n{rows}")).unwrap();
+    };
+    let mut asked = Request::new(Source::Records(dir.path().join("list.csv")), "all");
+    asked.signals.leads = vec![named("I")];
+    asked.classes = ["normal", "ill"].map(str::to_string).to_vec();
+    asked.outputs = Some(Outputs { count: 2, findings: false });
+    // Folds from 0: no guess, but the line.
+    csv("label", ["0", "1", "1", "0", "1"]);
+    asked.split = "test".into();
+    assert!(refusal(&asked).contains("splits = { val = [9], test = [10] }"));
+    asked.signals.list.splits = toml::from_str("val = 8\ntest = [9]").unwrap();
+    assert_eq!(read(&asked).index, [3, 4]);
+    asked.split = "train".into();
+    assert_eq!(read(&asked).index, [0, 1]);
+    asked.split = "all".into();
+    csv("label", ["0", "-1", "", "1", "1"]);
+    assert!(refusal(&asked).contains("uncertain = \"drop\""));
+    asked.labels.uncertain = Some(Policy::Drop);
+    assert!(refusal(&asked).contains("missing = \"drop\""));
+    asked.labels.missing = Some(Policy::Negative);
+    let data = read(&asked);
+    assert_eq!((classes(&data), data.index.as_slice()), (vec![0, 0, 1, 1], &[0, 2, 3, 4][..]));
+    assert!(
+        said(&data, "1 uncertain label leaves its sample out")
+            && said(&data, "1 missing label counts as negative")
+    );
+    // Findings in columns.
+    csv("AF,LBBB", ["1,0", "-1,1", "0,", "1,1", "0,0"]);
+    asked.signals.list.labels = vec!["AF".into(), "LBBB".into()];
+    asked.classes = ["LBBB", "AF"].map(str::to_string).to_vec();
+    asked.outputs = Some(Outputs { count: 2, findings: true });
+    asked.labels.missing = Some(Policy::Ignore);
+    let data = read(&asked);
+    assert_eq!(
+        (&data.labels, data.index.as_slice()),
+        (&Labels::Findings(vec![0, 1, 2, 0, 1, 1, 0, 0]), &[0, 2, 3, 4][..])
+    );
+    // Answers in dictionaries are no statements.
+    csv(
+        "dx",
+        ["\"{'AF': 0, 'LBBB': 1}\"", "\"{'AF': 1, 'LBBB': 1}\"", "{'AF': 1}", "{'AF': 0}", "{'AF': 1}"],
+    );
+    asked.signals.list.labels = Vec::new();
+    assert!(refusal(&asked).contains("dictionaries of 0 and 1"));
 }
 
 #[test]

@@ -133,6 +133,24 @@ fn a_model_knows_the_rows_that_it_has_seen() {
 }
 
 #[test]
+fn a_column_of_folds_is_splits_by_the_line_of_the_refusal() {
+    let text: String =
+        (0..40).fold("a,fold,y".into(), |text, k| text + &format!("\n{}.5,{},{}", k * 7 % 11, k % 10, k % 2));
+    let error =
+        Preprocess::fit(&spec("split = { column = \"fold\" }"), &table(&text)).unwrap_err().to_string();
+    assert!(error.contains("values = { val = [9], test = [10] }"), "{error}");
+    let folds = spec("split = { column = \"fold\", values = { val = [8], test = [9, 0] } }");
+    let fitted = Preprocess::fit(&folds, &table(&text)).unwrap();
+    let rows = |split: &str| fitted.apply(&table(&text), split).unwrap().index;
+    let of = |wanted: &[u64]| (0..40).filter(|k| wanted.contains(&(k % 10))).collect::<Vec<u64>>();
+    assert_eq!((rows("test"), rows("val")), (of(&[9, 0]), of(&[8])));
+    assert_eq!(rows("train"), of(&[1, 2, 3, 4, 5, 6, 7]));
+    let saved = serde_json::to_string(&fitted).unwrap();
+    let again: Preprocess = serde_json::from_str(&saved).unwrap();
+    assert_eq!(again.apply(&table(&text), "test").unwrap().index, of(&[9, 0]));
+}
+
+#[test]
 fn splits_by_the_numbers_of_rows_are_of_one_file_alone() {
     let rows = rows();
     let fitted = Preprocess::fit(&spec("split = { by = \"row\" }"), &table(&csv(&rows))).unwrap();

@@ -115,7 +115,11 @@ fn class_weights_give_pytorchs_weighted_mean() {
     for prefix in ["two", "three", "five"] {
         let part = |name: &str| &goldens.tensors[&format!("{prefix}.{name}")];
         let (logits, labels) = (part("logits"), part("labels"));
-        let loss = Loss { head: Head::Softmax, weights: part("class_weights").data.clone(), smoothing: 0.0 };
+        let loss = Loss {
+            head: Head::Softmax,
+            weights: part("class_weights").data.clone(),
+            ..Loss::plain(Head::Softmax)
+        };
         let mean = mean_loss(&loss, &logits.data, &logits.shape, &labels.data);
         let expected = part("weighted_mean").data[0];
         assert!((mean - expected).abs() < 2e-6 * expected.abs(), "{prefix}: {mean} for {expected}");
@@ -126,7 +130,7 @@ fn class_weights_give_pytorchs_weighted_mean() {
 fn losses_equal_their_formulas_by_hand() {
     // Two samples, weights 1 and 3: (1 l0 + 3 l1) / 4.
     let plain = |z: [f64; 2], y: usize| (z[0].exp() + z[1].exp()).ln() - z[y];
-    let loss = Loss { head: Head::Softmax, weights: vec![1.0, 3.0], smoothing: 0.0 };
+    let loss = Loss { head: Head::Softmax, weights: vec![1.0, 3.0], ..Loss::plain(Head::Softmax) };
     let found = mean_loss(&loss, &[1.0, 2.0, 0.5, -0.5], &[2, 2], &[0.0, 1.0]);
     let expected = (plain([1.0, 2.0], 0) + 3.0 * plain([0.5, -0.5], 1)) / 4.0;
     assert!((f64::from(found) - expected).abs() < 1e-6, "{found} for {expected}");
@@ -141,6 +145,12 @@ fn losses_equal_their_formulas_by_hand() {
     let found = mean_loss(&loss, &[0.3, -2.0], &[1, 2], &[1.0, 0.0]);
     let expected = (5.0 * softplus(-0.3) + softplus(-2.0)) / 2.0;
     assert!((f64::from(found) - expected).abs() < 1e-6, "{found} for {expected}");
+    // Without a label: the mean is over the three entries that have one, as PyTorch's over `z[m]`, `y[m]` is.
+    let loss = Loss { weights: vec![5.0, 1.0], unlabelled: true, ..Loss::plain(Head::Sigmoid) };
+    let found = mean_loss(&loss, &[0.3, -2.0, 1.1, 40.0], &[2, 2], &[1.0, 0.0, 0.0, 2.0]);
+    let expected = (5.0 * softplus(-0.3) + softplus(-2.0) + softplus(1.1)) / 3.0;
+    assert!((f64::from(found) - expected).abs() < 1e-6, "{found} for {expected}");
+    assert_eq!(mean_loss(&loss, &[0.3, -2.0], &[1, 2], &[2.0, 2.0]), 0.0);
     // Large logits neither overflow nor vanish.
     assert_eq!(mean_loss(&Loss::plain(Head::Sigmoid), &[-900.0], &[1, 1], &[1.0]), 900.0);
 }

@@ -13,6 +13,7 @@ use crate::data::registry;
 use crate::sweep::options::SweepOptions;
 use crate::sweep::run::sweep;
 use crate::sweep::study::Study;
+use crate::telling::counted;
 
 /// The study, its paths relative to its own folder.
 const STUDY: &str = include_str!("../../experiments/demo/study.toml");
@@ -76,9 +77,9 @@ pub fn run(command: &DemoCommand, out: &mut dyn Write) -> Result<()> {
     print(
         out,
         &format!(
-            "\n{}{} cells ({} now) in {:.1} s on {}\nrows:    {folder}/cells-*.parquet, samples-*, metrics-*, curves.parquet\npicture: {folder}/robustness.svg",
+            "\n{}{} ({} now) in {:.1} s on {}\nrows:    {folder}/cells-*.parquet, samples-*, metrics-*, curves.parquet\npicture: {folder}/robustness.svg",
             retired(&report),
-            report.cells,
+            counted(report.cells as usize, "cell"),
             report.done,
             report.seconds,
             report.device

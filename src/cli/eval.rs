@@ -14,6 +14,7 @@ use crate::sweep::clean::{Part, RECALL, Rate, parts};
 use crate::sweep::resolve::{ResolvedSubject, check_expectations, resolve};
 use crate::sweep::study::Study;
 use crate::sweep::{doubts, leaks};
+use crate::telling::counted;
 
 /// Arguments of `percuss eval`.
 #[derive(Args, Debug)]
@@ -58,7 +59,7 @@ fn lines(study: &Study, resolved: &ResolvedSubject) -> String {
     let (model, data) = (&study.models[resolved.model], &study.data[resolved.data]);
     let samples = &resolved.subject.data;
     let synthetic = if samples.synthetic { ", synthetic" } else { "" };
-    let mut text = format!("{} on {} ({} samples{synthetic})\n", model.id, data.id, samples.len());
+    let mut text = format!("{} on {} ({}{synthetic})\n", model.id, data.id, counted(samples.len(), "sample"));
     for line in samples.describe() {
         text += &format!("  {line}\n");
     }

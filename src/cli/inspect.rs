@@ -10,8 +10,8 @@ use super::inspect_private::private;
 use super::inspect_private_model;
 use super::inspect_results::{parquet, results};
 use super::print;
-use crate::data::registry;
 use crate::data::signals::{ListColumns, listing};
+use crate::data::{image_folder, registry};
 use crate::memory::Room;
 use crate::models::clip::{Clip, TextTower};
 use crate::models::onnx::Supplied;
@@ -79,6 +79,10 @@ pub fn describe(path: &Path, room: Room) -> Result<String> {
         "hea" | "edf" | "EDF" | "bdf" | "BDF" => signal(path, room),
         "csv" => table(path, room),
         "parquet" => parquet(path, room),
+        "toml" => {
+            let expected = format!("{EXPECTED}; `percuss data check STUDY.toml` shows what a study reads");
+            Err(Error::input(path.display(), "file ending", "\"toml\"", expected))
+        }
         other => Err(Error::input(path.display(), "file ending", format!("{other:?}"), EXPECTED)),
     }
 }
@@ -99,6 +103,16 @@ fn folder(path: &Path, room: Room) -> Result<String> {
     }
     if listing::folder(path, &ListColumns::default()).is_ok() {
         return signal(path, room);
+    }
+    let image = |name: &str| {
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default();
+        ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "dcm"].contains(&ending.as_str())
+    };
+    if image_folder::is_one(path).is_ok_and(|is| is) || holds(image)? {
+        let expected = format!(
+            "{EXPECTED}; images are shown by `percuss data check STUDY`, once a study's [[data]] says path (a folder a class) or manifest"
+        );
+        return Err(Error::input(path.display(), "folder", "images", expected));
     }
     Err(Error::input(
         path.display(),

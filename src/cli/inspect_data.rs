@@ -8,6 +8,7 @@ use crate::data::signals::describe::recordings;
 use crate::data::table::{Column, Reading, Table};
 use crate::data::{self, Dataset, Labels, Request, Source, registry};
 use crate::memory::Room;
+use crate::telling::counted;
 
 /// Splits that are looked for.
 const SPLITS: [&str; 3] = ["train", "val", "test"];
@@ -62,7 +63,7 @@ fn splits(source: Source, room: Room) -> Result<String> {
         text += &kind(first);
     }
     for set in &found {
-        text += &format!("  {:<6} {} samples: {}\n", set.split, set.len(), labels(set));
+        text += &format!("  {:<6} {}: {}\n", set.split, counted(set.len(), "sample"), labels(set));
     }
     Ok(text)
 }
@@ -83,7 +84,7 @@ fn kind(set: &Dataset) -> String {
     text += &match &set.group {
         Some(groups) => {
             let distinct: std::collections::HashSet<&String> = groups.iter().collect();
-            format!("  {} groups in {}\n", distinct.len(), set.split)
+            format!("  {} in {}\n", counted(distinct.len(), "group"), set.split)
         }
         None => "  no groups: samples are taken as independent\n".to_string(),
     };
@@ -112,7 +113,8 @@ fn labels(set: &Dataset) -> String {
 /// A table: its columns and what is missing.
 pub(super) fn table(path: &Path, room: Room) -> Result<String> {
     let table = Table::read_columns(path, None, &Reading { room, ..Reading::default() }, &|_| true)?;
-    let mut text = format!("table of {} rows, {} columns\n", table.rows(), table.names.len());
+    let mut text =
+        format!("table of {}, {}\n", counted(table.rows(), "row"), counted(table.names.len(), "column"));
     let width = table.names.iter().map(String::len).max().unwrap_or(0);
     for (name, column) in table.names.iter().zip(&table.columns) {
         let (kind, missing) = match column {

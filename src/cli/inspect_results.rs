@@ -10,6 +10,7 @@ use super::report::shown;
 use crate::memory::Room;
 use crate::results::{DESCRIPTION, Results, Text, is_sealed};
 use crate::sweep::plan::grouped;
+use crate::telling::{counted, noun};
 use crate::{Error, Result};
 
 /// A results folder: cells by attack, runs, whether it is finished, and the table that a sweep ends with.
@@ -33,7 +34,7 @@ pub(super) fn results(path: &Path) -> Result<String> {
     let stated = study_table(path)?.and_then(|table| Some(table.get("name")?.as_str()?.to_string()));
     let study = study.as_deref().map(str::to_string).or(stated);
     let mut text = format!("results of study {}\n", study.as_deref().unwrap_or("?"));
-    text += &format!("  {} cells\n", grouped(count));
+    text += &format!("  {} {}\n", grouped(count), noun(count as usize, "cell"));
     if count == 0 {
         text += "  no cell is finished: the sweep was stopped before its first one, or still runs\n";
     }
@@ -48,8 +49,14 @@ pub(super) fn results(path: &Path) -> Result<String> {
     }
     for run in &runs {
         text += &format!(
-            "  run of {}: shard {}/{}, {} cells in {:.1} s on {}, {}\n",
-            run.started, run.shard, run.shards, run.cells_done, run.wall_seconds, run.device, run.outcome
+            "  run of {}: shard {}/{}, {} in {:.1} s on {}, {}\n",
+            run.started,
+            run.shard,
+            run.shards,
+            counted(run.cells_done as usize, "cell"),
+            run.wall_seconds,
+            run.device,
+            run.outcome
         );
     }
     // A shard's file takes its name when its last cell is done.

@@ -10,6 +10,7 @@ use super::{DataArgs, DeviceArgs, PrecisionArgs, print};
 use crate::Result;
 use crate::sweep::options::SweepOptions;
 use crate::sweep::study::Study;
+use crate::telling::counted;
 
 /// Arguments of `percuss sweep`.
 #[derive(Args, Debug)]
@@ -110,11 +111,11 @@ pub fn run(command: &SweepCommand, out: &mut dyn Write) -> Result<()> {
         let table = swept(&report)?;
         let gap = if table.is_empty() { "" } else { "\n" };
         format!(
-            "{table}{gap}{}{}: {} of {} cells done in {:.1} s on {}, {} were there{left}",
+            "{table}{gap}{}{}: {} of {} done in {:.1} s on {}, {} were there{left}",
             retired(&report),
             report.out.display(),
             report.done,
-            report.cells,
+            counted(report.cells as usize, "cell"),
             report.seconds,
             report.device,
             report.found

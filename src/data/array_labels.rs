@@ -1,9 +1,12 @@
 //! Labels of an archive: classes by number or name, one-hot rows, findings.
 
-use super::labels::{self, Classes, Known, Listed, Outputs, Place, Standing, Written};
+use super::labels::{
+    self, Answered, FindingAnswers, Known, LEFT_OUT, Listed, Outputs, Place, Standing, Written,
+};
 use super::npz::{Column, Npz};
 use super::splits::Member;
-use super::{LabelOptions, Labels, Policy, Remark, UNLABELLED};
+use super::{LabelOptions, Labels, Remark, UNLABELLED};
+use crate::telling::counted;
 use crate::{Error, Result};
 
 /// The labels of all splits, one split after the other.
@@ -16,6 +19,8 @@ pub(super) struct Read {
     pub remarks: Vec<Remark>,
     /// Samples of each split.
     pub counts: Vec<usize>,
+    /// Which samples have a label; empty where all do. Those of the others are 0.
+    pub labelled: Vec<bool>,
 }
 
 /// Reads the labels of all splits: which classes there are must not depend on the split that is asked for.
@@ -59,16 +64,25 @@ pub(super) fn read(npz: &mut Npz, members: &[Member], options: &LabelOptions, kn
     let finding = known.outputs.is_some_and(|outputs| outputs.findings) && known.findings.len() == 1;
     match width.unwrap_or(1) {
         1 if !finding => {
-            if let Some(key) = options.given().find(|key| *key != "findings") {
-                let expected = "no such key: it is about findings, several a sample; samples without a class are to be left out of the archive";
-                return Err(place.error(format!("`{key}`, and one class a sample"), expected));
+            let (mut labels, mut labelled) = (vec![0; counts.iter().sum()], Vec::new());
+            let Answered { written, kept, mut remarks } =
+                labels::answered(written(parts), options, known, &place)?;
+            let own = |at: usize| entry(kept[at]);
+            let classes = labels::classes(&written, known, &Place { entry: &own, ..place })?;
+            if kept.len() < labels.len() {
+                labelled = vec![false; labels.len()];
+                kept.iter().for_each(|&at| labelled[at] = true);
+                let splits = if members.len() > 1 { " of all splits" } else { "" };
+                let all = labels.len();
+                remarks.push(Remark::note(format!("{} of {all} samples{splits} have a label", kept.len())));
             }
-            let Classes { labels, names, remarks } = labels::classes(&written(parts), known, &place)?;
-            Ok(Read { labels: Labels::Class(labels), names, remarks, counts })
+            kept.iter().zip(classes.labels).for_each(|(&at, label)| labels[at] = label);
+            remarks.extend(classes.remarks);
+            Ok(Read { labels: Labels::Class(labels), names: classes.names, remarks, counts, labelled })
         }
         width => {
-            let (labels, names, remarks) = rows(&parts, width, options, known, &place)?;
-            Ok(Read { labels, names, remarks, counts })
+            let read = rows(&parts, width, options, known, &place)?;
+            Ok(Read { counts, ..read })
         }
     }
 }
@@ -94,37 +108,50 @@ fn rows(
     options: &LabelOptions,
     known: &Known,
     place: &Place,
-) -> Result<(Labels, Vec<String>, Vec<Remark>)> {
+) -> Result<Read> {
     let error = |at: usize, found: String, expected: &str| {
         Error::input(place.file, format!("{}, {}", place.column, (place.entry)(at / width)), found, expected)
     };
     let Some(values) = parts.iter().map(Column::numbers).collect::<Option<Vec<_>>>() else {
-        return Err(error(0, format!("{width} texts a sample"), "one name a sample, or findings as 0 and 1"));
+        let expected = match width {
+            1 => "0 or 1 of each sample, for the finding that `findings` names",
+            _ => "one name a sample, or findings as 0 and 1",
+        };
+        return Err(error(0, format!("{} a sample", counted(width, "text")), expected));
     };
     let values = values.concat();
-    let mut answers = Answers { options, counts: [0; 2] };
+    let mut answers = FindingAnswers::new(options);
     let labels = values
         .iter()
         .enumerate()
         .map(|(at, &value)| answers.label(value).map_err(|(found, expected)| error(at, found, &expected)))
         .collect::<Result<Vec<u8>>>()?;
-    let several = labels
-        .chunks_exact(width)
-        .position(|row| row.contains(&UNLABELLED) || row.iter().filter(|label| **label == 1).count() != 1);
+    let labelled: Vec<bool> = labels.chunks_exact(width).map(|row| !row.contains(&LEFT_OUT)).collect();
+    let is_one =
+        |row: &[u8]| !row.contains(&UNLABELLED) && row.iter().filter(|label| **label == 1).count() == 1;
+    let several =
+        labels.chunks_exact(width).zip(&labelled).position(|(row, labelled)| *labelled && !is_one(row));
     let mut remarks = answers.remarks();
+    let labels: Vec<u8> =
+        labels.into_iter().map(|label| if label == LEFT_OUT { UNLABELLED } else { label }).collect();
+    let read = |labels: Labels, names: Vec<String>, remarks: Vec<Remark>| Read {
+        labels,
+        names,
+        remarks,
+        counts: Vec::new(),
+        labelled,
+    };
     if known.outputs.map_or(several.is_some(), |outputs| outputs.findings) {
         if known.outputs.is_none() {
             let text = format!("rows of {width} values are findings, each present or absent by itself");
             remarks.push(Remark::note(text));
         }
         let (labels, names) = ordered(labels, width, known, place, &mut remarks)?;
-        return Ok((Labels::Findings(labels), names, remarks));
+        return Ok(read(Labels::Findings(labels), names, remarks));
     }
     if let Some(row) = several {
         let ones = labels[row * width..][..width].iter().filter(|label| **label == 1).count();
-        let expected = "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of its \
-                        outputs a finding";
-        return Err(error(row * width, format!("{ones} of {width} findings"), expected));
+        return Err(error(row * width, format!("{ones} of {width} findings"), known.one_class()));
     }
     let classes = known.outputs.map_or(width, Outputs::classes);
     if classes != width {
@@ -139,7 +166,7 @@ fn rows(
     )));
     let names = known.all_names(width);
     let names = if names.len() == width { names } else { (0..width).map(|k| k.to_string()).collect() };
-    Ok((Labels::Class(labels), names, remarks))
+    Ok(read(Labels::Class(labels), names, remarks))
 }
 
 /// Findings in the order of the model's outputs: as the columns stand, or as `findings` names them.
@@ -177,47 +204,4 @@ fn ordered(
     let value = |row: &[u8], own: &Standing| own.position().map_or(UNLABELLED, |at| row[at]);
     let ordered = labels.chunks_exact(width).flat_map(|row| standings.iter().map(move |own| value(row, own)));
     Ok((ordered.collect(), known.names.clone()))
-}
-
-/// Values that are findings, and those of them that count as the study says: -1 and NaN.
-struct Answers<'a> {
-    options: &'a LabelOptions,
-    counts: [usize; 2],
-}
-
-impl Answers<'_> {
-    fn label(&mut self, value: f64) -> Result<u8, (String, String)> {
-        let (kind, policy) = match value {
-            0.0 => return Ok(0),
-            1.0 => return Ok(1),
-            -1.0 => (0, self.options.uncertain),
-            value if value.is_nan() => (1, self.options.missing),
-            value if (0.0..1.0).contains(&value) => {
-                let expected = "0 or 1 for every finding or class: probabilities become labels by `y >= 0.5`, or by \
-                                `np.eye(k)[y.argmax(1)]` where classes exclude each other";
-                return Err((value.to_string(), expected.into()));
-            }
-            value => return Err((value.to_string(), "0 or 1 for every finding or class".into())),
-        };
-        let (key, what) = [("uncertain", "-1, an uncertain label"), ("missing", "NaN, no label")][kind];
-        let expected = format!(
-            "0 or 1, or a line in [[data]] that says what it counts as: {key} = \"negative\", \"positive\" or \"ignore\" (leaves out this finding of \
-             the sample)"
-        );
-        let label = match policy {
-            Some(Policy::Positive) => 1,
-            Some(Policy::Negative) => 0,
-            Some(Policy::Ignore) => UNLABELLED,
-            Some(Policy::Drop) | None => return Err((what.into(), expected)),
-        };
-        self.counts[kind] += 1;
-        Ok(label)
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        let policies = [("uncertain", self.options.uncertain), ("missing", self.options.missing)];
-        let told = policies.into_iter().zip(self.counts).filter(|(_, count)| *count > 0);
-        told.map(|((what, policy), count)| Remark::note(policy.unwrap_or(Policy::Ignore).told(count, what)))
-            .collect()
-    }
 }

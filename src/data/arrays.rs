@@ -32,8 +32,10 @@ pub fn open(path: &Path, request: &Request, classes: Option<&[&str]>) -> Result<
     let (split, mut remarks) = chosen_split(&members, request, path)?;
     let known = classes.map_or_else(|| request.known(), Known::named);
     let read = array_labels::read(&mut npz, &members, &request.labels, &known)?;
-    remarks.extend(read.remarks);
-    let rows = Rows::of(&members, &read.counts, &split, &read.labels, read.names.len(), request)?;
+    remarks.extend(read.remarks.iter().cloned());
+    let rows = Rows::of(&members, &read, &split, request).ok_or_else(|| {
+        Error::input(path.display(), format!("split {split}"), "no sample with a label", "at least one")
+    })?;
     let labels = rows.labels(&read.labels, read.names.len());
     let mut columns = Vec::new();
     for place in 0..members[0].samples.len() {
@@ -103,28 +105,27 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(
-        members: &[Member],
-        counts: &[usize],
-        split: &str,
-        labels: &Labels,
-        classes: usize,
-        request: &Request,
-    ) -> Result<Self> {
+    /// Of the samples that have a label; `None` where none does.
+    fn of(members: &[Member], read: &array_labels::Read, split: &str, request: &Request) -> Option<Self> {
+        let (counts, labels, classes) = (&read.counts, &read.labels, read.names.len());
         let starts: Vec<usize> =
             counts.iter().scan(0, |sum, n| Some(std::mem::replace(sum, *sum + n))).collect();
         let wanted = |at: &usize| split == "all" || members[*at].split == split;
         let mut rows = Self { parts: vec![], starts };
         for at in (0..members.len()).filter(wanted) {
-            rows.parts.push((at, (0..counts[at]).collect()));
+            let labelled = |row: &usize| read.labelled.get(rows.starts[at] + row).copied().unwrap_or(true);
+            rows.parts.push((at, (0..counts[at]).filter(labelled).collect()));
+        }
+        if rows.parts.iter().all(|(_, rows)| rows.is_empty()) {
+            return None;
         }
         let all = rows.positions();
-        let Some(limit) = request.limit.filter(|limit| *limit < all.len()) else { return Ok(rows) };
+        let Some(limit) = request.limit.filter(|limit| *limit < all.len()) else { return Some(rows) };
         let index: Vec<u64> = all.iter().map(|&at| at as u64).collect();
         let own = rows.labels(labels, classes);
         // What is no class at all is told by the check of the whole, not here.
         if matches!(&own, Labels::Class(labels) if labels.iter().any(|&label| label as usize >= classes)) {
-            return Ok(rows);
+            return Some(rows);
         }
         let kept = subset::limited(&own, classes, &index, limit, request.seed);
         let kept: Vec<usize> = kept.iter().map(|&position| all[position]).collect();
@@ -132,7 +133,7 @@ impl Rows {
             let start = rows.starts[*member];
             part.retain(|row| kept.binary_search(&(start + row)).is_ok());
         }
-        Ok(rows)
+        Some(rows)
     }
 
     /// Places in the archive, all splits one after the other.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Dataset, Labels, UNLABELLED};
+use crate::telling::counted;
 
 /// More classes than this are counted, not listed.
 const LISTED: usize = 20;
@@ -13,7 +14,7 @@ impl Dataset {
     pub fn describe(&self) -> Vec<String> {
         let synthetic = if self.synthetic { ", synthetic" } else { "" };
         let mut lines = vec![
-            format!("read     {} samples of split {}{synthetic}", self.len(), self.split),
+            format!("read     {} of split {}{synthetic}", counted(self.len(), "sample"), self.split),
             format!("{}  {}", if self.is_findings() { "findings" } else { "outputs" }, self.class_counts()),
             format!(
                 "values   {:?} in {}, {}{}",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::image_set::{self, Listed};
 use super::labels::{Classes, Place, Written, classes};
-use super::manifest::same_split;
+use super::split_names::usual;
 use super::subset::sha256;
 use super::{Dataset, Labels, Request, mask_files, picture};
 use crate::{Error, Result};
@@ -139,7 +139,7 @@ fn root(path: &Path, masks: &mut Vec<PathBuf>) -> Result<PathBuf> {
 /// The folders that are called after splits, in the order of splits; none unless all folders are but those of `masks`.
 fn split_folders(path: &Path, masks: &[PathBuf]) -> Result<Vec<(&'static str, PathBuf)>> {
     let named = |folder: &Path, split: &str| {
-        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| same_split(name, split))
+        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| usual(name) == Some(split))
     };
     let all: Vec<PathBuf> = folders(path)?.into_iter().filter(|own| !masks.contains(own)).collect();
     let of_split =

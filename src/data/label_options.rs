@@ -66,11 +66,13 @@ pub struct LabelOptions {
     pub missing: Option<Policy>,
     /// The findings that the data are labelled with, as they call them; empty where nobody says it. In the order of an array's columns.
     pub findings: Vec<String>,
+    /// Whether an image that several rows list (a row a box, a row a reader) is one sample; else each row is.
+    pub once: bool,
 }
 
 impl LabelOptions {
     /// All keys.
-    pub const KEYS: [&'static str; 3] = ["uncertain", "missing", "findings"];
+    pub const KEYS: [&'static str; 4] = ["uncertain", "missing", "findings", "repeated"];
 
     /// Reads `key`, one of [`LabelOptions::KEYS`].
     ///
@@ -80,14 +82,26 @@ impl LabelOptions {
         match key {
             "uncertain" => self.uncertain = Some(policy(value)?),
             "missing" => self.missing = Some(policy(value)?),
-            _ => self.findings = findings(value)?,
+            "findings" => self.findings = findings(value)?,
+            _ => {
+                self.once = match value.as_str() {
+                    Some("once") => true,
+                    Some("each") => false,
+                    _ => {
+                        return Err((
+                            value.to_string(),
+                            "\"once\", a sample an image, or \"each\", a sample a row".into(),
+                        ));
+                    }
+                }
+            }
         }
         Ok(())
     }
 
     /// The keys that are given.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
-        let given = [self.uncertain.is_some(), self.missing.is_some(), !self.findings.is_empty()];
+        let given = [self.uncertain.is_some(), self.missing.is_some(), !self.findings.is_empty(), self.once];
         Self::KEYS.into_iter().zip(given).filter(|(_, given)| *given).map(|(key, _)| key)
     }
 }

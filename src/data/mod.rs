@@ -13,7 +13,7 @@ pub mod edf;
 pub mod fed;
 pub mod fetch;
 pub mod icu_cohort;
-mod image_folder;
+pub(crate) mod image_folder;
 pub mod image_keys;
 pub mod image_options;
 mod image_set;
@@ -35,6 +35,7 @@ pub mod remark;
 pub mod request;
 pub mod signals;
 pub mod spec;
+pub mod split_names;
 mod splits;
 pub mod subset;
 pub mod table;
@@ -55,6 +56,7 @@ pub use layout::{Axes, Layout, Wanted};
 pub use preprocess::Preprocess;
 pub use remark::Remark;
 pub use request::{Request, Source, open, open_fitted};
+pub use split_names::SplitNames;
 
 /// What a sample is labelled with.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,8 +9,8 @@ use super::signals::{self, SignalOptions};
 use super::spec::Spec;
 use super::table;
 use super::{
-    ArrayOptions, Bins, Dataset, Fed, ImageOptions, InputArray, LabelOptions, Remark, arrays, beats, ecg,
-    icu_cohort, image_folder, manifest, phantom, tables,
+    ArrayOptions, Bins, Dataset, Fed, ImageOptions, InputArray, LabelOptions, Remark, SplitNames, arrays,
+    beats, ecg, icu_cohort, image_folder, manifest, phantom, tables,
 };
 use crate::memory::Room;
 use crate::{Error, Result};
@@ -35,6 +35,8 @@ pub struct Request {
     pub source: Source,
     /// `train`, `val`, `test` or `all`.
     pub split: String,
+    /// Which values of a list's column are which split.
+    pub splits: SplitNames,
     /// Whether somebody asked for that split: if not, a file without it may be read by another, which is said.
     pub split_given: bool,
     /// At most this many samples, stratified by label and chosen by `seed`; `None` for all.
@@ -81,6 +83,7 @@ impl Request {
         Self {
             source,
             split: split.to_string(),
+            splits: SplitNames::default(),
             split_given: true,
             limit: None,
             seed: 0,
@@ -150,6 +153,7 @@ pub fn open_fitted(
     };
     check_image_keys(request, folder_of_images)?;
     check_label_keys(request)?;
+    check_split_keys(request)?;
     let (mut dataset, fitted) = match &request.source {
         Source::Path(path) if !request.inputs.is_empty() => (arrays::open(path, request, None)?, None),
         _ if !request.inputs.is_empty() => {
@@ -200,18 +204,41 @@ fn check_label_keys(request: &Request) -> Result<()> {
         Source::Manifest(_) => (true, !exclusive),
         Source::Path(path) if archive(path) => (true, !exclusive),
         Source::Path(path) => (false, !table(path)),
-        Source::Records(_) => (false, true),
+        Source::Records(_) => (true, true),
         Source::Name(_) => (false, false),
     };
-    let read = |key: &&str| if *key == "findings" { findings } else { answers };
+    let read = |key: &&str| match *key {
+        "findings" => findings,
+        "repeated" => matches!(request.source, Source::Manifest(_)),
+        _ => answers,
+    };
     let Some(key) = request.labels.given().find(|key| !read(key)) else { return Ok(()) };
     let expected = match answers {
-        true => {
-            "no such key: the model's classes exclude each other; head = \"sigmoid\" in the [[model]] table makes its outputs findings"
-        }
-        false => "no such key: it is about labels of a manifest or an npz archive",
+        _ if key == "repeated" => "no such key: it is about images that several rows of a manifest list",
+        true => request.known().one_class(),
+        false => "no such key: it is about labels of a manifest, an npz archive or a list of recordings",
     };
-    Err(Error::input(label(request), key, "a key about labels", expected))
+    let found = if answers {
+        "a key about findings, beside classes that exclude each other"
+    } else {
+        "a key about labels"
+    };
+    Err(Error::input(label(request), key, found, expected))
+}
+
+/// Values of a column are splits of a list alone; a table's spec says its own.
+fn check_split_keys(request: &Request) -> Result<()> {
+    let listed = match &request.source {
+        Source::Manifest(_) | Source::Records(_) => true,
+        Source::Path(path) => signals::listing::is_list(path) || path.is_dir() && !table::is_table(path),
+        Source::Name(_) => false,
+    };
+    if listed || !request.splits.are_stated() {
+        return Ok(());
+    }
+    let expected = "no such key: it is about a CSV that lists images or recordings; of a table its spec says split = { column = \"COLUMN\", \
+                    values = { test = [10] } }";
+    Err(Error::input(label(request), "splits", "values of a column", expected))
 }
 
 fn label(request: &Request) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::SplitNames;
 use super::outcome::Expression;
 use super::table::{Decimal, Limits, Missing, Numbers, Percent, Reading, Table};
 use crate::{Error, Result};
@@ -193,6 +194,9 @@ pub struct Split {
     /// A column that says `train`, `val` or `test`, instead of all that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// Which values of that column are which split, where they are not the usual words.
+    #[serde(skip_serializing_if = "is_default")]
+    pub values: SplitNames,
     /// A column that identifies a row (a visit's number), where rows have no group: rows with the same key are in the same split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -203,7 +207,15 @@ pub struct Split {
 
 impl Default for Split {
     fn default() -> Self {
-        Self { seed: 0, val: 0.16, test: 0.2, column: None, key: None, by: SplitBy::Content }
+        Self {
+            seed: 0,
+            val: 0.16,
+            test: 0.2,
+            column: None,
+            values: SplitNames::default(),
+            key: None,
+            by: SplitBy::Content,
+        }
     }
 }
 

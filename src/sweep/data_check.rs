@@ -8,6 +8,7 @@ use super::leaks::Shared;
 use super::load;
 use super::study::Study;
 use crate::data::Dataset;
+use crate::telling::counted;
 use crate::training::{Options, TrainFile, prepare};
 use crate::{Error, Result};
 
@@ -49,9 +50,14 @@ pub fn page(study: &Study, data_dir: Option<&Path>) -> Result<String> {
 /// Samples and groups that two splits have in common, as a line.
 fn shared(own: &Dataset, other: &Dataset) -> String {
     let shared = Shared::of(own, other);
-    let groups = shared.groups.map_or("groups unknown".to_string(), |groups| format!("{groups} groups"));
+    let groups = shared.groups.map_or("groups unknown".to_string(), |groups| counted(groups, "group"));
     let leak = if shared.any() { "warning: " } else { "" };
-    format!("{leak}shared with {} ({}): {} samples, {groups}", other.split, other.len(), shared.samples)
+    format!(
+        "{leak}shared with {} ({}): {}, {groups}",
+        other.split,
+        other.len(),
+        counted(shared.samples, "sample")
+    )
 }
 
 /// The splits of a recipe: what was read, and what those that a model does not learn from share with the one that it learns from.

@@ -7,6 +7,7 @@ use super::load;
 use super::study::Study;
 use crate::data::{Dataset, Remark, Source};
 use crate::models::Model;
+use crate::telling::counted;
 
 /// A subgroup of fewer samples on average may be somebody.
 const SOMEBODY: usize = 5;
@@ -41,8 +42,9 @@ impl Shared {
 
     /// What it means for numbers from `own`; `None` where nothing is shared.
     pub fn warning(&self, own: &Dataset, other: &Dataset) -> Option<Remark> {
-        let samples = (self.samples > 0).then(|| format!("{} of {} samples", self.samples, own.len()));
-        let groups = self.groups.filter(|groups| *groups > 0).map(|groups| format!("{groups} groups"));
+        let samples =
+            (self.samples > 0).then(|| format!("{} of {}", self.samples, counted(own.len(), "sample")));
+        let groups = self.groups.filter(|groups| *groups > 0).map(|groups| counted(groups, "group"));
         let shared: Vec<String> = samples.into_iter().chain(groups).collect();
         let text = format!(
             "{} of split {} are in split {}, too: a model that learnt from them may know them by heart",
@@ -130,7 +132,7 @@ mod tests {
                 .warning(&own, &other)
                 .unwrap()
                 .text
-                .starts_with("1 of 4 samples and 1 groups")
+                .starts_with("1 of 4 samples and 1 group")
         );
         let apart = data(&[7.0, 0.1], &["p7", "p6"]);
         assert_eq!(Shared::of(&own, &apart).warning(&own, &apart), None);

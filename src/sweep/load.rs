@@ -255,8 +255,6 @@ fn unseen(data: &Dataset) -> Option<Remark> {
     (!names.is_empty()).then(|| Remark::note(format!("{what} {}", names.join(", "))))
 }
 
-}
-
 /// What a model says of its outputs.
 pub(super) fn outputs(config: &Config) -> Outputs {
     let count = config.classes();

@@ -238,7 +238,8 @@ fn loss(file: &TrainFile, config: &Config, train: &Dataset) -> Result<Loss> {
         let expected = format!("{}, one an output", config.classes());
         return Err(Error::input(file.path.display(), "class_weights", found, expected));
     }
-    Ok(Loss { head: config.head, weights, ..file.recipe.rule.loss.clone() })
+    let unlabelled = train.labels.unlabelled();
+    Ok(Loss { head: config.head, weights, unlabelled, ..file.recipe.rule.loss.clone() })
 }
 
 fn check_expected(file: &TrainFile, test: &Metrics) -> Result<()> {

@@ -369,7 +369,7 @@ fn recipe(root: &Section, early_stopping: Option<EarlyStopping>) -> Result<Recip
         epochs: root.whole("epochs", 1..=1_000_000)?.ok_or_else(|| missing("epochs"))? as usize,
         batch: root.whole("batch", 1..=1_000_000)?.ok_or_else(|| missing("batch"))? as usize,
         rule: Rule {
-            loss: Loss { head: Default::default(), weights: Vec::new(), smoothing: smoothing as f32 },
+            loss: Loss { smoothing: smoothing as f32, ..Loss::plain(Default::default()) },
             optimizer,
             clip_norm,
         },

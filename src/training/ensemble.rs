@@ -73,7 +73,7 @@ pub struct Workshop<'a> {
 /// # Errors
 /// Data that do not fit the model; augmentation, since members draw from shared samples.
 pub fn learnable(config: &Config, recipe: &Recipe, base: &Dataset) -> Result<()> {
-    fits(config, base)?;
+    fits(config, &recipe.rule.loss, base)?;
     match recipe.augment {
         None => Ok(()),
         Some(_) => {
@@ -152,7 +152,7 @@ pub struct StepCost {
 /// Data that do not fit the model; a device failure.
 pub fn step_cost(course: &Course, workshop: &Workshop) -> Result<StepCost> {
     const MEASURED: Duration = Duration::from_millis(100);
-    fits(course.config, course.base)?;
+    fits(course.config, &course.recipe.rule.loss, course.base)?;
     let program = Program::new(course);
     // Two lanes: a single row may be computed in another way.
     let flops = Compiled::sketch(&program.graph, &program.phase, 2).flops(0) / 2;

@@ -101,7 +101,7 @@ pub fn fit(
     validation: Option<&Dataset>,
     place: &mut Place,
 ) -> Result<Fitted> {
-    fits(config, train)?;
+    fits(config, &recipe.rule.loss, train)?;
     let batch = recipe.batch.min(train.len());
     let steps = train.len() / batch;
     let mut trainer = Trainer::new(config, &recipe.rule, 1, batch, place.device, place.threads)?;
@@ -253,7 +253,7 @@ pub(super) fn improves(
 }
 
 /// Checks that the samples and labels are what the model takes.
-pub(super) fn fits(config: &Config, train: &Dataset) -> Result<()> {
+pub(super) fn fits(config: &Config, loss: &Loss, train: &Dataset) -> Result<()> {
     let place = format!("split {}", train.split);
     if train.is_empty() {
         return Err(Error::input(&train.name, place, "no sample", "at least one"));
@@ -267,9 +267,14 @@ pub(super) fn fits(config: &Config, train: &Dataset) -> Result<()> {
             format!("the model's input {:?}", config.input_shape()),
         ));
     }
-    if train.labels.unlabelled() {
+    if train.labels.unlabelled() && !loss.unlabelled {
         let found = "findings that are not labelled";
         let expected = "a label for every finding: missing and uncertain = \"negative\", \"positive\" or \"drop\" in [data]";
+        return Err(Error::input(&train.name, place, found, expected));
+    }
+    if let Some((finding, _)) = train.classes.iter().zip(train.labelled()).find(|(_, count)| *count == 0) {
+        let found = format!("no sample that is labelled with {finding}");
+        let expected = "a label to learn each output from: the finding left out of the columns of labels and of class_names";
         return Err(Error::input(&train.name, place, found, expected));
     }
     let expected = match (&train.labels, config.head) {

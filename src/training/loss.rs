@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::data::{Dataset, Labels};
+use crate::data::{Dataset, Labels, UNLABELLED};
 use crate::graph::{Graph, Shape, Tensor};
 use crate::models::{Config, Head};
 use crate::{Error, Result};
@@ -16,6 +16,8 @@ pub struct Loss {
     pub weights: Vec<f32>,
     /// The share of a label that is spread evenly over all classes, from 0 to below 1 (Szegedy et al. 2016, section 7).
     pub smoothing: f32,
+    /// Whether findings may be [`UNLABELLED`]: the mean is then over the entries of a minibatch that are labelled.
+    pub unlabelled: bool,
 }
 
 /// Class weights as a TRAIN.toml names them.
@@ -53,9 +55,10 @@ impl ClassWeights {
             }
             (Labels::Findings(labels), _) => {
                 let findings = train.classes.len();
-                let count =
-                    |k: usize| labels.iter().skip(k).step_by(findings).filter(|&&label| label == 1).count();
-                (0..findings).map(|k| ratio(count(k), (n - count(k)) as f64)).collect()
+                let count = |k: usize, value: u8| {
+                    labels.iter().skip(k).step_by(findings).filter(|&&label| label == value).count()
+                };
+                (0..findings).map(|k| ratio(count(k, 1), count(k, 0) as f64)).collect()
             }
         }
     }
@@ -64,7 +67,7 @@ impl ClassWeights {
 impl Loss {
     /// Cross-entropy or binary cross-entropy with all weights 1.
     pub fn plain(head: Head) -> Self {
-        Self { head, weights: Vec::new(), smoothing: 0.0 }
+        Self { head, weights: Vec::new(), smoothing: 0.0, unlabelled: false }
     }
 
     /// The axes of a lane's labels: `[batch]` class indices, or `[batch, findings]` of 0 and 1.
@@ -78,7 +81,7 @@ impl Loss {
     /// The loss of logits `[batch, outputs]` against labels as [`Loss::label_dims`] says: `[]`.
     ///
     /// Softmax: PyTorch's weighted mean, `sum w_y l / sum w_y`; with smoothing, what `F.cross_entropy` computes. Sigmoid: the
-    /// mean over samples and findings, positives times their weight.
+    /// mean over samples and findings (over those of them that are labelled), positives times their weight.
     pub fn mean(&self, graph: &mut Graph, logits: Tensor, labels: Tensor) -> Tensor {
         match self.head {
             Head::Softmax => self.softmax(graph, logits, labels),
@@ -120,6 +123,12 @@ impl Loss {
     /// Each logit z is a softmax over the two logits 0 and z, which is stable for large ones and has an exact gradient at 0.
     fn sigmoid(&self, graph: &mut Graph, logits: Tensor, labels: Tensor) -> Tensor {
         let &[batch, findings] = graph.dims(logits) else { unreachable!("logits are [batch, findings]") };
+        // An entry without a label is computed as if it were 0, and counts for nothing.
+        let labelled = self.unlabelled.then(|| {
+            let between = graph.scalar(0.5 * f32::from(UNLABELLED + 1));
+            graph.less(labels, between)
+        });
+        let labels = labelled.map_or(labels, |labelled| graph.mul(labels, labelled));
         let wide = graph.reshape(logits, &[batch, findings, 1]);
         let none = graph.zeros(Shape::lanes(&[batch, findings, 1]));
         let pair = graph.concat(&[none, wide], 2);
@@ -137,8 +146,15 @@ impl Loss {
             let weight = graph.select(labels, positive, one);
             each = graph.mul(each, weight);
         }
-        let total = graph.sum_lane(each);
-        graph.scale(total, 1.0 / (batch * findings) as f32)
+        let Some(labelled) = labelled else {
+            let total = graph.sum_lane(each);
+            return graph.scale(total, 1.0 / (batch * findings) as f32);
+        };
+        let each = graph.mul(each, labelled);
+        let (total, count) = (graph.sum_lane(each), graph.sum_lane(labelled));
+        let one = graph.scalar(1.0);
+        let count = graph.max(count, one);
+        graph.div(total, count)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::loss::Loss;
-use crate::data::{Dataset, Labels};
+use crate::data::{Dataset, Labels, UNLABELLED};
 use crate::models::Head;
 use crate::statistics::auroc;
 
@@ -66,7 +66,7 @@ pub struct Metrics {
     pub n: usize,
     /// See [`Metric::Loss`].
     pub loss: f64,
-    /// Softmax: the largest logit (of equal ones the first) is the label. Sigmoid: over samples and findings, logit above 0.
+    /// Softmax: the largest logit (of equal ones the first) is the label. Sigmoid: logit above 0, mean over findings, as `percuss eval` has it.
     pub accuracy: f64,
     /// Softmax and single-logit models: mean recall of the classes that occur. Several findings: mean of (sensitivity +
     /// specificity) / 2.
@@ -134,17 +134,18 @@ impl Metrics {
         match (&dataset.labels, loss.head) {
             (Labels::Class(labels), Head::Softmax) => classes(logits, labels, outputs, loss),
             (Labels::Class(labels), Head::Sigmoid) => {
-                let truth: Vec<bool> = labels.iter().map(|&label| label > 0).collect();
+                let truth: Vec<Option<bool>> = labels.iter().map(|&label| Some(label > 0)).collect();
                 let mut metrics = findings(logits, &truth, 1, loss);
                 // The answer "no" is a class, too.
                 let flipped: Vec<f32> = logits.iter().map(|logit| -logit).collect();
-                let other: Vec<bool> = truth.iter().map(|truth| !truth).collect();
+                let other: Vec<Option<bool>> = truth.iter().map(|truth| truth.map(|truth| !truth)).collect();
                 let no = findings(&flipped, &other, 1, loss);
                 metrics.macro_f1 = 0.5 * (metrics.macro_f1 + no.macro_f1);
                 metrics
             }
             (Labels::Findings(labels), _) => {
-                let truth: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
+                let truth: Vec<Option<bool>> =
+                    labels.iter().map(|&label| (label != UNLABELLED).then_some(label == 1)).collect();
                 findings(logits, &truth, outputs, loss)
             }
         }
@@ -187,10 +188,12 @@ fn classes(logits: &[f32], labels: &[u32], outputs: usize, loss: &Loss) -> Metri
     }
 }
 
-fn findings(logits: &[f32], truth: &[bool], outputs: usize, loss: &Loss) -> Metrics {
+/// Of what is labelled alone.
+fn findings(logits: &[f32], truth: &[Option<bool>], outputs: usize, loss: &Loss) -> Metrics {
     let mut counts = vec![Counts::default(); outputs];
     let mut total = 0.0;
     for (i, (&logit, &truth)) in logits.iter().zip(truth).enumerate() {
+        let Some(truth) = truth else { continue };
         counts[i % outputs].add(truth, logit > 0.0);
         let z = f64::from(if truth { -logit } else { logit });
         let weight =
@@ -198,16 +201,20 @@ fn findings(logits: &[f32], truth: &[bool], outputs: usize, loss: &Loss) -> Metr
         total += weight * (z.max(0.0) + (-z.abs()).exp().ln_1p());
     }
     let of_finding = |k: usize| {
-        let score: Vec<f64> = logits.iter().skip(k).step_by(outputs).map(|&logit| f64::from(logit)).collect();
-        let truth: Vec<bool> = truth.iter().skip(k).step_by(outputs).copied().collect();
+        let own = logits.iter().zip(truth).skip(k).step_by(outputs);
+        let labelled = own.filter_map(|(&logit, &truth)| Some((f64::from(logit), truth?)));
+        let (score, truth): (Vec<f64>, Vec<bool>) = labelled.unzip();
         auroc(&score, &truth)
     };
-    let right: usize = counts.iter().map(|counts| counts.hit + counts.rest).sum();
+    let labelled = truth.iter().flatten().count() as f64;
+    let right = |counts: &Counts| {
+        share(counts.hit + counts.rest, counts.hit + counts.rest + counts.missed + counts.false_alarm)
+    };
     let balanced = |counts: &Counts| mean([counts.recall(), counts.specificity()].into_iter());
     Metrics {
         n: truth.len() / outputs,
-        loss: total / truth.len() as f64,
-        accuracy: right as f64 / truth.len() as f64,
+        loss: total / labelled,
+        accuracy: mean(counts.iter().map(right)).unwrap_or(0.0),
         balanced_accuracy: mean(counts.iter().map(balanced)).unwrap_or(0.0),
         macro_f1: mean(counts.iter().map(|counts| counts.f1())).unwrap_or(0.0),
         auroc: mean((0..outputs).map(of_finding)),
@@ -253,7 +260,7 @@ mod tests {
 
     #[test]
     fn findings_are_measured_by_hand() {
-        let truth = [true, false, true, true];
+        let truth = [true, false, true, true].map(Some);
         let metrics = findings(&[1.0, -1.0, -1.0, 2.0], &truth, 2, &Loss::plain(Head::Sigmoid));
         assert_eq!(metrics.recall, [Some(0.5), Some(1.0)]);
         assert_eq!(metrics.accuracy, 0.75);
@@ -261,5 +268,18 @@ mod tests {
         assert!((metrics.balanced_accuracy - 0.75).abs() < 1e-12);
         let by_hand = ((-1f64).exp().ln_1p() * 2.0 + 1f64.exp().ln_1p() + (-2f64).exp().ln_1p()) / 4.0;
         assert!((metrics.loss - by_hand).abs() < 1e-12);
+        // Rows and entries without a label change nothing, whatever the logits are there.
+        let gaps = [truth[0], None, truth[1], truth[2], truth[3], None, None, None];
+        let logits = [1.0, 9.0, -1.0, -1.0, 2.0, -9.0, 9.0, 9.0];
+        let apart = |at: [usize; 4]| {
+            let mut own = [(0.0, None); 6];
+            at.iter().zip([0, 2, 3, 4]).for_each(|(&at, from)| own[at] = (logits[from], gaps[from]));
+            let (logits, truth): (Vec<f32>, Vec<Option<bool>>) = own.into_iter().unzip();
+            findings(&logits, &truth, 2, &Loss::plain(Head::Sigmoid))
+        };
+        let partly = apart([0, 1, 2, 5]);
+        assert_eq!((partly.n, partly.accuracy, &partly.recall), (3, 0.75, &metrics.recall));
+        assert!((partly.loss - metrics.loss).abs() < 1e-12);
+        assert_eq!((partly.auroc, partly.balanced_accuracy), (metrics.auroc, metrics.balanced_accuracy));
     }
 }

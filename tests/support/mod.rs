@@ -6,6 +6,7 @@ pub mod clip;
 pub mod evaluate;
 pub mod evasion;
 pub mod files;
+pub mod labelled;
 pub mod npz;
 pub mod onnx;
 pub mod poisoning;

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::labels::same;
 use super::registry::ENTRIES;
-use super::{ArrayOptions, Bounds, ImageOptions, InputArray, LabelOptions, Layout, Request, Source};
+use super::{
+    ArrayOptions, Bounds, ImageOptions, InputArray, LabelOptions, Layout, Request, Source, SplitNames,
+};
 use crate::Result;
 use crate::document::{Item, Table, pair, words};
 
@@ -14,8 +16,8 @@ use crate::document::{Item, Table, pair, words};
 pub(crate) const SPLITS: [&str; 4] = ["train", "val", "test", "all"];
 
 /// Where the data are, whose they are, what their labels mean, how arrays lie.
-const KEYS: [&str; 9] =
-    ["name", "path", "manifest", "group", "inputs", "classes", "arrays", "layout", "bounds"];
+const KEYS: [&str; 10] =
+    ["name", "path", "manifest", "group", "splits", "inputs", "classes", "arrays", "layout", "bounds"];
 
 /// All keys that say how data are read.
 pub(crate) fn all() -> Vec<&'static str> {
@@ -34,6 +36,8 @@ pub(crate) fn request(table: &Table, folder: &Path) -> Result<Request> {
     request.classes_of_data = !request.classes.is_empty();
     request.arrays = arrays(table)?;
     request.signals = signals::options(table, folder)?;
+    request.splits = table.read("splits", split_names)?.unwrap_or_default();
+    request.signals.list.splits.clone_from(&request.splits);
     for key in ImageOptions::KEYS {
         let Some(item) = table.get(key) else { continue };
         let read = request.images.set(key, &item.plain(), folder);
@@ -45,6 +49,13 @@ pub(crate) fn request(table: &Table, folder: &Path) -> Result<Request> {
         read.map_err(|(found, expected)| item.error_found(found, expected))?;
     }
     Ok(request)
+}
+
+/// `splits = { val = 9, test = [10, "extra"] }`: values of a column, each of one split.
+fn split_names(item: &Item) -> Result<SplitNames> {
+    let expected = "the values of each split: { val = [9], test = [10] }";
+    let read = item.plain().try_into::<SplitNames>();
+    read.map_err(|error| item.error_found(error.message().trim_end().to_string(), expected))
 }
 
 /// `arrays = { x = NAME, y = NAME }`, `layout` and `bounds`: how an npz archive is read.

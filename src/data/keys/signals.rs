@@ -4,6 +4,7 @@ use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 use crate::Result;
+use crate::data::SplitNames;
 use crate::data::signals::{Cut, Gaps, Lack, ListColumns, SignalOptions, Unit};
 use crate::document::{Item, Table, words};
 
@@ -156,6 +157,7 @@ fn list_columns(table: &Table, folder: &Path) -> Result<ListColumns> {
         labels: table.read("labels", labels)?.unwrap_or_default(),
         patient: table.read("patient", Item::text)?,
         split: table.read("split", Item::text)?,
+        splits: SplitNames::default(),
         folder: table.read("folder", |item| item.text().map(|text| folder.join(text)))?,
     })
 }

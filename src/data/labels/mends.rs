@@ -96,6 +96,12 @@ pub(super) fn other_names(found: &[&str], known: &Known) -> String {
             let own = known.names.iter().find(|own| !has(own)).map_or("", String::as_str);
             format!("a line {WHERE}, if `{name}` is what these data call `{own}`: {}", filled([name; 2]))
         }
+        // Of two classes either may be meant.
+        (&[name], 2) if known.names.len() == 2 => {
+            let [first, second] = [&known.names[0], &known.names[1]];
+            let (one, other) = (line(&[name, second.as_str()]), line(&[first.as_str(), name]));
+            format!("a line {WHERE}: {one} if `{name}` is `{first}`, {other} if it is `{second}`")
+        }
         (&[a, b], 2) => {
             let own: Vec<&String> = known.names.iter().filter(|own| !has(own)).collect();
             let (one, other) = (filled([b, a]), filled([a, b]));

@@ -8,12 +8,16 @@ mod findings;
 mod mends;
 mod names;
 mod numbers;
+mod statements;
 mod truths;
+mod unanswered;
 
 pub use agreement::{agree, mapping};
 pub use findings::{Listed, Standing, findings};
 pub use mends::{list, quoted};
-pub use truths::{Yes, is_negative, nothing_found};
+pub use statements::{Statement, listed, statements};
+pub use truths::{Yes, is_negative, nothing_found, yes_or_no};
+pub use unanswered::{Answered, FindingAnswers, LEFT_OUT, answered};
 
 use super::Remark;
 use crate::{Error, Result};
@@ -102,6 +106,29 @@ impl Known {
     /// Names of so many findings in the order of the outputs: those that are known, else those of a file.
     pub fn names_of(&self, count: usize, of_file: impl Fn(usize) -> String) -> Vec<String> {
         if self.names.is_empty() { (0..count).map(of_file).collect() } else { self.names.clone() }
+    }
+
+    /// What samples of several labels ask for: one class each, or a head that makes findings of the outputs, which a single one cannot be.
+    pub fn one_class(&self) -> &'static str {
+        match self.outputs {
+            Some(Outputs { count: 1, .. }) => {
+                "one class a sample, as the model's single output has; other samples left out of the data"
+            }
+            _ => {
+                "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each \
+                 of its outputs a finding"
+            }
+        }
+    }
+
+    /// What a class of outputs without names is called: of a single output there is none to point to.
+    pub fn unnamed(&self, class: usize) -> String {
+        match self.outputs {
+            Some(Outputs { count: 1, .. }) => {
+                format!("class {class} (the output is {})", if class == 1 { "high" } else { "low" })
+            }
+            _ => format!("output {class}"),
+        }
     }
 
     /// Names of all classes: those that are known, else numbers, `at_least` of them.

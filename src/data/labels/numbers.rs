@@ -126,6 +126,9 @@ fn mend(values: &[f64], classes: usize) -> String {
     let renamed = match distinct.first().zip(distinct.last()) {
         Some((first, last)) if *first >= 1.0 && *last == classes as f64 => counted,
         _ if distinct.len() == classes => distinct,
+        _ if classes == 2 && distinct.first().is_some_and(|least| *least >= 0.0) => {
+            return "; grades become two classes in the file, by `grade >= 2` or where the model was trained to part them".into();
+        }
         _ => return String::new(),
     };
     if renamed.len() > WRITTEN_OUT {

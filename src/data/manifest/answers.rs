@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::labels::yes_or_no;
 use super::super::table::{Column, Table};
 use super::super::{LabelOptions, Policy, Remark};
 use crate::{Error, Result};
@@ -19,9 +20,9 @@ impl Answer {
     pub(super) fn of(text: Option<&str>) -> Option<Self> {
         Some(match text.map(str::trim) {
             None | Some("") => Self::Missing,
-            Some(text) => match (text.parse::<f64>(), text.to_lowercase().as_str()) {
-                (Ok(1.0), _) | (_, "true" | "yes" | "y") => Self::Yes,
-                (Ok(0.0), _) | (_, "false" | "no" | "n") => Self::No,
+            Some(text) => match (text.parse::<f64>(), yes_or_no(text)) {
+                (Ok(1.0), _) | (_, Some(true)) => Self::Yes,
+                (Ok(0.0), _) | (_, Some(false)) => Self::No,
                 (Ok(-1.0), _) => Self::Uncertain,
                 _ => return None,
             },
@@ -29,7 +30,7 @@ impl Answer {
     }
 
     /// Of a column that holds answers alone.
-    pub(super) fn in_column(table: &Table, name: &str, column: &Column, row: usize) -> Result<Self> {
+    fn in_column(table: &Table, name: &str, column: &Column, row: usize) -> Result<Self> {
         let text = column.text(row);
         Self::of(text.as_deref()).ok_or_else(|| {
             let expected = "1 (there), 0 (not there), -1 (uncertain) or nothing (missing)";
@@ -87,6 +88,22 @@ impl<'a> Unanswered<'a> {
             Policy::Drop => Settled::LeftOut,
             Policy::Ignore => Settled::Unlabelled,
         })
+    }
+
+    /// What the answers of a row come to, a column each; where there is no column nothing is labelled.
+    pub(super) fn settle_row(
+        &mut self,
+        columns: &[Option<(&str, &Column)>],
+        row: usize,
+        rows: &[usize],
+    ) -> Result<Vec<Settled>> {
+        let mut settle = |column: &Option<(&str, &Column)>| match column {
+            Some((name, column)) => {
+                self.settle(Answer::in_column(self.table, name, column, row)?, name, row, rows)
+            }
+            None => Ok(Settled::Unlabelled),
+        };
+        columns.iter().map(&mut settle).collect()
     }
 
     fn unstated(&self, what: &str, answer: Answer, column: &str, row: usize, rows: &[usize]) -> Error {

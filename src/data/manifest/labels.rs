@@ -1,14 +1,12 @@
 //! Labels of a manifest: which columns they stand in, and classes of one column or of a column each.
 
 use super::super::labels::{
-    Classes, Known, Listed, Outputs, Place, Written, Yes, classes, findings, is_negative, nothing_found,
-    quoted, same,
+    Classes, Known, Outputs, Place, Written, Yes, classes, is_negative, listed, nothing_found, quoted, same,
 };
-use super::super::signals::listing::statements;
 use super::super::table::{Column, Table};
 use super::super::{ImageOptions, LabelColumns, LabelOptions, Labels, Remark};
 use super::answers::{Answer, Settled, Unanswered, none_left};
-use super::findings::{in_columns, in_one_text};
+use super::findings::{between, in_columns, in_one_text, standings};
 use crate::{Error, Result};
 
 /// The rows whose labels are an answer, and these.
@@ -17,6 +15,8 @@ pub(super) struct Read {
     pub(super) labels: Labels,
     pub(super) classes: Vec<String>,
     pub(super) remarks: Vec<Remark>,
+    /// Whether findings stand in rows by their names, so that those of several rows add up.
+    pub(super) listed: bool,
 }
 
 /// The names of the columns of labels.
@@ -60,6 +60,10 @@ pub(super) fn read(
         None => "label",
     };
     match &images.separator {
+        Some(_) if exclusive => {
+            let place = format!("separator, and column `{name}`");
+            Err(Error::input(&table.file, place, "several labels in one text", known.one_class()))
+        }
         Some(separator) => in_one_text(table, rows, name, Some(separator), options, known),
         None if !exclusive && are_lists(table, rows, name)? => {
             in_one_text(table, rows, name, None, options, known)
@@ -80,9 +84,20 @@ fn only_finding(
     known: &Known,
 ) -> Result<Read> {
     let column = needed(table, name)?;
-    let texts = rows.iter().filter_map(|&row| column.text(row));
-    if let Some(text) = texts.into_iter().find(|text| Answer::of(Some(text)).is_none()) {
-        let expected = "separator = \"|\" in [[data]], or what else stands between findings in one text: the model's outputs are findings";
+    let mut texts = rows.iter().filter_map(|&row| column.text(row));
+    if let Some(text) = texts.find(|text| Answer::of(Some(text)).is_none()) {
+        if options.once {
+            return in_one_text(table, rows, name, None, options, known);
+        }
+        let expected = match between(&text, known) {
+            _ if text.starts_with('{') => {
+                "names in a list, ['Edema', 'Mass'], or a column of 0 and 1 for each finding: `label = [COLUMN, ...]` in `columns` of [[data]]".to_string()
+            }
+            Some(letter) => format!("separator = \"{letter}\" in [[data]], which stands between findings there"),
+            None => "separator = \"|\" in [[data]], or what else stands between findings in one text, or repeated = \"once\" where an image has a row \
+                     for each finding: the model's outputs are findings"
+                .to_string(),
+        };
         return Err(Error::input(&table.file, format!("column `{name}`"), format!("`{text}`"), expected));
     }
     in_columns(table, rows, &[(name.to_string(), name.to_string())], options, known)
@@ -102,15 +117,22 @@ pub(super) fn needed<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
 fn are_lists(table: &Table, rows: &[usize], name: &str) -> Result<bool> {
     let column = needed(table, name)?;
     let mut texts = rows.iter().filter_map(|&row| column.text(row)).peekable();
-    Ok(texts.peek().is_some() && texts.all(|text| statements(&text).is_some()))
+    Ok(texts.peek().is_some() && texts.all(|text| listed(&text).is_some()))
 }
 
-/// The only name in a list, else the text itself.
-fn alone(text: String) -> String {
-    match statements(&text) {
-        Some(names) if names.len() == 1 => names.into_iter().next().unwrap_or(text),
-        _ => text,
+/// The only name in a list such as `['N']`, else the text itself.
+fn alone(table: &Table, name: &str, row: usize, text: String, known: &Known) -> Result<String> {
+    let Some(names) = listed(&text) else { return Ok(text) };
+    if let [alone] = &names[..] {
+        return Ok(alone.clone());
     }
+    let place = format!("column `{name}`, row {row}");
+    Err(Error::input(
+        &table.file,
+        place,
+        format!("{} labels in one text, `{text}`", names.len()),
+        known.one_class(),
+    ))
 }
 
 /// Whether a class is there, a column of 0 and 1: it or the other.
@@ -129,7 +151,7 @@ fn one_of_two(
     let named = names.iter().position(|own| same(own, class));
     let there = match named.or_else(|| named_by_column(class, known)) {
         Some(there) => there,
-        None if denies(class, known) => return Err(which_is_1(table, name, &names, &denied(class, &names))),
+        None if denies(class, known) => return Err(which_is_1(table, name, known, &denied(class, &names))),
         None if known.names.is_empty() => 1,
         None => {
             let expected =
@@ -138,16 +160,22 @@ fn one_of_two(
         }
     };
     let (kept, labels, unanswered) = settled(table, rows, name, &answers, options)?;
-    let told = format!("column `{name}`: 1 is {}, 0 is {}", said(&names, there), said(&names, 1 - there));
+    let told = format!("column `{name}`: 1 is {}, 0 is {}", said(known, there), said(known, 1 - there));
     let labels = labels.into_iter().map(|yes| if yes { there } else { 1 - there } as u32).collect();
     let remarks = std::iter::once(Remark::note(told)).chain(unanswered.remarks(rows.len(), kept.len()));
-    Ok(Read { remarks: remarks.collect(), rows: kept, labels: Labels::Class(labels), classes: names })
+    Ok(Read {
+        remarks: remarks.collect(),
+        rows: kept,
+        labels: Labels::Class(labels),
+        classes: names,
+        listed: false,
+    })
 }
 
-/// A class by its name, or as an output.
-fn said(names: &[String], class: usize) -> String {
-    match &names[class] {
-        name if *name == class.to_string() => format!("output {class}"),
+/// One of two classes by its name, or as an output.
+fn said(known: &Known, class: usize) -> String {
+    match &known.all_names(2)[class] {
+        name if *name == class.to_string() => known.unnamed(class),
         name => name.clone(),
     }
 }
@@ -182,36 +210,30 @@ fn one_hot(
     options: &LabelOptions,
     known: &Known,
 ) -> Result<Read> {
-    let own: Vec<String> = columns.iter().map(|(class, _)| class.clone()).collect();
-    let entry = |position: usize| format!("row {}", rows[position]);
-    let place = Place { file: &table.file, column: "label", entry: &entry };
     if known.names.is_empty() {
         // Refuses, with the line that says the order.
-        findings(&own, Listed::Columns, known, &place)?;
+        standings(table, rows, columns, known)?;
     }
-    let names = if known.names.is_empty() { own.clone() } else { known.all_names(0) };
+    let own = || columns.iter().map(|(class, _)| class.clone()).collect();
+    let names: Vec<String> = if known.names.is_empty() { own() } else { known.all_names(0) };
     let class = |(class, name): &(String, String)| -> Result<(String, &Column, Option<usize>)> {
         Ok((name.clone(), needed(table, name)?, names.iter().position(|own| same(own, class))))
     };
     let columns: Vec<(String, &Column, Option<usize>)> = columns.iter().map(class).collect::<Result<_>>()?;
+    let cells: Vec<Option<(&str, &Column)>> =
+        columns.iter().map(|(name, column, _)| Some((name.as_str(), *column))).collect();
     let mut unanswered = Unanswered::new(table, options, true);
     let (mut kept, mut labels) = (Vec::new(), Vec::new());
     for &row in rows {
-        let (mut ones, mut out) = (Vec::new(), false);
-        for (at, (name, column, _)) in columns.iter().enumerate() {
-            let answer = Answer::in_column(table, name, column, row)?;
-            match unanswered.settle(answer, name, row, rows)? {
-                Settled::Label(true) => ones.push(at),
-                Settled::Label(false) => {}
-                Settled::LeftOut | Settled::Unlabelled => out = true,
-            }
-        }
+        let settled = unanswered.settle_row(&cells, row, rows)?;
+        let out = settled.iter().any(|own| matches!(own, Settled::LeftOut | Settled::Unlabelled));
+        let ones: Vec<usize> = (0..settled.len()).filter(|&at| settled[at] == Settled::Label(true)).collect();
         if out {
             continue;
         }
         let &[at] = &ones[..] else {
             let found = format!("1 in {} of {} columns of labels", ones.len(), columns.len());
-            let expected = one_a_sample(table, &names, &columns);
+            let expected = one_a_sample(table, known, &names, &columns);
             return Err(Error::input(&table.file, format!("row {row}"), found, expected));
         };
         let (name, _, class) = &columns[at];
@@ -231,18 +253,27 @@ fn one_hot(
     }
     let text = format!("{} columns of labels are classes, one of them 1 in every row", columns.len());
     let remarks = std::iter::once(Remark::note(text)).chain(unanswered.remarks(rows.len(), kept.len()));
-    Ok(Read { remarks: remarks.collect(), rows: kept, labels: Labels::Class(labels), classes: names })
+    Ok(Read {
+        remarks: remarks.collect(),
+        rows: kept,
+        labels: Labels::Class(labels),
+        classes: names,
+        listed: false,
+    })
 }
 
 /// What mends rows that are not of one class: a column for every class, where one has none; else they may be findings.
-fn one_a_sample(table: &Table, names: &[String], columns: &[(String, &Column, Option<usize>)]) -> String {
+fn one_a_sample(
+    table: &Table,
+    known: &Known,
+    names: &[String],
+    columns: &[(String, &Column, Option<usize>)],
+) -> String {
     let named = |class: usize| columns.iter().find(|(_, _, own)| *own == Some(class)).map(|(name, ..)| name);
     let missing: Vec<&str> =
         (0..names.len()).filter(|&class| named(class).is_none()).map(|class| names[class].as_str()).collect();
     if missing.is_empty() {
-        return "one class a sample, as the model's softmax head has; head = \"sigmoid\" in the [[model]] table (of a TRAIN.toml: in [model]) makes each of \
-                its outputs a finding"
-            .into();
+        return known.one_class().into();
     }
     let column = |class: usize| {
         let own = || table.names.iter().find(|name| same(name, &names[class]));
@@ -280,6 +311,27 @@ fn denied(name: &str, names: &[String]) -> String {
     format!("answers to `{name}` under classes {}", names.join(", "))
 }
 
+/// Columns whose name asks for no class.
+const PLAIN: [&str; 12] = [
+    "label",
+    "labels",
+    "target",
+    "targets",
+    "class",
+    "classes",
+    "y",
+    "diagnosis",
+    "dx",
+    "category",
+    "output",
+    "outcome",
+];
+
+/// Whether a column asks for something of its own (`covid`) and the class that 1 would be is the one where nothing is found.
+fn is_backwards(name: &str, known: &Known) -> bool {
+    !PLAIN.iter().any(|plain| same(plain, name)) && nothing_found(&known.all_names(2)) == Some(1)
+}
+
 /// Whether a column asks one question, and -1 is an uncertain answer to it: -1 and 1 alone may as well be two classes, which are the labels'
 /// own matter.
 fn is_graded(answers: &[Answer], options: &LabelOptions) -> bool {
@@ -291,16 +343,23 @@ fn is_graded(answers: &[Answer], options: &LabelOptions) -> bool {
 /// A class a sample.
 fn one(table: &Table, rows: &[usize], name: &str, options: &LabelOptions, known: &Known) -> Result<Read> {
     let column = needed(table, name)?;
-    let texts: Vec<Option<String>> = rows.iter().map(|&row| column.text(row).map(alone)).collect();
+    let text = |&row: &usize| column.text(row).map(|text| alone(table, name, row, text, known)).transpose();
+    let texts: Vec<Option<String>> = rows.iter().map(text).collect::<Result<_>>()?;
     if let Some(text) = texts.iter().flatten().find(|text| text.contains('|') && !known.names.contains(text))
     {
-        let expected = "a class, or separator = \"|\" in [[data]] for findings in one text";
+        let expected = match known.outputs {
+            Some(_) => known.one_class(),
+            None => "a class, or separator = \"|\" in [[data]] for findings in one text",
+        };
         return Err(Error::input(&table.file, format!("column `{name}`"), format!("`{text}`"), expected));
     }
     let two = known.outputs.map_or(known.names.len() <= 2, |outputs| outputs.classes() == 2);
     let answers: Option<Vec<Answer>> = texts.iter().map(|text| Answer::of(text.as_deref())).collect();
-    let named = named_by_column(name, known).is_some() || denies(name, known);
-    let asks = |answers: &Vec<Answer>| named || is_graded(answers, options);
+    let named = named_by_column(name, known).is_some() || denies(name, known) || is_backwards(name, known);
+    // Words that are the classes' own names answer nothing.
+    let own = |text: &String| text.parse::<f64>().is_err() && known.names.iter().any(|name| same(name, text));
+    let names = texts.iter().flatten().any(own);
+    let asks = |answers: &Vec<Answer>| !names && (named || is_graded(answers, options));
     if answers.filter(|_| two).as_ref().is_some_and(asks) {
         let class = question(table, name, known)?;
         return one_of_two(table, rows, (&class, name), options, known);
@@ -323,20 +382,20 @@ fn question(table: &Table, name: &str, known: &Known) -> Result<String> {
     if let Some(class) = named_by_column(name, known) {
         return Ok(names[class].clone());
     }
-    if denies(name, known) {
-        return Err(which_is_1(table, name, &names, &denied(name, &names)));
+    if denies(name, known) || is_backwards(name, known) {
+        return Err(which_is_1(table, name, known, &denied(name, &names)));
     }
     if Yes::of(known) != Yes::Unclear {
         return Ok(names[1].clone());
     }
-    Err(which_is_1(table, name, &names, &format!("1, 0 and -1 under classes {}", names.join(", "))))
+    Err(which_is_1(table, name, known, &format!("1, 0 and -1 under classes {}", names.join(", "))))
 }
 
 /// Nothing says which of two classes 1 stands for: both lines.
-fn which_is_1(table: &Table, name: &str, names: &[String], found: &str) -> Error {
+fn which_is_1(table: &Table, name: &str, known: &Known, found: &str) -> Error {
     let line = |class: usize| {
-        let own = quoted(&names[class]);
-        format!("`label = {{ {own} = {} }}` if 1 is {}", quoted(name), said(names, class))
+        let own = quoted(&known.all_names(2)[class]);
+        format!("`label = {{ {own} = {} }}` if 1 is {}", quoted(name), said(known, class))
     };
     let expected = format!("a class that 1 stands for. In `columns` of [[data]]: {}, {}", line(0), line(1));
     Error::input(&table.file, format!("column `{name}`"), found, expected)
@@ -392,17 +451,17 @@ fn classes_of(
     let place = Place { file: &table.file, column: &title, entry: &entry };
     let Classes { labels, names, mut remarks } = classes(&Written::Texts(written), known, &place)?;
     if numbers && names.len() == 2 && !known.unordered && remarks.is_empty() {
-        let text = format!("{title}: 1 is {}, 0 is {}", said_at(&names, 1), said_at(&names, 0));
+        let text = format!("{title}: 1 is {}, 0 is {}", said_at(known, &names, 1), said_at(known, &names, 0));
         remarks.push(Remark::note(text));
     }
     remarks.extend(unanswered.remarks(rows.len(), kept.len()));
-    Ok(Read { rows: kept, labels: Labels::Class(labels), classes: names, remarks })
+    Ok(Read { rows: kept, labels: Labels::Class(labels), classes: names, remarks, listed: false })
 }
 
 /// An output with its name.
-fn said_at(names: &[String], class: usize) -> String {
+fn said_at(known: &Known, names: &[String], class: usize) -> String {
     match &names[class] {
-        name if *name == class.to_string() => format!("output {class}"),
-        name => format!("output {class}, {name}"),
+        name if *name == class.to_string() => known.unnamed(class),
+        name => format!("{}, {name}", known.unnamed(class)),
     }
 }

@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::image_set::{self, Listed};
+use super::labels::same;
 use super::request::Request;
 use super::table::Table;
-use super::{Dataset, Remark};
+use super::{Dataset, Remark, SplitNames};
 use crate::{Error, Result};
+
+/// What columns of splits are called elsewhere.
+const SPLIT_COLUMNS: [&str; 7] = ["strat_fold", "fold", "set", "subset", "partition", "phase", "kfold"];
 
 /// Reads the images that the CSV at `path` lists: a column of files (`path`, relative to the CSV), one or several of labels (`label`), and
 /// optionally `split` (absent: everything is `all`), `patient` (the group) and any others. `request.images` says which columns they are, what
@@ -32,8 +36,9 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
         let expected = format!("one of {}", table.names.join(", "));
         return Err(Error::input(&table.file, format!("columns.{role}"), found, expected));
     }
-    let rows = rows_of(&table, options.column("split"), &request.split)?;
+    let rows = rows_of(&table, options.column("split"), &request.split, &request.splits)?;
     let read = labels::read(&table, &rows, options, &request.labels, &request.known())?;
+    let read = if request.labels.once { repeats::once(&table, paths, read)? } else { read };
     let mut remarks = read.remarks;
     let listed: Vec<Option<String>> = read.rows.iter().map(|&row| table.exact(paths, row)).collect();
     remarks.extend(repeats::remark(&listed, &read.labels));
@@ -62,33 +67,41 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     image_set::read(listed, &file, request)
 }
 
-fn rows_of(table: &Table, name: &str, split: &str) -> Result<Vec<usize>> {
+fn rows_of(table: &Table, name: &str, split: &str, names: &SplitNames) -> Result<Vec<usize>> {
     let column = table.column(name);
-    let in_split = |&row: &usize| match column {
-        Some(column) => column.text(row).is_some_and(|text| same_split(&text, split)),
-        None => false,
-    };
+    let text = |row: usize| column.and_then(|column| column.text(row));
+    let in_split = |&row: &usize| text(row).and_then(|text| names.of(&text)) == Some(split);
     let rows: Vec<usize> = (0..table.rows()).filter(|row| split == "all" || in_split(row)).collect();
     if !rows.is_empty() {
         return Ok(rows);
     }
-    let found = match column {
-        Some(_) => format!("no row of it in column `{name}`"),
-        None => format!("no column `{name}`"),
+    let (found, expected) = match column {
+        Some(_) => {
+            let mut values: Vec<String> = (0..table.rows()).filter_map(text).collect();
+            values.sort();
+            values.dedup();
+            values.truncate(12);
+            (
+                format!("no row of it in column `{name}`, which has {}", values.join(", ")),
+                format!(
+                    "rows of it, split = \"all\", or a line in [[data]] with the values of each split: {}",
+                    SplitNames::LINE
+                ),
+            )
+        }
+        None => {
+            let like = |name: &&String| SPLIT_COLUMNS.iter().any(|usual| same(name, usual));
+            let guess = table.names.iter().find(like).map_or("NAME".to_string(), |name| format!("{name:?}"));
+            (
+                format!("no column `{name}`"),
+                format!(
+                    "split = \"all\", or columns = {{ split = {guess} }} in [[data]], and {} where its values are others",
+                    SplitNames::LINE
+                ),
+            )
+        }
     };
-    let expected = "rows of it, split = \"all\", or columns = { split = NAME } in [[data]]";
     Err(Error::input(&table.file, format!("split {split}"), found, expected))
-}
-
-/// Splits as others call them: `valid`, `validate` and `validation` are `val`, `training` is `train`, `testing` is `test`.
-pub(super) fn same_split(text: &str, split: &str) -> bool {
-    let text = text.trim().to_lowercase();
-    match split {
-        "train" => matches!(text.as_str(), "train" | "training"),
-        "val" => matches!(text.as_str(), "val" | "valid" | "validate" | "validation" | "dev"),
-        "test" => matches!(text.as_str(), "test" | "testing"),
-        other => text == other,
-    }
 }
 
 /// Every column that is neither paths nor labels, by its role where it has one; missing values are called so.

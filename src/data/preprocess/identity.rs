@@ -1,5 +1,6 @@
 //! Where a row belongs: by what it is, not by where it stands.
 
+use crate::data::SplitNames;
 use crate::data::draw;
 use crate::data::spec::{Spec, SplitBy};
 use crate::data::table::{Column, Table};
@@ -19,7 +20,7 @@ impl Rule<'_> {
     /// The split of every row; `features` are the names that its content consists of.
     pub(super) fn splits(&self, table: &Table, features: &[String]) -> Result<Vec<&'static str>> {
         if let Some(name) = &self.spec.split.column {
-            return stated(table, name);
+            return stated(table, name, &self.spec.split.values);
         }
         let seed = self.spec.split.seed;
         let by_place = self.first_format || self.spec.split.by == SplitBy::Row;
@@ -60,19 +61,16 @@ impl Rule<'_> {
     }
 }
 
-/// The splits that a column says.
-fn stated(table: &Table, name: &str) -> Result<Vec<&'static str>> {
+/// The splits that a column says; rows in no split are of none.
+fn stated(table: &Table, name: &str, names: &SplitNames) -> Result<Vec<&'static str>> {
     let column = table.require(name, "split.column")?;
     let split = |row: usize| {
         let said = column.text(row).unwrap_or_else(|| "nothing".into());
-        let known = match said.to_lowercase().as_str() {
-            "train" | "training" => Some("train"),
-            "val" | "valid" | "validation" | "dev" => Some("val"),
-            "test" | "testing" => Some("test"),
-            _ => None,
-        };
+        let known = names.of(&said).or(names.are_stated().then_some("none"));
         known.ok_or_else(|| {
-            Error::input(&table.file, format!("column `{name}`, row {row}"), said, "train, val or test")
+            let expected = "train, val or test, or in the spec the values of each split: split = { column = \"COLUMN\", values = { val = [9], \
+                            test = [10] } }";
+            Error::input(&table.file, format!("column `{name}`, row {row}"), said, expected)
         })
     };
     (0..table.rows()).map(split).collect()

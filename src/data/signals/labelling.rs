@@ -8,8 +8,9 @@ use super::listing::ListedLabels;
 use super::options::SignalOptions;
 use super::recording::Recording;
 use super::rhythm::Rhythms;
-use crate::data::labels::{self, Known, Listed, Place, Standing, Written, same};
-use crate::data::{Labels, Remark, UNLABELLED, beats as aami};
+use crate::data::labels::{self, FindingAnswers, Known, LEFT_OUT, Listed, Place, Standing, Written, same};
+use crate::data::{LabelOptions, Labels, Remark, UNLABELLED, beats as aami};
+use crate::telling::counted;
 use crate::{Error, Result};
 
 /// What a recording itself says of labels.
@@ -136,6 +137,7 @@ pub fn record_labels(
     listed: Option<&ListedLabels>,
     items: &[usize],
     diagnoses: Vec<Option<BTreeSet<String>>>,
+    options: &LabelOptions,
     known: &Known,
     remarks: &mut Vec<Remark>,
 ) -> Result<Labelled> {
@@ -144,9 +146,14 @@ pub fn record_labels(
             let column = format!("column `{column}`");
             let place = Place { file, column: &column, entry: &|at| format!("row {}", items[at] + 1) };
             let own = items.iter().map(|&item| texts[item].clone()).collect();
-            let read = labels::classes(&Written::Texts(own), known, &place)?;
+            let answered = labels::answered(Written::Texts(own), options, known, &place)?;
+            let entry = |at: usize| (place.entry)(answered.kept[at]);
+            let read = labels::classes(&answered.written, known, &Place { entry: &entry, ..place })?;
+            remarks.extend(answered.remarks);
             remarks.extend(read.remarks);
-            Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept: Vec::new() })
+            let mut kept = vec![false; items.len()];
+            answered.kept.iter().for_each(|&at| kept[at] = true);
+            Ok(Labelled { labels: Labels::Class(read.labels), classes: read.names, kept })
         }
         Some(ListedLabels::Sets(column, sets)) => {
             let own = items.iter().map(|&item| sets[item].clone()).collect();
@@ -154,17 +161,7 @@ pub fn record_labels(
             statements(file, &format!("column `{column}`"), own, all, known, remarks)
         }
         Some(ListedLabels::Findings(names, rows)) => {
-            let place =
-                Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
-            let (standings, said) = labels::findings(names, Listed::Columns, known, &place)?;
-            remarks.extend(said);
-            let classes = known.names_of(standings.len(), |at| names[at].clone());
-            let value = |item: usize, standing: &Standing| {
-                standing.position().map_or(UNLABELLED, |at| rows[item][at])
-            };
-            let values =
-                items.iter().flat_map(|&item| standings.iter().map(move |own| value(item, own))).collect();
-            Ok(Labelled { labels: Labels::Findings(values), classes, kept: Vec::new() })
+            findings_in_columns(file, names, rows, items, options, known, remarks)
         }
         None => {
             let missing = diagnoses.iter().filter(|set| set.is_none()).count();
@@ -178,6 +175,39 @@ pub fn record_labels(
             statements(file, "`Dx:` of the headers", sets, all, known, remarks)
         }
     }
+}
+
+/// A column a finding, each of 0, 1, -1 and nothing.
+fn findings_in_columns(
+    file: &str,
+    names: &[String],
+    rows: &[Vec<f64>],
+    items: &[usize],
+    options: &LabelOptions,
+    known: &Known,
+    remarks: &mut Vec<Remark>,
+) -> Result<Labelled> {
+    let place = Place { file, column: "columns of labels", entry: &|at| format!("row {}", items[at] + 1) };
+    let (standings, said) = labels::findings(names, Listed::Columns, known, &place)?;
+    let mut answers = FindingAnswers::new(options);
+    let (mut values, mut kept) = (Vec::new(), Vec::new());
+    for &item in items {
+        let mut value = |own: &Standing| {
+            let Some(at) = own.position() else { return Ok(UNLABELLED) };
+            answers.label(rows[item][at]).map_err(|(found, expected)| {
+                Error::input(file, format!("row {}, column `{}`", item + 1, names[at]), found, expected)
+            })
+        };
+        let own = standings.iter().map(&mut value).collect::<Result<Vec<u8>>>()?;
+        kept.push(!own.contains(&LEFT_OUT));
+        if !own.contains(&LEFT_OUT) {
+            values.extend(own);
+        }
+    }
+    remarks.extend(said);
+    remarks.extend(answers.remarks());
+    let classes = known.names_of(standings.len(), |at| names[at].clone());
+    Ok(Labelled { labels: Labels::Findings(values), classes, kept })
 }
 
 /// Statements as findings, where the model has several; else the one class among them, and samples with none or several are left out.
@@ -226,7 +256,8 @@ fn statements(
     let many = kept.iter().filter(|kept| !**kept).count() - none;
     if none + many > 0 {
         remarks.push(Remark::note(format!(
-            "{none} samples with none of the classes and {many} with several are left out: the model tells one class"
+            "{} with none of the classes and {many} with several are left out: the model tells one class",
+            counted(none, "sample")
         )));
     }
     Ok(Labelled { labels, classes: outputs, kept })

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::list_columns::{LABELS, labels, split_names};
 use super::list_file::{List, with_ending};
 use super::options::ListColumns;
 use super::recording::ENDINGS;
@@ -45,8 +46,8 @@ pub enum ListedLabels {
     Texts(String, Vec<String>),
     /// Statements each (codes of findings and diagnoses), of this column.
     Sets(String, Vec<BTreeSet<String>>),
-    /// A column of 0 and 1 for every finding.
-    Findings(Vec<String>, Vec<Vec<u8>>),
+    /// A column for every finding: 0, 1, -1 (uncertain), NaN (missing).
+    Findings(Vec<String>, Vec<Vec<f64>>),
 }
 
 /// More files than this below a folder are taken for a wrong folder.
@@ -223,17 +224,6 @@ const PATHS: [&str; 11] = [
     "ecg_id",
     "id",
 ];
-const LABELS: [&str; 9] = [
-    "label",
-    "labels",
-    "scp_codes",
-    "class",
-    "target",
-    "diagnosis",
-    "dx",
-    "superclass",
-    "diagnostic_superclass",
-];
 const PATIENTS: [&str; 4] = ["patient_id", "patient", "subject_id", "subject"];
 const SPLITS: [&str; 3] = ["split", "strat_fold", "set"];
 
@@ -263,7 +253,7 @@ pub fn list(path: &Path, columns: &ListColumns, labelled: bool) -> Result<Listin
     }
     let patients = table.column(path, "patient", columns.patient.as_deref(), &PATIENTS)?;
     let splits = table.column(path, "split", columns.split.as_deref(), &SPLITS)?;
-    let splits = splits.map(|at| split_names(path, &table, at, &mut remarks)).transpose()?;
+    let splits = splits.map(|at| split_names(path, &table, at, &columns.splits, &mut remarks)).transpose()?;
     let mut items = Vec::new();
     let mut seen = HashSet::new();
     for (row, cells) in table.rows.iter().enumerate() {
@@ -282,124 +272,14 @@ pub fn list(path: &Path, columns: &ListColumns, labelled: bool) -> Result<Listin
             path: with_ending(&folder.join(name)),
             name: name.clone(),
             patient: patients.map(|at| cells[at].clone()).filter(|patient| !patient.is_empty()),
-            split: splits.as_ref().map(|splits| splits[row].clone()),
+            split: splits.as_ref().and_then(|splits| splits[row].clone()),
             columns,
         });
     }
     let known =
         labelled || !columns.labels.is_empty() || table.column(path, "labels", None, &LABELS)?.is_some();
-    let labels = known.then(|| listed_labels(path, &table, columns, &mut remarks)).transpose()?;
+    let labels = known.then(|| labels(path, &table, columns, &mut remarks)).transpose()?;
     Ok(Listing { items, labels, files: vec![path.to_path_buf()], remarks })
-}
-
-/// Splits by name, or PTB-XL's folds: 1 to 8 to train on, 9 to validate, 10 to test, as its authors recommend.
-fn split_names(path: &Path, table: &List, at: usize, remarks: &mut Vec<Remark>) -> Result<Vec<String>> {
-    let fold = |cell: &str| {
-        cell.parse::<f64>().ok().filter(|fold| fold.fract() == 0.0 && (1.0..=10.0).contains(fold))
-    };
-    let column = &table.names[at];
-    if let Some(folds) = table.cells(at).map(fold).collect::<Option<Vec<f64>>>() {
-        remarks.push(Remark::note(format!("folds of `{column}`: 1 to 8 are train, 9 is val, 10 is test")));
-        let split = |fold: &f64| {
-            if *fold <= 8.0 {
-                "train"
-            } else if *fold == 9.0 {
-                "val"
-            } else {
-                "test"
-            }
-        };
-        return Ok(folds.iter().map(|fold| split(fold).to_string()).collect());
-    }
-    let name = |(row, cell): (usize, &str)| match cell.to_lowercase().as_str() {
-        "train" | "training" => Ok("train".to_string()),
-        "val" | "valid" | "validation" | "dev" => Ok("val".to_string()),
-        "test" | "testing" => Ok("test".to_string()),
-        _ => {
-            let place = format!("row {}, column `{column}`", row + 1);
-            Err(Error::input(
-                path.display(),
-                place,
-                format!("`{cell}`"),
-                "train, val or test, or folds from 1 to 10",
-            ))
-        }
-    };
-    table.cells(at).enumerate().map(name).collect()
-}
-
-fn listed_labels(
-    path: &Path,
-    table: &List,
-    columns: &ListColumns,
-    remarks: &mut Vec<Remark>,
-) -> Result<ListedLabels> {
-    if columns.labels.len() > 1 {
-        let mut all = vec![Vec::new(); table.rows.len()];
-        for name in &columns.labels {
-            let Some(at) = table.column(path, "labels", Some(name), &[])? else { continue };
-            for (row, cell) in table.cells(at).enumerate() {
-                all[row].push(match cell.to_lowercase().as_str() {
-                    "1" | "1.0" | "true" => 1,
-                    "0" | "0.0" | "false" => 0,
-                    _ => {
-                        let place = format!("row {}, column `{name}`", row + 1);
-                        return Err(Error::input(path.display(), place, format!("`{cell}`"), "0 or 1"));
-                    }
-                });
-            }
-        }
-        return Ok(ListedLabels::Findings(columns.labels.clone(), all));
-    }
-    let at = table.column(path, "labels", columns.labels.first().map(String::as_str), &LABELS)?.ok_or_else(|| {
-        let expected = "records = { csv = \"FILE.csv\", labels = \"COLUMN\" }, or several: labels = [\"AF\", \"LBBB\"]";
-        let found = format!("{}: none is called label", table.names.join(", "));
-        Error::input(path.display(), "columns", found, expected)
-    })?;
-    let column = table.names[at].clone();
-    let sets: Option<Vec<BTreeSet<String>>> = table.cells(at).map(statements).collect();
-    let Some(mut sets) = sets else {
-        let texts: Vec<String> = table.cells(at).map(str::to_string).collect();
-        if let Some(row) = texts.iter().position(String::is_empty) {
-            let place = format!("row {}, column `{column}`", row + 1);
-            return Err(Error::input(path.display(), place, "nothing", "a label"));
-        }
-        return Ok(ListedLabels::Texts(column, texts));
-    };
-    let beside = path.with_file_name("scp_statements.csv");
-    if column.eq_ignore_ascii_case("scp_codes") && beside.is_file() {
-        let classes = superclasses(&beside)?;
-        for set in &mut sets {
-            let more: Vec<String> = set.iter().filter_map(|code| classes.get(code).cloned()).collect();
-            set.extend(more);
-        }
-        remarks.push(Remark::note(
-            "statements of `scp_codes` count whatever their likelihood; scp_statements.csv adds the diagnostic superclass of each",
-        ));
-    } else {
-        remarks
-            .push(Remark::note(format!("statements of `{column}` count whatever number stands with them")));
-    }
-    Ok(ListedLabels::Sets(column, sets))
-}
-
-/// The statements of a text such as `{'NORM': 100.0, 'SR': 0.0}` or `['AF', 'LBBB']`; `None` for any other.
-pub(in crate::data) fn statements(text: &str) -> Option<BTreeSet<String>> {
-    let inner = |open, close| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
-    let inside = inner('{', '}').or_else(|| inner('[', ']'))?;
-    let name = |part: &str| {
-        let name = part.split(':').next().unwrap_or_default().trim();
-        name.trim_matches(['\'', '"']).trim().to_string()
-    };
-    Some(inside.split(',').map(name).filter(|name| !name.is_empty()).collect())
-}
-
-/// Which diagnostic superclass a statement belongs to, as scp_statements.csv says.
-fn superclasses(path: &Path) -> Result<BTreeMap<String, String>> {
-    let table = List::read(path)?;
-    let class = table.column(path, "labels", Some("diagnostic_class"), &[])?.unwrap_or(0);
-    let pair = |row: &Vec<String>| (row[0].clone(), row[class].clone());
-    Ok(table.rows.iter().map(pair).filter(|(_, class)| !class.is_empty()).collect())
 }
 
 /// Whether a CSV lists recordings: PTB-XL's own, or one of its making.
@@ -429,15 +309,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_read_from_python_texts() {
+    fn diagnoses_are_codes_of_a_comment() {
         let set = |names: &[&str]| Some(names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>());
-        assert_eq!(statements("{'NORM': 100.0, 'SR': 0.0}"), set(&["NORM", "SR"]));
-        assert_eq!(statements("[\"AF\"]"), set(&["AF"]));
-        assert_eq!(statements("{}"), set(&[]));
-        assert_eq!(statements("NORM"), None);
         assert_eq!(
             diagnoses(&["Age: 74".into(), "Dx: 59118001, 426783006".into()]),
             set(&["426783006", "59118001"])
         );
+        assert_eq!(diagnoses(&["Age: 74".into()]), None);
     }
 }

@@ -7,6 +7,7 @@ mod agreement;
 pub mod describe;
 mod labelling;
 mod leads;
+mod list_columns;
 mod list_file;
 pub mod listing;
 pub mod options;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::data::SplitNames;
+
 /// Everything that `[[data]]` may say of signals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignalOptions {
@@ -94,6 +96,8 @@ pub struct ListColumns {
     pub patient: Option<String>,
     /// The split: names, or PTB-XL's folds.
     pub split: Option<String>,
+    /// Which values of that column are which split.
+    pub splits: SplitNames,
     /// The folder that files are relative to; `None` is the CSV's own.
     pub folder: Option<PathBuf>,
 }

@@ -245,6 +245,7 @@ impl Reader<'_> {
                 self.listing.labels.as_ref(),
                 &items,
                 sets,
+                &self.request.labels,
                 &self.request.known(),
                 remarks,
             )?,

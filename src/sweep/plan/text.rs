@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Plan, Totals, Training, UnitLine};
 use crate::sweep::grid::TableCount;
+use crate::telling::noun;
 
 /// Budgets shown of a ladder at most.
 const SHOWN: usize = 6;
@@ -15,7 +16,7 @@ impl fmt::Display for Plan {
         if !self.grid.tables.is_empty() || self.training.is_none() {
             writeln!(f, "\ncells")?;
             self.grid.tables.iter().try_for_each(|table| write_table(f, table))?;
-            writeln!(f, "  {:>12} {} altogether", grouped(self.totals.cells), cells(self.totals.cells))?;
+            writeln!(f, "  {:>12} {} altogether", grouped(self.totals.cells), of(self.totals.cells, "cell"))?;
             write_totals(f, &self.totals)?;
         }
         if let Some(training) = &self.training {
@@ -39,7 +40,7 @@ impl fmt::Display for Plan {
 
 fn write_table(f: &mut fmt::Formatter, table: &TableCount) -> fmt::Result {
     writeln!(f, "  [[attack]] on line {}", table.line)?;
-    writeln!(f, "  {:>12} {} multiplied out", grouped(table.product), configurations(table.product))?;
+    writeln!(f, "  {:>12} {} multiplied out", grouped(table.product), of(table.product, "configuration"))?;
     for (count, why) in [
         (table.norm_lacking, "the attack lacks the norm"),
         (table.keys_lacking, "the attack lacks the key"),
@@ -50,16 +51,12 @@ fn write_table(f: &mut fmt::Formatter, table: &TableCount) -> fmt::Result {
             writeln!(f, "  {:>12} {why}", format!("-{}", grouped(count)))?;
         }
     }
-    writeln!(f, "  {:>12} {}", grouped(table.cells), cells(table.cells))?;
+    writeln!(f, "  {:>12} {}", grouped(table.cells), of(table.cells, "cell"))?;
     table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))
 }
 
-fn cells(count: u64) -> &'static str {
-    if count == 1 { "cell" } else { "cells" }
-}
-
-fn configurations(count: u64) -> &'static str {
-    if count == 1 { "configuration" } else { "configurations" }
+fn of(count: u64, one: &str) -> String {
+    noun(count as usize, one)
 }
 
 fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
@@ -67,13 +64,19 @@ fn write_totals(f: &mut fmt::Formatter, totals: &Totals) -> fmt::Result {
     if totals.cells_unknown > 0 {
         writeln!(
             f,
-            "  {:>12} cells not counted here: model or data do not load",
-            grouped(totals.cells_unknown)
+            "  {:>12} {} not counted here: model or data do not load",
+            grouped(totals.cells_unknown),
+            of(totals.cells_unknown, "cell")
         )?;
     }
-    writeln!(f, "  {:>12} samples evaluated", grouped(totals.sample_rows))?;
-    writeln!(f, "  {:>12} lanes at most", grouped(totals.lanes))?;
-    writeln!(f, "  {:>12} gradients asked for, if no lane ends early", grouped(totals.gradient_calls))?;
+    writeln!(f, "  {:>12} {} evaluated", grouped(totals.sample_rows), of(totals.sample_rows, "sample"))?;
+    writeln!(f, "  {:>12} {} at most", grouped(totals.lanes), of(totals.lanes, "lane"))?;
+    writeln!(
+        f,
+        "  {:>12} {} asked for, if no lane ends early",
+        grouped(totals.gradient_calls),
+        of(totals.gradient_calls, "gradient")
+    )?;
     if totals.gradients_shared < totals.gradient_calls {
         writeln!(f, "  {:>12} of them after sharing", grouped(totals.gradients_shared))?;
     }
@@ -96,30 +99,36 @@ fn write_training(f: &mut fmt::Formatter, training: &Training) -> fmt::Result {
     writeln!(f, "\ncells that train models")?;
     for table in &training.tables {
         writeln!(f, "  [[{}]] on line {}", table.table, table.line)?;
-        writeln!(f, "  {:>12} {} multiplied out", grouped(table.product), configurations(table.product))?;
+        writeln!(
+            f,
+            "  {:>12} {} multiplied out",
+            grouped(table.product),
+            of(table.product, "configuration")
+        )?;
         for (why, count) in &table.left_out {
             writeln!(f, "  {:>12} {why}", format!("-{}", grouped(*count)))?;
         }
         if table.repeated > 0 {
             writeln!(f, "  {:>12} the same configuration again", format!("-{}", grouped(table.repeated)))?;
         }
-        writeln!(f, "  {:>12} {}", grouped(table.cells), cells(table.cells))?;
+        writeln!(f, "  {:>12} {}", grouped(table.cells), of(table.cells, "cell"))?;
         table.notes.iter().try_for_each(|note| writeln!(f, "               ({note})"))?;
     }
     let models = training.models;
-    writeln!(f, "  {:>12} cells that train models, altogether", grouped(training.cells))?;
+    let train = if training.cells == 1 { "cell that trains" } else { "cells that train" };
+    writeln!(f, "  {:>12} {train} models, altogether", grouped(training.cells))?;
     writeln!(f, "\nmodels")?;
     for (count, what) in [
-        (models.twins, "unpoisoned twins"),
-        (models.members, "models on poisoned sets"),
-        (models.shadows, "shadow models"),
-        (models.targets, "targets of membership inference"),
+        (models.twins, of(models.twins, "unpoisoned twin")),
+        (models.members, format!("{} on poisoned sets", of(models.members, "model"))),
+        (models.shadows, of(models.shadows, "shadow model")),
+        (models.targets, format!("{} of membership inference", of(models.targets, "target"))),
     ] {
         if count > 0 {
             writeln!(f, "  {:>12} {what}", grouped(count))?;
         }
     }
-    writeln!(f, "  {:>12} models to train", grouped(models.all()))?;
+    writeln!(f, "  {:>12} {} to train", grouped(models.all()), of(models.all(), "model"))?;
     writeln!(f, "  {:>12} if every cell trained its own", grouped(models.unshared))?;
     if models.private > 0 {
         writeln!(f, "  {:>12} of them by DP-SGD, which is not in the sums below", grouped(models.private))?;

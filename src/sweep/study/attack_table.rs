@@ -228,7 +228,10 @@ fn goals(table: &Table) -> Result<Vec<Goal>> {
     let mut goals = Vec::new();
     if let Some(item) = table.get("aim") {
         for value in item.values()? {
-            let aim = match value.word()? {
+            let word = value
+                .word()
+                .map_err(|_| value.error("any, hide or raise; a class is given as target = CLASS"))?;
+            let aim = match word {
                 "any" => Aim::Any,
                 "hide" => Aim::Hide,
                 "raise" => Aim::Raise,

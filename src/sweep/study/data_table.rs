@@ -23,6 +23,21 @@ pub struct DataEntry {
     pub line: usize,
 }
 
+/// The name of a split; the value of a column is none, but may be called one.
+fn split<'t>(item: &Item<'t>) -> Result<&'static str> {
+    let value =
+        item.is_list() || item.number().is_ok() || item.word().is_ok_and(|word| word.parse::<f64>().is_ok());
+    if value {
+        let expected = format!(
+            "one of {}; values of a column of splits are called so by splits = {{ test = {} }} beside split = \"test\"",
+            SPLITS.join(", "),
+            item.plain()
+        );
+        return Err(item.error(expected));
+    }
+    item.choice(&SPLITS)
+}
+
 /// The tables of `[[data]]`.
 pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
     let tables = needed(root, "data")?;
@@ -30,7 +45,7 @@ pub(super) fn data(root: &Table, folder: &Path) -> Result<Vec<DataEntry>> {
     for table in &tables {
         table.allow(&[&OWN[..], &keys::all()].concat())?;
         let id = fresh_id(table, entries.iter().map(|entry| entry.id.as_str()))?;
-        let split = table.read("split", |item| item.choice(&SPLITS))?;
+        let split = table.read("split", split)?;
         let mut request = keys::request(table, folder)?;
         if let Some(split) = split {
             request.split = split.to_string();

@@ -71,7 +71,7 @@ pub fn fit_privately(
     device: &Device,
     stop: &AtomicBool,
 ) -> Result<Fitted> {
-    fits(config, base)?;
+    fits(config, &Loss::plain(config.head), base)?;
     let samples = &lesson.samples;
     let (rate, steps) = schedule(recipe, samples.len());
     let expected = rate * samples.len() as f64;
@@ -120,7 +120,7 @@ impl<'a> PrivateTrainer<'a> {
         base: &'a Dataset,
         device: &Device,
     ) -> Result<Self> {
-        fits(config, base)?;
+        fits(config, &Loss::plain(config.head), base)?;
         learnable_privately(config, recipe, base)?;
         let program = PerSample::new(config, recipe, noise, device)?;
         let declared = Model::declare(config);
