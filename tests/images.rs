@@ -285,6 +285,26 @@ fn segmentations_in_a_class_folder_are_no_samples_and_are_told() {
 }
 
 #[test]
+fn images_beside_masks_without_classes_are_refused_with_a_mend_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["images/1.png", "images/2.png", "masks/1.png", "masks/2.png"] {
+        let to = folder.path().join(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(cases().join("grey.png"), to).unwrap();
+    }
+    let mut all = Request::new(Source::Path(folder.path().to_path_buf()), "all");
+    all.classes = vec!["N".into(), "P".into()];
+    let error = message(open(&all, None));
+    assert!(
+        error.contains("images beside segmentation masks") && error.contains("manifest = \"FILE.csv\""),
+        "{error}"
+    );
+    let mut listed = request(folder.path(), "path,label\nimages/1.png,N\nimages/2.png,P\n", "");
+    listed.classes = all.classes;
+    assert_eq!(open(&listed, None).unwrap().labels, Labels::Class(vec![0, 1]));
+}
+
+#[test]
 fn what_is_said_of_files_is_true_of_their_kind() {
     let folder = tempfile::tempdir().unwrap();
     let window = "values = \"window\"";

@@ -48,6 +48,7 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let (mut listed, mut names, mut masks) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = 0;
     let mut beside = Vec::new();
+    refuse_without_classes(path)?;
     let whole = root(path, &mut beside)?;
     let split_folders = split_folders(&whole, &beside)?;
     let parts: Vec<(Option<&str>, PathBuf)> = match split_folders.is_empty() {
@@ -58,7 +59,13 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     for (split, folder) in &parts {
         let wanted = request.split == "all" || *split == Some(request.split.as_str());
         let mut own = Vec::new();
-        let folder = if split.is_some() { root(folder, &mut own)? } else { folder.clone() };
+        let folder = match split {
+            Some(_) => {
+                refuse_without_classes(folder)?;
+                root(folder, &mut own)?
+            }
+            None => folder.clone(),
+        };
         beside.extend(own.into_iter().filter(|_| wanted));
         for class in folders(&folder)?.into_iter().filter(|class| !beside.contains(class)) {
             let name = class.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
@@ -134,6 +141,20 @@ fn root(path: &Path, masks: &mut Vec<PathBuf>) -> Result<PathBuf> {
     let beside = !own.is_empty();
     masks.extend(own);
     Ok(if beside { images } else { path.to_path_buf() })
+}
+
+/// Images beside their segmentations with nothing that says their classes are no classes of these names.
+fn refuse_without_classes(path: &Path) -> Result<()> {
+    let (of_masks, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        folders(path)?.into_iter().partition(|folder| mask_files::is_folder(folder));
+    match others.as_slice() {
+        [one] if !of_masks.is_empty() && mask_files::is_of_images(one) && folders(one)?.is_empty() => {
+            let found = "images beside segmentation masks, and no folders of classes";
+            let expected = "a folder for each class; or manifest = \"FILE.csv\" in the place of path, with columns path and label";
+            Err(Error::input(path.display(), "folder", found, expected))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The folders that are called after splits, in the order of splits; none unless all folders are but those of `masks`.
