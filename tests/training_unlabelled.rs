@@ -111,3 +111,26 @@ fn a_list_with_gaps_trains_and_its_weights_count_what_is_labelled() {
     let error = train(folder, &none, ignore).unwrap_err();
     assert!(error.contains("no sample that is labelled with Mass"), "{error}");
 }
+
+/// Threats that train models are measured on one decision a sample: of several findings it would be the first alone.
+#[test]
+fn threats_that_train_models_refuse_findings() {
+    let place = Place::new(2, "sigmoid", &[]);
+    let folder = place.folder.path();
+    let list = "path,Edema,Mass\n0.png,1,0\n1.png,0,1\n2.png,1,1\n3.png,0,0\n4.png,1,1\n5.png,0,1\n";
+    std::fs::write(folder.join("m.csv"), list).unwrap();
+    let recipe = "epochs = 1\nbatch = 2\n[data]\nmanifest = \"m.csv\"\nsplits = { test = [1] }\nval = \"none\"\n\
+                  columns = { label = [\"Edema\", \"Mass\"], split = \"Mass\" }\n[model]\narchitecture = \"mlp\"\nhidden = [2]\nhead = \"sigmoid\"\n\
+                  [optimizer]\nkind = \"sgd\"\nlearning_rate = 0.1\n";
+    std::fs::write(folder.join("t.toml"), recipe).unwrap();
+    let study = "name = \"s\"\nseeds = [0]\n[[recipe]]\nid = \"r\"\ntrain = \"t.toml\"\n[[poisoning]]\nkind = \"gaussian-noise\"\nrate = 0.5\n";
+    std::fs::write(folder.join("s.toml"), study).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_percuss"))
+        .args(["plan", "s.toml", "--device", "cpu"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("2 findings, expected one class a sample"), "{said}");
+}

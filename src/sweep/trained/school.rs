@@ -10,6 +10,7 @@ use crate::data::{Dataset, Preprocess};
 use crate::models::{Model, Weights, hex};
 use crate::sweep::study::{Privacy, Study};
 use crate::sweep::subject::{Subject, clean_logits};
+use crate::training::loss::one_class_a_sample;
 use crate::training::private::accountant::{Steps, noise_multiplier};
 use crate::training::private::sgd::{Noise, fit_privately, schedule};
 use crate::training::{
@@ -50,6 +51,20 @@ impl School {
             ..Options::new(device.clone(), 1)
         };
         let mut prepared = prepare(file, &options)?;
+        // What these threats do is measured on one decision a sample, which everybody must have a label of.
+        one_class_a_sample(&prepared.config, &entry.file.display().to_string())?;
+        let splits = &prepared.splits;
+        if let Some(gaps) =
+            [Some(&splits.train), splits.test.as_ref()].into_iter().flatten().find(|s| s.labels.unlabelled())
+        {
+            let expected = "a label for every sample: missing and uncertain = \"negative\", \"positive\" or \"drop\" in [data]";
+            return Err(Error::input(
+                &gaps.name,
+                format!("split {}", gaps.split),
+                "findings that are not labelled",
+                expected,
+            ));
+        }
         learnable(&prepared.config, &prepared.recipe, &prepared.splits.train)?;
         let Some(test) = prepared.splits.test.take() else {
             let expected = "the split that trained models are examined on";
