@@ -127,7 +127,8 @@ pub(super) fn check_complete(dir: &Path) -> Result<()> {
 /// Checks that files of an earlier percuss have every column that must have a value, before hours go into cells that could not join them.
 pub(super) fn check_columns(sources: &[Source]) -> Result<()> {
     fn first_row<R: Row>(source: &Source) -> Result<()> {
-        read_batches::<R>(&source.file(R::TABLE), Some(vec![0..1]))?.try_for_each(|batch| batch.map(drop))
+        let first = std::iter::once(0..1).collect();
+        read_batches::<R>(&source.file(R::TABLE), Some(first))?.try_for_each(|batch| batch.map(drop))
     }
     sources.iter().try_for_each(|source| {
         first_row::<SampleRow>(source)?;
