@@ -152,7 +152,7 @@ fn a_model_s_own_imputer_fills_what_it_fills_and_nothing_else() {
     let request =
         percuss::data::Request::new(percuss::data::Source::Path(folder.path().join("t.csv")), "all");
     let error = percuss::data::open(&request, None).unwrap_err().to_string();
-    assert!(error.contains("impute of column `lab`"), "{error}");
+    assert!(error.contains("found model") && error.contains("median, mean, mode or a number"), "{error}");
 }
 
 /// Parts of a file with an input for each name.

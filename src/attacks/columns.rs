@@ -22,7 +22,7 @@ pub fn mutable(data: &Dataset) -> Vec<Column> {
     let mut columns = Vec::new();
     let mut at = 0;
     while at < data.sample_len() {
-        let group = domain.one_hot.iter().find(|group| group.start == at);
+        let group = domain.category_of(at).filter(|group| group.start == at);
         let values = group.cloned().unwrap_or(at..at + 1);
         let indicator = if group.is_none() { indicator(domain, at) } else { None };
         let end = indicator.map_or(values.end, |indicator| indicator + 1);

@@ -108,7 +108,8 @@ impl Domain {
             && fits(self.scale.len())
             && (self.immutable.is_empty() || self.immutable.len() == sample_len)
             && (self.features.is_empty() || self.features.len() == sample_len)
-            && self.one_hot.iter().all(|range| range.start < range.end && range.end <= sample_len);
+            && self.one_hot.iter().all(|range| range.start < range.end && range.end <= sample_len)
+            && self.one_hot.windows(2).all(|pair| pair[0].end <= pair[1].start);
         if !lengths_fit {
             return Err(Error::input(
                 name,

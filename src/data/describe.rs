@@ -61,7 +61,7 @@ impl Dataset {
         let domain = &self.domain;
         let scaled = |i: &usize| {
             let fixed = domain.immutable.get(*i).copied().unwrap_or(false);
-            !fixed && !domain.one_hot.iter().any(|category| category.contains(i))
+            !fixed && domain.category_of(*i).is_none()
         };
         let scales = (0..domain.scale.len()).filter(scaled).map(|i| domain.scale[i]);
         let (least, most) = scales.fold((f32::INFINITY, 0f32), |(l, h), scale| (l.min(scale), h.max(scale)));

@@ -127,13 +127,19 @@ pub struct Domain {
     pub scale: Vec<f32>,
     /// Features that cannot change (age, sex); empty means that all can.
     pub immutable: Vec<bool>,
-    /// Ranges of features that are the one-hot coding of one category each, and must stay so.
+    /// Ranges of features that are the one-hot coding of one category each, and must stay so; ascending, none in another.
     pub one_hot: Vec<std::ops::Range<usize>>,
     /// The features' names, empty for images and signals.
     pub features: Vec<String>,
 }
 
 impl Domain {
+    /// The category whose coding a value of a sample is part of.
+    pub fn category_of(&self, value: usize) -> Option<&std::ops::Range<usize>> {
+        let after = self.one_hot.partition_point(|group| group.end <= value);
+        self.one_hot.get(after).filter(|group| group.contains(&value))
+    }
+
     /// What may be done to these values of a sample.
     pub fn part(&self, range: &std::ops::Range<usize>) -> Self {
         let own =

@@ -90,7 +90,7 @@ pub(super) fn hold(job: &Job, eps: f64, clean: &[f32], domain: &Domain, x: &mut 
             for (i, (x, &clean)) in x.iter_mut().zip(clean).enumerate() {
                 if margin >= 1.0 {
                     *x = clean;
-                } else if !domain.one_hot.iter().any(|group| group.contains(&i)) {
+                } else if domain.category_of(i).is_none() {
                     *x = (f64::from(clean) + (f64::from(*x) - f64::from(clean)) * (1.0 - margin)) as f32;
                 }
             }

@@ -30,7 +30,7 @@ impl Bounds {
         let mut bounds = Self { low: Vec::with_capacity(x0.len()), high: Vec::with_capacity(x0.len()) };
         for (i, &value) in x0.iter().enumerate() {
             let scale = at(&domain.scale, i);
-            let group = domain.one_hot.iter().find(|group| group.contains(&i));
+            let group = domain.category_of(i);
             let fixed = domain.immutable.get(i).copied().unwrap_or(false)
                 || group.is_some_and(|group| !pays_for_flip(group, x0, &domain.scale, norm, eps));
             let (low, high) = if fixed {
@@ -150,8 +150,7 @@ pub fn random_start(
         return x0.to_vec();
     }
     let mut stream = Stream { key, block: 0 };
-    let movable =
-        |i: usize| bounds.low[i] < bounds.high[i] && !domain.one_hot.iter().any(|group| group.contains(&i));
+    let movable = |i: usize| bounds.low[i] < bounds.high[i] && domain.category_of(i).is_none();
     let mut units: Vec<f64> = (0..x0.len())
         .map(|i| {
             let draw = match norm {

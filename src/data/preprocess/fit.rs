@@ -58,7 +58,7 @@ pub(super) fn fit(spec: &Spec, table: &Table, others: bool) -> Result<Preprocess
             }
             _ => fit_category(spec, table, name, column, &train)?,
         });
-        let missing = train.iter().filter(|row| column.text(**row).is_none()).count();
+        let missing = train.iter().filter(|row| column.is_missing(**row)).count();
         if missing > 0 {
             lacking.insert(name.clone(), missing as f64 / train.len() as f64);
         }
@@ -183,12 +183,7 @@ fn fit_number(
         Fill::Rule(Rule::Mode) => mode(&known),
         other => {
             let expected = "median, mean, mode or a number, for numbers; \"model\" for a model that has an imputer of its own, which percuss did not train";
-            return Err(Error::input(
-                &table.file,
-                format!("impute of {place}"),
-                format!("{other:?}"),
-                expected,
-            ));
+            return Err(Error::input(&table.file, format!("impute of {place}"), other, expected));
         }
     };
     let log1p = spec.log1p.iter().any(|n| n == name);
@@ -278,12 +273,7 @@ fn fit_category(spec: &Spec, table: &Table, name: &str, column: &Column, train: 
         Fill::Number(constant) => constant.to_string(),
         other => {
             let expected = "mode, own or a text, for categories";
-            return Err(Error::input(
-                &table.file,
-                format!("impute of {place}"),
-                format!("{other:?}"),
-                expected,
-            ));
+            return Err(Error::input(&table.file, format!("impute of {place}"), other, expected));
         }
     };
     let mut categories: Vec<String> = counts.into_keys().collect();

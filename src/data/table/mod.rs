@@ -428,6 +428,14 @@ impl Column {
         self.len() == 0
     }
 
+    /// Whether `row` has no value.
+    pub fn is_missing(&self, row: usize) -> bool {
+        match self {
+            Self::Number(values) => values[row].is_none(),
+            Self::Category(values) => values[row].is_none(),
+        }
+    }
+
     /// The value of `row` as a text (whole numbers without a fraction), `None` if missing. Identifiers are [`Table::exact`].
     pub fn text(&self, row: usize) -> Option<String> {
         match self {

@@ -55,8 +55,12 @@ pub(super) fn read(path: &Path, room: Room, wanted: Wanted) -> Result<Raw> {
                 .map_err(|found| Error::input(path.display(), "column", found, "one type"))?;
         }
     }
-    let unread =
-        all.iter().enumerate().filter(|(k, _)| !kept.contains(k)).map(|(_, name)| name.clone()).collect();
+    let unread = all
+        .iter()
+        .enumerate()
+        .filter(|(k, _)| kept.binary_search(k).is_err())
+        .map(|(_, name)| name.clone())
+        .collect();
     let names = kept.iter().map(|k| all[*k].clone()).collect();
     Ok(Raw { names, cells: columns, unread, index_columns, remarks: Vec::new() })
 }
