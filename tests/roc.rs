@@ -101,7 +101,8 @@ fn an_interval_does_not_leap_where_the_last_errors_go() {
             assert!((0.0..0.01).contains(&fell), "{pair:?}");
             assert!(pair[1].high <= pair[0].high, "{pair:?}");
         }
-        assert!(ends[0].low > 0.9 && ends[0].high == 1.0, "{ends:?}");
+        // With groups it fell to 0.29 without an error.
+        assert!(ends[0].low > 0.88 && ends[0].high == 1.0, "{ends:?}");
     }
 }
 
