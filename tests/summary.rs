@@ -418,6 +418,17 @@ fn a_ladder_that_breaks_nothing_is_flat_and_short_steps_are_told() {
         n_success: success,
         ..robust(id, "white", 10, eps, 1.0 - success as f64 / 100.0)
     };
+    // Three budgets, four times apart at least, and thirty samples are enough.
+    for (budgets, attacked, fires) in
+        [(&[1.0, 2.0, 4.0][..], 30, 3), (&[1.0, 2.0, 4.0], 29, 0), (&[1.0, 2.0, 3.0], 30, 0)]
+    {
+        let mut cells: Vec<CellRow> = budgets
+            .iter()
+            .map(|eps| CellRow { n_attacked: attacked, ..cell(&format!("e{eps}"), *eps, 0) })
+            .collect();
+        check_across(&mut cells, |_| Ok([].into())).unwrap();
+        assert_eq!(flagged(&cells, FLAT_CURVE).len(), fires, "{budgets:?} {attacked}");
+    }
     for (last, success, flat) in [(10.0, 0, true), (10.0, 1, false), (9.0, 0, false)] {
         let mut cells = vec![cell("a", 1.0, 0), cell("b", last, success)];
         check_across(&mut cells, |_| Ok([].into())).unwrap();
@@ -426,6 +437,39 @@ fn a_ladder_that_breaks_nothing_is_flat_and_short_steps_are_told() {
     for (steps, size, short) in [(10, 0.1, true), (10, 0.2, false), (40, 0.1, false), (1, 1.0, false)] {
         let cell = CellRow { step_size: Some(size), ..robust("c", "white", steps, 1.0, 0.5) };
         assert_eq!(check_alone(&cell, false, false) == [SHORT_STEPS], short, "{steps} of {size}");
+    }
+}
+
+#[test]
+fn a_finding_taken_for_another_is_seen_until_it_is_hidden() {
+    // Of normal, bacterial and viral: right and hidden; taken for the other and kept so; taken for the other and hidden; missed when clean; normal.
+    let cases: [Case; 5] = [
+        (1, 1, 0, 0.5, 0.5, Some(true), 1.0),
+        (1, 2, 2, 0.5, 0.5, Some(false), 1.0),
+        (2, 1, 0, 0.5, 0.5, Some(true), 1.0),
+        (2, 0, 0, 0.5, 0.5, None, 0.0),
+        (0, 0, 0, 0.5, 0.5, None, 0.0),
+    ];
+    for (aim, target) in [("hide", None), ("target", Some(0))] {
+        let classes = ["normal", "bacterial", "viral"].map(Text::from).to_vec();
+        let mut cell = CellRow { aim: Some(aim.into()), target, classes, ..attack("a", "pgd", 1.0, 0) };
+        let rows = samples("a", &cases);
+        let metrics = summarise(&mut cell, &rows, &Context { head: Head::Classes(3), subgroups: &[] });
+        assert_eq!((cell.n_concerned, cell.n_attacked, cell.n_success), (Some(4), 3, 2), "{aim}");
+        assert_eq!((cell.asked_clean, cell.asked_robust), (Some(0.75), Some(0.25)), "{aim}");
+        let bacterial = metric(&metrics, "asked_robust", "class:1").unwrap();
+        assert_eq!((bacterial.value_clean, bacterial.value), (Some(1.0), Some(0.5)), "{aim}");
+        let dir = tempfile::tempdir().unwrap();
+        let study = StudyText { name: "a".into(), text: "name = \"a\"".into() };
+        let mut store = Store::open(dir.path(), &study, Shard::WHOLE).unwrap();
+        store.push(cell, vec![], rows).unwrap();
+        store.finish(&["a".into()]).unwrap();
+        let row = &worst_cases(&Results::open(dir.path()).unwrap()).unwrap()[0];
+        assert_eq!(
+            (row.asked_clean, row.asked_robust, row.clean_accuracy),
+            (Some(0.75), Some(0.25), Some(0.4))
+        );
+        assert_eq!(row.robust, [false, true, false, false, true], "{aim}");
     }
 }
 
@@ -504,8 +548,7 @@ fn checks_of_a_cell_alone() {
     assert_eq!(check_alone(&cell, true, true), [HUGE_BUDGET_NOT_ZERO, FINAL_SOFTMAX]);
     assert!(check_alone(&cell, false, false).is_empty());
     cell.robust_accuracy = Some(0.0);
-    cell.zero_gradient_share = Some(0.51);
-    assert_eq!(check_alone(&cell, true, false), [ZERO_GRADIENTS]);
-    cell.zero_gradient_share = Some(0.5);
+    // What zeros mean is known of samples, see `led_nowhere`.
+    cell.zero_gradient_share = Some(0.9);
     assert!(check_alone(&cell, true, false).is_empty());
 }

@@ -135,7 +135,10 @@ fn table(heading: &str, parts: &[&Part]) -> String {
     }
     rows[0].extend(names.iter().map(|name| (*name).to_string()));
     for part in parts {
-        let value = part.subgroup.as_ref().map(|(_, value)| value.clone());
+        let value = part.subgroup.as_ref().map(|(_, value)| match value.as_str() {
+            "" => "(blank)".to_string(),
+            value => value.to_string(),
+        });
         let name: Vec<String> = part.finding.clone().into_iter().chain(value).collect();
         let mut row = vec![name.join(", "), part.n.to_string()];
         row.extend(part.positives.map(|positives| positives.to_string()));

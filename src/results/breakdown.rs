@@ -25,7 +25,7 @@ pub(super) struct Group {
     pub(super) name: String,
     /// Its samples that the aim concerns.
     pub(super) n: u64,
-    /// Share of them that is right when clean.
+    /// Share of them whose clean answer keeps what the aim is after.
     pub(super) clean: Option<f64>,
     /// What is asked, under attack.
     pub(super) robust: Option<f64>,
@@ -56,9 +56,17 @@ fn group(panel: &Panel, row: &MetricRow) -> Group {
         Some(class) => {
             format!("class {}", panel.classes.get(class).map_or(class.to_string(), Text::to_string))
         }
-        None => row.scope.replacen('=', " ", 1),
+        None => name_of(&row.scope),
     };
     Group { name, n: row.n, clean: row.value_clean, robust: row.value, interval: row.low.zip(row.high) }
+}
+
+/// A subgroup as it is shown.
+pub fn name_of(scope: &str) -> String {
+    match scope.split_once('=') {
+        Some((column, "")) => format!("{column} (blank)"),
+        _ => scope.replacen('=', " ", 1),
+    }
 }
 
 /// Ranges of a column by where they begin, what is no range behind them; everything else as it stands.
@@ -100,6 +108,11 @@ pub fn range_start(value: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_empty_is_called_blank() {
+        assert_eq!([name_of("sub="), name_of("sub=B")], ["sub (blank)", "sub B"]);
+    }
 
     #[test]
     fn ranges_stand_in_the_order_of_their_numbers() {

@@ -17,8 +17,8 @@ use crate::statistics::sign_test;
 
 /// At what level a difference between two cells counts: so rarely would chance alone part the samples on which they differ so unevenly.
 pub const LEVEL: f64 = 0.01;
-/// Attacked samples from which on it means something that none was broken: the interval of the success rate then ends below 0.04.
-const MANY: u64 = 100;
+/// Attacked samples from which on it means something that none was broken: Wilson's interval of the success rate then ends at 0.11.
+const MANY: u64 = 30;
 /// The least number of samples that could: `2^-7 < LEVEL`.
 const FEWEST: u64 = 7;
 
@@ -174,7 +174,7 @@ struct Standing {
     cell: usize,
     /// Samples that it leaves robust.
     robust: u64,
-    /// Whether it broke none of those that it attacked, a hundred at least.
+    /// Whether it broke none of those that it attacked, [`MANY`] at least.
     harmless: bool,
     /// What two cells must share to be comparable at all.
     setting: usize,
@@ -304,13 +304,16 @@ fn larger_budget_weaker(cells: &[Standing]) -> Vec<Suspect> {
     weaker_than(LARGER_BUDGET_WEAKER, groups, |smaller, larger| smaller.eps < larger.eps)
 }
 
-/// The cells of ladders, the largest budget ten times the smallest at least, none of which broke anything.
+/// The cells of ladders none of which broke anything: of three budgets or more, the largest four times the smallest at least, or of two that are
+/// ten times apart.
 fn flat_curves(cells: &[Standing]) -> Vec<usize> {
     let groups = grouped(cells, |one| Some((one.setting, one.steps.map(f64::to_bits), one.but_budget)));
     let flat = |group: &Vec<&Standing>| {
         let budgets = || group.iter().filter_map(|one| one.eps);
         let (least, most) = (budgets().fold(f64::INFINITY, f64::min), budgets().fold(0.0, f64::max));
-        most >= 10.0 * least && group.iter().all(|one| one.harmless)
+        let apart = if budgets().filter(|eps| ![least, most].contains(eps)).count() > 0 { 4.0 } else { 10.0 };
+        // Of decimals such as 0.3 and 1.2.
+        most >= apart * least * (1.0 - 1e-9) && group.iter().all(|one| one.harmless)
     };
     groups.filter(flat).flatten().map(|one| one.cell).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use super::aims::{concerns, concerns_all};
+use super::aims::{concerns, concerns_all, keeps};
 use super::outcomes::OutcomeRow;
 use super::reader::Results;
 use super::records::{CellRow, CurveRow};
@@ -72,7 +72,10 @@ struct Case {
     group: Option<Number>,
     /// The attack that made that change; attacks are numbered by name.
     broken_by: Option<Number>,
+    /// Whether every clean answer was the true class ...
     right: bool,
+    /// ... and whether it was one that keeps what the aim is after.
+    kept: bool,
     /// Whether the aim concerns it.
     concerned: bool,
 }
@@ -81,9 +84,9 @@ struct Case {
 const _: () = assert!(size_of::<Case>() == 32);
 
 impl Case {
-    /// Whether it is right, whatever was tried.
+    /// Whether it keeps what the aim is after, whatever was tried.
     fn held(&self) -> bool {
-        self.right && self.broken_by.is_none()
+        self.kept && self.broken_by.is_none()
     }
 
     /// Takes one more cell into account.
@@ -131,6 +134,7 @@ impl Open {
                     group: None,
                     broken_by: None,
                     right: true,
+                    kept: true,
                     concerned: true,
                 };
                 self.cases.insert(at, new);
@@ -275,9 +279,14 @@ impl<'r> Curves<'r> {
                 for outcome in outcomes {
                     let group = outcome.group.as_ref().map(|group| groups.number(group)).transpose()?;
                     let size = outcome.size(&row.row.norm);
-                    let concerned = concerns(row.row.aim.as_deref(), row.row.target, outcome.label);
+                    let (aim, target) = (row.row.aim.as_deref(), row.row.target);
+                    let concerned = concerns(aim, target, outcome.label);
+                    // Rows of an earlier percuss lack attacks on findings that were taken for another one: nobody knows what they withstand.
+                    let tried = outcome.success.is_some() || !concerned;
+                    let kept = tried && keeps(aim, target, outcome.label, outcome.clean_pred);
                     let case = row.case(outcome.sample);
                     case.concerned = concerned;
+                    case.kept &= kept;
                     case.add(outcome, size, *attack, group);
                 }
             }
@@ -355,7 +364,7 @@ fn summarise_asked(row: &mut CurveRow, cases: &[Case], groups: Option<&[&str]>) 
     let held: Vec<bool> = of.iter().map(|&i| cases[i].held()).collect();
     let groups: Option<Vec<&str>> = groups.map(|groups| of.iter().map(|&i| groups[i]).collect());
     row.n_concerned = Some(of.len() as u64);
-    row.asked_clean = mean(of.iter().map(|&i| f64::from(u8::from(cases[i].right))));
+    row.asked_clean = mean(of.iter().map(|&i| f64::from(u8::from(cases[i].kept))));
     row.asked_robust = mean(held.iter().map(|held| f64::from(u8::from(*held))));
     if let Some(interval) = share_interval(&held, groups.as_deref()) {
         (row.asked_robust_low, row.asked_robust_high) = (Some(interval.low), Some(interval.high));

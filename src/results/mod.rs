@@ -3,7 +3,7 @@
 //! [`Store`] writes a results folder and [`Results`] reads it; [`records`] documents every column.
 //! This module is a leaf: it knows nothing of attacks, models or studies but their names.
 
-mod aims;
+pub(crate) mod aims;
 mod axis;
 mod breakdown;
 mod clearing;

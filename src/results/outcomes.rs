@@ -34,19 +34,15 @@ table! {
     HeldRow = "samples" {
         /// The cell.
         cell_id: Text,
-        /// The true class.
-        label: u32,
-        /// The class that the model says of the clean input.
-        clean_pred: u32,
         /// Whether the attack reached its aim; null where the sample was not attacked.
         success: Option<bool>,
     }
 }
 
 impl HeldRow {
-    /// Right when clean, and the attack did not reach its aim. Samples that an aim does not concern are the same in cells that share it.
+    /// Whether the attack did not reach its aim. Samples that are not attacked are the same in all cells that are held against each other.
     pub(super) fn held(&self) -> bool {
-        self.clean_pred == self.label && self.success != Some(true)
+        self.success != Some(true)
     }
 }
 

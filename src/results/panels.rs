@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::aims::asked;
+use super::aims::{asked, direction};
 use super::records::{CellRow, CurveRow};
 use super::text::Text;
 
@@ -57,13 +57,12 @@ impl Subject {
         format!("{} on {}{synthetic}", self.model, self.data)
     }
 
-    /// What else tells this subject from others: finding, inputs, aim and defense where they are not the usual ones. `classes` name the
-    /// target.
+    /// What else tells this subject from others: finding, inputs, aim and defense where they are not the usual ones. `classes` say the aim's
+    /// direction.
     pub(super) fn details(&self, classes: &[Text]) -> String {
         let finding = (!self.finding.is_empty()).then(|| format!("finding {}", self.finding));
-        let target = self.aim.strip_prefix("target ").and_then(|class| class.parse::<usize>().ok());
-        let named = target.and_then(|class| classes.get(class)).map(|name| format!("target {name}"));
-        let aim = (self.aim != "any").then(|| format!("aim {}", named.as_ref().unwrap_or(&self.aim)));
+        let target = self.aim.strip_prefix("target ").and_then(|class| class.parse().ok());
+        let aim = (self.aim != "any").then(|| format!("aim {}", direction(&self.aim, target, classes)));
         let defense = (self.defense != "none").then(|| format!("defense {}", self.defense));
         let inputs = (!self.inputs.is_empty()).then(|| self.inputs.clone());
         finding.into_iter().chain(inputs).chain(aim).chain(defense).collect::<Vec<_>>().join(", ")
@@ -81,7 +80,7 @@ pub(super) struct Panel {
     pub(super) asked: Text,
     /// Samples that the aim concerns.
     pub(super) n: u64,
-    /// Share of them that is right when clean.
+    /// Share of them whose clean answer keeps what the aim is after.
     pub(super) clean: Option<f64>,
     /// Names of the classes that decisions are between.
     pub(super) classes: Vec<Text>,

@@ -71,7 +71,7 @@ table! {
         params: Text,
         /// Samples evaluated.
         n: u64,
-        /// Samples attacked: right when clean and, where targeted, not of the target class.
+        /// Samples attacked: right when clean; to hide or at a target, those of other classes whose clean answer is not the target already.
         n_attacked: u64,
         /// Attacked samples on which the attack reached its aim, by the second, f32 forward pass.
         n_success: u64,
@@ -100,9 +100,10 @@ table! {
         /// Samples that the aim concerns, right when clean or not: all (any), those of other classes than 0 (hide), of class 0 (raise), of other
         /// classes than the target.
         n_concerned: Option<u64>,
-        /// Share of these that are right when clean; null where there are none.
+        /// Share of these that are right when clean, to hide and at a target of those whose clean answer is another than class 0 or the target, the
+        /// true one or not; null where there are none.
         asked_clean: Option<f64>,
-        /// Share of these that are right when clean and on which the attack did not reach its aim; null where there are none.
+        /// Share of these of which that is so and on which the attack did not reach its aim; null where there are none.
         asked_robust: Option<f64>,
         /// Lower end of the 95% interval of asked_robust.
         asked_robust_low: Option<f64>,
@@ -270,9 +271,9 @@ table! {
         asked: Option<Text>,
         /// Samples that the aim concerns.
         n_concerned: Option<u64>,
-        /// Share of these that are right when clean; null where there are none.
+        /// As cells.asked_clean.
         asked_clean: Option<f64>,
-        /// Share of these that are right when clean and on which no attack reached its aim; null where there are none.
+        /// Share of these of which that is so and on which no attack reached its aim; null where there are none.
         asked_robust: Option<f64>,
         /// Lower end of the 95% interval of asked_robust.
         asked_robust_low: Option<f64>,
@@ -286,7 +287,7 @@ table! {
         attack_broke: Vec<u64>,
         /// The samples, ascending.
         samples: Vec<u64>,
-        /// For each of samples, whether it was right when clean and no attack reached its aim (under any: right under every attack). Samples that the
+        /// For each of samples, whether its clean answer was as cells.asked_clean counts and no attack reached its aim (under any: right under every attack). Samples that the
         /// aim does not concern are never attacked.
         robust: Vec<bool>,
         /// For each of samples, the attack that broke it with the smallest change (ties by name); null where none did.

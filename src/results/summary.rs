@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::aims::{asked, concerns, concerns_all};
+use super::aims::{asked, concerns, concerns_all, keeps};
 use super::records::{CellRow, MetricRow, SampleRow};
 use super::text::Text;
 use crate::statistics::{
@@ -63,10 +63,9 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
     cell.accuracy_adv = share(count(|row| row.adv_pred == row.label), n);
     cell.attack_success_rate = share(n_success, n_attacked);
     let (aim, target) = (cell.aim.clone(), cell.target);
-    let concerned: Vec<&SampleRow> =
-        samples.iter().filter(|row| concerns(aim.as_deref(), target, row.label)).collect();
-    summarise_asked(cell, &concerned);
-    if concerns_all(aim.as_deref()) {
+    let aim = Aim { name: aim, target };
+    summarise_asked(cell, &all, &aim);
+    if concerns_all(aim.name.as_deref()) {
         cell.robust_accuracy = cell.asked_robust;
         (cell.robust_accuracy_low, cell.robust_accuracy_high) =
             (cell.asked_robust_low, cell.asked_robust_high);
@@ -75,7 +74,6 @@ pub fn summarise(cell: &mut CellRow, samples: &[SampleRow], context: &Context) -
     cell.median_linf = median_to_break(samples, |row| row.linf);
     cell.forward_calls = mean(samples.iter().map(|row| row.forward_calls as f64));
     let mut metrics = Metrics { cell_id: cell.cell_id.clone(), rows: Vec::new() };
-    let aim = Aim { name: aim, target };
     metrics.shares("all", &all, &aim);
     for (name, norm) in
         [("median_l2_success", norm_l2 as fn(&SampleRow) -> f64), ("median_linf_success", norm_linf)]
@@ -94,26 +92,39 @@ struct Aim {
     target: Option<u32>,
 }
 
+impl Aim {
+    /// Those of the samples that it concerns.
+    fn concerned<'a>(&self, samples: &[&'a SampleRow]) -> Vec<&'a SampleRow> {
+        let concerned = |row: &&SampleRow| concerns(self.name.as_deref(), self.target, row.label);
+        samples.iter().copied().filter(concerned).collect()
+    }
+
+    /// Whether the clean answer keeps what it is after.
+    fn kept_clean(&self, row: &SampleRow) -> bool {
+        keeps(self.name.as_deref(), self.target, row.label, row.clean_pred)
+    }
+
+    /// Whether that is so, and the attack did not reach the aim.
+    fn withstands(&self, row: &SampleRow) -> bool {
+        self.kept_clean(row) && row.success != Some(true)
+    }
+}
+
 /// Fills what the aim asks of the samples that it concerns.
-fn summarise_asked(cell: &mut CellRow, concerned: &[&SampleRow]) {
-    let share =
-        |test: fn(&SampleRow) -> bool| mean(concerned.iter().map(|row| f64::from(u8::from(test(row)))));
+fn summarise_asked(cell: &mut CellRow, samples: &[&SampleRow], aim: &Aim) {
+    let concerned = aim.concerned(samples);
+    let share = |hits: Vec<bool>| mean(hits.into_iter().map(|hit| f64::from(u8::from(hit))));
     cell.asked = Some(asked(cell).into());
     cell.n_concerned = Some(concerned.len() as u64);
-    cell.asked_clean = share(|row| row.clean_pred == row.label);
-    cell.asked_robust = share(withstands);
-    let interval = interval_of(concerned, withstands);
+    cell.asked_clean = share(concerned.iter().map(|row| aim.kept_clean(row)).collect());
+    cell.asked_robust = share(concerned.iter().map(|row| aim.withstands(row)).collect());
+    let interval = interval_of(&concerned, |row| aim.withstands(row));
     cell.asked_robust_low = interval.map(|i| i.low);
     cell.asked_robust_high = interval.map(|i| i.high);
     cell.ci_method = interval.map(|i| i.method.into());
     if interval.is_some_and(|i| i.few_groups) && !cell.flags.iter().any(|flag| flag == FEW_GROUPS) {
         cell.flags.push(FEW_GROUPS.into());
     }
-}
-
-/// Right when clean, and the attack did not reach its aim.
-fn withstands(row: &SampleRow) -> bool {
-    row.clean_pred == row.label && row.success != Some(true)
 }
 
 fn norm_l2(row: &SampleRow) -> f64 {
@@ -140,7 +151,7 @@ fn count_distinct(groups: Vec<&str>) -> u64 {
 }
 
 /// The interval of the share of samples that pass `test`.
-fn interval_of(samples: &[&SampleRow], test: fn(&SampleRow) -> bool) -> Option<Interval> {
+fn interval_of(samples: &[&SampleRow], test: impl Fn(&SampleRow) -> bool) -> Option<Interval> {
     let hits: Vec<bool> = samples.iter().map(|row| test(row)).collect();
     share_interval(&hits, groups(samples).as_deref())
 }
@@ -183,7 +194,7 @@ impl Metrics {
         scope: &str,
         clean: Option<f64>,
         of: &[&SampleRow],
-        test: fn(&SampleRow) -> bool,
+        test: impl Fn(&SampleRow) -> bool,
     ) {
         let value = mean(of.iter().map(|row| f64::from(u8::from(test(row)))));
         self.add(name, scope, (clean, value), of.len(), None);
@@ -199,11 +210,10 @@ impl Metrics {
 
     /// Success rate over a scope, and what is asked of it: robust accuracy where the aim concerns every sample.
     fn shares(&mut self, scope: &str, samples: &[&SampleRow], aim: &Aim) {
-        let concerned = |row: &&&SampleRow| concerns(aim.name.as_deref(), aim.target, row.label);
-        let concerned: Vec<&SampleRow> = samples.iter().filter(concerned).copied().collect();
-        let clean = mean(concerned.iter().map(|row| f64::from(u8::from(row.clean_pred == row.label))));
+        let concerned = aim.concerned(samples);
+        let clean = mean(concerned.iter().map(|row| f64::from(u8::from(aim.kept_clean(row)))));
         let name = if concerns_all(aim.name.as_deref()) { "robust_accuracy" } else { "asked_robust" };
-        self.share(name, scope, clean, &concerned, withstands);
+        self.share(name, scope, clean, &concerned, |row| aim.withstands(row));
         let attacked: Vec<&SampleRow> = samples.iter().copied().filter(|row| row.success.is_some()).collect();
         self.share("attack_success_rate", scope, None, &attacked, |row| row.success == Some(true));
     }

@@ -134,8 +134,9 @@ fn heading(subject: &[Panel], metrics: &HashMap<(&str, &str), &MetricRow>) -> Op
     }
     if !panel.concerns_all() {
         text += &format!(
-            ": n {} that the aim concerns, {} of them right when clean",
+            ": n {} that the aim concerns, {} {} without attack",
             panel.n,
+            panel.asked.trim_end_matches(" under attack"),
             share(panel.clean)
         );
         return Some(text);

@@ -26,7 +26,7 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// `wilson`, `wilson-groups`, `clopper-pearson`, `clopper-pearson-pairs` or `delong`.
+    /// `wilson`, `wilson-groups`, `clopper-pearson` or `wilson-delong`.
     pub method: &'static str,
     /// Whether it rests on fewer than [`MIN_GROUPS`] groups.
     pub few_groups: bool,

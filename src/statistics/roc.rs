@@ -1,6 +1,6 @@
 //! The ROC curve of scores: points, rates at a false positive rate, thresholds, and the interval of the area under it.
 
-use super::{Interval, MIN_GROUPS, Z, auroc};
+use super::{Interval, MIN_GROUPS, PRIOR_ALIKE, auroc, wilson_of_rate};
 
 pub use super::binomial::clopper_pearson;
 
@@ -125,27 +125,39 @@ pub fn balanced_accuracy_at(scores: &[f64], positive: &[bool], threshold: f64) -
     Some(0.5 * (share(true)? + share(false)?))
 }
 
-/// The 95% interval of the area under the curve.
+/// The 95% interval of the area under the curve, `wilson-delong`: Wilson's of a share over an effective number of trials, so that nothing changes
+/// its method, or leaps, where all positives score above all negatives.
 ///
-/// `delong`: normal, with the variance of DeLong, DeLong & Clarke-Pearson 1988; where `groups` (one name a sample) are given, with that of
-/// Obuchowski 1997 for samples that come in clusters, which is the same where every sample is a group of its own. Where all positives
-/// score above all negatives, or all below, that variance is 0; then `clopper-pearson-pairs`: of so many disjoint pairs, which are
-/// independent, as the rarer kind has samples (groups, if given), each was won (or lost). `None` as for [`Roc::new`], or where a
-/// variance would have to come from a single sample (group) of a kind.
+/// That number is `area (1 - area)` over the variance of DeLong, DeLong & Clarke-Pearson 1988; where `groups` (one name a sample) are given, over that of
+/// Obuchowski 1997 for samples that come in clusters, which is the same where every sample is a group of its own. Near the ends that variance is
+/// estimated from the few samples that are out of order, or from none: the number is at most what it is without any separation (Mann &
+/// Whitney 1947; of samples of groups over the design effect of [`PRIOR_ALIKE`]). `None` as for [`Roc::new`], or where a variance would have to
+/// come from a single sample (group) of a kind.
 pub fn area_interval(scores: &[f64], positive: &[bool], groups: Option<&[&str]>) -> Option<Interval> {
     let area = auroc(scores, positive)?;
     let clusters = Clusters::new(scores, positive, groups)?;
     let few_groups = groups.is_some() && clusters.sums.len() < MIN_GROUPS;
-    let [pairs_positive, pairs_negative] = clusters.of_kind();
-    // A group with both kinds can be in one pair only.
-    let pairs = pairs_positive.min(pairs_negative).min((clusters.sums.len() as u64 / 2).max(1));
-    if area == 0.0 || area == 1.0 {
-        let ends = clopper_pearson(if area == 1.0 { pairs } else { 0 }, pairs)?;
-        return Some(Interval { method: "clopper-pearson-pairs", few_groups, ..ends });
-    }
-    let half = Z * clusters.variance(area)?.sqrt();
-    let (low, high) = ((area - half).max(0.0), (area + half).min(1.0));
-    Some(Interval { low, high, method: "delong", few_groups })
+    let variance = clusters.variance(area)?;
+    let most = trials_without_separation(scores, clusters.totals) / clusters.design_effect();
+    let trials = if variance > 0.0 { (area * (1.0 - area) / variance).min(most) } else { most };
+    let (low, high) = wilson_of_rate(area, trials)?;
+    // Exact at the ends, where rounding would leave 1e-17.
+    let low = if area == 0.0 { 0.0 } else { low };
+    let high = if area == 1.0 { 1.0 } else { high };
+    Some(Interval { low, high, method: "wilson-delong", few_groups })
+}
+
+/// A quarter over the variance that the area has where positives and negatives, so many of each, score alike: three for each pair of a harmonic mean,
+/// more where scores tie. One that no other ties is taken to be there.
+fn trials_without_separation(scores: &[f64], [m, n]: [f64; 2]) -> f64 {
+    let mut sorted: Vec<f64> = scores.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let all = m + n;
+    // `==` and not total_cmp, so that -0.0 ties with 0.0.
+    let tied = sorted.chunk_by(|a, b| a == b).map(|tied| tied.len() as f64);
+    let tied: f64 = tied.map(|t| t * (t * t - 1.0)).sum();
+    let untied = (1.0 - tied / (all * (all * all - 1.0))).max(3.0 / all);
+    3.0 * m * n / all / untied
 }
 
 /// What the samples of each cluster add to the area.
@@ -197,6 +209,13 @@ impl Clusters {
     /// Clusters with positives, and with negatives.
     fn of_kind(&self) -> [u64; 2] {
         [0, 1].map(|kind| self.sums.iter().filter(|sum| sum.n[kind] > 0.0).count() as u64)
+    }
+
+    /// By how much samples of groups are taken to be alike before groups tell, see [`share_interval`](super::share_interval).
+    fn design_effect(&self) -> f64 {
+        let sizes = || self.sums.iter().map(|sum| sum.n[0] + sum.n[1]);
+        let most = sizes().map(|size| size * size).sum::<f64>() / sizes().sum::<f64>();
+        1.0 + (most - 1.0) * PRIOR_ALIKE
     }
 
     /// Obuchowski's variance; `None` with a single cluster of either kind.

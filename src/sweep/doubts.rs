@@ -1,5 +1,6 @@
 //! Reasons to distrust what a model says of data, seen before anything is attacked: answers that are all alike, units that do not fit.
 
+use super::resolution::is_below;
 use super::subject::{Subject, prediction};
 use crate::attacks::Norm;
 use crate::data::labels::nothing_found;
@@ -118,7 +119,7 @@ pub fn of_budget(
     if eps > whole * (1.0 + 1e-6) {
         return Some(ABOVE_RANGE);
     }
-    resolution.filter(|step| eps < step * (1.0 - 1e-6)).map(|_| BELOW_RESOLUTION)
+    resolution.filter(|step| is_below(eps, *step)).map(|_| BELOW_RESOLUTION)
 }
 
 #[cfg(test)]
@@ -141,6 +142,9 @@ mod tests {
         let flag = |norm, eps| of_budget(&domain(), 100, Some(1.0), norm, eps);
         assert_eq!(flag(Norm::Linf, 0.03), Some(BELOW_RESOLUTION));
         assert_eq!(flag(Norm::Linf, 1.0), None);
+        assert_eq!(flag(Norm::Linf, 0.98), Some(BELOW_RESOLUTION));
+        // A step as it is printed.
+        assert_eq!(of_budget(&domain(), 100, Some(0.017_123_3), Norm::Linf, 0.017_123), None);
         assert_eq!(flag(Norm::Linf, 255.0), None);
         assert_eq!(flag(Norm::Linf, 256.0), Some(ABOVE_RANGE));
         assert_eq!(flag(Norm::L2, 2550.0), None);

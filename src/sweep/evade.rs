@@ -21,7 +21,7 @@ use crate::attacks::evasion::Settings;
 use crate::attacks::evasion::loss::Loss;
 use crate::attacks::{Norm, Value};
 use crate::models::Input;
-use crate::results::flags::{STILL_RISING, check_alone};
+use crate::results::flags::{STILL_RISING, ZERO_GRADIENTS, check_alone};
 use crate::results::{CellRow, Text};
 
 /// The cells of a study with what they need.
@@ -87,6 +87,7 @@ impl Evasion<'_> {
             let alone = check_alone(&rows.cell, huge, softmax);
             rows.cell.flags.extend(alone);
             rows.cell.flags.extend(still_rising(cell, &outcomes).then(|| STILL_RISING.into()));
+            rows.cell.flags.extend(led_nowhere(&outcomes).then(|| ZERO_GRADIENTS.into()));
             rows.cell.flags.extend(doubts.flags(&self.subjects[at].subject, cell));
             Ok((i, rows))
         };
@@ -170,6 +171,15 @@ fn still_rising(cell: &Cell, outcomes: &[Outcome]) -> bool {
     let unbroken = || outcomes.iter().filter(|o| o.attacked && !o.success && !o.inferred);
     let rising = unbroken().filter(|o| o.rising).count();
     cell.steps() > 1 && cell.norm != Norm::Tokens && rising >= MANY && 2 * rising > unbroken().count()
+}
+
+/// Whether more than half of the runs that broke nothing, a tenth of all at least, had no gradient at any step: it is masked (Athalye et al. 2018).
+/// That some entries are zero says nothing: a largest value has few places, and a model need not read every value.
+fn led_nowhere(outcomes: &[Outcome]) -> bool {
+    let run = || outcomes.iter().filter(|o| o.attacked && !o.inferred && o.gradient_calls > 0);
+    let unbroken = || run().filter(|o| !o.success);
+    let masked = unbroken().filter(|o| o.zero_gradients >= o.gradient_calls as f64 * (1.0 - 1e-6)).count();
+    masked > 0 && 2 * masked > unbroken().count() && 10 * masked >= run().count()
 }
 
 /// Runs that say something of an attack.
@@ -305,5 +315,38 @@ impl<'a> JobMaker<'a> {
         let rung = |&eps: &f64| Rung { eps, step_size: cell.step_size_at(eps) };
         let key = (ladder.as_ptr(), cell.values.as_ptr());
         self.ladders.entry(key).or_insert_with(|| ladder.iter().map(rung).collect()).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_are_masked_where_all_entries_are_zero_and_the_attack_fails() {
+        let outcomes = |zeros: f64, broken: usize| -> Vec<Outcome> {
+            let outcome = |i| Outcome {
+                x: vec![],
+                logits: vec![],
+                attacked: true,
+                success: i < broken,
+                l0: 0,
+                norms: [0.0; 3],
+                steps_used: 40,
+                forward_calls: 40,
+                gradient_calls: 40,
+                zero_gradients: 40.0 * zeros,
+                rising: false,
+                seconds: 0.0,
+                inferred: false,
+            };
+            (0..100).map(outcome).collect()
+        };
+        // The share of zeros alone is that of a linear model which reads a few of many values.
+        for (zeros, broken, fires) in
+            [(1.0, 0, true), (1.0, 60, true), (1.0, 95, false), (0.97, 0, false), (0.8, 99, false)]
+        {
+            assert_eq!(led_nowhere(&outcomes(zeros, broken)), fires, "{zeros} {broken}");
+        }
     }
 }

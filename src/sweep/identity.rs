@@ -57,6 +57,10 @@ pub fn cell_id(study: &Study, cell: &Cell, contents: &Contents) -> Text {
         "defense": study.defenses[cell.defense].kind,
         "cell": cell.params_json(),
     });
+    // Findings that were taken for another one when clean are attacked, too; of a single finding there is no other.
+    if cell.wanted().is_some() && cell.finding.is_none() {
+        all["asks"] = json!(2);
+    }
     if !request.inputs.is_empty() {
         let array = |input: &InputArray| json!({ "array": input.array, "bounds": input.bounds, "scale": input.scale });
         all["inputs"] = request.inputs.iter().map(array).collect();

@@ -77,7 +77,7 @@ pub struct Outcome {
     pub x: Vec<f32>,
     /// Its raw logits by the judge.
     pub logits: Vec<f32>,
-    /// Whether the sample counts as attacked: right when clean and, if targeted, not of the target class.
+    /// Whether the sample counts as attacked: right when clean; if targeted, of another class and not called the target when clean.
     pub attacked: bool,
     /// Whether the judge found the aim reached.
     pub success: bool,
@@ -124,14 +124,15 @@ impl Job {
         }
         let label = subject.label(sample, self.finding);
         let deciding = subject.deciding(subject.clean_logits(sample), self.finding);
-        let right = prediction(&deciding) == label;
-        let meant = match self.goal {
-            Goal::Any => true,
-            Goal::AnyFrom(class) => label == class,
-            Goal::Target(class) => label != class,
+        let answer = prediction(&deciding);
+        // A finding that is taken for another one is still seen, so that it can be hidden.
+        let (meant, unbroken) = match self.goal {
+            Goal::Any => (true, answer == label),
+            Goal::AnyFrom(class) => (label == class, answer == label),
+            Goal::Target(class) => (label != class, answer != class),
         };
-        // Run to the end, a misclassified sample is attacked as well: the attack may even correct it.
-        (right && meant, meant && (right || !self.stop_on_success))
+        // Run to the end, a sample that needs no attack is attacked as well: the attack may even correct it.
+        (unbroken && meant, meant && (unbroken || !self.stop_on_success))
     }
 
     /// Whether these logits of a sample reach the aim. NaN answers nothing: it breaks an untargeted sample and hits no target.

@@ -15,10 +15,12 @@ use super::load;
 use super::prepare::named;
 use super::resolution;
 use super::resolve::{ResolvedSubject, answered, check_expectation};
-use super::study::Study;
+use super::study::{Aim, Study};
 use super::subject::Subject as Answered;
 use crate::data::{Dataset, Labels};
 use crate::models::Model;
+use crate::results::Text;
+use crate::results::aims::direction;
 use crate::{Error, Result};
 
 pub use estimate::{Totals, UnitLine};
@@ -155,8 +157,10 @@ impl Plan {
         let data = subjects.iter().flat_map(|subject| {
             let heading = format!("{} for {}", study.data[subject.data].id, study.models[subject.model].id);
             let described = subject.samples.as_ref().map(|samples| samples.description.as_slice());
+            let aims = aims(&grid, subject);
             described.into_iter().flat_map(move |lines| {
-                std::iter::once(heading.clone()).chain(lines.iter().map(|line| format!("  {line}")))
+                let lines = lines.iter().cloned().chain(aims.clone()).map(|line| format!("  {line}"));
+                std::iter::once(heading.clone()).chain(lines)
             })
         });
         let data = data.collect();
@@ -172,6 +176,21 @@ impl Plan {
             refusal: None,
         })
     }
+}
+
+/// The aims of a subject's cells in the names of its classes, but for `any`.
+fn aims(grid: &Grid, subject: &Subject) -> Vec<String> {
+    let names = subject.outputs.as_ref().map_or(Vec::new(), |outputs| outputs.decision().0);
+    let names: Vec<Text> = names.into_iter().map(Text::from).collect();
+    let own = grid.cells.iter().filter(|cell| (cell.model, cell.data) == (subject.model, subject.data));
+    let mut aims: Vec<String> = Vec::new();
+    for cell in own.filter(|cell| cell.aim != Aim::Any) {
+        let aim = format!("aim {}", direction(cell.aim.name(), cell.target, &names));
+        if !aims.contains(&aim) {
+            aims.push(aim);
+        }
+    }
+    aims
 }
 
 /// What came of loading models, data and recipes.

@@ -59,16 +59,17 @@ impl Progress {
         match &self.mode {
             Mode::Quiet => {}
             Mode::Bar(bar) => {
-                bar.set_message(format!("about {} left", duration(left)));
+                bar.set_message(left.map_or(String::new(), |left| format!("about {} left", duration(left))));
                 bar.inc(1);
             }
             Mode::Lines if self.last.elapsed() >= EVERY => {
-                tell(&format!("{}/{} cells, about {} left", self.cells, self.all_cells, duration(left)));
+                let left = left.map_or(String::new(), |left| format!(", about {} left", duration(left)));
+                tell(&format!("{}/{} cells{left}", self.cells, self.all_cells));
                 self.last = Instant::now();
             }
             Mode::Lines => {}
             Mode::Json => tell(
-                &serde_json::json!({ "cells": self.cells, "of": self.all_cells, "seconds_left": left.as_secs_f64() })
+                &serde_json::json!({ "cells": self.cells, "of": self.all_cells, "seconds_left": left.map(|left| left.as_secs_f64()) })
                     .to_string(),
             ),
         }
@@ -81,10 +82,13 @@ impl Progress {
         }
     }
 
-    fn left(&self) -> Duration {
-        let share = self.work as f64 / self.all_work.max(1) as f64;
+    /// By the work that is done; by cells where none of them trains anything. `None` before there is any.
+    fn left(&self) -> Option<Duration> {
+        let (done, all) =
+            if self.all_work > 0 { (self.work, self.all_work) } else { (self.cells, self.all_cells) };
         let passed = self.began.elapsed().as_secs_f64();
-        Duration::from_secs_f64((passed * (1.0 - share) / share.max(1e-9)).min(1e9))
+        let left = passed * all.saturating_sub(done) as f64 / done as f64;
+        (done > 0).then(|| Duration::from_secs_f64(left.min(1e9)))
     }
 }
 
@@ -93,5 +97,21 @@ fn duration(time: Duration) -> String {
         seconds @ 0..=99 => format!("{seconds} s"),
         seconds @ 100..=5999 => format!("{} min", seconds / 60),
         seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_without_work_are_counted_and_nothing_is_foretold_of_nothing() {
+        let mut progress = Progress::new(4, 0, true, false);
+        assert_eq!(progress.left(), None);
+        progress.cell(0);
+        assert!(progress.left().is_some_and(|left| left < EVERY));
+        let mut progress = Progress::new(4, 9, true, false);
+        progress.cell(0);
+        assert_eq!(progress.left(), None);
     }
 }

@@ -30,6 +30,11 @@ pub fn step_of(steps: &[(Range<usize>, Option<f64>)], input: Option<&Range<usize
     }
 }
 
+/// Whether a budget is smaller than such a step, by more than digits that were left out of it may have made it.
+pub fn is_below(eps: f64, step: f64) -> bool {
+    eps < step * 0.99
+}
+
 /// Pixels and signals are of one kind; other features are each of their own, and those that cannot change do not count.
 fn step_within(data: &Dataset, range: Range<usize>) -> Option<f64> {
     let (len, domain) = (data.sample_len().max(1), &data.domain);

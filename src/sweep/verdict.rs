@@ -4,6 +4,7 @@ use super::identity::lane_key;
 use super::job::{Goal, Job, Outcome, Rung, Work};
 use super::lanes::{LaneInput, LaneOutput};
 use super::reach;
+use super::subject::prediction;
 
 impl<'a> Work<'a> {
     /// What a lane starts with: a sample under a job, at one of its budgets. `warm` is what an earlier run came to.
@@ -23,7 +24,7 @@ impl<'a> Work<'a> {
             start,
             clean,
             bounds,
-            label: self.subject.label(sample, job.finding),
+            label: self.left(job, sample),
             target: if let Goal::Target(class) = job.goal { class } else { 0 },
             finding: job.finding as u32,
             threshold_logit: self.subject.threshold_logit(job.finding),
@@ -33,6 +34,16 @@ impl<'a> Work<'a> {
             steps: job.steps,
             stop_on_success: job.stop_on_success,
             parameters: &job.parameters,
+        }
+    }
+
+    /// The class that a lane leads away from: the true one, or on the way to a target that which the model took it for.
+    fn left(&self, job: &Job, sample: usize) -> u32 {
+        let label = self.subject.label(sample, job.finding);
+        let answer = prediction(&self.subject.deciding(self.subject.clean_logits(sample), job.finding));
+        match job.goal {
+            Goal::Target(class) if answer != class => answer,
+            _ => label,
         }
     }
 

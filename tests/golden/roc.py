@@ -46,14 +46,18 @@ def obuchowski(scores, positive, groups):
 
 
 def interval(scores, positive, groups):
+    """Wilson's score interval, of the roots of a quadratic, over an effective number of trials."""
     area = pairs(scores, positive).mean()
-    if area in (0.0, 1.0):
-        names = np.array(groups if groups else [str(i) for i in range(len(scores))])
-        with_kind = [len(set(names[positive == kind])) for kind in (True, False)]
-        n = min(*with_kind, max(len(set(names)) // 2, 1))
-        return [*clopper_pearson(n if area == 1.0 else 0, n), "clopper-pearson-pairs"]
-    half = Z * np.sqrt(obuchowski(scores, positive, groups) if groups else delong(scores, positive))
-    return [max(area - half, 0.0), min(area + half, 1.0), "delong"]
+    m, n = positive.sum(), (~positive).sum()
+    tied = stats.tiecorrect(stats.rankdata(scores))
+    most = 3 * m * n / (m + n) / max(tied, 3 / (m + n))
+    if groups:
+        sizes = np.array([groups.count(name) for name in set(groups)])
+        most /= 1 + ((sizes**2).sum() / len(groups) - 1) * 0.05
+    variance = obuchowski(scores, positive, groups) if groups else delong(scores, positive)
+    trials = min(area * (1 - area) / variance, most) if variance > 1e-20 else most
+    low, high = np.sort(np.roots([1 + Z**2 / trials, -2 * area - Z**2 / trials, area**2]).real)
+    return [0.0 if area == 0.0 else low, 1.0 if area == 1.0 else high, "wilson-delong"]
 
 
 def points(scores, positive):

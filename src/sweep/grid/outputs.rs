@@ -68,7 +68,7 @@ impl Outputs {
     }
 
     /// The names of the classes that a decision is between, and how many they are.
-    pub(super) fn decision(&self) -> (Vec<String>, usize) {
+    pub(in crate::sweep) fn decision(&self) -> (Vec<String>, usize) {
         match (self.head, self.count) {
             (Head::Softmax, count) => (self.names.clone(), count),
             (Head::Sigmoid, 1) if self.names.len() == 2 => (self.names.clone(), 2),

@@ -72,7 +72,7 @@ fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
     let step = |cell: &Cell| {
         let (input, _) = moving::parts(cell, inputs);
         let step = resolution::step_of(&samples.resolution, input.as_ref())?;
-        (cell.norm != Norm::Tokens && cell.eps < step * (1.0 - 1e-6)).then_some(step)
+        (cell.norm != Norm::Tokens && resolution::is_below(cell.eps, step)).then_some(step)
     };
     let below = || own.iter().filter_map(|cell| Some((cell, step(cell)?)));
     if let Some((smallest, step)) = below().next() {
