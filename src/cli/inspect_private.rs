@@ -187,7 +187,7 @@ fn is_ours(name: &str) -> bool {
     let tables = ["cells-", "metrics-", "samples-", "runs-"];
     let whole = ["study.resolved.toml", "curves.parquet", "seeds.parquet", "robustness.svg"];
     let folders = ["adversarials/", "members/", "parts/", "retired/", "damaged/"];
-    let hidden = [".lock-", ".groups-", ".retiring-"];
+    let hidden = [".lock-", "groups-", ".groups-", ".retiring-"];
     tables.iter().any(|table| name.starts_with(table) && name.ends_with(".parquet"))
         || whole.contains(&name)
         || folders.iter().chain(&hidden).any(|start| name.starts_with(start))
