@@ -255,3 +255,24 @@ fn a_finished_shard_without_one_of_its_tables_is_told() {
         assert_eq!(globbed::<CellRow>(dir.path()).len(), CELLS);
     }
 }
+
+#[test]
+fn a_copy_of_a_table_is_told() {
+    use crate::results::others_told;
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = begin(dir.path(), Shard::WHOLE);
+    process.finish();
+    process.store.record_run(&RunRow::default()).unwrap();
+    for own in ["curves.parquet", "seeds.parquet"] {
+        fs::write(dir.path().join(own), b"").unwrap();
+    }
+    assert_eq!(others_told(dir.path()).unwrap(), None);
+    for copy in
+        ["cells-1-of-1 (copy).parquet", "samples-1-of-1 2.parquet", "cells-1-of-1.sync-conflict.parquet"]
+    {
+        let path = dir.path().join(copy);
+        fs::copy(dir.path().join("cells-1-of-1.parquet"), &path).unwrap();
+        assert!(others_told(dir.path()).unwrap().unwrap().contains(copy));
+        fs::remove_file(path).unwrap();
+    }
+}
