@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use percuss::models::{Config, Model, WeightTensor, Weights};
+use percuss::sweep::load;
+use percuss::sweep::study::Study;
+use support::{formula_weights, npz};
 
 const MLP: &str = r#"{ "architecture": "mlp", "inputs": 3, "hidden": [], "classes": 2 }"#;
 
@@ -45,6 +50,7 @@ fn wrappers_make_no_other_model() {
     }
     let error = Model::load(linear(&[("a.", 1.0), ("b.", 2.0)], MLP).path()).unwrap_err();
     assert_eq!(error.exit_code(), 2, "two sets of equal right: {error}");
+    assert!(error.to_string().contains("the model 2 times, under a., b."), "{error}");
 }
 
 #[test]
@@ -129,4 +135,51 @@ fn sizes_that_nothing_has_are_refused_at_once() {
         Config::parse(&format!("{{ \"architecture\": {nested} }}"), "nested").unwrap_err().exit_code(),
         2
     );
+}
+
+#[test]
+fn raw_pixels_without_a_scaling_are_refused_in_every_number_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        r#"{ "architecture": "resnet18", "names": "torchvision", "classes": 2, "input": [16, 16, 3] }"#;
+    let config = Config::parse(text, "test").unwrap();
+    let model = folder.path().join("m");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("config.json"), text).unwrap();
+    Weights::new(formula_weights(&Model::declare(&config))).write(&model.join("model.safetensors")).unwrap();
+    let shape = [4, 16, 16, 3];
+    let pixels: Vec<f64> = (0..shape.iter().product()).map(|i: usize| (i * 37 % 256) as f64).collect();
+    let load = |descr: &str, values: &[f64], input: &str| {
+        let path = folder.path().join("data.npz");
+        let x = npz::npy(descr, false, &shape, &npz::encoded(descr, values));
+        let y = npz::npy("<i8", false, &[4], &npz::encoded("<i8", &[0.0, 1.0, 0.0, 1.0]));
+        npz::write(&path, false, &[("x", x), ("y", y)]);
+        let study = format!(
+            "name = \"s\"\n[[data]]\nid = \"t\"\npath = \"data.npz\"\n[[model]]\nid = \"m\"\npath = \"m\"\ndata = [\"t\"]\n{input}\n\
+             [[attack]]\nkind = \"fgsm\"\nbudget = [{{ norm = \"linf\", eps = 0.01 }}]\n"
+        );
+        let file = folder.path().join("s.toml");
+        std::fs::write(&file, study).unwrap();
+        let study = Study::read(&file).unwrap();
+        load::model(&study, 0)
+            .and_then(|model| load::data(&study, 0, 0, &model, None))
+            .map_err(|e| e.to_string())
+    };
+    let unit: Vec<f64> = pixels.iter().map(|value| value / 255.0).collect();
+    let standard: Vec<f64> = pixels.iter().map(|value| value / 58.0 - 2.0).collect();
+    for (descr, values, range, mean) in [
+        ("|u1", &pixels, "0 to 255", "[123.675, 116.28, 103.53]"),
+        ("<i8", &pixels, "0 to 255", "[123.675, 116.28, 103.53]"),
+        ("<f4", &pixels, "0 to 255", "[123.675, 116.28, 103.53]"),
+        ("<f4", &unit, "0 to 1", "[0.485, 0.456, 0.406]"),
+    ] {
+        let text = load(descr, values, "").err().unwrap();
+        assert!(text.contains(&format!("pixels from {range}")) && text.contains(mean), "{descr}: {text}");
+        // The mend, followed.
+        let (_, line) = text.split_once("it is input = ").unwrap();
+        let line = line.split_once(" under this").unwrap().0;
+        assert!(load(descr, values, &format!("input = {line}")).is_ok(), "{descr}: {line}");
+        assert!(load(descr, values, "input = { mean = [0], std = [1] }").is_ok());
+    }
+    assert!(load("<f4", &standard, "").is_ok(), "standardised values");
 }

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use percuss::graph::{Graph, Shape};
 use percuss::models::Model;
 use percuss::models::onnx::{Ending, describe};
@@ -57,10 +59,31 @@ fn what_is_not_needed_is_not_looked_at() {
 }
 
 #[test]
+fn several_outputs_are_parted_by_the_line_that_is_named() {
+    let parts = [
+        node("Relu", &["x"], &["a"], &[]),
+        node("Neg", &["x"], &["b"], &[]),
+        input("x", &[-1, 4]),
+        output("a", &[-1, 4]),
+        output("b", &[-1, 4]),
+    ];
+    let (_folder, path) = saved(&file(17, &parts));
+    let text = Model::load(&path).unwrap_err().to_string();
+    let (line, beside) = text.split_once("scores, as ").unwrap().1.split_once(" in ").unwrap();
+    std::fs::write(Path::new(beside.split_once(", expected").unwrap().0), line).unwrap();
+    assert_eq!(Model::load(&path).unwrap().config.classes(), 4, "{text}");
+}
+
+#[test]
 fn shapes_that_do_not_fit_are_refused() {
     let relu =
         |dims: &[i64]| file(17, &[node("Relu", &["x"], &["y"], &[]), input("x", dims), output("y", dims)]);
     refused(&relu(&[8, 4]), &["input x", "a batch of 8", "dynamic batch axis"]);
+    refused(&relu(&[6]), &["input x", "one axis, of length 6, and so none of a batch", "[batch, 6]"]);
+    refused(
+        &relu(&[5, -1, 4]),
+        &["input x", "a first axis of length 5 and an open axis 1", "the batch must be the first"],
+    );
     refused(&relu(&[-1, -1]), &["input x", "axis 1 (\"batch\") of any length", "dimensions"]);
     refused(
         &relu(&[-1, 3, 5]),

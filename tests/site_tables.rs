@@ -212,6 +212,10 @@ fn codes_and_categories_that_training_did_not_have_are_refused_with_what_works()
         error.contains("outcome, column `dead`: found 2 (") && error.contains("0, 1, as where"),
         "{error}"
     );
+    // Where nobody has a known one, no filling in is offered: it would be refused.
+    written(&|dead| if dead { "1" } else { "0" }, &|_| "x");
+    let error = scored(at, "all").unwrap_err();
+    assert!(error.contains("no row has one of them") && !error.contains("unseen = "), "{error}");
     written(&|dead| if dead { "1" } else { "0" }, &|r| if r.0 == 7 { "x" } else { r.3 });
     let error = scored(at, "all").unwrap_err();
     assert!(error.contains("unseen = \"mode\" in site.toml"), "{error}");

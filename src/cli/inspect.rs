@@ -11,6 +11,7 @@ use super::inspect_private_model;
 use super::inspect_results::{parquet, results};
 use super::print;
 use crate::data::signals::{ListColumns, listing};
+use crate::data::table::is_table;
 use crate::data::{image_folder, registry};
 use crate::memory::Room;
 use crate::models::clip::{Clip, TextTower};
@@ -20,7 +21,7 @@ use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
 /// What may be inspected, in words.
-const EXPECTED: &str = "a model (a folder, .safetensors or .onnx), data (.npz, .csv, .parquet, .hea, .edf, .bdf, a folder of recordings, \
+const EXPECTED: &str = "a model (a folder, .safetensors or .onnx), data (.npz, .csv, .tsv, .csv.gz, .parquet, .hea, .edf, .bdf, a folder of recordings, \
                         a registry name), or results (a folder, or .parquet)";
 
 /// Arguments of `percuss inspect`.
@@ -77,8 +78,8 @@ pub fn describe(path: &Path, room: Room) -> Result<String> {
         "onnx" => onnx::describe(path),
         "npz" => image(path, room),
         "hea" | "edf" | "EDF" | "bdf" | "BDF" => signal(path, room),
-        "csv" => table(path, room),
         "parquet" => parquet(path, room),
+        _ if is_table(path) => table(path, room),
         "toml" => {
             let expected = format!("{EXPECTED}; `percuss data check STUDY.toml` shows what a study reads");
             Err(Error::input(path.display(), "file ending", "\"toml\"", expected))

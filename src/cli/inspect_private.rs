@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::inspect_results::study_table;
+use crate::data::registry;
 use crate::models::Weights;
 use crate::results::Results;
-use crate::results::passing_on::is_place;
+use crate::results::passing_on::{is_place, names_file};
 use crate::sweep::plan::grouped;
 use crate::{Error, Result};
 
@@ -32,6 +33,16 @@ pub(super) fn private(path: &Path) -> Result<String> {
             "cells-*.parquet",
             "data_sha256: whoever has the same data can tell that it is that file".into(),
         );
+        // Data of recipes are named by their file or folder, not by an id of the study.
+        let (ids, mut of_recipes) = (data_ids(path)?, BTreeSet::new());
+        results.for_each_cell(|cell| {
+            let known = ids.contains(cell.data.as_str()) || registry::entry(&cell.data).is_ok();
+            of_recipes.extend((!known && !cell.data.is_empty()).then_some(cell.data));
+            Ok(())
+        })?;
+        for name in of_recipes {
+            line("cells-*.parquet", format!("data: {name}, {FILE_NAME}; seeds.parquet has it, too"));
+        }
     }
     scopes(&results, &mut line)?;
     let count = |folder: &str| names.iter().filter(|name| name.starts_with(&format!("{folder}/"))).count();
@@ -46,18 +57,21 @@ pub(super) fn private(path: &Path) -> Result<String> {
     }
     if count("members") > 0 {
         let records = names.iter().filter(|name| name.starts_with("members/"));
-        let told = records.filter(|name| {
-            Weights::read(&path.join(name)).is_ok_and(|member| member.metadata.contains_key("training"))
-        });
+        let read = records.filter_map(|name| Weights::read(&path.join(name)).ok());
+        let told: Vec<String> = read.filter_map(|member| member.metadata.get("training").cloned()).collect();
         line(
             "members/",
             format!(
                 "{} models that were trained on patients, {} of them with the numbers of their samples; models can tell who was in \
                  their training set",
                 count("members"),
-                told.count()
+                told.len()
             ),
         );
+        let data: BTreeSet<String> = told.iter().filter_map(|record| trained_on(record)).collect();
+        for name in data {
+            line("members/", format!("training.data: {name}, {FILE_NAME}"));
+        }
     }
     study(path, &mut line)?;
     for run in results.runs()? {
@@ -70,6 +84,22 @@ pub(super) fn private(path: &Path) -> Result<String> {
         line("other files", format!("{}: percuss did not write them", others.join(", ")));
     }
     Ok(text)
+}
+
+/// What a file's name is good for.
+const FILE_NAME: &str = "the name of a file or folder: where it names somebody, rename it and run again";
+
+/// What the study calls its data.
+fn data_ids(path: &Path) -> Result<BTreeSet<String>> {
+    let table = study_table(path)?.unwrap_or_default();
+    let data = table.get("data").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    Ok(data.iter().filter_map(|entry| Some(entry.get("id")?.as_str()?.to_string())).collect())
+}
+
+/// The data's name in a member's record.
+fn trained_on(record: &str) -> Option<String> {
+    let record: serde_json::Value = serde_json::from_str(record).ok()?;
+    Some(record.get("data")?.as_str()?.to_string())
 }
 
 /// Sample numbers and groups.
@@ -144,6 +174,8 @@ fn study(path: &Path, line: &mut dyn FnMut(&str, String)) -> Result<()> {
             line("study.resolved.toml", format!("{text}, a place on a machine, by an earlier version"));
         } else if text.contains(['/', '\\']) && !is_fraction(&text) {
             line("study.resolved.toml", format!("{text}, a path as the study writes it"));
+        } else if names_file(&text) {
+            line("study.resolved.toml", format!("{text}, {FILE_NAME}"));
         }
     }
     Ok(())
@@ -187,8 +219,26 @@ fn is_ours(name: &str) -> bool {
     let tables = ["cells-", "metrics-", "samples-", "runs-"];
     let whole = ["study.resolved.toml", "curves.parquet", "seeds.parquet", "robustness.svg"];
     let folders = ["adversarials/", "members/", "parts/", "retired/", "damaged/"];
-    let hidden = [".lock-", ".groups-", ".retiring-"];
+    let hidden = [".lock-", "groups-", ".groups-", ".retiring-"];
     tables.iter().any(|table| name.starts_with(table) && name.ends_with(".parquet"))
         || whole.contains(&name)
         || folders.iter().chain(&hidden).any(|start| name.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn names_of_files_that_stay_in_the_study_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "name = 's'\n[[data]]\nid = 'a'\npath = 'Kohorte_Schmidt.csv'\n[[data]]\nid = 'b'\npath = 'DIR'\nsplit = 'test'\n";
+        std::fs::write(folder.path().join("study.resolved.toml"), text).unwrap();
+        let mut lines = Vec::new();
+        study(folder.path(), &mut |what, about| lines.push(format!("{what}: {about}"))).unwrap();
+        assert_eq!(lines, [format!("study.resolved.toml: Kohorte_Schmidt.csv, {FILE_NAME}")]);
+        assert_eq!(data_ids(folder.path()).unwrap(), ["a", "b"].map(String::from).into());
+        assert_eq!(trained_on(r#"{"data": "x.csv"}"#).unwrap(), "x.csv");
+    }
 }

@@ -8,7 +8,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::inspect_data::table;
 use super::report::shown;
 use crate::memory::Room;
-use crate::results::{DESCRIPTION, Results, Text, is_sealed};
+use crate::results::{DESCRIPTION, Results, Text, is_sealed, others_told};
 use crate::sweep::plan::grouped;
 use crate::telling::{counted, noun};
 use crate::{Error, Result};
@@ -74,6 +74,7 @@ pub(super) fn results(path: &Path) -> Result<String> {
             format!("  finished shards: {}\n", shards.into_iter().cloned().collect::<Vec<_>>().join(", "))
         }
     };
+    text += &others_told(path)?.map_or(String::new(), |line| format!("  {line}\n"));
     let table = shown(&results)?;
     Ok(if table.is_empty() { text } else { format!("{text}\n{table}") })
 }

@@ -79,7 +79,10 @@ fn chosen_split(members: &[Member], request: &Request, path: &Path) -> Result<(S
     }
     if request.split_given {
         let expected = match existing[..] {
-            ["all"] => "split = \"all\", or no split: this file has none".to_string(),
+            ["all"] => "split = \"all\" of a study's [[data]], or no split: this file has none. A TRAIN.toml, or a [[recipe]], learns from a file of \
+                        arrays x_train, y_train, x_test, y_test (and x_val, y_val, or val = \"none\"), as numpy.savez(FILE, x_train=x[:n], ...) \
+                        writes it"
+                .to_string(),
             _ => format!("one of {}, all", existing.join(", ")),
         };
         return Err(Error::input(path.display(), "split", format!("no split `{asked}`"), expected));

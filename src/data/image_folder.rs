@@ -87,7 +87,8 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
     let file = path.display().to_string();
     if listed.is_empty() {
         let found = if known.is_empty() { "no folders of splits".into() } else { known.join(", ") };
-        let expected = "a folder called after the split, or split = \"all\" in [[data]]";
+        let expected = "a folder called after the split, or split = \"all\" in a study's [[data]]; a TRAIN.toml, or a [[recipe]], needs the folders train and test (and \
+                        val, or val = \"none\")";
         return Err(Error::input(&file, format!("split {}", request.split), found, expected));
     }
     let place = Place { file: &file, column: "the folders' names", entry: &place };

@@ -304,8 +304,7 @@ impl Header {
             data_start: start + len,
         };
         if width_of(descr).is_none() && header.text_len().is_none() {
-            let expected =
-                "bool, integers, floats or texts (of objects numpy.save(..., array.astype(str)) makes texts)";
+            let expected = "bool, integers, floats or texts (of objects array.astype(\"float32\") makes numbers, of labels in words array.astype(str) texts)";
             return Err(bad(&format!("dtype `{descr}`"), expected));
         }
         Ok(header)

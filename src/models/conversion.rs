@@ -110,7 +110,19 @@ impl Kind {
 /// # Errors
 /// The file, what it is, and the lines that convert it.
 pub(crate) fn refuse(path: &Path) -> Result<()> {
-    let Some((file, kind)) = foreign(path) else { return Ok(()) };
+    for file in ours(path) {
+        if starts(&file, POINTER) {
+            let found = "a pointer of Git LFS, not the file itself";
+            return Err(Error::input(
+                file.display(),
+                "file",
+                found,
+                "the file: git lfs pull, in its repository, brings it",
+            ));
+        }
+    }
+    let renamed = || ours(path).into_iter().find(|file| is_renamed(file)).map(|file| (file, Kind::PyTorch));
+    let Some((file, kind)) = foreign(path).or_else(renamed) else { return Ok(()) };
     // Made where the model lies.
     let target = match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => format!("{}/", folder.display()),
@@ -118,6 +130,51 @@ pub(crate) fn refuse(path: &Path) -> Result<()> {
     };
     let expected = kind.conversion(&file.display().to_string(), &target);
     Err(Error::input(file.display(), "file", kind.name(), expected))
+}
+
+/// How a pointer of Git LFS begins.
+const POINTER: &[u8] = b"version https://git-lfs";
+
+/// The files of weights among what `path` is or holds.
+fn ours(path: &Path) -> Vec<PathBuf> {
+    let is_weights = |file: &PathBuf| {
+        let ending =
+            file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        file.is_file() && (["safetensors", "onnx"].contains(&ending.as_str()) || kind(file).is_some())
+    };
+    let mut files: Vec<PathBuf> = match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(_) => vec![path.to_path_buf()],
+    };
+    files.retain(is_weights);
+    files.sort();
+    files
+}
+
+/// Whether a file begins with these bytes.
+fn starts(path: &Path, wanted: &[u8]) -> bool {
+    let mut start = vec![0; wanted.len()];
+    files::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok()) && start == wanted
+}
+
+/// Whether what is called `.safetensors` is an archive of PyTorch's, or its earlier pickle.
+fn is_renamed(file: &Path) -> bool {
+    let is_called = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
+    is_called && (starts(file, b"PK\x03\x04") || starts(file, b"\x80\x02"))
+}
+
+/// Refuses a folder in which nothing is a model's.
+///
+/// # Errors
+/// The folder, and what a model's has.
+pub(super) fn refuse_empty(path: &Path) -> Result<()> {
+    let Ok(mut entries) = std::fs::read_dir(path) else { return Ok(()) };
+    let is_model = |name: &str| name.ends_with(".json") || name.ends_with(".safetensors");
+    if entries.any(|entry| entry.is_ok_and(|entry| is_model(&entry.file_name().to_string_lossy()))) {
+        return Ok(());
+    }
+    let expected = "a model's folder: config.json and model.safetensors, or a file that ends in .onnx";
+    Err(Error::input(path.display(), "folder", "neither configuration nor weights", expected))
 }
 
 fn foreign(path: &Path) -> Option<(PathBuf, Kind)> {
@@ -144,4 +201,44 @@ fn foreign(path: &Path) -> Option<(PathBuf, Kind)> {
             && !name.contains("optimizer")
     };
     names.into_iter().filter(weights).find_map(|file| kind(&file).map(|kind| (file, kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        refuse(path).or_else(|error| Err(error.to_string())).unwrap_err()
+    }
+
+    #[test]
+    fn files_that_are_not_what_they_are_called_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        for name in ["a.safetensors", "a.onnx", "a.pt"] {
+            let path = write(name, b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n");
+            let text = refusal(&path);
+            assert!(text.contains("pointer of Git LFS") && text.contains("git lfs pull"), "{text}");
+            assert!(refusal(folder.path()).contains(name));
+            std::fs::remove_file(path).unwrap();
+        }
+        let archive = write("b.safetensors", b"PK\x03\x04rest");
+        assert!(refusal(&archive).contains("weights as PyTorch saves them"));
+        let sound = write("b.safetensors", &[8, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(refuse(&sound).is_ok());
+    }
+
+    #[test]
+    fn an_empty_folder_says_what_a_model_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = refuse_empty(folder.path()).unwrap_err().to_string();
+        assert!(text.contains("config.json and model.safetensors"), "{text}");
+        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+        assert!(refuse_empty(folder.path()).is_ok());
+    }
 }

@@ -117,6 +117,7 @@ impl Model {
                 expected,
             ));
         }
+        conversion::refuse_empty(path)?;
         let (config, mut weights, file) = if path.is_dir() {
             match dialects::open_clip(path)? {
                 Some(read) => read,
@@ -140,7 +141,15 @@ impl Model {
         };
         let declared = Self::declare(&config);
         let mut remarks = config.remarks.clone();
-        remarks.extend(wrapping::see_through(&mut weights, &declared));
+        let told = wrapping::see_through(&mut weights, &declared);
+        if told.is_none()
+            && let Some(prefixes) = wrapping::several(&weights, &declared)
+        {
+            let found = format!("the model {} times, under {}", prefixes.len(), prefixes.join(", "));
+            let expected = "it once: save the one that is meant alone, as safetensors.torch.save_file(model.student.state_dict(), FILE) does";
+            return Err(Error::input(file.display(), "tensors", found, expected));
+        }
+        remarks.extend(told);
         let model = Self {
             path: path.to_path_buf(),
             sha256: weights.sha256(&config),

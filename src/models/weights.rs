@@ -53,7 +53,7 @@ impl Weights {
     }
 
     /// Reads a safetensors file of f32, f16, bf16 or f64 tensors. Buffers that no model here computes with are skipped: step counters of
-    /// batch norm, position numbers, torchxrayvision's `op_threshs`.
+    /// batch norm, other single whole numbers, position numbers, torchxrayvision's `op_threshs`.
     ///
     /// The file is mapped, not read: only the widened tensors take memory.
     ///
@@ -76,7 +76,9 @@ impl Weights {
         let Header { metadata, tensors: entries } = Header::parse(bytes, file)?;
         let mut tensors = BTreeMap::new();
         for (name, Entry { dtype, shape, bytes: range }) in entries {
-            if is_skipped(&name) {
+            // A single whole number is a count (of batches, averaged copies, a metric's answers), of which no model here is made.
+            let is_count = shape.is_empty() && matches!(dtype, "I64" | "I32" | "U64" | "U32");
+            if is_skipped(&name) || is_count {
                 continue;
             }
             let data = widen(dtype, &bytes[range]).ok_or_else(|| {

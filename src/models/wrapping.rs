@@ -14,16 +14,7 @@ const ASIDE: [&str; 6] = ["criterion", "loss", "loss_fn", "loss_func", "initted"
 /// (`_orig_mod.`) and others put it there, and copies beside them. What was done, in a sentence; `None` where the names are the model's own, or
 /// where no such prefix leads to all of its tensors.
 pub(super) fn see_through(weights: &mut Weights, declared: &[Declared]) -> Option<String> {
-    let complete = |prefix: &str| {
-        declared.iter().all(|one| weights.tensors.contains_key(&format!("{prefix}{}", one.name)))
-    };
-    let first = &declared.first()?.name;
-    let ends = weights.tensors.keys().filter_map(|name| name.strip_suffix(first.as_str()));
-    let prefixes: BTreeSet<String> = ends
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        .filter(|prefix| complete(prefix))
-        .map(String::from)
-        .collect();
+    let prefixes = complete(weights, declared);
     let averaged = |prefix: &&String| prefix.split('.').any(|part| AVERAGED.contains(&part));
     let (copies, plain): (Vec<&String>, Vec<&String>) = prefixes.iter().partition(averaged);
     // An averaged copy is what such a model is used with, as timm has it. Two of a kind say nothing of which is meant.
@@ -73,6 +64,23 @@ pub(super) fn see_through(weights: &mut Weights, declared: &[Declared]) -> Optio
         told = format!("{told} ({left} tensors not used)");
     }
     Some(told)
+}
+
+/// What stands before the names of all declared tensors, once for each set of them that the file has.
+fn complete(weights: &Weights, declared: &[Declared]) -> BTreeSet<String> {
+    let is_complete = |prefix: &&str| {
+        declared.iter().all(|one| weights.tensors.contains_key(&format!("{prefix}{}", one.name)))
+    };
+    let Some(first) = declared.first() else { return BTreeSet::new() };
+    let ends = weights.tensors.keys().filter_map(|name| name.strip_suffix(first.name.as_str()));
+    let ends = ends.filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
+    ends.filter(is_complete).map(String::from).collect()
+}
+
+/// The prefixes of a file that holds the model several times, none of them under its own names; as many as [`see_through`] cannot choose among.
+pub(super) fn several(weights: &Weights, declared: &[Declared]) -> Option<Vec<String>> {
+    let prefixes = complete(weights, declared);
+    (prefixes.len() > 1 && !prefixes.contains("")).then(|| prefixes.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -131,6 +139,8 @@ mod tests {
         assert_eq!(seen(&head).0, None);
         let twice = [("a.0.weight", 1.0), ("a.0.bias", 1.0), ("b.0.weight", 2.0), ("b.0.bias", 2.0)];
         assert_eq!(seen(&twice).0, None, "two sets of which none is averaged");
+        assert_eq!(several(&weights(&twice), &declared()), Some(vec!["a.".to_string(), "b.".to_string()]));
+        assert_eq!(several(&weights(&twice[..2]), &declared()), None);
         let more = [("model.0.weight", 1.0), ("model.0.bias", 2.0), ("head.weight", 3.0)];
         assert!(seen(&more).1.iter().any(|(name, _)| name == "head.weight"), "kept, to be refused by name");
     }

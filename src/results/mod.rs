@@ -44,6 +44,7 @@ pub use records::{CellRow, CurveRow, MetricRow, RunRow, SampleRow, SeedRow};
 pub use schema::{Column, DESCRIPTION, Row};
 pub(crate) use seal::is_sealed;
 pub use shard::Shard;
+pub use sources::others_told;
 pub use store::Store;
 pub use table_file::{read_rows, write_rows};
 pub use text::Text;

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::clearing::check_complete;
 use super::company::{Company, held_samples};
 use super::flags::mark;
 use super::hold::STUDY_FILE;
@@ -30,7 +31,7 @@ impl Results {
     /// Opens a folder that [`Store`](super::Store) wrote.
     ///
     /// # Errors
-    /// [`Error::Input`] where no sweep wrote the folder, or a file in it is no table of ours.
+    /// [`Error::Input`] where no sweep wrote the folder, or a file in it is no table of ours; [`Error::Failed`] where a finished shard lacks one.
     pub fn open(dir: &Path) -> Result<Self> {
         let sources = discover(dir)?;
         // A sweep that was stopped before its first cell has written its study, and no cell.
@@ -38,6 +39,7 @@ impl Results {
             let found = if dir.is_dir() { "no cells-*.parquet" } else { "no such folder" };
             return Err(Error::input(dir.display(), "results", found, "a folder that `percuss sweep` wrote"));
         }
+        check_complete(dir)?;
         let homes = Homes::of(sources)?;
         Ok(Self::of(dir.to_path_buf(), homes))
     }

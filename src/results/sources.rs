@@ -99,6 +99,30 @@ pub(super) fn run_files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(names(dir)?.iter().filter(is_run).map(|name| dir.join(name)).collect())
 }
 
+/// A line about Parquet files that lie in the folder and are none of a sweep's, if there are any: whoever reads all files named so reads their
+/// rows, too.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn others_told(dir: &Path) -> Result<Option<String>> {
+    let is_own = |name: &String| {
+        let stem = name.trim_end_matches(".parquet");
+        let shard = |table: &&str| stem.strip_prefix(*table).and_then(|rest| rest.strip_prefix('-'));
+        let of_shard = TABLES.iter().find_map(shard).is_some_and(|stem| Shard::from_stem(stem).is_some());
+        let run = stem.strip_prefix("runs-").and_then(|rest| rest.rsplit_once('-'));
+        let of_run = run.is_some_and(|(shard, number)| {
+            Shard::from_stem(shard).is_some() && number.bytes().all(|digit| digit.is_ascii_digit())
+        });
+        of_shard || of_run || ["curves", "seeds"].contains(&stem)
+    };
+    let others: Vec<String> = names(dir)?
+        .into_iter()
+        .filter(|name| name.ends_with(".parquet") && !name.starts_with('.') && !is_own(name))
+        .collect();
+    let about = "which no sweep wrote: whoever reads cells-*.parquet and the like counts the rows of a copy twice; move it out";
+    Ok((!others.is_empty()).then(|| format!("{}: {}, {about}", dir.display(), others.join(", "))))
+}
+
 /// Every source of the folder that holds finished cells: finished shards first, then parts in order.
 pub(super) fn discover(dir: &Path) -> Result<Vec<Source>> {
     let mut sources = finished_shards(dir)?;

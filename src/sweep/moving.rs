@@ -54,7 +54,8 @@ pub(super) fn check(study: &Study, table: &AttackTable, inputs: &[Input], model:
             InputKind::Numbers => "linf, l2 or l1, which numbers move by",
             InputKind::Tokens => "tokens, which a text changes by",
             InputKind::Whole => {
-                "another input: whole numbers stay as they are, and so do texts without `words` of the model"
+                "another input: whole numbers stay as they are, and so do texts without `words` of the model (of pixels: export it with floats there, or with \
+                 a Cast to float before anything else)"
             }
         };
         study.error(place(key), format!("{} for input {}", norm.name(), input.name), expected)

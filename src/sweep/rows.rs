@@ -11,7 +11,7 @@ use super::study::Save;
 use super::subject::{Subject, margin, prediction};
 use crate::data::{Dataset, Labels};
 use crate::models::write_whole;
-use crate::results::groups::group_names;
+use crate::results::groups::{Samples, group_names};
 use crate::results::summary::{Context, Head, summarise};
 use crate::results::{CellRow, MetricRow, SampleRow, Text};
 use crate::{Error, Result};
@@ -166,7 +166,9 @@ fn said<'a>(
 /// # Errors
 /// As [`group_names`].
 pub(super) fn named_groups(data: &Dataset, out: &Path) -> Result<Option<Vec<Text>>> {
-    let name = |groups: &Vec<String>| group_names(out, &data.sample_set_sha256(), groups);
+    let sha256 = data.sample_set_sha256();
+    let name =
+        |groups: &Vec<String>| group_names(out, Samples { sha256: &sha256, index: &data.index }, groups);
     data.group.as_ref().map(name).transpose()
 }
 

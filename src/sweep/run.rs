@@ -19,7 +19,8 @@ use crate::results::passing_on;
 use crate::results::plot::write_robustness_svg;
 use crate::results::seeds::write_seeds;
 use crate::results::table::shown_cells;
-use crate::results::{Overview, Results, RunRow, Shard, Store, StudyText, Text};
+use crate::results::{Overview, Results, RunRow, Shard, Store, StudyText, Text, others_told};
+use crate::telling::tell;
 use crate::training::Workshop;
 use crate::{Error, Result};
 
@@ -153,6 +154,7 @@ pub fn sweep(study: &Study, options: &SweepOptions) -> Result<Report> {
     let retired = outcome?;
     recorded?;
     draw(&out, &study.name, &ids).map_err(|error| went(error, &out))?;
+    others_told(&out)?.iter().for_each(|line| tell(line));
     let (cells, seconds) = (mine.len(), began.elapsed().as_secs_f64());
     Ok(Report {
         out,

@@ -95,7 +95,8 @@ fn rows_of(table: &Table, name: &str, split: &str, names: &SplitNames) -> Result
             (
                 format!("no column `{name}`"),
                 format!(
-                    "split = \"all\", or columns = {{ split = {guess} }} in [[data]], and {} where its values are others",
+                    "split = \"all\" of a study's [[data]], or columns = {{ split = {guess} }} in [[data]], and {} where its values are others. A TRAIN.toml, or \
+                     a [[recipe]], learns from a file with such a column: train, val or test in each row",
                     SplitNames::LINE
                 ),
             )

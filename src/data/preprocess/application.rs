@@ -163,7 +163,12 @@ impl Preprocess {
                             categories.binary_search(mode).unwrap_or(0)
                         }
                         (Err(_), Unseen::Error) => {
-                            return Err(unseen_category(table, name, row, text, categories));
+                            let is_known = |&row: &usize| {
+                                let text = column.text(row).map(|text| known_as(text, categories));
+                                text.is_some_and(|text| categories.binary_search(&text).is_ok())
+                            };
+                            let any = rows.iter().any(is_known);
+                            return Err(unseen_category(table, name, (row, text), categories, any));
                         }
                     };
                     out.set(sample, at, 1.0);
@@ -380,7 +385,14 @@ fn known_as(text: String, categories: &[String]) -> String {
     same.cloned().unwrap_or(text)
 }
 
-fn unseen_category(table: &Table, name: &str, row: usize, text: &str, categories: &[String]) -> Error {
+/// `any`: whether other rows have a known one; where none has, the column is written in another way, and no filling in helps.
+fn unseen_category(
+    table: &Table,
+    name: &str,
+    (row, text): (usize, &str),
+    categories: &[String],
+    any: bool,
+) -> Error {
     /// More categories are no help.
     const LISTED: usize = 30;
     let more = if categories.len() > LISTED { ", ..." } else { "" };
@@ -393,8 +405,14 @@ fn unseen_category(table: &Table, name: &str, row: usize, text: &str, categories
         &table.file,
         format!("column `{name}`, row {row}"),
         format!("`{text}`"),
-        format!(
-            "{listed}{more}, as in train, or unseen = \"mode\" in {place}, which takes others for the commonest"
-        ),
+        match any {
+            true => format!(
+                "{listed}{more}, as in train, or unseen = \"mode\" in {place}, which takes others for the commonest"
+            ),
+            false => format!(
+                "{listed}{more}, as in train: no row has one of them, so that the column is written in another way than in train; write its \
+                 values as there"
+            ),
+        },
     )
 }

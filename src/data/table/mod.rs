@@ -346,6 +346,14 @@ impl Cells {
     }
 
     /// Adds the rows of `more`, which must be of the same kind: else what it is.
+    /// Bytes of its texts.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(texts) | Self::Other { texts, .. } => texts.bytes(),
+            Self::Number { exact, .. } => exact.as_ref().map_or(0, Texts::bytes),
+        }
+    }
+
     fn append(&mut self, more: Self) -> Result<(), String> {
         match (self, more) {
             (Self::Text(all), Self::Text(more)) => all.append(&more),

@@ -25,6 +25,11 @@ impl Texts {
         self.ends.len()
     }
 
+    /// Bytes of all texts.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

@@ -313,11 +313,9 @@ impl<'a, 'm> Import<'a, 'm> {
 fn output<'a>(graph: &GraphProto<'a>, beside: &Beside) -> Result<&'a str, Refusal> {
     let names: Vec<&str> = graph.outputs.iter().map(|output| output.name).collect();
     if let Some(wanted) = &beside.output {
-        return names
-            .iter()
-            .find(|name| *name == wanted)
-            .copied()
-            .ok_or_else(|| format!("{names:?}, none of them {wanted:?}"));
+        return names.iter().find(|name| *name == wanted).copied().ok_or_else(|| {
+            format!("{names:?}, none of them {wanted:?}, the output that {} names", beside.file)
+        });
     }
     let known = ["logits", "probabilities", "output_probability", "output", "image_embeds", "pooler_output"];
     let first = known.iter().find_map(|known| names.iter().find(|name| *name == known));
@@ -328,7 +326,11 @@ fn output<'a>(graph: &GraphProto<'a>, beside: &Beside) -> Result<&'a str, Refusa
         (_, [one], _) => Ok(one),
         (Some(known), ..) => Ok(known),
         (_, _, [one]) => Ok(one),
-        _ => Err(format!("several outputs, {names:?}; name one in the configuration's output")),
+        _ => Err(format!(
+            "several outputs, {names:?}; name the one that holds the scores, as {{ \"output\": {:?} }} in {}",
+            only.first().or(names.first()).unwrap_or(&"NAME"),
+            beside.file
+        )),
     }
 }
 

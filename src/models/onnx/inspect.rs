@@ -73,7 +73,10 @@ fn attackable(network: &Network) -> String {
     let attack = if whole.is_empty() {
         "yes".to_string()
     } else if whole.len() == network.inputs.len() {
-        format!("no: {} holds whole numbers, which have no gradient", whole.join(", "))
+        format!(
+            "no: {} holds whole numbers, which have no gradient; export it with floats there, or with a Cast to float before anything else",
+            whole.join(", ")
+        )
     } else {
         format!("yes, with {} held fixed: whole numbers have no gradient", whole.join(", "))
     };

@@ -263,7 +263,7 @@ fn batch_axis(
     let batches: Vec<Dimension> =
         others.filter(|first| is_open(first) || *first == Dimension::Size(1)).collect();
     if batches.is_empty() {
-        return Err(format!("a batch of {size}; export it with a dynamic batch axis, or with a batch of 1"));
+        return Err(without_batch(size, dims));
     }
     let is_named = |dimension: &Dimension| matches!(dimension, Dimension::Dynamic(name) if is_name(name));
     let same = dims.iter().position(|dimension| is_named(dimension) && batches.contains(dimension));
@@ -274,6 +274,22 @@ fn batch_axis(
     match (same, open.as_slice(), single) {
         (Some(axis), ..) | (None, &[axis], _) | (None, [], Some(axis)) => Ok(Some(axis)),
         _ => Err(format!("no axis that is the batch's; say its value: {}", asked_value(beside, info.name))),
+    }
+}
+
+/// What it means that the first axis has a length above 1, and no other input says where the batch lies.
+fn without_batch(size: i64, dims: &[Dimension]) -> Refusal {
+    let mend = "export it with the batch, open or of 1, as its first axis";
+    if dims.len() == 1 {
+        return format!("one axis, of length {size}, and so none of a batch; {mend}: [batch, {size}]");
+    }
+    match dims.iter().position(is_open) {
+        Some(axis) => {
+            format!(
+                "a first axis of length {size} and an open axis {axis}: the batch must be the first; {mend}"
+            )
+        }
+        None => format!("a batch of {size}; export it with a dynamic batch axis, or with a batch of 1"),
     }
 }
 

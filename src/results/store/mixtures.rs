@@ -196,6 +196,49 @@ fn what_was_removed_while_a_shard_ran_is_missed() {
     }
 }
 
+/// Follows what the refusals say until a store opens.
+fn mended(dir: &Path, shard: Shard) -> Process {
+    for _ in 0..3 {
+        let Err(error) = Store::open(dir, &study(), shard) else { break };
+        let text = error.to_string();
+        let (_, named) = text.split_once(".parquet: not there, though ").unwrap();
+        fs::remove_file(named.split_once(" is: ").unwrap().0).unwrap();
+    }
+    begin(dir, shard)
+}
+
+#[test]
+fn whichever_tables_of_a_shard_were_removed_its_cells_stand_once_in_the_end() {
+    let removed = Shard::new(2, 2).unwrap();
+    for subset in 1..8 {
+        let gone: Vec<&str> =
+            (0..3).filter(|table| subset >> table & 1 == 1).map(|table| TABLES[table]).collect();
+        for next in [&[Shard::WHOLE][..], &[removed], &[Shard::new(1, 2).unwrap(), Shard::WHOLE]] {
+            let dir = tempfile::tempdir().unwrap();
+            begin(dir.path(), Shard::new(1, 2).unwrap()).finish();
+            begin(dir.path(), removed).finish();
+            let source = Source { folder: dir.path().to_path_buf(), kind: Kind::Shard(removed) };
+            gone.iter().for_each(|table| fs::remove_file(source.file(table)).unwrap());
+            let refused = !gone.contains(&CellRow::TABLE);
+            assert_eq!(Store::open(dir.path(), &study(), next[0]).is_err(), refused, "{gone:?}");
+            // A reader says the same.
+            let read = Results::open(dir.path()).err().map(|error| (error.exit_code(), error.to_string()));
+            assert_eq!(
+                read.is_some_and(|(code, text)| code == 1 && text.contains("not there, though")),
+                refused
+            );
+            next.iter().for_each(|&shard| mended(dir.path(), shard).finish());
+            check(dir.path(), subset as u64);
+            let counts = [globbed::<CellRow>(dir.path()).len(), globbed::<MetricRow>(dir.path()).len()];
+            assert_eq!(
+                (counts, globbed::<SampleRow>(dir.path()).len()),
+                ([CELLS; 2], 5 * CELLS),
+                "{gone:?}, {next:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_finished_shard_without_one_of_its_tables_is_told() {
     for table in TABLES.iter().filter(|table| **table != CellRow::TABLE) {
@@ -210,5 +253,26 @@ fn a_finished_shard_without_one_of_its_tables_is_told() {
         begin(dir.path(), Shard::WHOLE).finish();
         check(dir.path(), 0);
         assert_eq!(globbed::<CellRow>(dir.path()).len(), CELLS);
+    }
+}
+
+#[test]
+fn a_copy_of_a_table_is_told() {
+    use crate::results::others_told;
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = begin(dir.path(), Shard::WHOLE);
+    process.finish();
+    process.store.record_run(&RunRow::default()).unwrap();
+    for own in ["curves.parquet", "seeds.parquet"] {
+        fs::write(dir.path().join(own), b"").unwrap();
+    }
+    assert_eq!(others_told(dir.path()).unwrap(), None);
+    for copy in
+        ["cells-1-of-1 (copy).parquet", "samples-1-of-1 2.parquet", "cells-1-of-1.sync-conflict.parquet"]
+    {
+        let path = dir.path().join(copy);
+        fs::copy(dir.path().join("cells-1-of-1.parquet"), &path).unwrap();
+        assert!(others_told(dir.path()).unwrap().unwrap().contains(copy));
+        fs::remove_file(path).unwrap();
     }
 }

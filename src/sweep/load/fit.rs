@@ -151,20 +151,40 @@ pub(super) fn check_bounds(
 }
 
 /// Refuses pixels for a network of another ecosystem that says nothing of their scaling: fed with pixels as they are, it answers all alike.
+/// Images of which no value is below 0 are such pixels, whatever number type holds them; standardised ones have values below 0.
 pub(super) fn check_scaled(study: &Study, entry: &ModelEntry, model: &Model, data: &Dataset) -> Result<()> {
-    let bright = data.unit == "pixel" && data.values.iter().any(|value| *value > 1.0);
-    if !bright || model.config.input_scaling.is_some() || !model.config.is_of_others() {
+    let images = matches!(data.shape.as_slice(), [height, width, _] if *height > 1 && *width > 1);
+    let largest = data.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let raw = images && largest > 0.0 && data.values.iter().all(|value| *value >= 0.0);
+    if !raw || model.config.input_scaling.is_some() || !model.config.is_of_others() {
         return Ok(());
     }
-    // ImageNet's, of values from 0 to 1, times 255.
-    let (mean, std) = match model.config.model_shape().last() {
-        Some(3) => ("[123.675, 116.28, 103.53]", "[58.395, 57.12, 57.375]"),
-        _ => ("[114.5]", "[57.4]"),
+    let (found, lines) = mends_of_scaling(largest, model.config.model_shape().last() == Some(&3));
+    let expected = format!("the scaling that it was trained with. {lines}");
+    Err(misfit(study, entry, "mean", found, expected))
+}
+
+/// What raw pixels up to `largest` are, and the lines that say how a network takes them.
+fn mends_of_scaling(largest: f32, colour: bool) -> (String, String) {
+    // ImageNet's, of values from 0 to 1, and times 255.
+    let (range, mean, std) = match (largest <= 1.0, colour) {
+        (true, true) => ("0 to 1", "[0.485, 0.456, 0.406]", "[0.229, 0.224, 0.225]"),
+        (true, false) => ("0 to 1", "[0.449]", "[0.225]"),
+        (false, true) => ("0 to 255", "[123.675, 116.28, 103.53]", "[58.395, 57.12, 57.375]"),
+        (false, false) => ("0 to 255", "[114.5]", "[57.4]"),
     };
-    let expected = format!(
-        "the scaling that it was trained with. Of ImageNet's weights it is input = {{ mean = {mean}, std = {std} }} under this [[model]], or \
-         \"input_scaling\": {{ \"mean\": {mean}, \"std\": {std} }} in its config.json; of pixels from 0 to 1 without more, mean = [0], std = [255]; \
-         of pixels as they are, mean = [0], std = [1]"
+    let as_they_are = "of values as they are, mean = [0], std = [1]";
+    if largest > 255.0 {
+        let lines = format!(
+            "input = {{ mean = [...], std = [...] }} under this [[model]] says it in these values' unit; {as_they_are}"
+        );
+        return (format!("no input_scaling, and images of values from 0 to {largest}"), lines);
+    }
+    let divided =
+        if largest <= 1.0 { "" } else { "of pixels from 0 to 1 without more, mean = [0], std = [255]; " };
+    let lines = format!(
+        "Of ImageNet's weights it is input = {{ mean = {mean}, std = {std} }} under this [[model]], or \"input_scaling\": {{ \"mean\": {mean}, \
+         \"std\": {std} }} in its config.json; {divided}{as_they_are}"
     );
-    Err(misfit(study, entry, "mean", "no input_scaling, and pixels from 0 to 255".into(), expected))
+    (format!("no input_scaling, and pixels from {range}"), lines)
 }
