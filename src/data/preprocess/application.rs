@@ -6,8 +6,9 @@ use super::codes;
 use super::identity::Rule;
 use super::running;
 use super::strangeness::{Strangeness, index_remark};
-use super::{Fitted, Preprocess, are_truths, bit, decided_rows};
+use super::{Fitted, FittedScaling, Preprocess, are_truths, bit, decided_rows};
 use crate::data::spec::Unseen;
+use crate::data::rounding::Feature;
 use crate::data::table::{Column, Missing, Table, spec_path};
 use crate::data::{Dataset, Labels, Remark};
 use crate::{Error, Result};
@@ -123,6 +124,7 @@ impl Preprocess {
                 let values = self.numbers(table, name)?;
                 let mut known = Vec::with_capacity(rows.len());
                 let mut beyond = 0;
+                let mut rounded = Feature::default();
                 for (sample, &row) in rows.iter().enumerate() {
                     let value = values.get(row).copied().flatten();
                     if *log1p && value.is_some_and(|value| value < 0.0) && !clip {
@@ -136,11 +138,15 @@ impl Preprocess {
                     beyond += usize::from(outside);
                     let fed = if clip { shifted.clamp(*low, *high) } else { shifted };
                     known.extend(value.map(|_| shifted));
+                    if matches!(scaling, FittedScaling::None) {
+                        rounded.see(fed);
+                    }
                     out.set(sample, 0, scaling.of(fed));
                     if *indicator {
                         out.set(sample, 1, f32::from(u8::from(value.is_none())));
                     }
                 }
+                strange.rounded(name, rounded);
                 strange.fill(name, rows.len() - known.len(), rows.len(), fill.to_string(), false);
                 strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, *log1p);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{FittedScaling, Preprocess};
 use crate::data::Remark;
+use crate::data::rounding::{self, Feature};
 use crate::data::spec::{Fill, Rule, Spec};
 use crate::data::table::{Column, Table, bare};
 use crate::{Error, Result};
@@ -30,6 +31,7 @@ pub(super) struct Strangeness {
     absent: Vec<String>,
     unseen: Vec<String>,
     filled: Vec<Filled>,
+    rounded: Vec<(String, Feature)>,
 }
 
 /// What took the place of a column's missing values.
@@ -47,6 +49,11 @@ impl Strangeness {
         if count > 0 {
             self.filled.push(Filled { name: name.to_string(), count, samples, with, category });
         }
+    }
+
+    /// Takes down what the values of a column that is fed as it is were before they became f32.
+    pub(super) fn rounded(&mut self, name: &str, values: Feature) {
+        self.rounded.push((name.to_string(), values));
     }
 
     /// # Errors
@@ -266,6 +273,7 @@ impl Strangeness {
         .into_iter()
         .filter(|(columns, _)| !columns.is_empty())
         .map(|(_, remark)| remark)
+        .chain(rounding::remark(self.rounded.clone()))
         .collect()
     }
 }
