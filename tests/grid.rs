@@ -67,7 +67,7 @@ fn ladders_are_inclusive_and_short() {
     assert_eq!(cell.step_size(), 0.001);
     assert_eq!(
         cell.params_json(),
-        "{\"attack\":\"pgd\",\"revision\":2,\"norm\":\"linf\",\"eps\":0.01,\"aim\":\"any\",\"target\":null,\
+        "{\"attack\":\"pgd\",\"revision\":3,\"norm\":\"linf\",\"eps\":0.01,\"aim\":\"any\",\"target\":null,\
          \"finding\":null,\"stop\":\"success\",\"seed\":null,\"steps\":32,\"step_size\":0.001,\"random_start\":false,\
          \"restarts\":1,\"loss\":\"cross-entropy\",\"projection\":\"exact\"}"
     );

@@ -188,8 +188,7 @@ impl Samples {
         // Pixels and signals are of one kind, features each of their own.
         let mut seen = vec![Feature::default(); if first.shape.len() > 2 { 1 } else { first.row_len() }];
         for (member, positions) in &rows.parts {
-            let more =
-                npz.rows(&members[*member].samples[place], &headers[*member], positions, &mut seen)?;
+            let more = npz.rows(&members[*member].samples[place], &headers[*member], positions, &mut seen)?;
             if values.is_empty() { values = more } else { values.extend(more) }
         }
         lying.apply(&mut values);

@@ -200,7 +200,10 @@ fn see(descr: &str, data: &[u8], mut show: impl FnMut(usize, f64)) {
             data.chunks_exact(size_of::<$type>()).enumerate().for_each(|(at, chunk)| {
                 let mut bytes = [0; size_of::<$type>()];
                 bytes.copy_from_slice(chunk);
-                show(at, if big { <$type>::from_be_bytes(bytes) } else { <$type>::from_le_bytes(bytes) } as f64)
+                show(
+                    at,
+                    if big { <$type>::from_be_bytes(bytes) } else { <$type>::from_le_bytes(bytes) } as f64,
+                )
             })
         };
     }

@@ -7,8 +7,8 @@ use super::identity::Rule;
 use super::running;
 use super::strangeness::{Strangeness, index_remark};
 use super::{Fitted, FittedScaling, Preprocess, are_truths, bit, decided_rows};
-use crate::data::spec::Unseen;
 use crate::data::rounding::Feature;
+use crate::data::spec::Unseen;
 use crate::data::table::{Column, Missing, Table, spec_path};
 use crate::data::{Dataset, Labels, Remark};
 use crate::{Error, Result};
@@ -24,6 +24,8 @@ pub struct Asked<'a> {
     pub clip: bool,
     /// Whether missing values become nothing that the spec does not state: of what its training filled in, the model's file says nothing.
     pub stated: bool,
+    /// Whether the model was trained elsewhere: no range of these rows was fitted with it.
+    pub others: bool,
 }
 
 /// Where a column's features go: `n` samples of `width` values, this column's beginning at `first`.
@@ -104,7 +106,7 @@ impl Preprocess {
         dataset.remarks = self.remarks(table, &dataset, &columns, decided.open);
         dataset.remarks.extend(codes::check(&self.spec, table, &positions, self.outcome_codes.as_ref())?);
         dataset.remarks.extend(strange.filling(self.lacking.as_ref()));
-        dataset.remarks.extend(strange.remarks(asked.clip));
+        dataset.remarks.extend(strange.remarks(asked));
         Ok(dataset)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FittedScaling, Preprocess};
+use super::{Asked, FittedScaling, Preprocess};
 use crate::data::Remark;
 use crate::data::rounding::{self, Feature};
 use crate::data::spec::{Fill, Rule, Spec};
@@ -19,6 +19,8 @@ const MORE: f64 = 0.1;
 const LEAST: usize = 5;
 /// How the sentence about filled values begins.
 pub(in crate::data) const FILLED: &str = "missing values filled: ";
+/// How many of the kinds of strangeness, the first ones, are about the range that was fitted.
+const OF_RANGES: usize = 3;
 /// Columns and categories that a sentence names.
 const NAMED: usize = 5;
 
@@ -222,7 +224,7 @@ impl Strangeness {
     }
 
     /// One sentence a kind.
-    pub(super) fn remarks(self, clip: bool) -> Vec<Remark> {
+    pub(super) fn remarks(self, asked: &Asked) -> Vec<Remark> {
         let list = |columns: &[String]| {
             let more = if columns.len() > NAMED {
                 format!(" and {} more columns", columns.len() - NAMED)
@@ -231,7 +233,7 @@ impl Strangeness {
             };
             format!("{}{more}", columns.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "))
         };
-        let beyond = match clip {
+        let beyond = match asked.clip {
             true => {
                 "values beyond the range that was fitted are cut to it, as this model's preprocessing says"
             }
@@ -271,6 +273,7 @@ impl Strangeness {
             ),
         ]
         .into_iter()
+        .skip(if asked.others { OF_RANGES } else { 0 })
         .filter(|(columns, _)| !columns.is_empty())
         .map(|(_, remark)| remark)
         .chain(rounding::remark(self.rounded.clone()))
