@@ -67,7 +67,7 @@ fn ladders_are_inclusive_and_short() {
     assert_eq!(cell.step_size(), 0.001);
     assert_eq!(
         cell.params_json(),
-        "{\"attack\":\"pgd\",\"revision\":2,\"norm\":\"linf\",\"eps\":0.01,\"aim\":\"any\",\"target\":null,\
+        "{\"attack\":\"pgd\",\"revision\":3,\"norm\":\"linf\",\"eps\":0.01,\"aim\":\"any\",\"target\":null,\
          \"finding\":null,\"stop\":\"success\",\"seed\":null,\"steps\":32,\"step_size\":0.001,\"random_start\":false,\
          \"restarts\":1,\"loss\":\"cross-entropy\",\"projection\":\"exact\"}"
     );
@@ -146,7 +146,7 @@ fn a_cell_s_id_is_its_content_and_nothing_else() {
     let base = study(&table);
     let mut one = ids(&base);
     assert_eq!(one.len(), 2 * 3 + 1);
-    assert_eq!(one[0], "c7f6e3e04b80f09441a1496056efe530");
+    assert_eq!(one[0], "51ec22aaf60887016448207fa515f842");
     assert!(one.iter().all(|id| id.len() == 32));
     distinct(&base, &grid(&base).cells, &one).unwrap();
     // Other names, another order, a comment, the default said aloud: the same cells.
@@ -272,6 +272,7 @@ fn ten_thousand_cells_plan_with_the_right_sums() {
             "first",
             "no black-box check: gradients that mislead would go unnoticed",
             "stop = \"success\": scores after the attack (auroc, brier, ece, ...) are null; stop = \"steps\" gives them",
+            "600 cells cannot cross their ball, such as pgd: 1 step of 1 for eps 1; leave step_size out, or give it 2 eps over steps at least",
             "data test-A: linf eps 300 is more than the whole range of values, 255.000000",
             "data test-A: 4 groups only, so intervals are rough",
             "data test-A is synthetic",

@@ -438,6 +438,12 @@ fn a_ladder_that_breaks_nothing_is_flat_and_short_steps_are_told() {
         let cell = CellRow { step_size: Some(size), ..robust("c", "white", steps, 1.0, 0.5) };
         assert_eq!(check_alone(&cell, false, false) == [SHORT_STEPS], short, "{steps} of {size}");
     }
+    // From one side of the ball to the other, a single step is one of two budgets.
+    for (size, short) in [(1.0, true), (2.0, false)] {
+        let random =
+            CellRow { step_size: Some(size), random_start: Some(true), ..robust("c", "white", 1, 1.0, 0.5) };
+        assert_eq!(check_alone(&random, false, false) == [SHORT_STEPS], short, "{size}");
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Norm {
         let name = name.to_lowercase().replace(['_', '-', ' '], "");
         let bare = |norm: &Self| norm.name().strip_prefix('l').is_some_and(|bare| bare == name);
         match name.as_str() {
-            "linfinity" | "infinity" | "max" | "chebyshev" => Some(Self::Linf),
+            "linfinity" | "infinity" | "l∞" | "∞" | "max" | "chebyshev" => Some(Self::Linf),
             "euclidean" => Some(Self::L2),
             "manhattan" => Some(Self::L1),
             "words" => Some(Self::Tokens),

@@ -11,9 +11,9 @@ use crate::Result;
 use crate::data::Remark;
 use crate::results::table::aligned;
 use crate::sweep::clean::{Part, RECALL, Rate, parts};
+use crate::sweep::doubts;
 use crate::sweep::resolve::{ResolvedSubject, check_expectations, resolve};
 use crate::sweep::study::Study;
-use crate::sweep::{doubts, leaks};
 use crate::telling::counted;
 
 /// Arguments of `percuss eval`.
@@ -40,11 +40,7 @@ pub fn run(command: &EvalCommand, out: &mut dyn Write) -> Result<()> {
     let study = Study::read(&command.study)?.within(command.data.memory);
     let device = command.device.select()?;
     let data_dir = command.data.data_dir.as_deref();
-    let mut subjects = resolve(&study, &device, data_dir)?;
-    for ResolvedSubject { model, data, subject, .. } in &mut subjects {
-        let leak = leaks::with_train(&study, *data, *model, &subject.model, &subject.data, data_dir);
-        subject.data.remarks.extend(leak);
-    }
+    let subjects = resolve(&study, &device, data_dir)?;
     let text = if command.json {
         let rows: Vec<_> = subjects.iter().map(|subject| json(&study, subject)).collect();
         format!("{:#}", json!(rows))
@@ -169,17 +165,7 @@ fn shown_rate(rate: &Rate) -> String {
 /// What reading the data has to say, and what is doubtful in the model's clean answers.
 fn remarks(resolved: &ResolvedSubject) -> Vec<Remark> {
     let subject = &resolved.subject;
-    let of = |finding: usize| -> Vec<Remark> {
-        let doubts = doubts::of_answers(subject, finding).into_iter();
-        let named = |doubt: Remark| match subject.sigmoid() && subject.outputs() > 1 {
-            false => doubt,
-            true => {
-                Remark { text: format!("{}: {}", subject.class_name(finding as u32), doubt.text), ..doubt }
-            }
-        };
-        doubts.map(named).collect()
-    };
-    subject.data.remarks.iter().cloned().chain(subject.decisions().into_iter().flat_map(of)).collect()
+    subject.data.remarks.iter().cloned().chain(doubts::of_all_answers(subject)).collect()
 }
 
 fn json(study: &Study, resolved: &ResolvedSubject) -> serde_json::Value {

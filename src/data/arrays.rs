@@ -8,6 +8,7 @@ use super::array_options::Bounds;
 use super::layout::{self, Lying};
 use super::npz::{Header, Npz, file_sha256};
 use super::request::Request;
+use super::rounding::{self, Feature};
 use super::splits::{self, Member};
 use super::{Dataset, Domain, InputArray, Known, Labels, Remark, subset};
 use crate::{Error, Result};
@@ -187,12 +188,20 @@ impl Samples {
         let lying = layout::lie(&first.shape[1..], layout, request.arrays.wanted.get(place))
             .map_err(|(found, expected)| npz.error(name, found, expected))?;
         let mut values = Vec::new();
+        // Pixels and signals are of one kind, features each of their own.
+        let mut seen = vec![Feature::default(); if first.shape.len() > 2 { 1 } else { first.row_len() }];
         for (member, positions) in &rows.parts {
-            let more = npz.rows(&members[*member].samples[place], &headers[*member], positions)?;
+            let more = npz.rows(&members[*member].samples[place], &headers[*member], positions, &mut seen)?;
             if values.is_empty() { values = more } else { values.extend(more) }
         }
         lying.apply(&mut values);
         let mut remarks: Vec<Remark> = lying.remark.clone().into_iter().collect();
+        let several = seen.len() > 1;
+        let called = |(at, feature)| match several {
+            true => (format!("value {at} of `{name}`"), feature),
+            false => (format!("`{name}`"), feature),
+        };
+        remarks.extend(rounding::remark(seen.into_iter().enumerate().map(called)));
         let pixels = headers.iter().all(|header| header.descr.ends_with("u1")) && is_image(&lying.shape);
         let stated = match own.map(|own| own.bounds) {
             Some(Some(bounds)) => Bounds::Stated(bounds),

@@ -33,6 +33,7 @@ pub mod preprocess;
 pub mod registry;
 pub mod remark;
 pub mod request;
+pub mod rounding;
 pub mod signals;
 pub mod spec;
 pub mod split_names;

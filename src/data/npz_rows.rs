@@ -4,25 +4,33 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::npz::{Header, Npz};
+use super::rounding::Feature;
 use crate::{Error, Result};
 
 /// Bytes that are read at once.
 const BLOCK: usize = 1 << 16;
 
 impl Npz {
-    /// The rows at `positions` (ascending, each once) of the array `name`, `[positions, row]` in C order.
+    /// The rows at `positions` (ascending, each once) of the array `name`, `[positions, row]` in C order. Of types that f32 does not hold
+    /// every value passes by `seen`: one feature for each value of a row, or one for all of them.
     ///
     /// # Errors
     /// Damaged or truncated data; rows that take more memory than the limit, before any is taken.
-    pub fn rows(&mut self, name: &str, header: &Header, positions: &[usize]) -> Result<Vec<f32>> {
+    pub fn rows(
+        &mut self,
+        name: &str,
+        header: &Header,
+        positions: &[usize],
+        seen: &mut [Feature],
+    ) -> Result<Vec<f32>> {
         let values = positions.len() as u128 * header.row_len() as u128;
         let mend = "; limit = N of the [[data]] takes N samples alone";
         self.afford(name, values * size_of::<f32>() as u128, mend)?;
         let mut out = Vec::with_capacity(values as usize);
         if header.fortran {
-            self.fortran_rows(name, header, positions, &mut out)?;
+            self.fortran_rows(name, header, positions, seen, &mut out)?;
         } else {
-            self.c_rows(name, header, positions, &mut out)?;
+            self.c_rows(name, header, positions, seen, &mut out)?;
         }
         Ok(out)
     }
@@ -52,7 +60,14 @@ impl Npz {
         Ok((low, high))
     }
 
-    fn c_rows(&mut self, name: &str, header: &Header, positions: &[usize], out: &mut Vec<f32>) -> Result<()> {
+    fn c_rows(
+        &mut self,
+        name: &str,
+        header: &Header,
+        positions: &[usize],
+        seen: &mut [Feature],
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
         let row_bytes = header.row_len() * header.width();
         let whole = positions.len() == header.shape[0];
         let mut stream = Stream::open(self, name, header, whole)?;
@@ -64,6 +79,13 @@ impl Npz {
             while left > 0 {
                 let take = left.min(block.len());
                 stream.fill(&mut block[..take])?;
+                let place = (row_bytes - left) / header.width();
+                see(&header.descr, &block[..take], |at, value| {
+                    let features = seen.len().max(1);
+                    if let Some(feature) = seen.get_mut((place + at) % features) {
+                        feature.see(value);
+                    }
+                });
                 floats(&header.descr, &block[..take], out);
                 left -= take;
             }
@@ -78,6 +100,7 @@ impl Npz {
         name: &str,
         header: &Header,
         positions: &[usize],
+        seen: &mut [Feature],
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let (n, row) = (header.shape[0], header.row_len());
@@ -88,6 +111,15 @@ impl Npz {
         for place in header.c_places() {
             stream.fill(&mut block)?;
             values.clear();
+            let features = seen.len().max(1);
+            if let Some(feature) = seen.get_mut(place % features) {
+                let mut next = positions.iter().copied().peekable();
+                see(&header.descr, &block, |at, value| {
+                    if next.next_if_eq(&at).is_some() {
+                        feature.see(value);
+                    }
+                });
+            }
             floats(&header.descr, &block, &mut values);
             for (sample, &position) in positions.iter().enumerate() {
                 out[sample * row + place] = values[position];
@@ -157,6 +189,31 @@ impl<'a> Stream<'a> {
             Source::Packed(entry) => entry.read(&mut [0]),
         };
         end.map(drop).map_err(|error| self.damaged(error))
+    }
+}
+
+/// Shows the numbers of types that f32 does not hold, each with its place among `data`. Whole numbers beyond those of f64 lose digits here.
+fn see(descr: &str, data: &[u8], mut show: impl FnMut(usize, f64)) {
+    let big = descr.starts_with('>');
+    macro_rules! each {
+        ($type:ty) => {
+            data.chunks_exact(size_of::<$type>()).enumerate().for_each(|(at, chunk)| {
+                let mut bytes = [0; size_of::<$type>()];
+                bytes.copy_from_slice(chunk);
+                show(
+                    at,
+                    if big { <$type>::from_be_bytes(bytes) } else { <$type>::from_le_bytes(bytes) } as f64,
+                )
+            })
+        };
+    }
+    match descr.trim_start_matches(['<', '>', '|', '=']) {
+        "u4" => each!(u32),
+        "i4" => each!(i32),
+        "u8" => each!(u64),
+        "i8" => each!(i64),
+        "f8" => each!(f64),
+        _ => {}
     }
 }
 

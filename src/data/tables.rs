@@ -36,7 +36,7 @@ pub fn open(
                 Table::read_columns(path, saved.spec.delimiter, &reading, &|name| needed.contains(name))?;
             table.scored = true;
             let clip = saved.clips();
-            apply(&table, saved, request, clip, false)
+            apply(&table, saved, request, clip, [false; 2])
         }
         // What percuss has the spec of, it knows.
         (None, Some(spec)) => fit(&read_for(path, &spec, request)?, &spec, request, true),
@@ -60,7 +60,7 @@ pub fn open_bytes(
 ) -> Result<(Dataset, Preprocess)> {
     let table = Table::from_csv(name, bytes)?;
     match saved {
-        Some(saved) => apply(&table, saved.clone(), request, saved.clips(), false),
+        Some(saved) => apply(&table, saved.clone(), request, saved.clips(), [false; 2]),
         None => fit(&table, spec, request, true),
     }
 }
@@ -82,11 +82,11 @@ pub fn read_for(path: &Path, spec: &Spec, request: &Request) -> Result<Table> {
 fn fit(table: &Table, spec: &Spec, request: &Request, known: bool) -> Result<(Dataset, Preprocess)> {
     // Nothing is cut for a model that this was not fitted with.
     let Some(fed) = &request.fed else {
-        return apply(table, Preprocess::fit(spec, table)?, request, false, false);
+        return apply(table, Preprocess::fit(spec, table)?, request, false, [false; 2]);
     };
     let mut fitted = Preprocess::fit_for_others(spec, table)?;
     let remarks = fed.settle(&mut fitted, table)?;
-    let (mut data, fitted) = apply(table, fitted, request, false, !known)?;
+    let (mut data, fitted) = apply(table, fitted, request, false, [!known, true])?;
     data.remarks.extend(remarks);
     // File and spec of a registry's set never change, and so neither does what is filled in.
     if known && data.remarks.iter().any(|remark| remark.text.starts_with(FILLED)) {
@@ -114,14 +114,15 @@ fn apply(
     fitted: Preprocess,
     request: &Request,
     clip: bool,
-    stated: bool,
+    [stated, others]: [bool; 2],
 ) -> Result<(Dataset, Preprocess)> {
     let mut names: Vec<String> = asked(request).collect();
     names.dedup();
     for name in names.iter().filter(|name| !fitted.spec.bands.contains_key(*name)) {
         table.require(name, if request.group.as_ref() == Some(name) { "group" } else { "subgroups" })?;
     }
-    let mut data = fitted.apply_to(table, &Asked { split: &request.split, beside: &names, clip, stated })?;
+    let mut data =
+        fitted.apply_to(table, &Asked { split: &request.split, beside: &names, clip, stated, others })?;
     if fitted.spec.clip && !clip {
         data.remarks
             .push(Remark::note("clip = true is left aside: it is for models that percuss trains with it"));

@@ -24,7 +24,7 @@ pub const FINAL_SOFTMAX: &str = "final-softmax";
 pub const FLAT_CURVE: &str = "flat-curve";
 /// An iterated attack left more samples robust than a single step at the same budget.
 pub const ITERATED_WEAKER: &str = "iterated-weaker-than-single-step";
-/// The steps of an iterated attack together are shorter than the ball is wide (2 eps): it may not reach what it looks for.
+/// The steps of an iterated attack, or of one that starts at random, together are shorter than the ball is wide (2 eps): it may not reach what it looks for.
 pub const SHORT_STEPS: &str = "steps-too-short";
 /// Of the samples that an iterated attack did not break, more than half still had a rising loss at its last step.
 pub const STILL_RISING: &str = "loss-still-rising";
@@ -44,6 +44,8 @@ pub const ABOVE_RANGE: &str = "budget-above-range";
 pub const FINDING_IS_OUTPUT_0: &str = "finding-is-output-0";
 /// All clean outputs lie between 0 and 1, although nothing in the graph makes probabilities of logits.
 pub const ANSWERS_LIKE_PROBABILITIES: &str = "answers-like-probabilities";
+/// Under l2 the budget is so small or large that f32 does not hold the squares of its parts.
+pub const EXTREME_BUDGET: &str = "extreme-budget";
 /// The clean logits are so small or large that f32 may not hold their gradients.
 pub const EXTREME_LOGITS: &str = "extreme-logits";
 
@@ -68,11 +70,12 @@ pub fn check_alone(cell: &CellRow, huge: bool, softmax: bool) -> Vec<Text> {
     fired.into_iter().filter(|(_, fired)| *fired).map(|(flag, _)| flag.into()).collect()
 }
 
-/// Whether the steps of an iterated attack together are shorter than the ball is wide.
+/// Whether the steps of an attack that is iterated, or starts at random, together are shorter than the ball is wide.
 fn short_steps(cell: &CellRow) -> bool {
-    let iterated = cell.steps.is_some_and(|steps| steps > 1) && cell.norm.as_deref() != Some("tokens");
+    let away = cell.random_start == Some(true) || cell.steps.is_some_and(|steps| steps > 1);
+    let crosses = away && cell.norm.as_deref() != Some("tokens");
     let length = cell.steps.zip(cell.step_size).map(|(steps, size)| steps as f64 * size);
-    iterated && length.zip(cell.eps).is_some_and(|(length, eps)| length < 2.0 * eps * (1.0 - 1e-9))
+    crosses && length.zip(cell.eps).is_some_and(|(length, eps)| length < 2.0 * eps * (1.0 - 1e-9))
 }
 
 /// Sets the flags of a cell among others in the place of those that an earlier check set.

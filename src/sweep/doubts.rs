@@ -6,8 +6,8 @@ use crate::attacks::Norm;
 use crate::data::labels::nothing_found;
 use crate::data::{Domain, Remark};
 use crate::results::flags::{
-    ABOVE_RANGE, ANSWERS_LIKE_PROBABILITIES, BELOW_RESOLUTION, EXTREME_LOGITS, FINDING_IS_OUTPUT_0,
-    NO_BETTER_THAN_COMMONEST, ONE_ANSWER, ONE_CLASS_ONLY,
+    ABOVE_RANGE, ANSWERS_LIKE_PROBABILITIES, BELOW_RESOLUTION, EXTREME_BUDGET, EXTREME_LOGITS,
+    FINDING_IS_OUTPUT_0, NO_BETTER_THAN_COMMONEST, ONE_ANSWER, ONE_CLASS_ONLY,
 };
 
 /// Samples from which on shares of answers mean something.
@@ -15,8 +15,21 @@ const ENOUGH: usize = 20;
 /// A share of equal answers that is nearly all, and one that is not.
 const NEARLY_ALL: f64 = 0.99;
 const NOT_ALL: f64 = 0.9;
+/// Lengths beyond which f32 does not hold the squares of their parts, either way.
+const SQUARED: [f64; 2] = [1e-16, 1e17];
 /// Logits beyond which f32 may lose their gradients, either way.
 const EXTREME: [f32; 2] = [1e-30, 1e30];
+
+/// What is doubtful in the model's clean answers, to all findings that any sample is labelled with.
+pub fn of_all_answers(subject: &Subject) -> Vec<Remark> {
+    let named = |finding: usize, doubt: Remark| match subject.sigmoid() && subject.outputs() > 1 {
+        false => doubt,
+        true => Remark { text: format!("{}: {}", subject.class_name(finding as u32), doubt.text), ..doubt },
+    };
+    let of =
+        |finding: usize| of_answers(subject, finding).into_iter().map(move |doubt| named(finding, doubt));
+    subject.decisions().into_iter().flat_map(of).collect()
+}
 
 /// What is doubtful in the model's clean answers, for a finding if there are several.
 pub fn of_answers(subject: &Subject, finding: usize) -> Vec<Remark> {
@@ -97,7 +110,7 @@ fn direction(names: &[String]) -> Option<Remark> {
     })
 }
 
-/// The flag of a budget that the data's values cannot show, or that leaves nothing of them. `resolution` as
+/// The flags of a budget that the data's values or f32 cannot show, or that leaves nothing of them. `resolution` as
 /// [`resolution`](super::resolution::steps) gives it.
 pub fn of_budget(
     domain: &Domain,
@@ -105,9 +118,9 @@ pub fn of_budget(
     resolution: Option<f64>,
     norm: Norm,
     eps: f64,
-) -> Option<&'static str> {
+) -> Vec<&'static str> {
     if norm == Norm::Tokens {
-        return None;
+        return Vec::new();
     }
     let at = |values: &[f32], i: usize| f64::from(if values.len() == 1 { values[0] } else { values[i] });
     let spans = (0..len).map(|i| (at(&domain.high, i) - at(&domain.low, i)) / at(&domain.scale, i));
@@ -116,10 +129,19 @@ pub fn of_budget(
         Norm::L1 => spans.sum(),
         Norm::Linf | Norm::Tokens => spans.fold(0.0, f64::max),
     };
-    if eps > whole * (1.0 + 1e-6) {
-        return Some(ABOVE_RANGE);
-    }
-    resolution.filter(|step| is_below(eps, *step)).map(|_| BELOW_RESOLUTION)
+    let above = eps > whole * (1.0 + 1e-6);
+    let below = resolution.is_some_and(|step| is_below(eps, step));
+    let fired = [
+        (ABOVE_RANGE, above),
+        (BELOW_RESOLUTION, below && !above),
+        (EXTREME_BUDGET, has_no_square(norm, eps)),
+    ];
+    fired.into_iter().filter(|(_, fired)| *fired).map(|(flag, _)| flag).collect()
+}
+
+/// Whether squares of what a budget allows leave f32 under l2, so that its steps and projections are wrong.
+pub(super) fn has_no_square(norm: Norm, eps: f64) -> bool {
+    norm == Norm::L2 && !(SQUARED[0]..=SQUARED[1]).contains(&eps)
 }
 
 #[cfg(test)]
@@ -139,18 +161,27 @@ mod tests {
 
     #[test]
     fn budgets_below_a_grey_level_and_above_the_range_are_told() {
+        const NOTHING: [&str; 0] = [];
         let flag = |norm, eps| of_budget(&domain(), 100, Some(1.0), norm, eps);
-        assert_eq!(flag(Norm::Linf, 0.03), Some(BELOW_RESOLUTION));
-        assert_eq!(flag(Norm::Linf, 1.0), None);
-        assert_eq!(flag(Norm::Linf, 0.98), Some(BELOW_RESOLUTION));
+        assert_eq!(flag(Norm::Linf, 0.03), [BELOW_RESOLUTION]);
+        assert_eq!(flag(Norm::Linf, 1.0), NOTHING);
+        assert_eq!(flag(Norm::Linf, 0.98), [BELOW_RESOLUTION]);
         // A step as it is printed.
-        assert_eq!(of_budget(&domain(), 100, Some(0.017_123_3), Norm::Linf, 0.017_123), None);
-        assert_eq!(flag(Norm::Linf, 255.0), None);
-        assert_eq!(flag(Norm::Linf, 256.0), Some(ABOVE_RANGE));
-        assert_eq!(flag(Norm::L2, 2550.0), None);
-        assert_eq!(flag(Norm::L2, 2551.0), Some(ABOVE_RANGE));
-        assert_eq!(flag(Norm::L1, 25_501.0), Some(ABOVE_RANGE));
-        assert_eq!(flag(Norm::Tokens, 1e9), None);
-        assert_eq!(of_budget(&domain(), 100, None, Norm::Linf, 1e-9), None);
+        assert_eq!(of_budget(&domain(), 100, Some(0.017_123_3), Norm::Linf, 0.017_123), NOTHING);
+        assert_eq!(flag(Norm::Linf, 255.0), NOTHING);
+        assert_eq!(flag(Norm::Linf, 256.0), [ABOVE_RANGE]);
+        assert_eq!(flag(Norm::L2, 2550.0), NOTHING);
+        assert_eq!(flag(Norm::L2, 2551.0), [ABOVE_RANGE]);
+        assert_eq!(flag(Norm::L1, 25_501.0), [ABOVE_RANGE]);
+        assert_eq!(flag(Norm::Tokens, 1e9), NOTHING);
+        let wide = Domain { low: vec![-1e21], high: vec![1e21], ..domain() };
+        for (norm, eps, flags) in [
+            (Norm::L2, 5e19, &[EXTREME_BUDGET][..]),
+            (Norm::L2, 5e-31, &[EXTREME_BUDGET]),
+            (Norm::Linf, 1e19, &[]),
+        ] {
+            assert_eq!(of_budget(&wide, 100, None, norm, eps), flags, "{norm:?} {eps}");
+        }
+        assert_eq!(of_budget(&domain(), 100, None, Norm::Linf, 1e-9), NOTHING);
     }
 }

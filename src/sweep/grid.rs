@@ -288,10 +288,12 @@ impl Frame<'_> {
     /// An amount for the input of this name, or for the first that moves by the norm.
     fn units_of(&self, study: &Study, input: Option<&str>, norm: Norm, amount: Amount) -> Result<f64> {
         let Some(outputs) = self.outputs else { return Ok(amount.in_unknown_units()) };
-        outputs.units(input, norm, amount).map_err(|range| {
+        outputs.units(input, norm, amount).map_err(|(range, mend)| {
             let place = format!("line {}, attack", self.table.line);
             let found = format!("{amount} for data {}, whose {range}", study.data[self.data].id);
-            let expected = "a number in the data's unit; a fraction is for values from 0 to 1, or from 0 to its denominator";
+            let expected = format!(
+                "a number in the data's unit; a fraction is for values from 0 to 1, or from 0 to its denominator{mend}"
+            );
             study.error(place, found, expected)
         })
     }
@@ -420,7 +422,19 @@ fn notes(table: &AttackTable) -> Vec<String> {
             notes.push(format!("{} is ignored by {}", setting.name, lacking.join(", ")));
         }
     }
-    for attack in &table.attacks {
+    for (which, attack) in table.attacks.iter().enumerate() {
+        let has = |name: &str, is: &dyn Fn(&Value) -> bool| {
+            let setting = table.settings.iter().find(|setting| setting.name == name);
+            setting.is_some_and(|setting| setting.values[which].iter().any(is))
+        };
+        if has("restarts", &|value| *value != Value::Whole(1))
+            && has("random_start", &|value| *value == Value::Flag(false))
+        {
+            notes.push(format!(
+                "restarts is ignored by {} where random_start = false: runs would be alike",
+                attack.name
+            ));
+        }
         let mut lacking: Vec<&str> =
             table.budgets.iter().filter(|b| !attack.norms.contains(&b.norm)).map(|b| b.norm.name()).collect();
         lacking.dedup();

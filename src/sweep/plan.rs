@@ -8,15 +8,16 @@ mod warnings;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::doubts;
 use super::engine::Engine;
 use super::grid::{Grid, Outputs};
 use super::leaks;
 use super::load;
 use super::prepare::named;
 use super::resolution;
-use super::resolve::{ResolvedSubject, answered, check_expectation};
+use super::resolve::{ResolvedSubject, answered, check_expectation, thresholds};
 use super::study::{Aim, Study};
-use super::subject::Subject as Answered;
+use super::subject::{Subject as Answered, clean_logits};
 use crate::data::{Dataset, Labels};
 use crate::models::Model;
 use crate::results::Text;
@@ -265,14 +266,14 @@ fn subjects(
             if let Some(model) = &model {
                 let opened = load::data(study, data, position, model, data_dir);
                 match opened.and_then(|data| Ok((load::fitted(study, position, model, &data)?, data))) {
-                    Ok((fitted, dataset)) => {
+                    Ok((fitted, mut dataset)) => {
                         let id = &study.data[data].id;
+                        let leak = leaks::with_train(study, data, position, &fitted, &dataset, data_dir);
+                        dataset.remarks.extend(leak);
                         loading.any = true;
                         loading
                             .warnings
                             .extend(dataset.remarks.iter().map(|remark| format!("data {id}: {remark}")));
-                        let leak = leaks::with_train(study, data, position, &fitted, &dataset, data_dir);
-                        loading.warnings.extend(leak.map(|remark| format!("data {id}: {remark}")));
                         subject.learn(&fitted, &dataset);
                         if let Some(engine) = engine {
                             let known = Known { model: position, data, step, data_dir };
@@ -317,13 +318,30 @@ impl Known<'_> {
         let (m, d) = (self.model, self.data);
         // A forward pass is about a third of a gradient.
         let seconds = self.step.map_or(0.0, |step| step.seconds * data.len() as f64 / 3.0);
+        let pair = format!("model {} on {}", study.models[m].id, study.data[d].id);
         if seconds <= ANSWERING {
-            return answered(study, [m, d], model, data, &engine.device, self.data_dir);
+            let told = data.remarks.len();
+            let answered = answered(study, [m, d], model, data, &engine.device, self.data_dir)?;
+            let new = answered.subject.data.remarks.iter().skip(told).cloned();
+            let doubts = new.chain(doubts::of_all_answers(&answered.subject));
+            loading.warnings.extend(doubts.map(|remark| format!("{pair}: {remark}")));
+            return Ok(answered);
         }
         loading.warnings.push(format!(
-            "model {} on {}: its clean answers are not looked at here, they take about {:.0} s; percuss eval checks expect and thresholds",
-            study.models[m].id, study.data[d].id, seconds
+            "{pair}: its clean answers take about {seconds:.0} s and are not all looked at here; percuss eval checks expect and thresholds"
         ));
+        if study.models[m].operating_point.is_none() {
+            // As many samples, evenly taken, as a third of the time allows.
+            let some = (data.len() as f64 * ANSWERING / (3.0 * seconds)).max(1.0) as usize;
+            let some: Vec<usize> = (0..data.len()).step_by(data.len().div_ceil(some)).collect();
+            let part = data.subset(&some)?;
+            let clean = clean_logits(&model, &part, &engine.device)?;
+            let mut subject = Answered { model: model.clone(), data: part, clean, thresholds: Vec::new() };
+            subject.thresholds = thresholds(study, [m, d], &subject, &engine.device, self.data_dir)?;
+            let doubts = doubts::of_all_answers(&subject).into_iter();
+            let (n, all) = (some.len(), data.len());
+            loading.warnings.extend(doubts.map(|remark| format!("{pair}, {n} of {all} samples: {remark}")));
+        }
         let subject = Answered { model, data, clean: Vec::new(), thresholds: Vec::new() };
         Ok(ResolvedSubject { model: m, data: d, subject, metrics: BTreeMap::new() })
     }

@@ -55,6 +55,7 @@ pub(super) fn start(
             Some(warm) => within(norm, eps, &warm[range.clone()], x0, &own, &domain),
             None if job.random_start => {
                 let [a, b] = key();
+                let eps = eps * share(job, rung, norm);
                 // Inputs draw from streams of their own.
                 random_start(norm, eps, x0, &own, &domain, [a, b ^ place as u32])
             }
@@ -65,6 +66,13 @@ pub(super) fn start(
         bounds.high[range].copy_from_slice(&own.high);
     }
     (start, bounds)
+}
+
+/// How far from the clean sample, in shares of the budget, a run starts. Sparse steps of l1 would spend themselves on taking back dense noise
+/// that fills the ball: they start within a quarter of a step.
+fn share(job: &Job, rung: Rung, norm: Norm) -> f64 {
+    let sparse = norm == Norm::L1 && job.settings.choices.contains(&("l1_step", "sparse"));
+    if sparse { 0.25 * (rung.step_size / rung.eps).min(1.0) } else { 1.0 }
 }
 
 /// Radius and step size in the program of each input that moves beside: those of the ladder's, in proportion.

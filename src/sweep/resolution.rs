@@ -16,10 +16,14 @@ const ENOUGH: usize = 50;
 /// Of each of a model's inputs the smallest step, in units of a perturbation; `None` where one of its values moves without steps.
 pub fn steps(data: &Dataset, inputs: &[Input]) -> Vec<(Range<usize>, Option<f64>)> {
     let all = 0..data.sample_len();
+    let larger = |range: Range<usize>| {
+        let steps = step_within(data, range.clone()).into_iter().chain(spacing_within(data, range));
+        steps.max_by(f64::total_cmp)
+    };
     if inputs.len() < 2 {
-        return vec![(all.clone(), step_within(data, all))];
+        return vec![(all.clone(), larger(all))];
     }
-    inputs.iter().map(|input| (input.range.clone(), step_within(data, input.range.clone()))).collect()
+    inputs.iter().map(|input| (input.range.clone(), larger(input.range.clone()))).collect()
 }
 
 /// That of the input that a budget is for, `None` standing for a single one.
@@ -56,6 +60,23 @@ fn step_within(data: &Dataset, range: Range<usize>) -> Option<f64> {
         smallest = Some(smallest.unwrap_or(f64::INFINITY).min(own? / scale(at)));
     }
     smallest
+}
+
+/// The distance between neighbouring f32 at values of the feature that it is largest of: at the median of their sizes, so that half of the
+/// feature's values cannot move by less. A constant is no feature.
+fn spacing_within(data: &Dataset, range: Range<usize>) -> Option<f64> {
+    let (len, domain) = (data.sample_len().max(1), &data.domain);
+    let scale = |at: usize| f64::from(domain.scale[if domain.scale.len() == 1 { 0 } else { at }]);
+    let every = data.values.len().div_ceil(LOOKED_AT).max(1);
+    let of = |at: usize| {
+        let mut values: Vec<f32> = data.values.iter().skip(at).step_by(len * every).copied().collect();
+        values.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
+        let middle = values.get(values.len() / 2)?.abs();
+        let varies = values.first() != values.last() && middle.is_finite();
+        varies.then(|| f64::from(middle.next_up() - middle) / scale(at))
+    };
+    let movable = |at: &usize| !domain.immutable.get(*at).copied().unwrap_or(false);
+    range.filter(|at| *at < len).filter(movable).filter_map(of).max_by(f64::total_cmp)
 }
 
 /// The common step of `count` values; `None` of a constant, `Some(None)` of values without one.

@@ -6,6 +6,7 @@ use std::path::Path;
 use percuss_kernels::Device;
 use rayon::prelude::*;
 
+use super::leaks;
 use super::load;
 use super::rescaled;
 use super::study::{ModelEntry, OperatingPoint, Rate, Study};
@@ -58,8 +59,9 @@ fn resolve_one(
     device: &Device,
     data_dir: Option<&Path>,
 ) -> Result<ResolvedSubject> {
-    let data = load::data(study, d, m, model, data_dir)?;
+    let mut data = load::data(study, d, m, model, data_dir)?;
     let model = load::fitted(study, m, model, &data)?;
+    data.remarks.extend(leaks::with_train(study, d, m, &model, &data, data_dir));
     answered(study, [m, d], model, data, device, data_dir)
 }
 
@@ -110,7 +112,7 @@ pub(super) fn check_expectation(study: &Study, resolved: &ResolvedSubject) -> Re
 }
 
 /// A threshold for the binary head or each finding; empty for other heads.
-fn thresholds(
+pub(super) fn thresholds(
     study: &Study,
     [m, d]: [usize; 2],
     subject: &Subject,

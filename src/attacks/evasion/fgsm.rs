@@ -8,7 +8,7 @@ use crate::attacks::{Attack, Knowledge, Norm, Value};
 pub static FGSM: Attack = Attack {
     name: "fgsm",
     aliases: &["fgm", "fast-gradient-sign"],
-    summary: "One gradient step of length eps.",
+    summary: "One gradient step of length eps; under l1 it moves all entries in proportion to their gradients: sparse steps are those of bim and pgd.",
     paper: "Goodfellow, Shlens & Szegedy 2015, Explaining and harnessing adversarial examples (arXiv 1412.6572), section 4",
     knowledge: Knowledge::WhiteBox,
     revision: 2,

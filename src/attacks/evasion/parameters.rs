@@ -35,7 +35,8 @@ pub fn crossing(steps: u64) -> f64 {
 /// Whether to start at random.
 pub(super) const RANDOM_START: Parameter = Parameter {
     name: "random_start",
-    doc: "Start from a uniformly random point of the ball, cut to the data's bounds, instead of the clean input.",
+    doc: "Start from a uniformly random point of the ball, cut to the data's bounds, instead of the clean input; under l1 with sparse steps of \
+          a ball whose radius is a quarter of a step.",
     kind: Kind::Flag,
     default: Value::Flag(true),
 };

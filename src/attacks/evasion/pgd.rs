@@ -13,7 +13,7 @@ pub static PGD: Attack = Attack {
     summary: "Projected gradient steps from a random start, with restarts.",
     paper: "Madry et al. 2018, Towards deep learning models resistant to adversarial attacks (arXiv 1706.06083), section 2.1",
     knowledge: Knowledge::WhiteBox,
-    revision: 2,
+    revision: 3,
     norms: &[Norm::Linf, Norm::L2, Norm::L1],
     parameters: &[STEPS, STEP_SIZE, RANDOM_START, RESTARTS, LOSS, PROJECTION, L1_STEP],
     deterministic: |get| get("random_start") == Value::Flag(false),

@@ -6,7 +6,8 @@ use super::codes;
 use super::identity::Rule;
 use super::running;
 use super::strangeness::{Strangeness, index_remark};
-use super::{Fitted, Preprocess, are_truths, bit, decided_rows};
+use super::{Fitted, FittedScaling, Preprocess, are_truths, bit, decided_rows};
+use crate::data::rounding::Feature;
 use crate::data::spec::Unseen;
 use crate::data::table::{Column, Missing, Table, spec_path};
 use crate::data::{Dataset, Labels, Remark};
@@ -23,6 +24,8 @@ pub struct Asked<'a> {
     pub clip: bool,
     /// Whether missing values become nothing that the spec does not state: of what its training filled in, the model's file says nothing.
     pub stated: bool,
+    /// Whether the model was trained elsewhere: no range of these rows was fitted with it.
+    pub others: bool,
 }
 
 /// Where a column's features go: `n` samples of `width` values, this column's beginning at `first`.
@@ -103,7 +106,7 @@ impl Preprocess {
         dataset.remarks = self.remarks(table, &dataset, &columns, decided.open);
         dataset.remarks.extend(codes::check(&self.spec, table, &positions, self.outcome_codes.as_ref())?);
         dataset.remarks.extend(strange.filling(self.lacking.as_ref()));
-        dataset.remarks.extend(strange.remarks(asked.clip));
+        dataset.remarks.extend(strange.remarks(asked));
         Ok(dataset)
     }
 
@@ -123,6 +126,7 @@ impl Preprocess {
                 let values = self.numbers(table, name)?;
                 let mut known = Vec::with_capacity(rows.len());
                 let mut beyond = 0;
+                let mut rounded = Feature::default();
                 for (sample, &row) in rows.iter().enumerate() {
                     let value = values.get(row).copied().flatten();
                     if *log1p && value.is_some_and(|value| value < 0.0) && !clip {
@@ -136,11 +140,15 @@ impl Preprocess {
                     beyond += usize::from(outside);
                     let fed = if clip { shifted.clamp(*low, *high) } else { shifted };
                     known.extend(value.map(|_| shifted));
+                    if matches!(scaling, FittedScaling::None) {
+                        rounded.see(fed);
+                    }
                     out.set(sample, 0, scaling.of(fed));
                     if *indicator {
                         out.set(sample, 1, f32::from(u8::from(value.is_none())));
                     }
                 }
+                strange.rounded(name, rounded);
                 strange.fill(name, rows.len() - known.len(), rows.len(), fill.to_string(), false);
                 strange.number(name, &known, rows.len(), beyond, (*low, *high), scaling, *log1p);
             }

@@ -154,7 +154,10 @@ impl Preprocess {
     pub fn apply(&self, table: &Table, split: &str) -> Result<Dataset> {
         let mut beside = table.names.clone();
         beside.extend(self.spec.bands.keys().cloned());
-        self.apply_to(table, &Asked { split, beside: &beside, clip: self.clips(), stated: false })
+        self.apply_to(
+            table,
+            &Asked { split, beside: &beside, clip: self.clips(), stated: false, others: false },
+        )
     }
 
     /// Whether values beyond the range of the train split are cut to it.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{FittedScaling, Preprocess};
+use super::{Asked, FittedScaling, Preprocess};
 use crate::data::Remark;
+use crate::data::rounding::{self, Feature};
 use crate::data::spec::{Fill, Rule, Spec};
 use crate::data::table::{Column, Table, bare};
 use crate::{Error, Result};
@@ -18,6 +19,8 @@ const MORE: f64 = 0.1;
 const LEAST: usize = 5;
 /// How the sentence about filled values begins.
 pub(in crate::data) const FILLED: &str = "missing values filled: ";
+/// How many of the kinds of strangeness, the first ones, are about the range that was fitted.
+const OF_RANGES: usize = 3;
 /// Columns and categories that a sentence names.
 const NAMED: usize = 5;
 
@@ -30,6 +33,7 @@ pub(super) struct Strangeness {
     absent: Vec<String>,
     unseen: Vec<String>,
     filled: Vec<Filled>,
+    rounded: Vec<(String, Feature)>,
 }
 
 /// What took the place of a column's missing values.
@@ -47,6 +51,11 @@ impl Strangeness {
         if count > 0 {
             self.filled.push(Filled { name: name.to_string(), count, samples, with, category });
         }
+    }
+
+    /// Takes down what the values of a column that is fed as it is were before they became f32.
+    pub(super) fn rounded(&mut self, name: &str, values: Feature) {
+        self.rounded.push((name.to_string(), values));
     }
 
     /// # Errors
@@ -215,7 +224,7 @@ impl Strangeness {
     }
 
     /// One sentence a kind.
-    pub(super) fn remarks(self, clip: bool) -> Vec<Remark> {
+    pub(super) fn remarks(self, asked: &Asked) -> Vec<Remark> {
         let list = |columns: &[String]| {
             let more = if columns.len() > NAMED {
                 format!(" and {} more columns", columns.len() - NAMED)
@@ -224,7 +233,7 @@ impl Strangeness {
             };
             format!("{}{more}", columns.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "))
         };
-        let beyond = match clip {
+        let beyond = match asked.clip {
             true => {
                 "values beyond the range that was fitted are cut to it, as this model's preprocessing says"
             }
@@ -264,8 +273,10 @@ impl Strangeness {
             ),
         ]
         .into_iter()
+        .skip(if asked.others { OF_RANGES } else { 0 })
         .filter(|(columns, _)| !columns.is_empty())
         .map(|(_, remark)| remark)
+        .chain(rounding::remark(self.rounded.clone()))
         .collect()
     }
 }

@@ -44,16 +44,18 @@ impl Outputs {
         input: Option<&str>,
         norm: Norm,
         amount: Amount,
-    ) -> Result<f64, String> {
+    ) -> Result<f64, (String, String)> {
         let main = moving::main(&self.inputs, input, norm);
         let at = self.inputs.iter().position(|input| main.is_some_and(|main| main.name == input.name));
         match (amount, self.ranges.get(at.unwrap_or(0))) {
             (Amount::Units(units), _) => Ok(units),
             (fraction, None) => Ok(fraction.in_unknown_units()),
-            (_, Some(None)) => Err("features each have a range of their own".into()),
-            (fraction, Some(Some(range))) => fraction
-                .in_units(*range)
-                .ok_or_else(|| format!("values lie between {} and {}", range[0], range[1])),
+            (_, Some(None)) => Err(("features each have a range of their own".into(), String::new())),
+            (fraction, Some(Some(range))) => fraction.in_units(*range).ok_or_else(|| {
+                let whole = fraction.range_around(*range).filter(|_| self.inputs.len() < 2);
+                let mend = whole.map(|high| format!("; bounds = [0, {high}] in [[data]] says that they do"));
+                (format!("values lie between {} and {}", range[0], range[1]), mend.unwrap_or_default())
+            }),
         }
     }
 

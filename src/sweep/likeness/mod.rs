@@ -25,7 +25,7 @@ struct Doubt {
     fitting: Option<Standardisation>,
 }
 
-/// Compares the values with what the model does to them first. Tables are left to their own preprocessing.
+/// Compares the values with what the model does to them first. Tables of a model that percuss trained are left to its preprocessing.
 ///
 /// # Errors
 /// Values that do not fit the scaling of a model that says in what unit it was trained.
@@ -35,7 +35,8 @@ pub(super) fn check(
     entry: &ModelEntry,
     of: &DataEntry,
 ) -> Result<Option<Remark>> {
-    if !data.domain.features.is_empty() || !data.inputs.is_empty() || data.is_empty() {
+    let preprocessed = !data.domain.features.is_empty() && model.network().is_none();
+    if preprocessed || !data.inputs.is_empty() || data.is_empty() {
         return Ok(None);
     }
     let scaling = model.standardisation();
@@ -43,7 +44,7 @@ pub(super) fn check(
     let seen = Seen::of(data, channels);
     let doubt = match (&scaling, seen.is_image) {
         (Some(scaling), true) => images::doubt(&seen, scaling),
-        (Some(scaling), false) => series::doubt(&seen, scaling),
+        (Some(scaling), false) => series::doubt(&seen, scaling, &data.domain.features),
         (None, _) => None,
     };
     let (doubt, stated) = match (doubt, model.network().and_then(|network| network.prepared.as_ref())) {

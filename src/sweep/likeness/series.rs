@@ -29,8 +29,8 @@ pub(super) fn far(scaled: &[Channel]) -> bool {
     mean.abs() > MEAN || !constant && !(SPREAD.recip()..=SPREAD).contains(&square.sqrt())
 }
 
-/// What is strange about values under a scaling.
-pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
+/// What is strange about values under a scaling; `names` are those of a table's columns.
+pub(super) fn doubt(seen: &Seen, scaling: &Standardisation, names: &[String]) -> Option<Doubt> {
     let scaled = seen.scaled(scaling);
     let near = scaled.iter().all(|own| own.mean.abs() <= 0.5 && (0.5..=2.0).contains(&own.deviation));
     if near {
@@ -48,9 +48,12 @@ pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
     }
     let strange = scaled.iter().position(one_far)?;
     let own = &scaled[strange];
+    let which = match names.get(strange).filter(|_| names.len() == scaled.len()) {
+        Some(name) => format!("`{name}`"),
+        None => format!("number {strange} of {}", scaled.len()),
+    };
     let why = format!(
-        "of these values number {strange} of {} comes to {} to {} (tenth to ninetieth percentile): {FAR}",
-        scaled.len(),
+        "of these values {which} comes to {} to {} (tenth to ninetieth percentile): {FAR}",
         super::seen::number(own.percentiles[0]),
         super::seen::number(own.percentiles[2])
     );

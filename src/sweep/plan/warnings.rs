@@ -5,7 +5,8 @@ use crate::attacks::evasion::crossing;
 use crate::attacks::{Knowledge, Norm, Value};
 use crate::sweep::grid::{Cell, Grid};
 use crate::sweep::study::{Stop, Study};
-use crate::sweep::{moving, resolution};
+use crate::sweep::{doubts, moving, resolution};
+use crate::telling::counted;
 
 pub(super) fn of(study: &Study, grid: &Grid, subjects: &[Subject]) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -83,6 +84,15 @@ fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
             smallest.eps
         ));
     }
+    let extreme = |cell: &&&Cell| doubts::has_no_square(cell.norm, cell.eps);
+    if let Some(cell) = own.iter().find(extreme) {
+        warnings.push(format!(
+            "data {id}: {} have budgets such as l2 eps {}, whose squares f32 does not hold: values of another unit, between 1e-15 and 1e15, \
+             are attacked as l2 says",
+            counted(own.iter().filter(extreme).count(), "cell"),
+            cell.eps
+        ));
+    }
     match samples.groups {
         None => warnings.push(format!("data {id}: no group, so samples are taken as independent")),
         Some(groups) if groups < 10 => {
@@ -96,18 +106,20 @@ fn of_subject(study: &Study, cells: &[Cell], subject: &Subject) -> Vec<String> {
     warnings
 }
 
-/// Attacks whose steps together are shorter than the ball is wide: they may not reach what they look for.
+/// Attacks whose steps together are shorter than the ball is wide, from a random start be it one step: they may not reach what they look for.
 fn short_steps(cells: &[Cell]) -> Option<String> {
     let short = |cell: &&Cell| {
-        let iterated = cell.steps() > 1 && cell.norm != Norm::Tokens;
-        iterated && cell.steps() as f64 * cell.step_size() < 2.0 * cell.eps * (1.0 - 1e-9)
+        let away = cell.random_start() || cell.steps() > 1;
+        away && cell.norm != Norm::Tokens
+            && cell.steps() as f64 * cell.step_size() < 2.0 * cell.eps * (1.0 - 1e-9)
     };
     let count = cells.iter().filter(short).count();
     let example = cells.iter().find(short)?;
     let (name, steps, size, eps) = (example.attack.name, example.steps(), example.step_size(), example.eps);
     Some(format!(
-        "{count} cells cannot cross their ball, such as {name}: {steps} steps of {size} for eps {eps}; leave step_size out, or give it 2 eps \
-         over steps at least"
+        "{} cannot cross their ball, such as {name}: {} of {size} for eps {eps}; leave step_size out, or give it 2 eps over steps at least",
+        counted(count, "cell"),
+        counted(steps as usize, "step")
     ))
 }
 

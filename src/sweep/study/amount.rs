@@ -29,6 +29,12 @@ impl Amount {
         }
     }
 
+    /// From 0 to what values may lie that are seen in `range`, by this fraction: 1, or its denominator.
+    pub fn range_around(self, [low, high]: [f64; 2]) -> Option<f64> {
+        let Self::Fraction { under, .. } = self else { return None };
+        [1.0, under].into_iter().find(|most| low >= 0.0 && high <= *most)
+    }
+
     /// What stands for it where the data are not known: different amounts stay different.
     pub fn in_unknown_units(self) -> f64 {
         match self {
@@ -49,15 +55,22 @@ impl fmt::Display for Amount {
 
 /// A positive number that f32 holds, or a fraction of two.
 pub(super) fn amount(rung: &Rung) -> Result<Amount> {
+    if let Some((over, under)) = rung.made.zip(rung.under) {
+        return Ok(Amount::Fraction { over, under });
+    }
     let Ok(written) = rung.item.word() else { return positive(rung).map(Amount::Units) };
     let expected = "a positive number, or a fraction such as \"8/255\"";
     let refused = || rung.item.error(expected);
-    let (over, under) = written.split_once('/').ok_or_else(refused)?;
+    let [over, under] = fraction(written).ok_or_else(refused)?;
+    Ok(Amount::Fraction { over, under })
+}
+
+/// What stands above and below the line of a fraction, both positive.
+pub(super) fn fraction(written: &str) -> Option<[f64; 2]> {
     let part = |text: &str| text.trim().parse::<f64>().ok().filter(|part| fits(*part));
-    match (part(over), part(under)) {
-        (Some(over), Some(under)) if fits(over / under) => Ok(Amount::Fraction { over, under }),
-        _ => Err(refused()),
-    }
+    let (over, under) = written.split_once('/')?;
+    let (over, under) = (part(over)?, part(under)?);
+    fits(over / under).then_some([over, under])
 }
 
 /// A positive number that f32 holds.

@@ -358,8 +358,7 @@ fn unknown_key(table: &Table, key: &str, attacks: &[&'static Attack]) -> crate::
     table.unknown(key, &known)
 }
 
-/// The values of a parameter, checked against its type and range; a number that `linspace` or `logspace` made is rounded for a whole
-/// number.
+/// The values of a parameter, checked against its type and range; a number that `logspace` made is rounded for a whole number.
 pub(super) fn ladder(item: &Item, parameter: &Parameter) -> Result<Vec<Value>> {
     let mut values: Vec<Value> = Vec::new();
     for rung in rungs(item)? {
@@ -403,12 +402,29 @@ fn value_or_word(rung: &Rung, kind: Kind, words: &'static [&'static str]) -> Res
 
 fn whole(rung: &Rung, low: u64, high: u64) -> Result<u64> {
     let Some(made) = rung.made else { return rung.item.whole(low, high) };
+    if rung.under.is_some() {
+        return Err(rung.item.error(whole_from(low, high)));
+    }
     let rounded = made.round();
+    if let Some(even) = rung.even.filter(|_| (made - rounded).abs() > 1e-6) {
+        return Err(rung.item.error_found(rung.found(), whole_space(even)));
+    }
     if (low as f64..=high as f64).contains(&rounded) {
         Ok(rounded as u64)
     } else {
         Err(rung.item.error_found(rung.found(), whole_from(low, high)))
     }
+}
+
+/// A `linspace` between these ends that is whole numbers alone, of about as many.
+fn whole_space([a, b, count]: [f64; 3]) -> String {
+    let (a, b) = (a.round(), b.round());
+    let distance = (b - a).abs() as u64;
+    let fits = |n: &u64| distance.is_multiple_of(n - 1);
+    let nearest = (2..=distance.min(10_000) + 1)
+        .filter(fits)
+        .min_by_key(|n| (n.abs_diff(count as u64), std::cmp::Reverse(*n)));
+    format!("whole numbers alone, as linspace = [{a}, {b}, {}] has them", nearest.unwrap_or(2))
 }
 
 /// A number, `{ abs = ... }` or `{ rel = ... }`, whose values may be ladders themselves.
@@ -420,7 +436,9 @@ fn step_sizes(rung: &Rung) -> Result<Vec<Value>> {
         Some(_) => None,
     };
     let Some(table) = table else {
-        let number = rung.number().is_ok() || rung.item.word().is_ok_and(|word| word.contains('/'));
+        let number = rung.under.is_some()
+            || rung.number().is_ok()
+            || rung.item.word().is_ok_and(|word| word.contains('/'));
         if !number {
             return Err(rung.item.error(expected));
         }

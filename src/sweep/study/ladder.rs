@@ -1,5 +1,6 @@
 //! Ladders: a value, a list of values, `{ linspace = [a, b, n] }` or `{ logspace = [a, b, n] }`.
 
+use super::amount::fraction;
 use crate::Result;
 use crate::document::Item;
 
@@ -13,12 +14,20 @@ pub(super) struct Rung<'t> {
     pub(super) item: Item<'t>,
     /// The number, if `linspace` or `logspace` made it.
     pub(super) made: Option<f64>,
+    /// What it is divided by, if it was made of fractions.
+    pub(super) under: Option<f64>,
+    /// Ends and count of the `linspace` that made it.
+    pub(super) even: Option<[f64; 3]>,
 }
 
 impl Rung<'_> {
     /// The number, wherever it came from.
     pub(super) fn number(&self) -> Result<f64> {
-        self.made.map_or_else(|| self.item.number(), Ok)
+        match (self.made, self.under) {
+            (Some(_), Some(_)) => Err(self.item.error("numbers, not fractions")),
+            (Some(made), None) => Ok(made),
+            (None, _) => self.item.number(),
+        }
     }
 
     /// A word for it in errors.
@@ -35,17 +44,25 @@ pub(super) fn rungs<'t>(item: &Item<'t>) -> Result<Vec<Rung<'t>>> {
             return Err(value.error("a value, not a list within a list"));
         }
         match made(&value)? {
-            Some(numbers) => {
-                rungs.extend(numbers.into_iter().map(|n| Rung { item: value.clone(), made: Some(n) }))
+            Some(Made { numbers, under, even }) => {
+                let rung = |made| Rung { item: value.clone(), made: Some(made), under, even };
+                rungs.extend(numbers.into_iter().map(rung));
             }
-            None => rungs.push(Rung { item: value, made: None }),
+            None => rungs.push(Rung { item: value, made: None, under: None, even: None }),
         }
     }
     Ok(rungs)
 }
 
-/// The numbers of a `linspace` or `logspace`, if it is one.
-fn made(item: &Item) -> Result<Option<Vec<f64>>> {
+/// What a `linspace` or `logspace` makes.
+struct Made {
+    numbers: Vec<f64>,
+    under: Option<f64>,
+    even: Option<[f64; 3]>,
+}
+
+/// The numbers of a `linspace` or `logspace`, if it is one: from a number to a number, or from a fraction to one of the same denominator.
+fn made(item: &Item) -> Result<Option<Made>> {
     let Some(table) = item.as_table() else { return Ok(None) };
     let Some((space, key)) =
         [(linspace as fn(f64, f64, usize) -> Vec<f64>, "linspace"), (logspace, "logspace")]
@@ -62,9 +79,19 @@ fn made(item: &Item) -> Result<Option<Vec<f64>>> {
     };
     let (low, expected) =
         if key == "logspace" { (f64::MIN_POSITIVE, "a positive number") } else { (f64::MIN, "a number") };
-    let (a, b) = (first.number_in(low.., expected)?, last.number_in(low.., expected)?);
+    let parts = |end: &Item| end.word().ok().and_then(fraction);
+    let (a, b, under) = match (parts(first), parts(last)) {
+        (Some([a, under]), Some([b, other])) if under == other => (a, b, Some(under)),
+        (None, None) => (first.number_in(low.., expected)?, last.number_in(low.., expected)?, None),
+        _ => {
+            return Err(last.error(
+                "the end in the form of the first value: a number, or a fraction of its denominator",
+            ));
+        }
+    };
     let count = count.whole(2, MOST)?;
-    Ok(Some(space(a, b, count as usize)))
+    let even = (key == "linspace").then_some([a, b, count as f64]);
+    Ok(Some(Made { numbers: space(a, b, count as usize), under, even }))
 }
 
 /// `n >= 2` numbers from `a` to `b` inclusive at equal distances, as decimals that are short beside the distance.
