@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use percuss::cli::inspect::describe;
+use percuss::memory::Room;
 use percuss::results::Results;
 use percuss::training::{Options, train};
 use percuss_kernels::Device;
@@ -91,7 +92,7 @@ fn a_vit_and_a_gru_are_trained_and_attacked() {
     for name in ["vit.toml", "gru.toml"] {
         train(&folder.join(name), &Options::new(Device::Cpu { threads: 1 }, 1)).unwrap();
     }
-    let about = describe(&folder.join("vit")).unwrap();
+    let about = describe(&folder.join("vit"), Room::default()).unwrap();
     assert!(about.starts_with("model vit, timm's names\n"), "{about}");
     assert!(about.contains("blocks.1.attn.qkv.weight") && about.contains("[96, 32]"), "{about}");
     let sweep = ["sweep", "study.toml", "--device", "cpu", "--quiet", "--out", "out"];
