@@ -180,7 +180,8 @@ fn a_target_is_reached_only_where_the_judge_predicts_it() {
             for (job, outcomes) in jobs.iter().zip(attack(&subject, &jobs, &CPU)) {
                 for (i, outcome) in outcomes.iter().enumerate() {
                     let what = format!("{} to {class}, sample {i}", name(job));
-                    assert_eq!(outcome.attacked, clean[i] == labels[i] && labels[i] != class, "{what}");
+                    // A sample that is taken for a third class is attacked, too; one that is the target without attack is not.
+                    assert_eq!(outcome.attacked, clean[i] != class && labels[i] != class, "{what}");
                     if labels[i] == class {
                         assert!(untouched(&subject, i, outcome) && !outcome.success, "{what}");
                     } else if outcome.attacked {

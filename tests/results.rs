@@ -296,7 +296,9 @@ fn bad_files_are_input_errors_that_name_them() {
     let error = Results::open(dir.path()).err().unwrap();
     assert_eq!(error.exit_code(), 2);
     let path = dir.path().join("cells-1-of-1.parquet");
-    fs::write(&path, b"PAR1 not really PAR1").unwrap();
+    for table in ["cells", "metrics", "samples"] {
+        fs::write(dir.path().join(format!("{table}-1-of-1.parquet")), b"PAR1 not really PAR1").unwrap();
+    }
     let error = Results::open(dir.path()).err().unwrap();
     assert!(error.exit_code() == 2 && error.to_string().contains("cells-1-of-1.parquet"), "{error}");
     // A whole Parquet file that lacks our columns.

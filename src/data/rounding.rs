@@ -82,8 +82,8 @@ pub fn remark(features: impl IntoIterator<Item = (String, Feature)>) -> Option<R
         more => format!(" and {more} more"),
     };
     let text = format!(
-        "values are computed with as f32, which does not tell them apart as the file does: {}{more}; subtract a fixed offset, in double \
-         precision, before the values are written, and take it out of the model",
+        "percuss computes in f32, which rounds what the file tells apart: {}{more}; subtract a fixed offset in double precision before \
+         you write the file, and take that offset out of the model",
         losses[..losses.len().min(NAMED)].join(", ")
     );
     (!losses.is_empty()).then(|| Remark::warning(FLAG, text))
