@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn refusal(path: &Path) -> String {
-        refuse(path).or_else(|error| Err(error.to_string())).unwrap_err()
+        refuse(path).unwrap_err().to_string()
     }
 
     #[test]

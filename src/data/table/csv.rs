@@ -212,7 +212,7 @@ fn stated_delimiter(text: &str) -> (Option<u8>, &str) {
     let line = text.lines().next().unwrap_or_default();
     let bare = line.trim().trim_matches('"');
     let stated =
-        bare.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).map(|_| bare[4..].as_bytes());
+        bare.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).map(|_| &bare.as_bytes()[4..]);
     match stated {
         Some([delimiter]) => (Some(*delimiter), text[line.len()..].trim_start_matches(['\r', '\n'])),
         _ => (None, text),

@@ -25,7 +25,7 @@ fn is_date(text: &str) -> bool {
         ["am", "pm", "AM", "PM"]
             .iter()
             .find_map(|half| part.strip_suffix(half))
-            .map_or(false, |clock| numbers(clock.trim_end(), ':', 1..=3))
+            .is_some_and(|clock| numbers(clock.trim_end(), ':', 1..=3))
     };
     let time = |part: &str| {
         let clock = part.trim_end_matches('Z').split(['+', '.']).next().unwrap_or_default();
@@ -90,7 +90,7 @@ pub(super) fn rewritten(word: &str) -> Option<String> {
     if let Some(before) = word.strip_suffix(['-', '\u{2212}']) {
         return number(before).filter(|before| !before.starts_with('-')).map(|before| format!("-{before}"));
     }
-    let flag = word.trim_end_matches(|c: char| matches!(c, '*' | '#' | '!' | '†' | 'H' | 'L' | 'h' | 'l'));
+    let flag = word.trim_end_matches(['*', '#', '!', '†', 'H', 'L', 'h', 'l']);
     let quoted = word.trim_matches(['\'', '"', '=']);
     [flag, quoted].into_iter().filter(|text| text.len() < word.len()).find_map(number)
 }
