@@ -200,14 +200,14 @@ fn agrees(data: &Dataset, form: &Form, names: &[&str], keys: &Keys, what: &str) 
                     assert!(!no(cell(at)) || label as usize != class, "{what}: {labels:?}");
                 }
                 // A name of the model is that output, unless a line says otherwise.
-                if classes.is_empty() && asked.is_none() {
-                    if let Some(class) = names
+                if classes.is_empty()
+                    && asked.is_none()
+                    && let Some(class) = names
                         .iter()
                         .position(|name| alike(name, cell(at)))
                         .filter(|_| names.len() > 1 && number(cell(at)).is_none())
-                    {
-                        assert_eq!(label as usize, class, "{what}: {}", cell(at));
-                    }
+                {
+                    assert_eq!(label as usize, class, "{what}: {}", cell(at));
                 }
             }
         }

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[allow(dead_code)]
 #[path = "support/onnx.rs"]
 mod onnx;
 
