@@ -127,6 +127,13 @@ fn an_image_with_several_rows_is_one_sample_where_the_study_says_so() {
     assert!(told(&read).contains("4 rows list 3 images: each counts once"), "{}", told(&read));
     assert!(read.remarks.iter().all(|remark| remark.flag != Some("repeated")));
     assert_eq!(rsna.read(&format!("{data}\n{target}"), "").unwrap().len(), 4);
+    assert!(!told(&read).contains("counted by row"), "{}", told(&read));
+    // 2 rows of 1 image are uncertain: the count is of rows, and says so.
+    let data = rsna.csv("path,x,Target\n0.png,1,-1\n0.png,2,-1\n1.png,,0\n2.png,3,1\n");
+    let read = rsna.read(&format!("{data}\n{target}\n{once}\nuncertain = \"positive\""), "").unwrap();
+    assert_eq!(classes(&read), [1, 0, 1]);
+    assert!(told(&read).contains("2 uncertain labels count as positive"), "{}", told(&read));
+    assert!(told(&read).contains("each counts once; labels are counted by row"), "{}", told(&read));
     let data = rsna.csv("path,x,Target\n0.png,1,1\n1.png,,0\n0.png,2,0\n");
     let error = rsna.read(&format!("{data}\n{target}\n{once}"), "").unwrap_err();
     assert!(error.contains("row 2") && error.contains("the image of row 0"), "{error}");

@@ -54,8 +54,16 @@ pub(super) fn once(table: &Table, paths: usize, read: Read) -> Result<Read> {
     let mut remarks = read.remarks;
     if images.len() < all {
         let union = if read.listed { ", with the findings of all its rows" } else { "" };
-        remarks
-            .push(Remark::note(format!("{all} rows list {} images: each counts once{union}", images.len())));
+        let unanswered = |remark: &Remark| {
+            ["uncertain label", "missing label"].iter().any(|kind| remark.text.contains(kind))
+        };
+        let by_row = if remarks.iter().any(unanswered) {
+            "; labels are counted by row in what is said before"
+        } else {
+            ""
+        };
+        let text = format!("{all} rows list {} images: each counts once{union}{by_row}", images.len());
+        remarks.push(Remark::note(text));
     }
     let labels = images.iter().flat_map(|(_, labels)| labels.iter().copied());
     let labels = match &read.labels {
