@@ -1,5 +1,7 @@
 //! Tables for a model that percuss did not train: which of its inputs each column is, and what its own imputer makes of missing values.
 
+use std::collections::HashMap;
+
 use super::Remark;
 use super::preprocess::{Fitted, FittedScaling, Preprocess};
 use super::table::{Column, Table, bare, spec_path};
@@ -69,7 +71,7 @@ impl Fed {
             let text = "columns are fed by their names, in the model's order, which is not the table's";
             return Ok((!in_order).then(|| Remark::note(text)));
         }
-        if order.is_empty() && !self.of_features {
+        if order.is_empty() && !self.of_features && !self.is_alike(&fitted.columns) {
             let text = format!(
                 "the model's inputs are called {}, and no column is: columns are fed in the table's order",
                 listed(&own)
@@ -104,28 +106,25 @@ impl Fed {
 
     /// For each of the model's names the place of its column; and names that no column has.
     fn matched(&self, columns: &[Fitted]) -> (Vec<usize>, Vec<String>) {
+        let (whole, parts) = self.callings(columns);
         let (mut order, mut strangers) = (Vec::new(), Vec::new());
         let mut at = 0;
         while let Some((name, width)) = self.names.get(at) {
-            let whole = |column: &Fitted| is_called(column.column(), name) && column.width() == *width;
+            let is_whole = |column: &Fitted| column.width() == *width && whole.are_one(column.column(), name);
             // Its features one by one: `sex=f`, `sex=m`.
-            let parts = |column: &Fitted| {
+            let in_parts = |column: &Fitted| {
                 let features = column.features();
                 self.names.get(at..at + features.len()).is_some_and(|names| {
-                    names
-                        .iter()
-                        .zip(&features)
-                        .all(|((name, width), own)| *width == 1 && is_called(own, name))
+                    let mut pairs = names.iter().zip(&features);
+                    pairs.all(|((name, width), own)| *width == 1 && parts.are_one(own, name))
                 })
             };
             let place = |is: &dyn Fn(&Fitted) -> bool| {
                 (0..columns.len()).find(|place| !order.contains(place) && is(&columns[*place]))
             };
-            let exact = |column: &Fitted| column.column() == name && column.width() == *width;
-            match place(&exact)
-                .or_else(|| place(&whole))
+            match place(&is_whole)
                 .map(|place| (place, 1))
-                .or_else(|| place(&parts).map(|place| (place, columns[place].width())))
+                .or_else(|| place(&in_parts).map(|place| (place, columns[place].width())))
             {
                 Some((place, names)) => {
                     order.push(place);
@@ -142,19 +141,71 @@ impl Fed {
         }
         (order, strangers)
     }
+
+    /// What columns and, beside them, their features are called, each beside the model's names.
+    fn callings(&self, columns: &[Fitted]) -> (Callings, Callings) {
+        let names: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
+        let whole: Vec<&str> = columns.iter().map(Fitted::column).collect();
+        let features: Vec<String> = columns.iter().flat_map(Fitted::features).collect();
+        let parts: Vec<&str> = features.iter().map(String::as_str).collect();
+        (Callings::new(&whole, &names), Callings::new(&parts, &names))
+    }
+
+    /// Whether a column is called like one of the model's names, one of several perhaps.
+    fn is_alike(&self, columns: &[Fitted]) -> bool {
+        let (whole, parts) = self.callings(columns);
+        whole.is_alike() || parts.is_alike()
+    }
+}
+
+/// How a table and a model's file call things, written ever more plainly: as they stand, in lower case, without blanks, without signs; the
+/// model's without scikit-learn's `num__`. Names that are the same only when written more plainly are one if neither side has another
+/// such name: `CD4+` is not `CD4-`.
+struct Callings {
+    /// Of each way of writing, how often the table and the model have a name.
+    counts: Vec<HashMap<String, [usize; 2]>>,
+}
+
+const WAYS: [fn(&str) -> String; 4] = [
+    |name| name.replace('=', "_"),
+    |name| WAYS[0](name).to_lowercase(),
+    |name| WAYS[1](name).split_whitespace().collect(),
+    |name| WAYS[1](name).chars().filter(|c| c.is_alphanumeric()).collect(),
+];
+
+impl Callings {
+    fn new(owns: &[&str], names: &[&str]) -> Self {
+        let names: Vec<&str> = names.iter().map(|name| without_prefix(name)).collect();
+        let count = |way: &fn(&str) -> String| {
+            let mut counts: HashMap<String, [usize; 2]> = HashMap::new();
+            for (side, called) in [owns, &names].into_iter().enumerate() {
+                called.iter().for_each(|name| counts.entry(way(name)).or_default()[side] += 1);
+            }
+            counts
+        };
+        Self { counts: WAYS.iter().map(count).collect() }
+    }
+
+    /// Whether a column's name and one of the model's are the same, and no other can be meant.
+    fn are_one(&self, own: &str, name: &str) -> bool {
+        let bare = without_prefix(name);
+        let same = WAYS.iter().zip(&self.counts).find(|(way, _)| way(own) == way(bare));
+        own == name || same.is_some_and(|(way, counts)| counts.get(&way(own)) == Some(&[1, 1]))
+    }
+
+    /// Whether a name of the table is one of the model's when both are written most plainly.
+    fn is_alike(&self) -> bool {
+        self.counts.last().is_some_and(|counts| counts.values().any(|[own, name]| *own > 0 && *name > 0))
+    }
+}
+
+/// `age` of scikit-learn's `num__age`.
+fn without_prefix(name: &str) -> &str {
+    name.split_once("__").map_or(name, |(_, rest)| rest)
 }
 
 /// More names are no help.
 const LISTED: usize = 12;
-
-/// Whether two names are one but for case, blanks and signs; scikit-learn puts `num__` and the like before a column's.
-fn is_called(column: &str, name: &str) -> bool {
-    let plain = |name: &str| -> String {
-        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
-    let bare = name.split_once("__").map_or(name, |(_, rest)| rest);
-    column == name || plain(column) == plain(name) || plain(column) == plain(bare)
-}
 
 fn lacks_values(table: &Table, name: &str) -> bool {
     match table.column(name) {
