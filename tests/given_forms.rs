@@ -64,6 +64,39 @@ fn arrays_of_a_model_with_several_inputs_have_the_names_that_the_study_says() {
     std::fs::write(path.join("s.toml"), study).unwrap();
     assert_eq!(accuracy(path, "s.toml"), 0.75);
     answer(path, &["sweep", "s.toml", "--device", "cpu", "--quiet"]);
+    // Inputs of one size cannot be told by it: an array that is called like another input is not that one.
+    let model = file(
+        17,
+        &[
+            node("Sub", &["labs", "vitals"], &["y"], &[]),
+            input("labs", &[-1, 2]),
+            input("vitals", &[-1, 2]),
+            output("y", &[-1, 2]),
+        ],
+    );
+    std::fs::write(path.join("m.onnx"), model).unwrap();
+    let array = |values: &[f64]| npy("<f4", false, &[4, 2], &encoded("<f4", values));
+    support::npz::write(
+        &path.join("d.npz"),
+        false,
+        &[
+            ("labs", array(&[1.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0, 3.0])),
+            ("vitals", array(&[0.0; 8])),
+            ("y", npy("<i8", false, &[4], &encoded("<i8", &[0.0, 1.0, 0.0, 1.0]))),
+        ],
+    );
+    let study = study.replace("\"num\"", "\"labs\"").replace("\"cat\"", "\"vitals\"");
+    std::fs::write(path.join("s.toml"), &study).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_percuss"))
+        .args(["eval", "s.toml", "--device", "cpu"])
+        .current_dir(path)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = "inputs = [\"labs\", \"vitals\"]";
+    assert!(!output.status.success() && error.contains(line), "{error}");
+    std::fs::write(path.join("s.toml"), study.replace("inputs = [\"vitals\", \"labs\"]", line)).unwrap();
+    assert_eq!(accuracy(path, "s.toml"), 1.0);
 }
 
 /// Batch statistics of a weight are a constant: onnxruntime 1.32.0 gave the logits that lie beside the samples.

@@ -180,6 +180,19 @@ fn columns_are_fed_by_the_names_that_the_file_has() {
         let told = data.remarks.iter().any(|r| r.text.contains("by their names"));
         assert_eq!(told, order[0] != "age", "{:?}", data.remarks);
     }
+    // Names that differ in signs alone are no one's but those that they are written like.
+    let signs = table.replacen("lab,sodium", "CD4-,CD4+", 1);
+    let spec = format!("{SPEC}[impute.columns]\n\"CD4-\" = 5\n\"CD4+\" = 140\n");
+    for names in [["CD4+", "age", "CD4-"], ["num__CD4+", "num__age", "num__CD4-"], ["cd4+", "Age", "cd4-"]] {
+        let data = fed(folder.path(), &columns(&names), &signs, &spec).unwrap();
+        assert_eq!(data.domain.features, ["CD4+", "age", "CD4-"], "{names:?}");
+    }
+    for names in [["CD4 (+)", "age", "CD4 (-)"], ["CD4_pos", "Age", "CD4"]] {
+        let error = fed(folder.path(), &columns(&names), &signs, &spec).map(|_| ()).unwrap_err();
+        assert!(error.contains(&format!("no column for `{}`", names[0])), "{names:?}: {error}");
+    }
+    let error = fed(folder.path(), &columns(&["CD4 (+)", "x1", "CD4 (-)"]), &signs, &spec).map(|_| ());
+    assert!(error.is_err(), "no column is called like an input, but two of them nearly are");
     // Names that say nothing of columns leave their order, and it is said.
     let data = fed_by(&["x0", "x1", "x2"], &stated).unwrap();
     assert_eq!(data.domain.features, ["age", "lab", "sodium"]);

@@ -2,7 +2,7 @@
 
 use super::misfit;
 use crate::data::{Dataset, Labels};
-use crate::models::{Head, Model, Samples};
+use crate::models::{Head, Input, Model, Samples};
 use crate::resampling::{Filter, Fit};
 use crate::sweep::as_findings;
 use crate::sweep::study::{ModelEntry, Study};
@@ -36,6 +36,27 @@ pub(super) fn check_fit(
             place("inputs"),
             format!("arrays of {:?} values a sample", data.inputs),
             format!("the model's inputs in its order: {}", own.join(", ")),
+        ));
+    }
+    let arrays: Vec<&str> =
+        study.data[position].request.inputs.iter().map(|input| input.array.as_str()).collect();
+    let misplaced = |(place, array): (usize, &&str)| {
+        let like = |input: &Input| input.name.eq_ignore_ascii_case(array);
+        inputs.iter().any(like) && !inputs.get(place).is_some_and(like)
+    };
+    if arrays.iter().enumerate().any(misplaced) {
+        let own: Vec<String> = inputs.iter().map(|input| format!("{:?}", input.name)).collect();
+        return Err(Error::input(
+            &data.name,
+            place("inputs"),
+            format!(
+                "arrays {}, which is not the order of the model's inputs of these names",
+                arrays.join(", ")
+            ),
+            format!(
+                "the model's order, inputs = [{}] if the arrays are what they are called",
+                own.join(", ")
+            ),
         ));
     }
     let whole = |group: &&std::ops::Range<usize>| {
