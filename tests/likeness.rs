@@ -146,6 +146,21 @@ fn every_unit_and_every_scaling_are_told_where_they_do_not_fit_and_the_mend_work
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Something was subtracted from pixels, and nobody can tell what: no line is offered that would be wrong.
+#[test]
+fn centred_pixels_are_told_without_a_scaling_that_would_be_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let forms: [fn(f64, usize) -> f64; 2] = [|p, _| p - 0.5, |p, _| p - 0.57];
+    for (model, first, scaling, _) in models().into_iter().filter(|(name, ..)| name.contains("for 0 to")) {
+        network(dir.path(), 3, &first, &scaling);
+        for value in forms {
+            samples(dir.path(), 3, "<f4", value);
+            let remark = told(dir.path(), "").unwrap_or_else(|| panic!("{model}: nothing is told"));
+            assert!(remark.contains("mean = [..], std = [..]"), "{model}: {remark}");
+        }
+    }
+}
+
 #[test]
 fn grey_as_three_colours_is_told_as_colour_is() {
     let dir = tempfile::tempdir().unwrap();

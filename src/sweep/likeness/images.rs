@@ -55,6 +55,8 @@ const ENOUGH: usize = 10;
 const BELOW_PIXELS: f64 = -25.0;
 /// Deviations below the mean where no value lies under a scaling for values from 0 up.
 const FAR_BELOW: f64 = -4.0;
+/// The share of -1 to 0 that images from -1 to 1 reach down.
+pub(super) const SPANS: f64 = 0.75;
 /// What torchxrayvision makes of the ends of a range.
 const HOUNSFIELD: f64 = 1024.0;
 
@@ -147,7 +149,7 @@ pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
             Some(range) => format!("the scaling is for {}, these look like {}", range.name(), lying.name()),
             None => format!("these look like {}, and the scaling is not for such", lying.name()),
         };
-        Some(Doubt { why, fitting: fitting(&own, meant, lying) })
+        Some(Doubt { why, fitting: fitting(&own, meant, lying, &seen.all) })
     };
     if let Some(range) = meant(&own) {
         return if lies_in(&seen.all, range) { None } else { other(Some(range)) };
@@ -191,8 +193,15 @@ pub(super) fn doubt(seen: &Seen, scaling: &Standardisation) -> Option<Doubt> {
 }
 
 /// The scaling that does to these values what `scaling` does to those that it is meant for.
-fn fitting(scaling: &[(f64, f64)], meant: Option<&Range>, lying: Lying) -> Option<Standardisation> {
+fn fitting(
+    scaling: &[(f64, f64)],
+    meant: Option<&Range>,
+    lying: Lying,
+    all: &Channel,
+) -> Option<Standardisation> {
     let (mean, std) = match (lying, meant) {
+        // Something else than half was subtracted, or nothing divided by: nobody can tell what.
+        (Lying::In(own), _) if own == SIGNED && all.low > SPANS * own.low => return None,
         (Lying::Scores, _) => (vec![0.0], vec![1.0]),
         (Lying::In(own), Some(meant)) => {
             let factor = own.width() / meant.width();
@@ -238,5 +247,5 @@ pub(super) fn unprepared(
         list(|pair| pair.0),
         list(|pair| pair.1)
     );
-    Some(Doubt { why, fitting: fitting(&prepared, Some(FRACTIONS), lying) })
+    Some(Doubt { why, fitting: fitting(&prepared, Some(FRACTIONS), lying, &seen.all) })
 }

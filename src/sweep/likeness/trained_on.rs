@@ -3,6 +3,7 @@
 
 use percuss_kernels::Device;
 
+use super::images::SPANS;
 use super::seen::{Seen, number};
 use super::{LINE, line};
 use crate::Result;
@@ -102,6 +103,16 @@ fn candidates(seen: &Seen, colours: bool) -> Vec<Standardisation> {
         high if high <= 4505.0 => 4095.0,
         _ => 65535.0,
     };
+    let list = |own: [f64; 3], shift: f64, width: f64| own.iter().map(|own| shift + own * width).collect();
+    let deviations = || list([0.229, 0.224, 0.225], 0.0, whole);
+    // A mean was subtracted, and the deviation was not divided by.
+    if seen.all.low < -0.1 * whole && seen.all.low > -SPANS * whole {
+        let mut all = [0.226 * whole, whole, whole / 255.0, 1.0].map(|std| one(0.0, std)).to_vec();
+        if colours {
+            all.push(Standardisation { mean: vec![0.0; 3], std: deviations() });
+        }
+        return all;
+    }
     let low = if seen.all.low < -0.1 * whole { -whole } else { 0.0 };
     let width = whole - low;
     let mut all = vec![
@@ -112,10 +123,9 @@ fn candidates(seen: &Seen, colours: bool) -> Vec<Standardisation> {
         one(0.0, 1.0),
     ];
     if colours {
-        let list = |own: [f64; 3], shift: f64| own.iter().map(|own| shift + own * width).collect();
         all.push(Standardisation {
-            mean: list([0.485, 0.456, 0.406], low),
-            std: list([0.229, 0.224, 0.225], 0.0),
+            mean: list([0.485, 0.456, 0.406], low, width),
+            std: list([0.229, 0.224, 0.225], 0.0, width),
         });
     }
     all
