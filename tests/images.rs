@@ -246,6 +246,32 @@ fn folders_are_classes() {
     assert!(told(&all).contains("1 of 4 images: JPEG"));
 }
 
+/// As texts, which is torchvision's order, 10 stands before 2.
+#[test]
+fn eleven_folders_called_by_numbers_are_refused_until_the_order_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in 0..11 {
+        let own = folder.path().join(class.to_string());
+        std::fs::create_dir(&own).unwrap();
+        std::fs::copy(cases().join("grey.png"), own.join("a.png")).unwrap();
+    }
+    let mut all = Request::new(Source::Path(folder.path().to_path_buf()), "all");
+    all.outputs = Some(percuss::data::labels::Outputs { count: 11, findings: false });
+    let error = message(open(&all, None));
+    // In the order of paths: 0, 1, 10, 2, ...
+    for (order, tenth) in [("\"0\", \"1\", \"10\", \"2\", ", 2), ("\"0\", \"1\", \"2\", ", 10)] {
+        let line = error.split("classes = ").find(|text| text.starts_with(&format!("[{order}"))).unwrap();
+        let names: Vec<String> =
+            line[1..line.find(']').unwrap()].split(", ").map(|name| name.trim_matches('"').into()).collect();
+        let said = Request { classes: names, classes_of_data: true, ..all.clone() };
+        let Labels::Class(labels) = open(&said, None).unwrap().labels else { panic!("classes") };
+        assert_eq!((labels.len(), labels[2]), (11, tenth));
+    }
+    std::fs::remove_dir_all(folder.path().join("10")).unwrap();
+    all.outputs = Some(percuss::data::labels::Outputs { count: 10, findings: false });
+    assert_eq!(open(&all, None).unwrap().labels, Labels::Class((0..10).collect()));
+}
+
 #[test]
 fn segmentations_in_a_class_folder_are_no_samples_and_are_told() {
     let rows: [(&[&str], usize, usize); 12] = [

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::image_set::{self, Listed};
-use super::labels::{Classes, Place, Written, classes};
+use super::labels::{Classes, Place, Written, classes, folders_in_order};
 use super::split_names::usual;
 use super::subset::sha256;
 use super::{Dataset, Labels, Request, mask_files, picture};
@@ -92,6 +92,7 @@ pub fn open(path: &Path, request: &Request) -> Result<Dataset> {
         return Err(Error::input(&file, format!("split {}", request.split), found, expected));
     }
     let place = Place { file: &file, column: "the folders' names", entry: &place };
+    folders_in_order(&names, &request.known(), &place)?;
     let Classes { labels, names: classes, mut remarks } =
         classes(&Written::Texts(names.clone()), &request.known(), &place)?;
     for folder in &beside {

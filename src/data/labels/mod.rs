@@ -15,6 +15,7 @@ mod unanswered;
 pub use agreement::{agree, mapping};
 pub use findings::{Listed, Standing, findings};
 pub use mends::{list, quoted};
+pub use numbers::folders_in_order;
 pub use statements::{Statement, listed, statements};
 pub use truths::{Yes, is_negative, nothing_found, yes_or_no};
 pub use unanswered::{Answered, FindingAnswers, LEFT_OUT, answered};

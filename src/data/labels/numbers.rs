@@ -80,6 +80,34 @@ fn places(values: &[f64], known: &Known, place: &Place) -> Result<Classes> {
     Ok(Classes { labels, names, remarks })
 }
 
+/// Refuses numbers as names of folders where torchvision's `ImageFolder` counts them in another order: as texts, 10 stands before 2.
+///
+/// # Errors
+/// More than ten classes, without a name that says which is which.
+pub fn folders_in_order(names: &[String], known: &Known, place: &Place) -> Result<()> {
+    let Some(classes) = known.outputs.map(Outputs::classes) else { return Ok(()) };
+    let is_place = |name: &String| {
+        name.parse::<usize>().is_ok_and(|number| number < classes && number.to_string() == *name)
+    };
+    if classes <= 10 || !known.names.is_empty() || known.unordered || !names.iter().all(is_place) {
+        return Ok(());
+    }
+    let by_number: Vec<String> = (0..classes).map(|number| number.to_string()).collect();
+    let mut by_text = by_number.clone();
+    by_text.sort();
+    let line = |names: &[String]| match names.len() > WRITTEN_OUT {
+        true => "classes = [...] with all names in that order".to_string(),
+        false => mends::line(&names.iter().map(String::as_str).collect::<Vec<_>>()),
+    };
+    let found = format!("numbers of {classes} classes, whose order as texts is another");
+    let expected = format!(
+        "a line in [[data]]: {} if the model was trained on torchvision's ImageFolder (order of texts); {} if each number is its output",
+        line(&by_text),
+        line(&by_number)
+    );
+    Err(place.error(found, expected))
+}
+
 /// What is said of numbers of which none is 0: they may count from 1.
 fn from_one(labels: &[u32], largest: usize, known: &Known, place: &Place) -> Result<Vec<Remark>> {
     let classes = known.outputs.map_or(largest + 1, Outputs::classes);
