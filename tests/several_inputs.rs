@@ -10,6 +10,7 @@ use percuss::models::Weights;
 use percuss::results::{CellRow, Results, SampleRow};
 use percuss::sweep::options::SweepOptions;
 use percuss::sweep::study::Study;
+use support::onnx;
 use support::sweeps::Fixture;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/several_inputs");
@@ -240,4 +241,62 @@ fn a_category_in_two_inputs_is_refused() {
         error.contains("one-hot features") && error.contains("every category within one input"),
         "{error}"
     );
+}
+
+/// A table under a network with an input for each column is attacked as the table that it is: as under a network that takes it whole.
+#[test]
+fn all_columns_of_a_table_move_however_many_inputs_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = (0..40).fold("age,visits,lab,y".to_string(), |text, row| {
+        text + &format!("\n{}.5,{},{}.25,{}", 40 + row * 7 % 50, row % 4, row * 5 % 13, row / 2 % 2)
+    });
+    std::fs::write(folder.path().join("t.csv"), table).unwrap();
+    let spec = "outcome = \"y == 1\"\nclasses = [\"no\", \"yes\"]\n[scale]\ndefault = \"none\"\n";
+    std::fs::write(folder.path().join("t.toml"), spec).unwrap();
+    let weights = [0.03, -0.03, 0.4, -0.4, -0.2, 0.2];
+    let network = |kinds: &[(&str, bool)]| {
+        let mut parts = Vec::new();
+        let mut names = Vec::new();
+        for (name, whole) in kinds {
+            parts.push(if *whole { onnx::integers(name, &[-1, 1]) } else { onnx::input(name, &[-1, 1]) });
+            names.push(if *whole { format!("real {name}") } else { name.to_string() });
+            if *whole {
+                parts.push(onnx::node("Cast", &[name], &[&names[names.len() - 1]], &[onnx::whole("to", 1)]));
+            }
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        parts.push(onnx::node("Concat", &names, &["x"], &[onnx::whole("axis", 1)]));
+        parts
+    };
+    let run = |mut parts: Vec<Vec<u8>>, norm: &str, lines: &str| {
+        parts.push(onnx::node("MatMul", &["x", "w"], &["y"], &[]));
+        parts.push(onnx::reals("w", &[3, 2], &weights));
+        parts.push(onnx::output("y", &[-1, 2]));
+        std::fs::write(folder.path().join("m.onnx"), onnx::file(17, &parts)).unwrap();
+        let attack = format!("budget = [{{ norm = \"{norm}\", eps = 2.5 }}]\n{lines}");
+        let own = folder.path().display().to_string();
+        let text = study_of("t.csv", "m.onnx", "", &attack).replace(FOLDER, &own);
+        let fixture = Fixture::new(&text);
+        only(&fixture)
+    };
+    let reals = [("age", false), ("visits", false), ("lab", false)];
+    for norm in ["linf", "l2"] {
+        let (whole, ..) = run(vec![onnx::input("x", &[-1, 3])], norm, "");
+        let (parts, cell, _) = run(network(&reals), norm, "");
+        assert_eq!(whole, parts, "{norm}");
+        assert_eq!(cell.inputs.as_deref(), Some("all columns"));
+    }
+    // Whole numbers stay, the columns on both sides of them move; one that is named moves alone.
+    let moved = |x: &[f32]| -> [bool; 3] {
+        let clean =
+            |row: usize| [40.5 + (row * 7 % 50) as f32, (row % 4) as f32, 0.25 + (row * 5 % 13) as f32];
+        let differs = |at: usize| x.chunks(3).enumerate().any(|(row, x)| x[at] != clean(row)[at]);
+        [differs(0), differs(1), differs(2)]
+    };
+    let whole = [("age", false), ("visits", true), ("lab", false)];
+    assert_eq!(moved(&run(network(&whole), "linf", "").0), [true, false, true]);
+    let (x, cell, _) = run(network(&reals), "linf", "input = \"age\"");
+    assert_eq!((moved(&x), cell.inputs.as_deref()), ([true, false, false], Some("age")));
+    let beside = "beside = { lab = { norm = \"linf\", eps = 1 } }";
+    assert_eq!(moved(&run(network(&reals), "linf", beside).0), [true, false, true]);
 }

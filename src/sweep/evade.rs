@@ -131,7 +131,7 @@ impl Evasion<'_> {
             aim: Some(cell.aim.name().into()),
             target: cell.target,
             finding: cell.finding.map(finding),
-            inputs: moving::text(cell, &subject.model.config.inputs()).map(Text::from),
+            inputs: moving::text(cell, &subject.inputs()).map(Text::from),
             norm: Some(cell.norm.name().into()),
             eps: Some(cell.eps),
             eps_unit: match cell.norm {
@@ -201,13 +201,13 @@ impl Doubts {
                 subject.data.remarks.iter().chain(&answers).filter_map(|remark| remark.flag).collect();
             flags
         });
-        let resolution = resolution::steps(&subject.data, &subject.model.config.inputs());
+        let resolution = resolution::steps(&subject.data, &subject.inputs());
         Self { flags: flags.collect(), resolution }
     }
 
     fn flags(&self, subject: &Subject, cell: &Cell) -> Vec<Text> {
         let of_finding = self.flags.get(cell.finding.unwrap_or(0)).into_iter().flatten().copied();
-        let (input, _) = moving::parts(cell, &subject.model.config.inputs());
+        let (input, _) = moving::parts(cell, &subject.inputs());
         let data = &subject.data;
         let (domain, len) = match &input {
             Some(range) => (data.domain.part(range), range.len()),
@@ -224,7 +224,7 @@ impl Doubts {
 
 /// Whether the budget lets every value of the input that it is for take any value in its range, and the sample has no other input.
 fn covers_range(subject: &Subject, cell: &Cell) -> bool {
-    let (input, _) = moving::parts(cell, &subject.model.config.inputs());
+    let (input, _) = moving::parts(cell, &subject.inputs());
     if input.is_some_and(|range| range.len() < subject.data.sample_len()) {
         return false;
     }
@@ -258,7 +258,7 @@ impl<'a> JobMaker<'a> {
         let domain = &subject.data.domain;
         Self {
             subject,
-            inputs: subject.model.config.inputs(),
+            inputs: subject.inputs(),
             scale: domain.scale.as_slice().into(),
             one_hot: domain.one_hot.as_slice().into(),
             streams: HashMap::new(),

@@ -273,7 +273,7 @@ impl Frame<'_> {
 
     /// An amount of the table in the data's unit.
     fn units(&self, study: &Study, norm: Norm, amount: Amount) -> Result<f64> {
-        self.units_of(study, self.table.input.as_deref(), norm, amount)
+        self.units_of(study, moving::asked(self.table, self.inputs()).as_deref(), norm, amount)
     }
 
     /// The budgets of what moves beside, each in the unit of its input.
@@ -320,7 +320,7 @@ impl Frame<'_> {
             attack,
             norm,
             eps,
-            input: moving::named(&self.table.input, self.inputs(), norm),
+            input: moving::named(&moving::asked(self.table, self.inputs()), self.inputs(), norm),
             beside: [].into(),
             aim: self.aim,
             target: self.target,

@@ -8,7 +8,7 @@ use percuss_kernels::Precision;
 
 use self::fit::{check_bounds, check_fit, check_scaled};
 use super::study::{DataEntry, InputOverride, ModelEntry, Output, Study};
-use super::{asked, likeness};
+use super::{asked, likeness, moving};
 use crate::data::{self, Bounds, Dataset, Outputs, Preprocess, Remark, labels};
 use crate::models::onnx::Ending;
 use crate::models::{Architecture, Config, Head, InputScaling, Model, counted, onnx_file};
@@ -164,6 +164,7 @@ pub fn data_split(
             None => unsaid_split(&study.data[position], error),
             Some(_) => error,
         })?;
+    moving::fix_whole_numbers(&model.config, &mut dataset);
     if entry.zero_shot.is_none() {
         dataset.remarks.extend(labels::agree(&named(study, of, model), &dataset.classes, &dataset.name)?);
     }

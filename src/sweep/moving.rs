@@ -8,9 +8,37 @@ use super::study::{AttackTable, Beside, Study};
 use crate::Result;
 use crate::attacks::Norm;
 use crate::attacks::evasion::Part;
-use crate::data::Domain;
-use crate::models::{Input, InputKind};
+use crate::data::{Dataset, Domain};
+use crate::models::{Config, Input, InputKind};
 use crate::spelling::one_of;
+
+/// What the columns of a table are called together, where the model has an input for each.
+const COLUMNS: &str = "all columns";
+
+/// What budgets may be for: a model's inputs, and before them all columns of a table that it reads through several.
+pub(super) fn inputs(config: &Config, data: Option<&Dataset>) -> Vec<Input> {
+    let own = config.inputs();
+    let len = own.iter().map(|input| input.range.len()).sum();
+    let is_table = |data: &Dataset| {
+        data.inputs.is_empty() && !data.domain.features.is_empty() && data.sample_len() == len
+    };
+    let of = |kind: InputKind| own.iter().any(|input| input.kind == kind);
+    if own.len() < 2 || !data.is_some_and(is_table) || !of(InputKind::Numbers) || of(InputKind::Tokens) {
+        return own;
+    }
+    let all = Input { name: COLUMNS.into(), shape: vec![len], range: 0..len, kind: InputKind::Numbers };
+    std::iter::once(all).chain(own).collect()
+}
+
+/// Keeps the columns of a table that the model reads as whole numbers as they are.
+pub(super) fn fix_whole_numbers(config: &Config, data: &mut Dataset) {
+    let all = inputs(config, Some(data));
+    if all.first().is_some_and(|input| input.name == COLUMNS) {
+        data.domain.immutable.resize(data.sample_len(), false);
+        let whole = all.iter().filter(|input| input.kind == InputKind::Whole);
+        whole.for_each(|input| data.domain.immutable[input.range.clone()].fill(true));
+    }
+}
 
 /// Whether a budget in this norm is one for such an input.
 fn fits(input: &Input, norm: Norm) -> bool {
@@ -25,8 +53,15 @@ fn fits(input: &Input, norm: Norm) -> bool {
 pub(super) fn main<'i>(inputs: &'i [Input], name: Option<&str>, norm: Norm) -> Option<&'i Input> {
     match name {
         Some(name) => inputs.iter().find(|input| input.name == name),
-        None => inputs.iter().find(|input| fits(input, norm)),
+        None => inputs.iter().find(|input| input.name != COLUMNS && fits(input, norm)),
     }
+}
+
+/// What a table's budgets are for, by the study or, where nothing moves beside, as all columns; `None` leaves it to [`main`].
+pub(super) fn asked(table: &AttackTable, inputs: &[Input]) -> Option<Arc<str>> {
+    let alone = table.beside.iter().all(|beside| beside.is_empty());
+    let all = inputs.first().filter(|input| alone && input.name == COLUMNS);
+    table.input.clone().or_else(|| all.map(|input| input.name.as_str().into()))
 }
 
 /// For each input the smallest and largest value in the unit of budgets, `None` where its features differ in them.
@@ -60,9 +95,10 @@ pub(super) fn check(study: &Study, table: &AttackTable, inputs: &[Input], model:
         };
         study.error(place(key), format!("{} for input {}", norm.name(), input.name), expected)
     };
+    let asked = asked(table, inputs);
     for budget in &table.budgets {
         let only = inputs.first().filter(|_| inputs.len() == 1 && table.input.is_none());
-        let Some(input) = main(inputs, table.input.as_deref(), budget.norm).or(only) else {
+        let Some(input) = main(inputs, asked.as_deref(), budget.norm).or(only) else {
             let found = table.input.as_deref().map_or_else(
                 || format!("{}, and inputs {}", budget.norm.name(), names.join(", ")),
                 |name| format!("{name:?}"),
@@ -84,7 +120,7 @@ pub(super) fn check(study: &Study, table: &AttackTable, inputs: &[Input], model:
             if !fits(other, beside.norm) {
                 return Err(unfit("beside", other, beside.norm));
             }
-            if other.name == input.name {
+            if other.range.start < input.range.end && input.range.start < other.range.end {
                 let found = format!("{}, which the budget is for", other.name);
                 return Err(study.error(place("beside"), found, "another input of the model"));
             }
@@ -102,7 +138,8 @@ pub(super) fn named(name: &Option<Arc<str>>, inputs: &[Input], norm: Norm) -> Op
 /// The place of the input that the cell's budget is for, `None` for the whole of a sample, and those that move beside. The study was
 /// checked.
 pub(super) fn parts(cell: &Cell, inputs: &[Input]) -> (Option<Range<usize>>, Vec<Part>) {
-    if inputs.len() == 1 && inputs[0].kind == InputKind::Numbers {
+    let all = cell.input.as_deref() == Some(COLUMNS) || inputs.len() == 1;
+    if all && inputs[0].kind == InputKind::Numbers {
         return (None, Vec::new());
     }
     let range = main(inputs, cell.input.as_deref(), cell.norm).map(|input| input.range.clone());

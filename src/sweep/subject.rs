@@ -5,9 +5,10 @@ use std::ops::Deref;
 use percuss_kernels::Device;
 
 use super::judge::Judge;
+use super::moving;
 use crate::data::{Dataset, Labels, UNLABELLED};
 use crate::graph::Uploads;
-use crate::models::{Head, Model};
+use crate::models::{Head, Input, Model};
 use crate::{Error, Result};
 
 /// A model with the data it is attacked on.
@@ -55,6 +56,11 @@ impl Subject {
     /// Number of raw outputs.
     pub fn outputs(&self) -> usize {
         self.model.config.classes()
+    }
+
+    /// What budgets may be for.
+    pub(super) fn inputs(&self) -> Vec<Input> {
+        moving::inputs(&self.model.config, Some(&self.data))
     }
 
     /// Number of deciding classes: 2 for a sigmoid head (finding absent, present).

@@ -27,7 +27,7 @@ pub struct Outputs {
 impl Outputs {
     /// The outputs of a model on data; where it names no classes, the data do.
     pub fn of(config: &Config, data: Option<&Dataset>) -> Self {
-        let inputs = config.inputs();
+        let inputs = moving::inputs(config, data);
         let theirs = data.map_or(&[][..], |data| &data.classes);
         let names = if config.names_all_classes() { &config.class_names } else { theirs };
         let ranges = data.map_or(Vec::new(), |data| moving::ranges(&data.domain, &inputs));

@@ -14,6 +14,7 @@ use crate::graph::{Compiled, Uploads};
 use crate::models::{InputKind, Model};
 use crate::sweep::engine::Engine;
 use crate::sweep::grid::{Cell, Grid};
+use crate::sweep::moving;
 use crate::sweep::sharing::{path, runs};
 use crate::sweep::study::{Amount, AttackTable, Save, Study};
 
@@ -229,7 +230,7 @@ fn fractions(study: &Study, subject: &Subject, norm: Norm) -> Vec<(Amount, f64)>
         for &amount in
             table.budgets.iter().filter(|budget| budget.norm == norm).flat_map(|budget| &budget.eps)
         {
-            let units = outputs.units(table.input.as_deref(), norm, amount);
+            let units = outputs.units(moving::asked(table, &outputs.inputs).as_deref(), norm, amount);
             if let (Amount::Fraction { .. }, Ok(units)) = (amount, units)
                 && !fractions.contains(&(amount, units))
             {
